@@ -1,0 +1,6 @@
+"""Synapses and ready-made nets."""
+
+from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
+from bioplaus.layers.models import cnn, mlp
+
+__all__ = ["after", "cnn", "conv", "dense", "flattened", "group_normed", "mlp", "pooled", "settling"]

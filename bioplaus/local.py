@@ -1,0 +1,109 @@
+"""What is local to one layer: its vector-Jacobian product, and the teaching signal that enters it.
+
+Every rule of the form TEACHING SIGNAL x LOCAL ELIGIBILITY is written with these few functions:
+
+    dtheta_l = (1/B) sum_b g_b (d current_l / d theta_l)^T s_l        `pull`
+    signal at layer l's input = (d current_l / d input)^T s_l         `send`, through feedback weights
+    s_l = phi'(current_l) * signal at layer l's output                `through`
+
+Signals are per example; the mean over the batch is taken in `pull` and `backward` alone.
+The named scopes are how `bioplaus.measure` tells the phases of a rule apart.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.net import Trace, fire, layer_key
+from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
+
+
+def by_vjp(synapse):
+    """The `credit` of synapses without parts of their own: one vjp by the parameters, one by the input at the feedback weights."""
+
+    def credit(params, feedback, state, x, key, signal):
+        with jax.named_scope("update"):
+            grads = jax.vjp(lambda p: synapse(p, state, x, key)[1], params)[1](signal)[0]
+        with jax.named_scope("credit"), jax.named_scope("feedback"):
+            below = jax.vjp(lambda h: synapse(feedback, state, h, key)[1], x)[1](signal)[0]
+        return grads, below
+
+    return credit
+
+
+def _credit(layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array) -> tuple[PyTree, Array]:
+    return layer.credit(params, feedback, (), x, jax.random.fold_in(key, 0), signal)
+
+
+def pull(layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate=None) -> PyTree:
+    """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b. signal: [B, n]; gate: None, [], [B] or [B, n]."""
+    return _credit(layer, params, params, x, key, _gated(signal, gate) / signal.shape[0])[0]
+
+
+def send(layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array) -> Array:
+    """Signal at a layer's input: what `signal` [B, n] at its current becomes on the way back through `feedback`."""
+    return _credit(layer, params, feedback, x, key, signal)[1]
+
+
+def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
+    """phi'(current) * signal: from a layer's output to its current, with the noise sample of the forward pass."""
+    with jax.named_scope("credit"):
+        return jax.vjp(lambda a: fire(layer, a, key), current)[1](signal)[0]
+
+
+def backward(net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Array, key: Key, gates) -> PyTree:
+    """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T s_{l+1}. feedback = params is backprop.
+
+    error: [B, C], per example, at the output. feedback[0] is not read. Returns grads with the tree of params.
+    """
+    signal, grads = error / error.shape[0], [()] * len(net)
+    for l in reversed(range(len(net))):
+        layer, p, x, k = net[l], params[l], trace.inputs[l], layer_key(key, l)
+        b = feedback[l] if l else p
+        signal = through(layer, trace.currents[l], k, signal)
+        grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]))
+        signal = below if gates[l] is None else send(layer, p, b, x, k, signal)  # a gate stops plasticity, not the error
+    return tuple(grads)
+
+
+def error_of(loss: Loss, output: Array, y: Array) -> tuple[Array, Array]:
+    """Loss [B] and its derivative e [B, C] by the output, per example."""
+    with jax.named_scope("credit"):
+        losses, pullback = jax.vjp(lambda o: loss(o, y), output)
+        return losses, pullback(jnp.ones_like(losses))[0]
+
+
+def signals_of(losses: Array, output: Array, y: Array) -> Signals:
+    """What a gate may read, from outputs taken as logits; `correct` compares the largest output with the largest target."""
+    logits = jax.nn.log_softmax(output)
+    return Signals(
+        loss=losses,
+        correct=(output.argmax(-1) == y.argmax(-1)).astype(output.dtype),
+        entropy=-(jnp.exp(logits) * logits).sum(-1),
+        surprise=-(y * logits).sum(-1),
+    )
+
+
+def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
+    """One gate a layer. `gate` is called with the signals if it is a function.
+
+    Raises ValueError for a tuple that does not have one entry a layer.
+    """
+    if callable(gate):
+        gate = gate(signals)
+    if not isinstance(gate, tuple):
+        return (gate,) * depth
+    if len(gate) != depth:
+        raise ValueError(f"gate: got a tuple of {len(gate)} for a net of {depth} layers; give one entry a layer (None is open)")
+    return gate
+
+
+def _gated(signal: Array, gate) -> Array:
+    if gate is None:
+        return signal
+    gate = jnp.asarray(gate, signal.dtype)
+    if gate.ndim and gate.shape not in (signal.shape[:1], signal.shape):
+        raise ValueError(
+            f"gate: got shape {gate.shape} where a layer's signal is {signal.shape}; give a scalar, [B] = {signal.shape[:1]},"
+            f" or [B, n_post] = {signal.shape}"
+        )
+    return signal * (gate.reshape(gate.shape + (1,) * (signal.ndim - gate.ndim)) if gate.ndim else gate)

@@ -1,0 +1,1 @@
+"""Measures: accuracy, alignment, robustness, cost, energy, plausibility."""

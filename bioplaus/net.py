@@ -1,0 +1,120 @@
+"""Nets: initialise, run forward, change excitability, switch noise."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PyTree
+
+
+class Trace(NamedTuple):
+    """A forward pass: inputs[l] and currents[l] are what layer l's synapses and neurons received; output [B, C]."""
+
+    inputs: tuple[Array, ...]
+    currents: tuple[Array, ...]
+    output: Array
+
+
+def drive(layer: Layer, params: PyTree, x: Array, key: Key) -> Array:
+    """The current that input x sends into a layer. key: the layer's own, `layer_key(key, l)`."""
+    return layer.synapse(params, (), x, jax.random.fold_in(key, 0))[1]
+
+
+def fire(layer: Layer, current: Array, key: Key) -> Array:
+    """The output of a layer's neurons at a current, from rest. key: the layer's own, `layer_key(key, l)`."""
+    return layer.neuron.step(layer.neuron.init(current), current, jax.random.fold_in(key, 1))[1]
+
+
+def layer_key(key: Key, l: int) -> Key:
+    """Layer l's key: the same in the forward pass and in credit, so that both see the same noise."""
+    return jax.random.fold_in(key, l)
+
+
+def forward(net: Net, params: PyTree, x: Array, key: Key) -> Trace:
+    """Run the net and keep what each layer needs to learn."""
+    check_depth(net, params)
+    inputs, currents = [], []
+    with jax.named_scope("forward"):
+        for l, (layer, p) in enumerate(zip(net, params, strict=True)):
+            k = layer_key(key, l)
+            inputs.append(x)
+            currents.append(drive(layer, p, x, k))
+            x = fire(layer, currents[-1], k)
+    return Trace(tuple(inputs), tuple(currents), x)
+
+
+def init(net: Net, key: Key, x: Array) -> PyTree:
+    """Fresh parameters for inputs shaped like x [B, ...]: a tuple, one entry a layer."""
+    params = []
+    shape = jax.eval_shape(lambda: x)
+    for l, layer in enumerate(net):
+        example = jnp.zeros(shape.shape, shape.dtype)
+        params.append(layer.init(layer_key(key, l), example))
+        shape = jax.eval_shape(lambda p, h, k, layer=layer: fire(layer, drive(layer, p, h, k), k), params[-1], example, key)
+    return tuple(params)
+
+
+def feedback_init(net: Net, key: Key, params: PyTree, x: Array) -> PyTree:
+    """Feedback weights: drawn as the forward weights are, independent of them; () for the first layer, which sends nothing back."""
+    del params
+    return ((), *init(net, jax.random.fold_in(key, 0x0FB), x)[1:])
+
+
+def current_shapes(net: Net, params: PyTree, batch: Batch, key: Key) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Shape and dtype of every layer's current [B, n_l], at no cost."""
+    return jax.eval_shape(lambda p, x: forward(net, p, x, key).currents, params, batch.x)
+
+
+def predictor(net: Net):
+    """The usual `Rule.predict`: a forward pass."""
+
+    def predict(params: PyTree, state: PyTree, x: Array, key: Key, context: PyTree = ()) -> Array:
+        del state, context
+        return forward(net, params, x, key).output
+
+    return predict
+
+
+def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
+    """The net with each layer's excitability changed: output = out * neuron(scale * current + offset).
+
+    The gains may be tracers and may differ by example. Modulators, lesions and perturbations all act through this.
+    """
+    if len(gains) != len(net):
+        raise ValueError(f"with_gain: got {len(gains)} gains for a net of {len(net)} layers; give one Gain a layer")
+    return tuple(layer._replace(neuron=_gained(layer.neuron, g)) for layer, g in zip(net, gains, strict=True))
+
+
+def _gained(neuron: Neuron, gain: Gain) -> Neuron:
+    def step(state, current, key):
+        state, output = neuron.step(state, gain.scale * current + gain.offset, key)
+        return state, gain.out * output
+
+    quiet = neuron.off and _gained(neuron.off, gain)
+    return Neuron(neuron.init, step, quiet, neuron.mean and _gained(neuron.mean, gain))
+
+
+def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
+    """The net with the noise of its synapses and neurons on, off, or replaced by the expected output.
+
+    Synaptic noise here is linear in the weights, so that its mean is the layer without it.
+    Raises ValueError for any other mode.
+    """
+    if mode not in ("on", "off", "mean"):
+        raise ValueError(f"noise_mode: got {mode!r}; expected 'on', 'off' or 'mean'")
+    if mode == "on":
+        return net
+
+    def quiet(layer: Layer) -> Layer:
+        neuron = layer.neuron
+        return (layer.off or layer)._replace(neuron=(neuron.off if mode == "off" else neuron.mean) or neuron)
+
+    return tuple(quiet(layer) for layer in net)
+
+
+def check_depth(net: Net, params: PyTree) -> None:
+    """Raise ValueError unless params has one entry a layer."""
+    if len(params) != len(net):
+        raise ValueError(f"params has {len(params)} entries for a net of {len(net)} layers; make them with bp.init(net, key, x)")

@@ -1,0 +1,115 @@
+"""Noise: a function Neuron -> Neuron, or Layer -> Layer for synapses.
+
+One sample serves the forward pass and the credit, because both see the same key. sigma = 0 (or p = 1) is bit-identical to
+no noise. xi is standard normal, independent for every unit and example. Each noisy neuron carries its `off` and `mean` forms.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from bioplaus.types import Array, Key, Layer, Neuron
+
+
+def gaussian(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+    """Additive after the nonlinearity: h = f(a) + sigma xi.  Mean f(a), variance sigma^2."""
+
+    def perturb(output, key):
+        return output + sigma * _normal(key, output)
+
+    return _noisy(neuron, perturb)
+
+
+def multiplicative(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+    """h = f(a) (1 + sigma xi).  Mean f(a), variance sigma^2 f(a)^2; Gaussian dropout at sigma^2 = p_drop / (1 - p_drop).
+
+    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
+    """
+
+    def perturb(output, key):
+        return output * (1.0 + sigma * _normal(key, output))
+
+    return _noisy(neuron, perturb)
+
+
+def poisson(neuron: Neuron, window: ArrayLike) -> Neuron:
+    """Spike counts in a window: h = sign(f) n / T, n ~ Poisson(|f| T).  Mean f(a), variance |f(a)| / T, Fano factor 1.
+
+    T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate is that of an opposed (OFF) partner.
+    The sample has no derivative by its rate: credit takes that of the mean, dh/df = 1.
+    """
+
+    def perturb(output, key):
+        rate = jax.lax.stop_gradient(output)
+        count = jax.random.poisson(key, jnp.abs(rate) * window).astype(output.dtype)
+        return output + (jnp.sign(rate) * count / window - rate)
+
+    return _noisy(neuron, perturb)
+
+
+def gaussian_current(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+    """Additive before the nonlinearity: h = f(a + sigma xi).
+
+    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes (for ReLU: a Phi(a/sigma) + sigma phi(a/sigma)).
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(21)
+    weights = weights / weights.sum()
+
+    def step(state, current, key):
+        own, inner = jax.random.split(key)
+        return neuron.step(state, current + sigma * _normal(own, current), inner)
+
+    def mean_step(state, current, key):
+        outputs = [(neuron.mean or neuron).step(state, current + sigma * x, key)[1] for x in nodes]
+        return state, sum(w * h for w, h in zip(weights, outputs, strict=True))
+
+    return Neuron(neuron.init, step, neuron.off or neuron, Neuron(neuron.init, mean_step))
+
+
+def synaptic_release(layer: Layer, p: ArrayLike) -> Layer:
+    """Every synapse releases with probability p: w_ij b_ij / p, b_ij ~ Bernoulli(p), one draw a synapse and batch.
+
+    Mean w, variance of the current (1 - p) / p sum_i (w_ij x_i)^2, independent across the units of the layer (dropout of a
+    unit would be shared by all of its targets). Weights are the leaves with two axes or more; biases do not fail. Feedback
+    weights release with the same sample.
+    Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps alleviate the
+    stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for all synapses and does not learn.
+    """
+
+    def released(weights, key):
+        leaves, tree = jax.tree.flatten(weights)
+        keys = [jax.random.fold_in(key, i) for i in range(len(leaves))]
+        return tree.unflatten([w * _bernoulli(k, p, w) / p if w.ndim >= 2 else w for k, w in zip(keys, leaves, strict=True)])
+
+    def split(key: Key) -> tuple[Key, Key]:
+        own, inner = jax.random.split(key)
+        return own, inner
+
+    def synapse(params, state, x, key):
+        own, inner = split(key)
+        return layer.synapse(released(params, own), state, x, inner)
+
+    def credit(params, feedback, state, x, key, signal):
+        own, inner = split(key)
+        grads, below = layer.credit(released(params, own), released(feedback, own), state, x, inner, signal)
+        return released(grads, own), below  # d(w b / p) / dw = b / p: a synapse that did not release does not learn
+
+    return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer)
+
+
+def _noisy(neuron: Neuron, perturb) -> Neuron:
+    def step(state, current, key):
+        own, inner = jax.random.split(key)
+        state, output = neuron.step(state, current, inner)
+        return state, perturb(output, own)
+
+    return Neuron(neuron.init, step, neuron.off or neuron, neuron.mean or neuron)
+
+
+def _normal(key: Key, like: Array) -> Array:
+    return jax.random.normal(key, like.shape, like.dtype)
+
+
+def _bernoulli(key: Key, p: ArrayLike, like: Array) -> Array:
+    return jax.random.bernoulli(key, p, like.shape).astype(like.dtype)

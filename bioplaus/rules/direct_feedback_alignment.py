@@ -1,0 +1,54 @@
+"""Direct feedback alignment.
+
+The output error e reaches every hidden layer through fixed random weights:
+    s_l = phi'(a_l) * (e B_l),    s_L = phi'(a_L) * e,    dW_l = (1/B) h_{l-1}^T s_l
+e: [B, C] output error;  s_l: [B, n_l];  B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
+
+Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", 2016, arXiv:1609.01596.
+Departures from the paper: the distribution of B.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import error_of, gates_of, pull, signals_of, through
+from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.types import Array, Loss, Net, Rule
+
+
+class State(NamedTuple):
+    """feedback: B_l [C, *shape of layer l's current], one a hidden layer."""
+
+    feedback: tuple[Array, ...]
+
+
+def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+    """Equals backprop on a linear net with B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l n_l instead of X; nothing is locked."""
+
+    def init(key, params, batch):
+        *hidden, last = current_shapes(net, params, batch, key)
+        classes = last.shape[-1]
+
+        def draw(l, a):
+            return scale / jnp.sqrt(classes) * jax.random.normal(layer_key(key, l), (classes, *a.shape[1:]), a.dtype)
+
+        return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
+
+    def grad(params, state, batch, key, gate=None):
+        trace = forward(net, params, batch.x, key)
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        gates = gates_of(gate, signals, len(net))
+        with jax.named_scope("credit"):
+            taught = [jnp.tensordot(error, b, 1) for b in state.feedback] + [error]
+        grads = []
+        for l, layer in enumerate(net):
+            k = layer_key(key, l)
+            signal = through(layer, trace.currents[l], k, taught[l])
+            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))

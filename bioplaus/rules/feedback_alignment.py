@@ -1,0 +1,41 @@
+"""Feedback alignment.
+
+Backprop with fixed random weights on the way back:
+    s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
+e: [B, C] output error;  s_l: [B, n_l];  B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
+
+Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation for deep learning",
+2016, doi:10.1038/ncomms13276.
+Departures from the paper: B has the distribution of the initial W; `scale` multiplies it.
+"""
+
+from typing import NamedTuple
+
+import jax
+from jax.typing import ArrayLike
+
+from bioplaus.local import backward, error_of, gates_of, signals_of
+from bioplaus.net import feedback_init, forward, predictor
+from bioplaus.types import Loss, Net, PyTree, Rule
+
+
+class State(NamedTuple):
+    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
+
+    feedback: PyTree
+
+
+def feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+    """Equals backprop at B = W. The MACs of backprop; B is read beside W, and no weight is transported."""
+
+    def init(key, params, batch):
+        return State(jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x)))
+
+    def grad(params, state, batch, key, gate=None):
+        trace = forward(net, params, batch.x, key)
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
+        return grads, state, {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))

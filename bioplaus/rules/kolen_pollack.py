@@ -1,0 +1,54 @@
+"""Kolen-Pollack: feedback weights that learn to be the transposes of the forward weights, with no weight transport.
+
+Both ends of a connection see the same product of pre- and postsynaptic activity, and both decay:
+    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l,    dB_l = dW_l
+    W <- W + tx(dW) - lr lambda W,    B <- B + tx(dB) - lr lambda B      so that  (W - B)_t = (1 - lr lambda)^t (W - B)_0
+e: [B, C];  s_l: [B, n_l];  B_l: the shape of W_l (the paper's is its transpose).
+
+Kolen and Pollack, "Backpropagation without weight transport", 1994, doi:10.1109/ICNN.1994.374486.
+Akrout et al., "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.
+Departures: decay is `tx`'s decoupled decay; the same `tx` must train W, or W - B does not vanish (a decay inside Adam's
+gradient, or none, leaves it).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jax.typing import ArrayLike
+
+from bioplaus.local import backward, error_of, gates_of, signals_of
+from bioplaus.net import feedback_init, forward, predictor
+from bioplaus.types import Loss, Net, PyTree, Rule
+
+
+class State(NamedTuple):
+    """feedback: B_l, one entry a layer, () for the first; opt: the state of `tx` over them."""
+
+    feedback: PyTree
+    opt: Any
+
+
+def kolen_pollack(
+    net: Net, loss: Loss, *, tx: optax.GradientTransformation = optax.adamw(1e-3, weight_decay=0.1), scale: ArrayLike = 1.0
+) -> Rule:
+    """Equals backprop at B = W, and then stays there. The MACs of backprop; B's update adds writes, no products.
+
+    tx: optimiser of B; give the one that trains the net.
+    """
+
+    def init(key, params, batch):
+        feedback = jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x))
+        return State(feedback, tx.init(feedback))
+
+    def grad(params, state, batch, key, gate=None):
+        trace = forward(net, params, batch.x, key)
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
+        with jax.named_scope("auxiliary"):
+            updates, opt = tx.update(((), *grads[1:]), state.opt, state.feedback)
+            feedback = optax.apply_updates(state.feedback, updates)
+        return grads, State(feedback, opt), {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))
