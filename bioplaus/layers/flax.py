@@ -1,0 +1,170 @@
+"""Layers built in flax.nnx: the only file that imports flax.
+
+A module becomes one layer, however many weights it holds. Its parameters are a plain dict (`nnx.split` once, `nnx.merge` inside
+the trace), and its output [B, ...] is the current of the neuron that follows it. Feedback weights cross a block inside: at
+every product with a weight the error returns through B in place of W,
+    y = op(x, W),    dL/dx = (d op(x, B) / dx)^T dL/dy,    dL/dW = (d op(x, W) / dW)^T dL/dy
+at the true activations; norms, attention and activations keep their true derivative. B = W is backprop. The ops are
+exchanged through flax's own hooks (`dot_general`, `conv_general_dilated`, `einsum_op`), in the credit alone.
+
+Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation for deep learning",
+2016, doi:10.1038/ncomms13276.
+Departures from the paper: convolutions, projections and einsums are treated as its dense layers are.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from bioplaus.local import by_vjp
+from bioplaus.neurons import identity
+from bioplaus.types import Array, Key, Layer, Net, Neuron, PyTree
+
+HOOKS = {nnx.Linear: "dot_general", nnx.LinearGeneral: "dot_general", nnx.Conv: "conv_general_dilated", nnx.Einsum: "einsum_op"}
+"""Modules with a `kernel` that feedback weights can replace, and the attribute that multiplies by it."""
+
+
+def from_flax(*modules: nnx.Module | Callable[..., nnx.Module] | Neuron) -> Net:
+    """Layers from nnx modules, one each: a net, or a part of one, `(*from_flax(block, bp.relu()), bp.flattened(bp.dense(10)))`.
+
+    Each argument is a callable `rngs -> module`, such as `functools.partial(nnx.Linear, 64, 128)`; a module; or the neuron
+    of the module before it (identity where there is none). Fresh parameters and feedback weights, `Layer.init`, are those of
+    a new module for a callable. A module's own are shuffled within each leaf of two axes or more, which keeps their
+    distribution but not orthogonality, and its other leaves kept; `nnx.to_pure_dict(nnx.state(module, nnx.Param))` are its own.
+
+    A block is pulled by one vjp, in the scope 'credit'; a bare Linear, LinearGeneral, Conv or Einsum by two, as `dense` is.
+    Rules have no feedback weights for the first layer, which sends nothing back: a block there learns by backprop inside.
+    Weights are to be used through their modules' own calls: one that is read as `block.linear.kernel` is transported.
+
+    Raises ValueError for anything else; for state other than nnx.Param, such as BatchNorm's statistics and Dropout's generator;
+    and, when feedback weights are first used, for weights without a hook. Embed needs none, as long as it does not `attend`.
+    """
+    net = []
+    for position, module in enumerate(modules):
+        if not isinstance(module, Neuron):
+            net.append(_layer(module, position))
+        elif position == 0 or isinstance(modules[position - 1], Neuron):
+            raise ValueError(f"from_flax: argument {position} is a neuron that follows no module; give module, neuron, ...")
+        else:
+            net[-1] = net[-1]._replace(neuron=module)
+    return tuple(net)
+
+
+def _layer(source: nnx.Module | Callable[..., nnx.Module], position: int) -> Layer:
+    module = source if isinstance(source, nnx.Module) else _made(source, 0, position)
+    graph, own, other = nnx.split(module, nnx.Param, ...)
+    if foreign := [f"{_name(path)} ({type(leaf).__name__})" for path, leaf in nnx.to_flat_state(other)]:
+        raise ValueError(
+            f"from_flax: argument {position}, {type(module).__name__}, has state that is not nnx.Param: {', '.join(foreign)}; use"
+            " GroupNorm or LayerNorm in place of BatchNorm, and bp.synaptic_release or a noisy neuron in place of Dropout"
+        )
+    hooked = [path for path, part in nnx.iter_modules(module) if isinstance(part, tuple(HOOKS))]
+    crossed = {(*path, name) for path in hooked for name in ("kernel", "bias")}  # a projection's bias has two axes, [heads, d]
+    tables = {(*path, "embedding") for path, part in nnx.iter_modules(module) if isinstance(part, nnx.Embed)}
+    weights = {path for path, leaf in nnx.to_flat_state(own) if leaf.ndim >= 2}
+    bare = [_name(path) for path in sorted(weights - crossed - tables, key=str)]
+    example = nnx.to_pure_dict(own)
+
+    def init(key, x):
+        del x
+        if source is module:
+            return _shuffled(example, key)
+        return nnx.to_pure_dict(nnx.state(_made(source, key, position), nnx.Param))
+
+    def synapse(params, state, x, key):
+        del key
+        return state, nnx.merge(graph, params)(x)
+
+    def credit(params, feedback, state, x, key, signal):
+        del state, key
+
+        def run(p, h):
+            block = nnx.merge(graph, p)
+            if feedback is not params:
+                _cross(block, nnx.merge(graph, feedback))
+            return block(h)
+
+        if bare and feedback is not params:
+            raise ValueError(
+                f"from_flax: argument {position}, {type(module).__name__}, has weights that feedback cannot cross:"
+                f" {', '.join(bare)}; build it from nnx.Linear, LinearGeneral, Conv and Einsum (a table that is added: nnx.Embed)"
+            )
+        with jax.named_scope("credit"):
+            return jax.vjp(run, params, x)[1](signal)
+
+    return Layer(init, synapse, by_vjp(synapse) if type(module) in HOOKS else credit, identity())
+
+
+def _made(source: Callable[..., nnx.Module], seed: Key | int, position: int) -> nnx.Module:
+    try:
+        module = source(rngs=nnx.Rngs(seed))
+    except TypeError as error:
+        raise ValueError(
+            f"from_flax: argument {position} could not be called as f(rngs=nnx.Rngs(0)): {error}; give an nnx module, a callable"
+            " rngs -> module, or a neuron (an activation function is a neuron: bp.rate(f))"
+        ) from error
+    if not isinstance(module, nnx.Module):
+        raise ValueError(f"from_flax: argument {position} returned {type(module).__name__}, expected an nnx module")
+    return module
+
+
+def _shuffled(params: PyTree, key: Key) -> PyTree:
+    leaves, tree = jax.tree.flatten(params)
+
+    def draw(i, w):
+        return jax.random.permutation(jax.random.fold_in(key, i), w.ravel()).reshape(w.shape) if w.ndim >= 2 else w
+
+    return tree.unflatten([draw(i, w) for i, w in enumerate(leaves)])
+
+
+def _cross(block: nnx.Module, twin: nnx.Module) -> None:
+    """Let every error that passes a hooked op of `block` on the way back pass the kernel of its twin."""
+    for (_, part), (_, other) in zip(nnx.iter_modules(block), nnx.iter_modules(twin), strict=True):
+        if isinstance(part, nnx.Embed):
+            part.attend = _no_attend
+        for kind, name in HOOKS.items():
+            if isinstance(part, kind):
+                op = getattr(part, name) or jax.lax.dot_general
+                if isinstance(part, nnx.LinearGeneral) and part.dot_general_cls is not None:
+                    op, part.dot_general_cls = part.dot_general_cls(), None
+                setattr(part, name, _crossed(op, vars(other)["kernel"][...], 1 if kind is nnx.Einsum else 0))
+
+
+def _crossed(op: Callable[..., Array], b: Array, at: int) -> Callable[..., Array]:
+    """op, with b in place of w on the way back to x. x and w are arguments `at` and `at + 1`; flax's others pass untouched."""
+
+    def hook(*args, **options):
+        def plain(x, w):
+            return op(*args[:at], x, w, *args[at + 2 :], **options)
+
+        @jax.custom_vjp
+        def crossed(x, w, b):
+            del b
+            return plain(x, w)
+
+        def forward(x, w, b):
+            return plain(x, w), (x, w, b)
+
+        def backward(saved, error):
+            x, w, b = saved
+            to_w = jax.vjp(lambda w: plain(x, w), w)[1](error)[0]
+            with jax.named_scope("feedback"):
+                to_x = jax.vjp(lambda x: plain(x, b), x)[1](error)[0]
+            return to_x, to_w, jnp.zeros_like(b)
+
+        crossed.defvjp(forward, backward)
+        x, w = args[at : at + 2]
+        return crossed(x, w, b.astype(w.dtype))
+
+    return hook
+
+
+def _no_attend(query: Array, out_sharding=None) -> Array:
+    del query, out_sharding
+    raise ValueError("from_flax: Embed.attend multiplies by the table, which feedback cannot cross; use a Linear as the readout")
+
+
+def _name(path: tuple) -> str:
+    return ".".join(map(str, path))

@@ -1,0 +1,192 @@
+"""The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers at once.
+
+Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+
+@dataclass
+class Compare:
+    """Train rules side by side on the same net, data, batches and budget; print a table and write a report."""
+
+    rules: str = "all"
+    """Keys separated by commas, or all. The frozen baseline is always added."""
+    data: str = "digits"
+    """digits, mnist, fashion-mnist or cifar10."""
+    seeds: int = 5
+    """Seeds, trained together."""
+    steps: int = 1000
+    """Training steps."""
+    out: Path | None = None
+    """A new folder for the results; results/compare-DATA, numbered, where none is given."""
+
+
+@dataclass
+class Run:
+    """Run a study file: [base] settings, crossed with [grid]. Any setting can be given as --key.path value."""
+
+    study: Positional[Path]
+    """The study file (.toml)."""
+    out: Path | None = None
+    """A new folder for the results; results/NAME where none is given."""
+    resume: bool = False
+    """Go on in a folder that exists; starts where there is none."""
+
+
+@dataclass
+class Verify:
+    """Check each rule's mathematical identities and negative controls; exit code 1 if one fails."""
+
+    rules: Positional[tuple[str, ...]] = ()
+    """Keys of rules; all where none is given."""
+
+
+@dataclass
+class List:
+    """List what there is to choose from."""
+
+    what: Positional[Literal["rules", "neurons", "modulators", "data", "profiles", "all"]] = "all"
+
+
+@dataclass
+class Report:
+    """Write report.html anew from a results folder."""
+
+    folder: Positional[Path]
+
+
+Command = (
+    Annotated[Compare, arg(name="compare")]
+    | Annotated[Run, arg(name="run")]
+    | Annotated[Verify, arg(name="verify")]
+    | Annotated[List, arg(name="list")]
+    | Annotated[Report, arg(name="report")]
+)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code."""
+    words = sys.argv[1:] if words is None else words
+    command, rest = tyro.cli(Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True)
+    try:
+        if rest and not isinstance(command, Run):
+            raise ValueError(f"unknown arguments: {' '.join(rest)}; see bioplaus --help")
+        return HANDLERS[type(command)](command, rest)
+    except KeyboardInterrupt:
+        print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
+        return 130
+    except (ValueError, RuntimeError) as error:
+        if not _is_ours(error):
+            raise
+        print(f"bioplaus: {error}", file=sys.stderr)
+        return 2
+
+
+__doc_line__ = "Biologically plausible learning: rules, noise and neuromodulators on one harness."
+
+
+def _is_ours(error: Exception) -> bool:
+    """Errors about what the user gave. Anything else is a bug and keeps its traceback."""
+    from bioplaus.data import DataError
+    from bioplaus.study import StudyError
+
+    return isinstance(error, StudyError | DataError | UsageError)
+
+
+class UsageError(ValueError):
+    """An argument that makes no sense here."""
+
+
+def _compare(command: Compare, rest: list[str]) -> int:
+    from bioplaus.study.run import comparison, default_rules, run_study
+
+    del rest
+    names = default_rules() if command.rules == "all" else [r.strip() for r in command.rules.split(",") if r.strip()]
+    study = comparison(names, data=command.data, seeds=command.seeds, steps=command.steps)
+    return _finish(run_study(study, out=command.out or _new(Path("results") / f"compare-{command.data}")))
+
+
+def _run(command: Run, rest: list[str]) -> int:
+    from bioplaus.study import load, override
+    from bioplaus.study.run import run_study
+
+    study = override(load(command.study), rest)
+    return _finish(run_study(study, out=command.out or Path("results") / command.study.stem, resume=command.resume))
+
+
+def _finish(results) -> int:
+    print(results)
+    print(f"\nreport: {results.folder / 'report.html'}")
+    return 0
+
+
+def _new(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, ... that does not exist."""
+    n, found = 1, path
+    while found.exists():
+        n += 1
+        found = path.with_name(f"{path.name}-{n}")
+    return found
+
+
+def _verify(command: Verify, rest: list[str]) -> int:
+    from bioplaus.rules import RULES
+    from bioplaus.study.spec import nearest
+    from bioplaus.verify import verify
+
+    del rest
+    for name in command.rules:
+        if name not in RULES:
+            raise UsageError(f"there is no rule {name!r}{nearest(name, RULES)}")
+    passed = True
+    for check in verify(command.rules or None):
+        print(check, flush=True)
+        passed &= check.passed
+    print("all identities hold, all controls differ" if passed else "FAILED: see the lines marked above")
+    return 0 if passed else 1
+
+
+def _list(command: List, rest: list[str]) -> int:
+    from bioplaus import neurons
+    from bioplaus.data import DATASETS
+    from bioplaus.measure.energy import profiles
+    from bioplaus.modulators import MODULATORS
+    from bioplaus.study.build import LAYER_NOISES, NEURON_NOISES, factories
+
+    del rest
+
+    def first_line(thing) -> str:
+        return (thing.__doc__ or "").strip().split("\n")[0]
+
+    tables = {
+        "rules": {k: f"{f.__name__.replace('_', ' ')}. {first_line(f)}" for k, f in factories().items()},
+        "neurons": {k: first_line(f) for k, f in (neurons.NEURONS | NEURON_NOISES | LAYER_NOISES).items()},
+        "modulators": {k: first_line(f) for k, f in MODULATORS.items()},
+        "data": DATASETS,
+        "profiles": {k: p.description for k, p in profiles().items()},
+    }
+    for name, table in tables.items():
+        if command.what in (name, "all"):
+            print(f"{name}\n" + "\n".join(f"  {key:18} {text}" for key, text in table.items()))
+    return 0
+
+
+def _report(command: Report, rest: list[str]) -> int:
+    from bioplaus.report import report
+
+    del rest
+    try:
+        print(report(command.folder))
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    return 0
+
+
+HANDLERS = {Compare: _compare, Run: _run, Verify: _verify, List: _list, Report: _report}

@@ -1,0 +1,101 @@
+"""What a data set is, and the fixed split of arrays that come without one."""
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bioplaus.types import Batch
+
+VALIDATION = 5_000
+"""Training examples, the last ones in the official order, that the large sets give to validation."""
+
+SPLIT = "each class split 70/10/20 into train, validation and test, the same way every time"
+
+
+class Dataset(NamedTuple):
+    """Three Batches of numpy arrays: x float32 [N, ...], y one-hot float32 [N, C].
+
+    Choose by `validation`, report `test` once. note: what this test set is, how it was split, whom to cite.
+    """
+
+    name: str
+    train: Batch
+    validation: Batch
+    test: Batch
+    note: str
+
+
+def own(x: ArrayLike, y: ArrayLike) -> Dataset:
+    """A user's arrays as a Dataset, split 70/10/20 by `stratified`.
+
+    x: [N, ...] real and finite, N >= 10; taken as float32 and not rescaled.
+    y: integer labels [N] that use all of 0..C-1, or one-hot [N, C]; C >= 2.
+    Raises ValueError where they are not that.
+    """
+    examples, targets = np.asarray(x), np.asarray(y)
+    if examples.ndim < 2 or examples.dtype.kind not in "fiub":
+        raise ValueError(f"x must be real numbers [N, ...] of rank 2 or more, got {examples.dtype} {list(examples.shape)}.")
+    if targets.ndim not in (1, 2):
+        raise ValueError(f"y must be integer labels [N] or one-hot [N, C], got rank {targets.ndim}, {list(targets.shape)}.")
+    if len(examples) != len(targets):
+        raise ValueError(f"x and y must have one row per example, got {len(examples)} and {len(targets)} rows.")
+    if len(examples) < 10:
+        raise ValueError(f"A split into train, validation and test needs 10 examples or more, got {len(examples)}.")
+    with np.errstate(over="ignore"):
+        examples = examples.astype(np.float32)
+    if not np.isfinite(examples).all():
+        raise ValueError("x must be finite as float32: it holds NaN, infinite or too large values.")
+    labels, classes = _labels(targets)
+    return divided("own", examples, one_hot(labels, classes), stratified(labels), f"Own arrays, {SPLIT}.")
+
+
+def _labels(targets: NDArray) -> tuple[NDArray, int]:
+    """Labels [N] and the number of classes, from labels [N] or one-hot [N, C]."""
+    if targets.ndim == 2:
+        if targets.shape[1] < 2 or not (np.isin(targets, (0, 1)).all() and (targets.sum(1) == 1).all()):
+            raise ValueError("y of rank 2 must be one-hot [N, C] with C >= 2: one 1 a row and 0 elsewhere. Labels go in as [N].")
+        return targets.argmax(1), targets.shape[1]
+    if targets.dtype.kind not in "iu":
+        raise ValueError(f"y of rank 1 must be integer labels, got {targets.dtype}.")
+    found = np.unique(targets)
+    if len(found) < 2 or not np.array_equal(found, np.arange(len(found))):
+        raise ValueError(
+            f"Labels must use all of 0..C-1 with C >= 2, got {len(found)} different ones from {found[0]} to {found[-1]}. "
+            "Give y one-hot where a class has no example."
+        )
+    return targets.astype(np.int64), len(found)
+
+
+def stratified(labels: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Indices of train, validation and test, each ascending: 70/10/20 of all, and of each class to within one example.
+
+    Systematic sampling: shuffle within each class, line the classes up, deal ten slots round; slots 2 and 7 test, 4 validates.
+    The shuffle sorts the raw output of PCG64 at seed 0, which NumPy promises never to change (NEP 19), unlike `Generator`'s.
+    """
+    chance = np.random.PCG64(0).random_raw(len(labels))
+    slot = np.empty(len(labels), np.int64)
+    slot[np.lexsort((chance, labels))] = np.arange(len(labels)) % 10
+    test, validation = np.isin(slot, (2, 7)), slot == 4
+    return np.flatnonzero(~(test | validation)), np.flatnonzero(validation), np.flatnonzero(test)
+
+
+def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note: str) -> Dataset:
+    """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train, validation and test."""
+    train, validation, test = (batch(x[part], y[part]) for part in parts)
+    return Dataset(name, train, validation, test, note)
+
+
+def batch(x: NDArray, y: NDArray) -> Batch:
+    """A Batch of numpy arrays, which JAX takes as its own; they go to the device when they are first used."""
+    return Batch(cast(Any, x), cast(Any, y))
+
+
+def one_hot(labels: NDArray, classes: int) -> NDArray:
+    """Labels [N] -> float32 [N, C]."""
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def scaled(pixels: NDArray, top: int) -> NDArray:
+    """Pixels 0..top -> float32 in [0, 1], in C order."""
+    return np.divide(pixels, top, dtype=np.float32, order="C")

@@ -1,0 +1,101 @@
+"""Find a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is published.
+
+Only content of the right SHA-256 is ever returned, and a file in the cache has its final name only once it is whole.
+A corrupt file in $BIOPLAUS_DATA is an error: it is the user's, so it is neither used nor replaced.
+"""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "BIOPLAUS_DATA"
+FOLDERS = ("mnist", "fashion-mnist", "cifar10")
+
+
+class DataError(RuntimeError):
+    """A data file is missing, corrupt or unreadable. The message says which, what was expected, and what to do."""
+
+
+class File(NamedTuple):
+    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: of its content. urls: tried in this order."""
+
+    name: str
+    sha256: str
+    urls: tuple[str, ...] = ()
+
+
+def read(file: File) -> bytes:
+    """The content of `file`. Raises DataError where it cannot be had, or is not what it should be."""
+    path = given(file.name) or _downloaded(file)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}. Repair it, or unset {VARIABLE} to download it.") from error
+    if (found := sha256(content)) != file.sha256:
+        raise DataError(
+            f"{path} is corrupt: its SHA-256 is {found}, expected {file.sha256}. "
+            "Delete the file and retry, or put the official one in its place."
+        )
+    return content
+
+
+def given(name: str) -> Path | None:
+    """The path of `name` in $BIOPLAUS_DATA, None where that is not set or lacks it. Raises DataError for a wrong folder."""
+    if not os.environ.get(VARIABLE):
+        return None
+    folder = Path(os.environ[VARIABLE]).expanduser()
+    if not any((folder / known).is_dir() for known in FOLDERS):
+        raise DataError(
+            f"{VARIABLE}={folder} is not a folder of data sets: it must hold at least one of the folders {', '.join(FOLDERS)}. "
+            f"Set {VARIABLE} to their parent, or unset it to download."
+        )
+    path = folder / name
+    return path if os.path.lexists(path) else None  # a dangling link is the user's mistake, not an absent file
+
+
+def cache() -> Path:
+    """The cache folder, the operating system's usual one (on Linux $XDG_CACHE_HOME/bioplaus or ~/.cache/bioplaus)."""
+    import pooch
+
+    return pooch.os_cache("bioplaus")
+
+
+def store(path: Path, content: bytes) -> None:
+    """Write a cache file whole or not at all. A cache that cannot be written costs time, not correctness: warn and go on."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            whole = Path(folder) / path.name
+            whole.write_bytes(content)
+            os.replace(whole, path)
+    except OSError as error:
+        warnings.warn(f"{path} could not be cached: {error}", stacklevel=2)
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _downloaded(file: File) -> Path:
+    """The path of `file` in the cache, downloaded there if need be: pooch writes beside it, checks, and renames."""
+    import pooch
+
+    folder, failures = cache(), []
+    for url in file.urls:
+        try:
+            downloader = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)
+            return Path(pooch.retrieve(url, file.sha256, fname=file.name, path=folder, downloader=downloader))
+        except (OSError, ValueError) as error:  # all of requests' errors are OSErrors; a wrong hash is a ValueError
+            failures.append(f"  {url}: {error}")
+    if (folder / file.name).exists():
+        failures.append(f"  The copy in the cache, {folder / file.name}, is corrupt.")
+    tried = "could not be downloaded:\n" + "\n".join(failures) if failures else "it cannot be downloaded."
+    now = f"{VARIABLE} is {os.environ[VARIABLE]}" if os.environ.get(VARIABLE) else f"{VARIABLE} is not set"
+    raise DataError(
+        f"{file.name} is missing and {tried}\n"
+        f"Set {VARIABLE} to a folder that holds {file.name} ({now}), or retry with a network. Expected SHA-256: {file.sha256}."
+    )

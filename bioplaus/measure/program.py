@@ -1,0 +1,257 @@
+"""A function as a flat list of operations: what costs and plausibility are computed from. Nothing is run.
+
+The jaxpr is inlined. Calls (jit, remat, custom derivatives) disappear; the body of a scan or while stands once, and each of
+its operations says how often it runs; all branches of a cond stand, and the one with the most multiply-accumulates (MACs)
+is charged. Four operations are added, which move data and nothing else:
+    carry (init, next, ...) -> value at the start of a step       index (stacked) -> a step's slice
+    stack (a step's value) -> stacked                             branch (predicate, one value a branch) -> value
+What reaches no output is then removed; an operation in a loop stays if any of its steps is needed.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.extend.core import Literal
+
+from bioplaus.types import PyTree
+
+MAC_OPS = ("dot_general", "conv_general_dilated")
+
+MOVES = frozenset(
+    "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice dynamic_update_slice concatenate pad"
+    " rev gather scatter copy copy_p convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
+    " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap random_seed random_clone".split()
+)
+"""Operations that compute nothing: they move data, or handle random keys."""
+
+PHASES = ("forward", "credit", "update", "auxiliary", "other")
+
+
+class NotCountable(ValueError):
+    """The number of operations is not known before the function runs."""
+
+
+class Loop(NamedTuple):
+    """What an operation is repeated by. length: None for a while; 1 for the charged branch of a cond, 0 for the others."""
+
+    id: int
+    length: int | None
+
+
+class Op(NamedTuple):
+    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops: outermost first."""
+
+    name: str
+    params: dict[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    scope: tuple[str, ...]
+    loops: tuple[Loop, ...]
+
+
+class Program(NamedTuple):
+    """Live operations, in order; the shape of every value; value ids in the trees of the arguments and of the result."""
+
+    ops: tuple[Op, ...]
+    shapes: list[tuple[int, ...]]
+    inputs: tuple[PyTree, ...]
+    outputs: PyTree
+
+
+def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
+    """The program of function(*args); args may be arrays or `jax.ShapeDtypeStruct`.
+
+    Raises NotCountable for a kernel or solver that holds MACs in a form of its own.
+    """
+    closed, result = jax.make_jaxpr(function, return_shape=True)(*args)
+    ops: list[Op] = []
+    shapes: list[tuple[int, ...]] = []
+    loop_count = 0
+
+    def new(shape) -> int:
+        shapes.append(tuple(shape))
+        return len(shapes) - 1
+
+    def add(name, params, inputs, out_shapes, scope, loops) -> list[int]:
+        ops.append(Op(name, params, tuple(inputs), tuple(new(s) for s in out_shapes), scope, loops))
+        return list(ops[-1].outputs)
+
+    def looped(loops, length):
+        nonlocal loop_count
+        loop_count += 1
+        return (*loops, Loop(loop_count, length))
+
+    def inline(jaxpr, args, scope, loops) -> list[int]:
+        """Value ids of the results of a jaxpr, closed or open, at args."""
+        consts = [new(np.shape(c)) for c in getattr(jaxpr, "consts", ())]
+        jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+        env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+
+        def read(v) -> int:
+            return new(v.aval.shape) if isinstance(v, Literal) else env[v]
+
+        for eqn in jaxpr.eqns:
+            outs = convert(eqn, [read(v) for v in eqn.invars], scope + _scopes(eqn), loops)
+            env.update(zip(eqn.outvars, outs, strict=True))
+        return [read(v) for v in jaxpr.outvars]
+
+    def convert(eqn, args, scope, loops) -> list[int]:
+        p, name, out_shapes = eqn.params, eqn.primitive.name, [v.aval.shape for v in eqn.outvars]
+        if name == "scan":
+            return scan(p, args, out_shapes, scope, looped(loops, p["length"]))
+        if name == "while":
+            return while_loop(p, args, scope, looped(loops, None))
+        if name == "cond":
+            return cond(p, args, out_shapes, scope, loops)
+        inner = _jaxprs(p)
+        if len(inner) == 1 and _fits(inner[0], args, shapes, out_shapes):
+            return inline(inner[0], args, scope, loops)
+        if any(map(_has_macs, inner)):
+            raise NotCountable(f"{name!r} holds products in a form that is not known here; write it with jax.lax, jit and scan")
+        return add(name, p, args, out_shapes, scope, loops)
+
+    def carried(args, scope, loops) -> list[int]:
+        return [add("carry", {}, (a,), [shapes[a]], scope, loops)[0] for a in args]
+
+    def close(carry, ends, more=()) -> None:
+        """Tell each carry operation where its next value comes from."""
+        where = {op.outputs[0]: i for i, op in enumerate(ops) if op.name == "carry"}
+        for c, end in zip(carry, ends, strict=True):
+            ops[where[c]] = ops[where[c]]._replace(inputs=(*ops[where[c]].inputs, end, *more))
+
+    def scan(p, args, out_shapes, scope, loops) -> list[int]:
+        n, k = p["num_consts"], p["num_carry"]
+        carry = carried(args[n : n + k], scope, loops)
+        steps = [add("index", {}, (a,), [shapes[a][1:]], scope, loops)[0] for a in args[n + k :]]
+        outs = inline(p["jaxpr"], [*args[:n], *carry, *steps], scope, loops)
+        close(carry, outs[:k])
+        ends = [a if o == c else o for a, c, o in zip(args[n : n + k], carry, outs[:k], strict=True)]  # unchanged: the same value
+        return ends + [add("stack", {}, (o,), [s], scope, loops[:-1])[0] for o, s in zip(outs[k:], out_shapes[k:], strict=True)]
+
+    def while_loop(p, args, scope, loops) -> list[int]:
+        c, b = p["cond_nconsts"], p["body_nconsts"]
+        carry = carried(args[c + b :], scope, loops)
+        test = inline(p["cond_jaxpr"], [*args[:c], *carry], scope, loops)
+        close(carry, inline(p["body_jaxpr"], [*args[c : c + b], *carry], scope, loops), test)
+        return carry
+
+    def cond(p, args, out_shapes, scope, loops) -> list[int]:
+        branches = []
+        for jaxpr in p["branches"]:
+            start = len(ops)
+            outs = inline(jaxpr, args[1:], scope, looped(loops, 1))
+            work = [sum(f(op, shapes) * _repeats(op) for op in ops[start:]) for f in (macs, arithmetic)]
+            branches.append((work, range(start, len(ops)), outs))
+        for _, span, _ in sorted(branches, key=lambda b: b[0])[:-1]:
+            for i in span:
+                at = len(loops)
+                ops[i] = ops[i]._replace(loops=(*loops, Loop(ops[i].loops[at].id, 0), *ops[i].loops[at + 1 :]))
+        results = zip(*(outs for _, _, outs in branches), strict=True)
+        return [add("branch", {}, (args[0], *r), [s], scope, loops)[0] for r, s in zip(results, out_shapes, strict=True)]
+
+    leaves, tree = jax.tree.flatten(args)
+    ids = [new(np.shape(leaf)) for leaf in leaves]
+    outputs = inline(closed, ids, (), ())
+    return Program(_live(ops, outputs), shapes, tree.unflatten(ids), jax.tree.structure(result).unflatten(outputs))
+
+
+def macs(op: Op, shapes) -> int:
+    """Multiply-accumulates of one run of op: products whose result is summed. Zeros from padding and dilation are not products."""
+    if op.name not in MAC_OPS:
+        return 0
+    a, b, out = shapes[op.inputs[0]], shapes[op.inputs[1]], shapes[op.outputs[0]]
+    if op.name == "dot_general":
+        return math.prod(out) * math.prod(a[d] for d in op.params["dimension_numbers"][0][0])
+    p, (lhs, rhs, res) = op.params, op.params["dimension_numbers"]
+    count = out[res[0]] * out[res[1]] * b[rhs[1]]
+    for d in range(len(a) - 2):
+        position = np.add.outer(np.arange(out[res[d + 2]]) * p["window_strides"][d], np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d])
+        position, hole = position - p["padding"][d][0], p["lhs_dilation"][d]
+        count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
+    return count
+
+
+def contracted(op: Op, operand: int) -> tuple[int, ...]:
+    """The axes of an operand of a MAC operation that are summed over."""
+    if op.name == "dot_general":
+        return op.params["dimension_numbers"][0][operand]
+    return op.params["dimension_numbers"][operand][1:]
+
+
+def arithmetic(op: Op, shapes) -> int:
+    """Elementwise operations of one run of op: one an output element, or one an input element of a reduction."""
+    if op.name in MAC_OPS or op.name in MOVES:
+        return 0
+    reduces = op.name.startswith(("reduce", "arg"))
+    return sum(math.prod(shapes[v]) for v in (op.inputs if reduces else op.outputs))
+
+
+def times(op: Op) -> int:
+    """How often op runs. Raises NotCountable for MACs in a `while`; other operations there count as one trip."""
+    if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
+        raise NotCountable(
+            f"{op.name} in a `while` under the scopes {'/'.join(op.scope) or '(none)'}: its trip count is not known; use jax.lax.scan or"
+            " fori_loop with a fixed length"
+        )
+    return _repeats(op)
+
+
+def phase(op: Op) -> str:
+    """The outermost of the named scopes in PHASES, else 'other'."""
+    return next((s for s in op.scope if s in PHASES), "other")
+
+
+def dependents(program: Program, ids: Iterable[int]) -> set[int]:
+    """The values that depend on the values ids."""
+    found, before = set(ids), -1
+    while len(found) > before:  # once more for each level of loops
+        before = len(found)
+        for op in program.ops:
+            if not found.isdisjoint(op.inputs):
+                found.update(op.outputs)
+    return found
+
+
+def _repeats(op: Op) -> int:
+    return math.prod(1 if loop.length is None else loop.length for loop in op.loops)
+
+
+def _scopes(eqn) -> tuple[str, ...]:
+    """Named scopes of an equation: the only reader of name stacks.
+
+    What stands inside transpose(...) names the code that was differentiated, not the code that runs, and is left out.
+    """
+    stack, before = str(eqn.source_info.name_stack), ""
+    while stack != before:
+        before, stack = stack, re.sub(r"(\w*)\(([^()]*)\)", lambda m: "" if m[1] == "transpose" else m[2], stack)
+    return tuple(s for s in stack.split("/") if s)
+
+
+def _jaxprs(params) -> list:
+    values = [v for value in params.values() for v in (value if isinstance(value, tuple | list) else (value,))]
+    return [v for v in values if hasattr(getattr(v, "jaxpr", v), "eqns")]
+
+
+def _has_macs(jaxpr) -> bool:
+    return any(e.primitive.name in MAC_OPS or any(map(_has_macs, _jaxprs(e.params))) for e in getattr(jaxpr, "jaxpr", jaxpr).eqns)
+
+
+def _fits(jaxpr, args, shapes, out_shapes) -> bool:
+    """Whether an equation is a call of its jaxpr: the same shapes in and out."""
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    return [v.aval.shape for v in jaxpr.invars] == [shapes[a] for a in args] and [v.aval.shape for v in jaxpr.outvars] == out_shapes
+
+
+def _live(ops, outputs) -> tuple[Op, ...]:
+    source = {v: i for i, op in enumerate(ops) for v in op.outputs}
+    keep, todo = set(), list(outputs)
+    while todo:
+        i = source.get(todo.pop())
+        if i is not None and i not in keep:
+            keep.add(i)
+            todo.extend(ops[i].inputs)
+    return tuple(op for i, op in enumerate(ops) if i in keep)

@@ -1,0 +1,89 @@
+"""Is an attack's failure the net's robustness, or the attack's blindness? A guard before attacks, and flags after them.
+
+Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018, arXiv:1802.00420.
+Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bioplaus.measure.statistics import nauc
+from bioplaus.types import Array, Key, Loss, PyTree
+
+TOLERANCE = 1e-4
+STEP = 1e-8  # so short that next to no unit crosses a kink (ReLU, max pooling) on the way; float64 leaves 8 digits
+JITTER = 1e-2
+
+
+class PseudoGradientError(ValueError):
+    """The gradient of a forward pass is not its derivative."""
+
+
+def check_gradient(predict, loss: Loss, params: PyTree, state: PyTree, x: Array, y: Array, key: Key, *, directions: int = 8) -> float:
+    """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the input.
+
+    |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard normal, in float64, in
+    `directions` directions. Returns the largest left side over 1 + |g . v|. Call it before an attack, outside jit.
+
+    predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few dozen examples are enough.
+    x is moved by at most 0.01, because images have exact zeros, where kinked nets have no derivative; targets are moved by
+    one class, because the loss of a trained net is flat, and a flat loss hides any error. Noise must be differentiable at a
+    fixed key: Poisson counts and spikes are not, and are rejected.
+    """
+    with jax.enable_x64():
+        params, state, x, y = jax.tree.map(_double, (params, state, x, y))
+        x = x + JITTER * jax.random.uniform(jax.random.fold_in(key, 0), x.shape, x.dtype, -1.0, 1.0)
+        y = jnp.roll(y, 1, -1)
+        v = jax.random.normal(jax.random.fold_in(key, 1), (directions, *x.shape), x.dtype)
+
+        @jax.jit
+        def error(params, state, x, v):
+            def mean_loss(x):
+                return loss(predict(params, state, x, key), y).mean()
+
+            g = jax.grad(mean_loss)(x)
+            slope = jax.vmap(lambda v: jnp.vdot(g, v))(v)
+            moved = jax.lax.map(lambda s: jax.lax.map(lambda v: mean_loss(x + s * v), v), jnp.array([STEP, -STEP]))
+            return jnp.max(jnp.abs(slope - (moved[0] - moved[1]) / (2 * STEP)) / (1 + jnp.abs(slope)))
+
+        worst = float(error(params, state, x, v))
+    if not worst <= TOLERANCE:  # NaN is refused as well
+        raise PseudoGradientError(
+            f"check_gradient: the input gradient of `predict` differs from finite differences by {worst:.2g} (1 + |g.v|), allowed are"
+            f" {TOLERANCE:g}. It has a derivative rule of its own (a custom_vjp that carries a learning rule, a surrogate gradient,"
+            " stop_gradient), or casts to float32. Attack the forward pass that is deployed, without it; an attack along a learning"
+            " signal is `attack_with_learning_signal`, a diagnostic."
+        )
+    return worst
+
+
+class Flags(NamedTuple):
+    """Symptoms of a masked gradient, each bool [...]; a claim of robustness needs all of them False."""
+
+    transfer_stronger: NDArray
+    noise_comparable: NDArray
+
+
+def flags(
+    epsilons: Sequence[float], white_box: ArrayLike, transferred: ArrayLike, noise: ArrayLike, *, margin: float = 0.01
+) -> Flags:
+    """Flags F7 and F8 from accuracies [..., K] over the same epsilons, the first of which is 0. nAUC is the area under each.
+
+    transfer_stronger:  nAUC(transferred) < nAUC(white_box) - margin. An attack that sees the net must do better than one that does not.
+    noise_comparable:   random signs take at least half of the area that the white-box attack takes from the clean accuracy.
+    Raises ValueError unless epsilons start at 0.
+    """
+    if epsilons[0] != 0:
+        raise ValueError(f"flags: the epsilons start at {epsilons[0]}, expected 0, the clean accuracy")
+    clean = np.asarray(white_box)[..., 0]
+    white, other, random = (nauc(epsilons, a) for a in (white_box, transferred, noise))
+    return Flags(np.asarray(other < white - margin), np.asarray(clean - random >= (clean - white) / 2))
+
+
+def _double(leaf):
+    return leaf.astype(jnp.float64) if jnp.issubdtype(getattr(leaf, "dtype", np.int32), jnp.floating) else leaf

@@ -1,0 +1,83 @@
+"""Numbers over seeds, and numbers that sum a robustness curve up. On the host, in float64.
+
+A diverged seed is NaN (or infinite). It is left out of the mean and counted: a table must show both.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Interval(NamedTuple):
+    """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for fewer than two seeds."""
+
+    mean: NDArray
+    low: NDArray
+    high: NDArray
+    n: NDArray
+    diverged: NDArray
+
+
+def interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s: sample standard deviation."""
+    from scipy import stats  # scipy.stats takes half a second to import
+
+    values = np.asarray(values, np.float64)
+    if values.ndim < 1:
+        raise ValueError("interval: got a single number; give values [seeds, ...]")
+    finite = np.isfinite(values)
+    n = finite.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(finite, values, 0.0).sum(0) / n
+        variance = (np.where(finite, values - mean, 0.0) ** 2).sum(0) / (n - 1)
+        half = stats.t.ppf(0.5 + level / 2, n - 1) * np.sqrt(variance / n)
+    return Interval(mean, mean - half, mean + half, n, len(values) - n)
+
+
+def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
+    """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a diverged seed is left out.
+
+    Raises ValueError where a and b do not have the same seeds.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"paired_interval: got {a.shape} and {b.shape}; both need the same seeds in the same order")
+    with np.errstate(invalid="ignore"):
+        return interval(a - b, level)
+
+
+def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
+    """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean accuracy. accuracy: [..., K]."""
+    s, a = _curve("nauc", severities, accuracy)
+    return np.asarray(np.trapezoid(a, s, axis=-1) / (s[-1] - s[0]))
+
+
+def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> NDArray:
+    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where the clean accuracy is not above chance."""
+    area, clean = np.asarray(area, np.float64), np.asarray(clean, np.float64)
+    room = np.where(clean > chance, clean - chance, np.nan)
+    return (area - chance) / room
+
+
+def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
+    """Severity at which the accuracy has first fallen half-way from clean (at severities[0]) to chance, by linear interpolation.
+
+    accuracy: [..., K]. inf where it never has: to be printed as >= severities[-1]. NaN where clean is not above chance.
+    """
+    s, a = _curve("s50", severities, accuracy)
+    clean = a[..., :1]
+    half = (clean + chance) / 2
+    below = a <= half
+    k = np.maximum(below.argmax(-1), 1)[..., None]
+    before, after = np.take_along_axis(a, k - 1, -1), np.take_along_axis(a, k, -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        at = s[k - 1] + (s[k] - s[k - 1]) * (before - half) / (before - after)
+    return np.where(clean > chance, np.where(below.any(-1, keepdims=True), at, np.inf), np.nan)[..., 0]
+
+
+def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[NDArray, NDArray]:
+    s, a = np.asarray(severities, np.float64), np.asarray(accuracy, np.float64)
+    if s.ndim != 1 or len(s) < 2 or not (np.diff(s) > 0).all() or a.shape[-1:] != s.shape:
+        raise ValueError(f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising severities, accuracy [..., K]")
+    return s, a

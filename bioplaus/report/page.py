@@ -1,0 +1,69 @@
+"""The page: a run folder becomes report.html, which loads nothing from elsewhere and is the same byte for byte for the same run."""
+
+from html import escape
+from pathlib import Path
+
+from bioplaus.report import sections
+from bioplaus.report.headline import cautions
+from bioplaus.report.run import Run, read_run
+
+SECTIONS = (
+    ("result", "Result", sections.result),
+    ("learning", "Learning curves", sections.learning),
+    ("alignment", "Alignment with backprop", sections.alignment),
+    ("robustness", "Robustness", sections.robustness),
+    ("energy", "Energy", sections.energy),
+    ("together", "Accuracy, energy, robustness", sections.together),
+    ("plausibility", "Plausibility", sections.plausibility),
+    ("method", "How it was measured", sections.method),
+    ("warnings", "Warnings", sections.warnings),
+    ("again", "Run it again", sections.again),
+)
+
+
+def report(folder: str | Path) -> Path:
+    """Write report.html into a finished run's folder and return its path.
+
+    Raises ValueError where the folder holds no results.csv. Parts that were not measured are left out.
+    """
+    run = read_run(folder)
+    from bioplaus.report.figures import figures  # matplotlib, only now
+
+    file = Path(folder) / "report.html"
+    file.write_text(render(run, figures(run)), encoding="utf-8", newline="\n")
+    return file
+
+
+def render(run: Run, svgs: dict[str, str]) -> str:
+    """The page as text. svgs: name -> SVG, as `figures` returns them."""
+    shown = [(id, title, body) for id, title, part in SECTIONS if (body := part(run, svgs))]
+    links = "".join(f'<a href="#{id}">{title}</a>' for id, title, _ in shown)
+    main = "".join(f'<section><h2 id="{id}">{title}</h2>\n{body}</section>\n' for id, title, body in shown)
+    title = escape(str(run.summary.get("name") or "Learning rules compared"))
+    version = escape(str(run.summary.get("version") or ""))
+    count = len(cautions(run)) + len(run.summary.get("warnings", ()))
+    many = "one warning" if count == 1 else f"{count} warnings"
+    notice = f'<p class="notice">This run carries <a href="#warnings">{many}</a>; read them with the numbers.</p>' if count else ""
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<div class="frame">
+<nav aria-label="Contents">{links}</nav>
+<main>
+<h1>{title}</h1>
+<p class="by">bioplaus {version}</p>
+{sections.compared(run)}
+{notice}
+{main}</main>
+</div>
+</body>
+</html>
+"""

@@ -1,0 +1,33 @@
+"""The headline table for the terminal: the same numbers as on the page."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bioplaus.report.headline import headlines
+from bioplaus.report.run import collect
+from bioplaus.report.text import NONE, joules, percent, si, spread
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = None) -> "Table":
+    """Rows of results.csv (mappings with its columns), and the run's summary where there is one, as a table for `rich.print`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    run = collect(rows, summary)
+    out = Table(caption="mean [95 % interval over seeds]; energy: median [90 % over the profile's assumptions]")
+    out.add_column("")
+    for name in ("test accuracy, %", "less frozen, points", "retained, %", "MAC/sample", "energy/sample"):
+        out.add_column(name, justify="right")
+    for h in headlines(run):
+        cells = [f"{percent(h.accuracy.mean)} {spread(h.accuracy)}"]
+        cells.append(f"{percent(h.difference.mean, True)} {spread(h.difference, True)}" if h.difference else NONE)
+        cells.append(f"{percent(h.retention.mean)} {spread(h.retention)}" if h.retention else NONE)
+        cells.append(si(h.macs))
+        cells.append(" ".join(joules(h.energy)) if h.energy else NONE)
+        lost = f"  {len(h.arm.diverged)} of {len(run.seeds)} seeds diverged" if h.arm.diverged else ""
+        lost += "  did not settle" if h.arm.about.get("settled") is False else ""
+        out.add_row(*(Text(c.strip()) for c in (h.arm.label + lost, *cells)))  # Text: brackets in a name are not markup
+    return out

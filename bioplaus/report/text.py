@@ -1,0 +1,37 @@
+"""Numbers as text, for the page and the terminal alike."""
+
+import math
+
+from bioplaus.report.run import Interval
+
+PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+NONE = "–"
+
+
+def si(value: float, unit: str = "") -> str:
+    """Three digits with an SI prefix: 1.6e6 -> '1.60 M'."""
+    if not math.isfinite(value):
+        return NONE
+    if value == 0:
+        return f"0 {unit}".rstrip()
+    exponent = 3 * math.floor(math.log10(abs(float(f"{value:.2e}"))) / 3)  # rounded first: 999.9 is 1.00 k
+    exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES))
+    return f"{format(value / 10**exponent, '#.3g').rstrip('.')} {PREFIXES[exponent]}{unit}".rstrip()
+
+
+def percent(value: float, sign: bool = False) -> str:
+    """A fraction in percent, one decimal; with a sign for differences."""
+    return NONE if not math.isfinite(value) else format(100 * value, "+.1f" if sign else ".1f").replace("-", "−")
+
+
+def spread(interval: Interval, sign: bool = False) -> str:
+    """'[low, high]' in percent, '' where there is none."""
+    if not math.isfinite(interval.low):
+        return ""
+    return f"[{percent(interval.low, sign)}, {percent(interval.high, sign)}]"
+
+
+def joules(energy: tuple[float, float, float]) -> tuple[str, str]:
+    """Median, and '[p05 to p95]' or ''."""
+    median, low, high = energy
+    return si(median, "J"), f"[{si(low, 'J')}, {si(high, 'J')}]" if math.isfinite(low) and math.isfinite(high) else ""

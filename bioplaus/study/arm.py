@@ -1,0 +1,185 @@
+"""One arm: train all its seeds together, measure them on the way and at the end, and come back after an interruption."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.data import Dataset
+from bioplaus.measure.accuracy import accuracy
+from bioplaus.measure.alignment import angles, feedback_angle
+from bioplaus.net import noise_mode
+from bioplaus.rules import backprop
+from bioplaus.study.build import Built
+from bioplaus.study.results import Row, write_json
+from bioplaus.study.spec import Arm
+from bioplaus.train import TrainState, in_turn, make_train, replicate, restore, save, seed_keys
+from bioplaus.types import Array, PyTree
+
+TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
+SAVE_EVERY = 30.0  # seconds between checkpoints
+PROGRESS = "progress.json"
+PROBE = 256  # test examples on which alignment is measured
+
+
+class Label(NamedTuple):
+    """The first columns of every row of an arm."""
+
+    data: str
+    net: str
+    rule: str
+    neuron: str
+    modulator: str
+
+
+class Trained(NamedTuple):
+    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite."""
+
+    state: TrainState
+    rows: list[Row]
+    diverged: dict[int, int]
+    seconds: float
+
+
+def label_of(arm: Arm, varied: dict[str, Any], net: str | None = None) -> Label:
+    """varied: what the grid sets beyond the columns, so that no two arms carry the same label."""
+    sizes = "-".join(map(str, arm.net.hidden))
+    noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
+    mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
+    extra = "".join(f" {key}={value}" for key, value in varied.items())
+    own = f"mlp {sizes}" if arm.net.kind == "mlp" else "cnn"
+    return Label(arm.data, net or own, arm.rule + extra, arm.neuron.kind + noise + mode, arm.modulator.kind)
+
+
+def train_arm(
+    arm: Arm, built: Built, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]
+) -> Trained:
+    """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
+
+    tick: called with the number of steps done.
+    """
+    began, rule = time.perf_counter(), built.rule(built.net)
+    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size)
+    keys = seed_keys(arm.seeds)
+    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)))
+    train = replicate(train, over)
+    probe = measures_during_training(arm, built, data, over)
+
+    state, rows, done, spent = train.init(keys), [], 0, 0.0
+    if folder and (folder / PROGRESS).exists():
+        state, rows, done, spent = _resume(folder, state)
+        tick(done)
+    saved = time.perf_counter()
+    chunk = math.ceil(arm.steps / arm.points)
+    if not done:
+        rows += probe(state, 0, label)
+    while done < arm.steps:
+        n = min(chunk, arm.steps - done)
+        state, history = train.advance(state, n)
+        done += n
+        rows += history_rows(history, done, label) + probe(state, done, label)
+        tick(n)
+        if folder and (done == arm.steps or time.perf_counter() - saved > SAVE_EVERY):
+            saved = time.perf_counter()
+            _save(folder, state, rows, spent + saved - began)
+    return Trained(state, rows, _diverged(rows), spent + time.perf_counter() - began)
+
+
+def seeds_over(state: TrainState) -> Callable[..., Any]:
+    """How the seeds of a net of this size share a program. state: of one seed."""
+    size = sum(math.prod(a.shape) for a in jax.tree.leaves(state.params))
+    return jax.vmap if size <= TOGETHER else in_turn
+
+
+def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Callable[[TrainState, int, Label], list[Row]]:
+    """Test accuracy, and angles to backprop and between W and B, of all seeds at once."""
+    test = jax.tree.map(jnp.asarray, data.test)
+    few = jax.tree.map(lambda a: a[:PROBE], test)
+    rule, key = built.rule(built.net), jax.random.key(0)
+    quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
+    truth = backprop(built.net, built.loss)
+
+    def measure(state: TrainState) -> dict[str, Array]:
+        out = quiet.predict(state.params, state.rule, test.x, key, test.context)
+        found = {"accuracy at step": accuracy(out, test.y)}
+        if arm.alignment:
+            found["angle to backprop"] = angles(
+                rule.grad(state.params, state.rule, few, key)[0], truth.grad(state.params, (), few, key)[0]
+            )
+            if (feedback := feedback_of(state.rule, state.params)) is not None:
+                found["feedback angle"] = feedback_angle(state.params, feedback)
+        return found
+
+    compiled = jax.jit(over(measure))
+
+    def rows(state: TrainState, step: int, label: Label) -> list[Row]:
+        found = []
+        for name, values in compiled(state).items():
+            for seed, value in enumerate(np.asarray(values)):
+                if value.ndim == 0:
+                    found.append(Row(*label, str(seed), f"step={step}", name, float(value), "fraction"))
+                else:
+                    found += [
+                        Row(*label, str(seed), f"step={step} layer={l}", name, float(v), "degree")
+                        for l, v in enumerate(value, 1)
+                        if not (name == "feedback angle" and math.isnan(v))
+                    ]
+        return found
+
+    return rows
+
+
+def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
+    """A rule's feedback weights where they have the shapes of W (one entry a layer, () for the first), else None."""
+    state = getattr(state, "rule", state)
+    feedback = getattr(state, "feedback", None)
+    return feedback if isinstance(feedback, tuple) and len(feedback) == len(params) and feedback[0] == () else None
+
+
+def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row]:
+    """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a loss that is not finite."""
+    rows = []
+    for name, values in history.items():
+        values = np.asarray(values)
+        for seed, value in enumerate(values.max(1) if name == "residual" else values.mean(1)):
+            rows.append(Row(*label, str(seed), f"step={step}", name, float(value), UNITS.get(name, "")))
+    losses = np.asarray(history["loss"])
+    for seed in np.flatnonzero(~np.isfinite(losses).all(1)):
+        first = step - losses.shape[1] + int(np.argmin(np.isfinite(losses[seed])))
+        rows.append(Row(*label, str(seed), "training", "diverged at", first, "step"))
+    return rows
+
+
+UNITS = {"loss": "nat", "residual": "relative"}
+
+
+def _diverged(rows: list[Row]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for row in rows:
+        if row.measure == "diverged at":
+            found.setdefault(int(row.seed), int(row.value))
+    return found
+
+
+def _save(folder: Path, state: TrainState, rows: list[Row], seconds: float) -> None:
+    """The state first, then the one file that names it: a kill at any moment leaves the last complete pair."""
+    folder.mkdir(parents=True, exist_ok=True)
+    step = int(np.asarray(state.step).max())
+    save(folder / f"state-{step}", state)
+    write_json(folder / PROGRESS, {"step": step, "seconds": seconds, "rows": rows})
+    for old in folder.glob("state-*"):
+        if old.name != f"state-{step}":
+            shutil.rmtree(old)
+
+
+def _resume(folder: Path, like: TrainState) -> tuple[TrainState, list[Row], int, float]:
+    found = json.loads((folder / PROGRESS).read_text())
+    state = restore(folder / f"state-{found['step']}", like)
+    return state, [Row(*row) for row in found["rows"]], found["step"], found["seconds"]

@@ -1,0 +1,101 @@
+"""From the words of a study file to nets, rules and optimisers."""
+
+import functools
+import importlib.metadata
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from bioplaus import losses
+from bioplaus.layers import cnn, mlp
+from bioplaus.modulators import MODULATORS, modulate
+from bioplaus.neurons import NEURONS, gaussian, gaussian_current, multiplicative, poisson, synaptic_release
+from bioplaus.rules import BASELINES, RULES
+from bioplaus.study.spec import Arm, OptimiserSpec, StudyError
+from bioplaus.types import Array, Layer, Loss, Net, Neuron, Rule, RuleFactory
+
+NEURON_NOISES: dict[str, Callable[[Neuron, Any], Neuron]] = {
+    "gaussian": gaussian,
+    "gaussian_current": gaussian_current,
+    "multiplicative": multiplicative,
+    "poisson": poisson,
+}
+LAYER_NOISES: dict[str, Callable[[Layer, Any], Layer]] = {"synaptic_release": synaptic_release}
+
+
+class Built(NamedTuple):
+    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the lesioned net as well."""
+
+    net: Net
+    loss: Loss
+    rule: Callable[[Net], Rule]
+    tx: optax.GradientTransformation
+
+
+def factories() -> dict[str, RuleFactory]:
+    """Rules and baselines by key: those of the package, and those that other packages register as entry points `bioplaus.rules`."""
+    found: dict[str, RuleFactory] = {**RULES, **BASELINES}
+    for entry in importlib.metadata.entry_points(group="bioplaus.rules"):
+        if entry.name in found:
+            raise StudyError(f"rule {entry.name!r} of {entry.value} has the key of another rule; give its entry point another name")
+        found[entry.name] = entry.load()
+    return found
+
+
+def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Built:
+    """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape. net: used instead of the arm's own.
+
+    Raises StudyError if the net does not fit the data.
+    """
+    net = net or make_net(arm, example, classes)
+    tx, loss = make_tx(arm.optimiser), getattr(losses, arm.loss)
+    if arm.rule == "frozen":
+        tx = train_last_only(tx)
+    factory = factories()[arm.rule]
+    hyper: dict[str, Any] = dict(arm.hyper.get(arm.rule, {}))
+    if "tx" in inspect.signature(factory).parameters:
+        hyper["tx"] = tx
+    factory = functools.partial(factory, **hyper)
+    if arm.modulator.kind != "unmodulated":
+        factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
+    try:
+        return Built(net, loss, lambda net: factory(net, loss), tx)
+    except ValueError as error:
+        raise StudyError(f"rule {arm.rule!r} cannot train this net: {error}") from error
+
+
+def make_net(arm: Arm, example: Array, classes: int) -> Net:
+    """The arm's net with its neurons and noise."""
+    neuron, level = NEURONS[arm.neuron.kind](), arm.neuron.level
+    if arm.neuron.noise in NEURON_NOISES:
+        neuron = NEURON_NOISES[arm.neuron.noise](neuron, level)
+    weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
+    if arm.net.kind == "cnn":
+        if example.ndim != 4 or min(example.shape[1:3]) < 28:
+            raise StudyError(f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]}; use mlp")
+        net = cnn(classes, neuron, padding=2 if example.shape[1] == 28 else 0, weights=weights)
+    else:
+        net = mlp([example[0].size, *arm.net.hidden, classes], neuron, weights=weights)
+    if arm.neuron.noise in LAYER_NOISES:
+        net = tuple(LAYER_NOISES[arm.neuron.noise](layer, level) for layer in net)
+    return net
+
+
+def make_tx(spec: OptimiserSpec) -> optax.GradientTransformation:
+    """The optimiser, with decoupled weight decay."""
+    kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
+    return optax.chain(
+        kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(spec.learning_rate)
+    )
+
+
+def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """tx on the last layer, nothing on the others: decay would shrink the random features that the frozen baseline is about."""
+
+    def labels(params):
+        return tuple("train" if l == len(params) - 1 else "keep" for l in range(len(params)))
+
+    return optax.partition({"train": tx, "keep": optax.set_to_zero()}, labels)

@@ -1,0 +1,116 @@
+"""What is measured once an arm is trained: clean accuracy, and accuracy under disturbance and attack."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.data import Dataset
+from bioplaus.measure.accuracy import accuracy
+from bioplaus.measure.robustness import (
+    CURVES,
+    EPSILONS,
+    PseudoGradientError,
+    check_gradient,
+    pgd,
+    random_signs,
+    transfer,
+    under_attack,
+)
+from bioplaus.net import noise_mode
+from bioplaus.study.arm import Label, Trained, seeds_over
+from bioplaus.study.build import Built
+from bioplaus.study.results import Row
+from bioplaus.study.spec import Arm
+from bioplaus.train import TrainState
+from bioplaus.types import Array
+
+EXAMPLES = 512  # test examples that are disturbed and attacked
+GUARDED = 32  # test examples on which the attack's gradient is checked
+
+ATTACK = "true gradient of the deployed forward function, checked against finite differences; L-infinity, 20 steps, one random start"
+
+
+class Deployed(NamedTuple):
+    """A trained arm as it answers: its parts, the noise mode at test time, and its states with the seed axis first."""
+
+    built: Built
+    mode: str
+    state: TrainState
+
+    def rebuild(self, net) -> Callable[..., Array]:
+        """This rule's predict on another net of the same shapes."""
+        return self.built.rule(net).predict
+
+    @property
+    def net(self):
+        """The net with its noise as it is at test time."""
+        return noise_mode(self.built.net, self.mode)  # type: ignore[arg-type]
+
+
+def final_rows(
+    arm: Arm, deployed: Deployed, trained: Trained, twin: Deployed | None, data: Dataset, label: Label
+) -> tuple[list[Row], list[str]]:
+    """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop."""
+    test = jax.tree.map(jnp.asarray, data.test)
+    few = jax.tree.map(lambda a: a[:EXAMPLES], test)
+    key = jax.random.key(0)
+    attackable, warnings = _guard(arm, deployed, trained, few, label)
+
+    def answer(deployed: Deployed, state: TrainState, context) -> Callable[[Array, Array], Array]:
+        predict = deployed.rebuild(deployed.net)
+        return lambda x, k: predict(state.params, state.rule, x, k, context)
+
+    def measure(state: TrainState, other: TrainState | None) -> dict[str, tuple]:
+        found = {"clean": accuracy(answer(deployed, state, test.context)(test.x, key), test.y)}
+        if not arm.robustness:
+            return found
+        for i, (name, (curve, _)) in enumerate(CURVES.items()):
+            k = jax.random.fold_in(key, i)
+            found[name] = curve(deployed.rebuild, deployed.net, state.params, state.rule, few, k)
+        own = answer(deployed, state, few.context)
+        k = jax.random.fold_in(key, len(CURVES))
+        found["random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
+        if attackable:
+            found["pgd"] = under_attack(pgd, own, deployed.built.loss, few, k)
+        if twin is not None:
+            found["transfer"] = transfer(pgd, answer(twin, other, few.context), own, deployed.built.loss, few, k)
+        return found
+
+    severities = {name: grid for name, (_, grid) in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)
+    over = seeds_over(jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), deployed.state))
+    measured = jax.jit(over(measure))(deployed.state, None if twin is None else twin.state)
+    rows = []
+    for name, values in measured.items():
+        for seed, value in enumerate(np.asarray(values)):
+            conditions = ["clean"] if name == "clean" else [f"{name.replace('_', ' ')}={s:g}" for s in severities[name]]
+            rows += [
+                Row(*label, str(seed), condition, "accuracy", float(v), "fraction")
+                for condition, v in zip(conditions, np.atleast_1d(value), strict=True)
+            ]
+    return rows, warnings
+
+
+def _guard(arm: Arm, deployed: Deployed, trained: Trained, few, label: Label) -> tuple[bool, list[str]]:
+    """Whether the arm may be attacked by its gradient: only if that gradient is the derivative of what is deployed."""
+    healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
+    if not arm.robustness or not healthy:
+        return False, []
+    params, rule = jax.tree.map(lambda a: a[healthy[0]], (deployed.state.params, deployed.state.rule))
+    context = jax.tree.map(lambda a: a[:GUARDED], few.context)
+    predict = deployed.rebuild(deployed.net)
+    try:
+        check_gradient(
+            lambda p, s, x, k: predict(p, s, x, k, context),
+            deployed.built.loss,
+            params,
+            rule,
+            few.x[:GUARDED],
+            few.y[:GUARDED],
+            jax.random.key(1),
+        )
+    except PseudoGradientError as error:
+        return False, [f"{label.rule}, {label.neuron}: not attacked by its own gradient. {error}"]
+    return True, []

@@ -1,0 +1,216 @@
+"""Run a study: check everything, train arm by arm, measure, and write what was found."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from bioplaus import data as datasets
+from bioplaus.data import Dataset
+from bioplaus.study import spec
+from bioplaus.study.arm import Label, Trained, label_of, train_arm
+from bioplaus.study.build import Built, build
+from bioplaus.study.final import Deployed, final_rows
+from bioplaus.study.results import Row, read_rows, write_json, write_rows
+from bioplaus.study.spec import Arm, Study, StudyError
+from bioplaus.study.summary import cost_rows, summarise
+from bioplaus.train import make_train
+from bioplaus.types import Net
+
+
+class Results(NamedTuple):
+    """rows: one number each; summary: what the report says in words; folder: where they were written, if anywhere."""
+
+    rows: list[Row]
+    summary: dict[str, Any]
+    folder: Path | None
+
+    def __str__(self) -> str:
+        from bioplaus.report import as_text
+
+        return as_text(self.rows, self.summary)
+
+
+class Plan(NamedTuple):
+    """An arm that has passed every check and is ready to run."""
+
+    arm: Arm
+    built: Built
+    data: Dataset
+    label: Label
+
+
+def compare(
+    rules: Sequence[str] | str = "all",
+    *,
+    net: Net | None = None,
+    data: str | tuple[Any, Any] | Dataset = "digits",
+    seeds: int = 5,
+    steps: int = 1000,
+    out: str | Path | None = None,
+    show: bool = True,
+) -> Results:
+    """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
+
+    rules: keys of `bp.rules.RULES`, or 'all'. net: 64-128-128-10-like by default. data: a name, (x, y), or a Dataset.
+    print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
+    """
+    names = default_rules() if rules == "all" else [rules] if isinstance(rules, str) else list(rules)
+    study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps)
+    own = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
+    return run_study(study, net=net, data=own, out=Path(out) if out else None, show=show)
+
+
+def default_rules() -> list[str]:
+    """Keys of the rules that ship with the package."""
+    from bioplaus.rules import RULES
+
+    return list(RULES)
+
+
+def comparison(rules: Sequence[str], *, data: str, seeds: int, steps: int) -> Study:
+    """The study that `compare` runs: every rule, and the frozen baseline, at the common settings of `Arm`."""
+    return Study(
+        name=f"compare {data}",
+        base={"data": data, "seeds": seeds, "steps": steps},
+        grid={"rule": [*dict.fromkeys([*rules, "frozen"])]},
+    )
+
+
+def run_study(
+    study: Study,
+    *,
+    net: Net | None = None,
+    data: Dataset | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    show: bool = True,
+) -> Results:
+    """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in an existing one.
+
+    Raises StudyError, and DataError, before any work starts.
+    """
+    began = time.perf_counter()
+    plans = plan(study, net, data)
+    settings = spec.resolved(study)
+    if out:
+        _open_folder(out, settings, resume)
+    rows: list[Row] = []
+    warnings: list[str] = []
+    seconds: dict[str, float] = {}
+    twins: dict[str, Deployed] = {}
+    done: list[tuple[Plan, Trained]] = []
+    with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
+        for i, p in enumerate(plans):
+            say(" ".join([p.label.rule, *_distinct(p, plans)]))
+            folder = out / "arms" / f"{i:03d}-{p.arm.rule}" if out else None
+            trained, found, said = _run_arm(p, folder, twins, tick)
+            done.append((p, trained))
+            rows += trained.rows + found + cost_rows(p)
+            warnings += said
+            seconds[f"{i:03d} {' '.join(p.label)}"] = round(trained.seconds, 3)
+    summary = summarise(study.name, settings, done, rows, warnings)
+    if out:
+        write_rows(out / "results.csv", rows)
+        write_json(out / "summary.json", summary)
+        write_json(out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
+        from bioplaus.report import report
+
+        report(out)
+    return Results(rows, summary, out)
+
+
+def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> list[Plan]:
+    """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest."""
+    found, loaded = [], {}
+    every = spec.arms(study)
+    for arm in sorted(every, key=lambda a: a.rule != "bp"):
+        if arm.data not in loaded:
+            loaded[arm.data] = data or datasets.load(arm.data)
+        use = loaded[arm.data]
+        arm = arm.model_copy(update={"data": use.name})
+        example, classes = use.train.x[:1], use.train.y.shape[-1]
+        built = build(arm, example, classes, net)
+        try:
+            train = make_train(built.net, built.rule(built.net), built.tx, use.train, batch_size=arm.batch_size)
+            jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
+        except (ValueError, TypeError) as error:
+            raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
+        found.append(Plan(arm, built, use, label_of(arm, _varied(study, arm), "own" if net else None)))
+    return found
+
+
+def _run_arm(p: Plan, folder: Path | None, twins: dict[str, Deployed], tick) -> tuple[Trained, list[Row], list[str]]:
+    trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick)
+    deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
+    alike = p.arm.model_copy(update={"rule": "", "hyper": {}}).model_dump_json()
+    if p.arm.rule == "bp":
+        twins[alike] = deployed
+    finished = folder / "final.csv" if folder else None
+    if finished and finished.exists():
+        return trained, read_rows(finished), json.loads((finished.with_suffix(".json")).read_text())
+    found, said = final_rows(p.arm, deployed, trained, twins.get(alike), p.data, p.label)
+    if finished:
+        write_json(finished.with_suffix(".json"), said)
+        write_rows(finished, found)
+    return trained, found, said
+
+
+def _varied(study: Study, arm: Arm) -> dict[str, Any]:
+    """What the grid sets for this arm beyond the columns data, net, rule, neuron and modulator.kind."""
+    columns = ("data", "rule", "net.kind", "net.hidden", "neuron", "modulator.kind")
+    found = {}
+    for key in study.grid:
+        if any(key == c or (c == "neuron" and key.startswith("neuron.")) for c in columns):
+            continue
+        value: Any = arm
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else getattr(value, part)
+        if not (key.startswith("hyper.") and key.split(".")[1] != arm.rule):
+            found[key] = value
+    return found
+
+
+def _distinct(p: Plan, plans: Sequence[Plan]) -> list[str]:
+    """The parts of the label, beside the rule, in which arms differ."""
+    return [part for i, part in enumerate(p.label) if i != 2 and len({q.label[i] for q in plans}) > 1]
+
+
+def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
+    import tomli_w
+
+    text = tomli_w.dumps(settings)
+    try:
+        if out.exists() and any(out.iterdir()):
+            if not resume:
+                raise StudyError(f"{out}: exists already; give another --out, or --resume to go on with it")
+            if not (out / "study.toml").exists() or (out / "study.toml").read_text() != text:
+                raise StudyError(f"{out}: holds another study; --resume needs the same settings, or give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "study.toml").write_text(text)
+        if not os.access(out, os.W_OK):
+            raise PermissionError("no permission to write")
+    except OSError as error:
+        raise StudyError(f"{out}: cannot be written to ({error}); give another --out") from error
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, show: bool):
+    """-> say(what is being done), tick(steps done), on a rich progress bar with the rate and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task) -> Text:
+            return Text(f"{task.speed:,.0f} steps/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, disable=not show, transient=True) as bar:
+        task = bar.add_task("compiling", total=total)
+        yield (lambda text: bar.update(task, description=text)), (lambda n: bar.advance(task, n))
+

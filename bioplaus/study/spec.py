@@ -1,0 +1,219 @@
+"""What a study file may say: [base], one arm's settings, and [grid], lists of settings to be crossed.
+
+    name = "noise"
+    [base]
+    data = "digits"
+    steps = 1000
+    [base.neuron]
+    noise = "gaussian"
+    [grid]
+    rule = ["bp", "fa"]
+    "neuron.level" = [0.0, 0.1, 0.3]
+
+Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
+"""
+
+import difflib
+import inspect
+import itertools
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+class StudyError(ValueError):
+    """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetSpec(_Strict):
+    """kind: mlp (hidden layers of these sizes) or cnn (LeNet-5's shape). W ~ N(0, variance / fan)."""
+
+    kind: Literal["mlp", "cnn"] = "mlp"
+    hidden: tuple[int, ...] = (128, 128)
+    variance: float = Field(0.25, gt=0)
+    fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+
+
+class NeuronSpec(_Strict):
+    """kind: the rate function. level: sigma, the window of poisson, or the release probability. evaluate: noise at test time."""
+
+    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "softplus"] = "tanh"
+    noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
+    level: float = Field(0.0, ge=0)
+    evaluate: Literal["on", "off", "mean"] = "on"
+
+
+class ModulatorSpec(_Strict):
+    """kind: a key of MODULATORS. hyper: its hyperparameters."""
+
+    kind: str = "unmodulated"
+    hyper: dict[str, int | float] = {}
+
+
+class OptimiserSpec(_Strict):
+    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW."""
+
+    kind: Literal["sgd", "momentum", "adam"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+
+
+class Arm(_Strict):
+    """One arm: everything that a training run and its measures need. hyper: a table a rule, read only by that rule."""
+
+    data: str = "digits"
+    net: NetSpec = NetSpec()
+    neuron: NeuronSpec = NeuronSpec()
+    rule: str = "bp"
+    hyper: dict[str, dict[str, int | float]] = {}
+    modulator: ModulatorSpec = ModulatorSpec()
+    loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] = "cross_entropy"
+    optimiser: OptimiserSpec = OptimiserSpec()
+    batch_size: int = Field(64, gt=0)
+    steps: int = Field(1000, gt=0)
+    seeds: int = Field(5, gt=0)
+    points: int = Field(10, gt=0, description="how often test accuracy and alignment are measured during training")
+    alignment: bool = True
+    robustness: bool = True
+    energy: bool = True
+
+
+class Study(_Strict):
+    """name; base: settings that differ from `Arm`'s defaults; grid: dotted key -> list of values, crossed in the order written."""
+
+    name: str = Field(min_length=1)
+    base: dict[str, Any] = {}
+    grid: dict[str, list[Any]] = {}
+
+
+def load(path: Path) -> Study:
+    """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
+    try:
+        return _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: is not valid TOML: {error}") from error
+
+
+def override(study: Study, words: Sequence[str]) -> Study:
+    """The study with `--key.path value` pairs put into [base]; a key that is also in [grid] is pinned there.
+
+    Values are read as TOML (0.1, true, [1, 2]); anything else is taken as text.
+    """
+    base, grid = dict(study.base), dict(study.grid)
+    if len(words) % 2:
+        raise StudyError(f"{words[-1]}: has no value; settings are given as pairs, --key.path value")
+    for flag, text in zip(words[::2], words[1::2], strict=True):
+        if not flag.startswith("--") or len(flag) < 3:
+            raise StudyError(f"{flag!r}: expected a setting such as --optimiser.learning_rate 0.01")
+        key = flag[2:].replace("-", "_")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        base = _put(base, key, value)
+        grid.pop(key, None)
+    return Study(name=study.name, base=base, grid=grid)
+
+
+def arms(study: Study) -> list[Arm]:
+    """Every arm of the study, checked. Raises StudyError for the first thing that is wrong."""
+    for key, values in study.grid.items():
+        if not values:
+            raise StudyError(f"grid.{key}: is empty; give at least one value")
+    found = []
+    for combination in itertools.product(*study.grid.values()):
+        settings = study.base
+        for key, value in zip(study.grid, combination, strict=True):
+            settings = _put(settings, key, value)
+        arm = _checked(Arm, settings, "base")
+        _check_names(arm)
+        if arm not in found:
+            found.append(arm)
+    return found
+
+
+def resolved(study: Study) -> dict[str, Any]:
+    """The study with all defaults written out, re-runnable: what is saved as study.toml."""
+    return {"name": study.name, "base": _checked(Arm, study.base, "base").model_dump(mode="json"), "grid": dict(study.grid)}
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    if not rest:
+        return {**settings, head: value}
+    inner = settings.get(head, {})
+    if not isinstance(inner, dict):
+        raise StudyError(f"{key}: {head} is {inner!r}, which has no part {rest!r}")
+    return {**settings, head: _put(inner, rest, value)}
+
+
+def _checked(model: type[BaseModel], settings: dict[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(settings)
+    except ValidationError as error:
+        raise StudyError("; ".join(_explain(model, e, where) for e in error.errors()[:3])) from None
+
+
+def _explain(model: type[BaseModel], error: Any, where: str) -> str:
+    path = [str(p) for p in error["loc"]]
+    key = ".".join([where, *path] if where == "base" else path)
+    if error["type"] != "extra_forbidden":
+        return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
+    for name in path[:-1]:
+        model = model.model_fields[name].annotation  # type: ignore[assignment]
+    return f"{key}: unknown key{nearest(path[-1], model.model_fields)}"
+
+
+def nearest(name: str, names: Any) -> str:
+    """'; did you mean ...?' or '; expected one of ...'."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
+
+
+def _check_names(arm: Arm) -> None:
+    """Names and hyperparameters that live in registries rather than in the types above."""
+    from bioplaus.data import DATASETS
+    from bioplaus.modulators import MODULATORS
+    from bioplaus.study.build import factories
+
+    rules = factories()
+    for key, name, names in (
+        ("data", arm.data, DATASETS),
+        ("rule", arm.rule, rules),
+        ("modulator.kind", arm.modulator.kind, MODULATORS),
+        *(("hyper", name, rules) for name in arm.hyper),
+    ):
+        if name not in names:
+            raise StudyError(f"{key}: there is no {name!r}{nearest(name, names)}")
+    for key, factory, hyper in (
+        *((f"hyper.{name}", rules[name], hyper) for name, hyper in arm.hyper.items()),
+        ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
+    ):
+        known = inspect.signature(factory).parameters
+        names = [n for n, p in known.items() if p.annotation in ("ArrayLike", "int", "float") or _numeric(p.annotation)]
+        for name, value in hyper.items():
+            if name not in names:
+                raise StudyError(f"{key}.{name}: unknown hyperparameter{nearest(name, names)}")
+            if known[name].annotation is int and not (isinstance(value, int) and value > 0):
+                raise StudyError(f"{key}.{name}: expected a whole number of 1 or more, got {value!r}")
+    noise, level = arm.neuron.noise, arm.neuron.level
+    if noise == "poisson" and level <= 0:
+        raise StudyError(f"neuron.level: for poisson it is the counting window and must be above 0, got {level}")
+    if noise == "synaptic_release" and not 0 < level <= 1:
+        raise StudyError(f"neuron.level: for synaptic_release it is a probability in (0, 1], got {level}")
+    if min(arm.net.hidden, default=1) < 1:
+        raise StudyError(f"net.hidden: every layer needs 1 unit or more, got {list(arm.net.hidden)}")
+
+
+def _numeric(annotation: Any) -> bool:
+    from jax.typing import ArrayLike
+
+    return annotation in (int, float, ArrayLike)

@@ -1,0 +1,181 @@
+"""What the identities share: the record of one check, small problems in float64, and references written by hand.
+
+The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the rules.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.losses import cross_entropy
+from bioplaus.net import drive, fire, forward, init, layer_key
+from bioplaus.neurons import identity, tanh
+from bioplaus.types import Array, Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFactory
+
+
+class Check(NamedTuple):
+    """One identity, measured: it passes if value <= limit; a negative control passes if two things differ, value >= limit."""
+
+    rule: str
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    control: bool = False
+
+
+class Problem(NamedTuple):
+    """A net with parameters (biases are not zero), one batch, and the key of the forward pass."""
+
+    net: Net
+    loss: Loss
+    params: PyTree
+    batch: Batch
+    key: Key
+
+
+def small(rule: str, name: str, value: Any, limit: float) -> Check:
+    """Passes if value <= limit; a value that is not a number fails."""
+    return Check(rule, name, float(value), limit, bool(value <= limit))
+
+
+def equal(rule: str, name: str, got: PyTree, want: PyTree, limit: float) -> Check:
+    """Passes if the relative error is at most the limit. Fails if any leaf of `want` is zero: nothing would be compared."""
+    return small(rule, name, relative(got, want), limit)
+
+
+def large(rule: str, name: str, value: Any, limit: float) -> Check:
+    """Negative control: passes if value >= limit."""
+    return Check(rule, name, float(value), limit, bool(value >= limit), control=True)
+
+
+def relative(got: PyTree, want: PyTree) -> float:
+    """The worst |got - want| / |want| over leaves; infinite where a leaf of `want` is zero."""
+    leaves, others = jax.tree.leaves(want), jax.tree.leaves(got)
+    if not leaves or [jnp.shape(a) for a in leaves] != [jnp.shape(a) for a in others]:
+        return math.inf
+    norms = [float(np.linalg.norm(w)) for w in leaves]
+    gaps = [float(np.linalg.norm(np.subtract(g, w))) for g, w in zip(others, leaves, strict=True)]
+    return _worst(gap / norm if norm else math.inf for gap, norm in zip(gaps, norms, strict=True))
+
+
+def _worst(values) -> float:
+    """The maximum; not-a-number, which `max` would lose, counts as infinite."""
+    return max(math.inf if math.isnan(v) else v for v in values)
+
+
+def cosine(a: PyTree, b: PyTree) -> float:
+    """Cosine between two trees, each as one vector; not a number where one is zero."""
+    u, v = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
+    norms = np.linalg.norm(u) * np.linalg.norm(v)
+    return float(u @ v / norms) if norms else math.nan
+
+
+def slope(x: list[float], errors: list[float]) -> float:
+    """Order of convergence: the least-squares slope of log error over log x; not a number without errors."""
+    if not all(e > 0 and math.isfinite(e) for e in errors):
+        return math.nan
+    return float(np.polyfit(np.log(x), np.log(errors), 1)[0])
+
+
+LINEAR = identity()
+TANH = tanh()
+
+
+@functools.cache
+def problem(sizes=(12, 20, 16, 5), *, examples: int = 8, neuron: Neuron = TANH, loss: Loss = cross_entropy) -> Problem:
+    """A multilayer perceptron on random inputs and labels."""
+    return pose(mlp(sizes, neuron), jax.random.normal(jax.random.key(1), (examples, sizes[0])), sizes[-1], loss)
+
+
+@functools.cache
+def convolutional() -> Problem:
+    """A small net with convolutions and pooling."""
+    net = (conv(3, 3, tanh(), padding=1), pooled(2, conv(4, 2, tanh())), flattened(dense(6, tanh())), dense(5))
+    return pose(net, jax.random.normal(jax.random.key(1), (4, 6, 6, 2)), 5)
+
+
+def pose(net: Net, x: Array, classes: int, loss: Loss = cross_entropy) -> Problem:
+    """Random labels for x, and parameters with biases that are not zero."""
+
+    @jax.jit
+    def draw():
+        labels = jax.random.randint(jax.random.key(2), x.shape[:1], 0, classes)
+        params, unravel = ravel_pytree(init(net, jax.random.key(3), x))
+        noise = 0.1 * jax.random.normal(jax.random.key(4), params.shape, params.dtype)
+        return unravel(params + noise), Batch(x, jax.nn.one_hot(labels, classes, dtype=x.dtype))
+
+    return Problem(net, loss, *draw(), jax.random.key(5))
+
+
+def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree] = lambda state: state, **hyper: Any):
+    """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info). `change` edits the state."""
+    rule = factory(p.net, p.loss, **hyper)
+
+    @jax.jit
+    def run(params, batch, key):
+        state = change(rule.init(jax.random.key(6), params, batch))
+        grads, _, info = rule.grad(params, state, batch, key)
+        return grads, state, info
+
+    return run(p.params, p.batch, p.key)
+
+
+def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, PyTree]:
+    """Params and rule state after n steps of an optimiser on the same batch."""
+
+    def body(carry, key):
+        params, state, opt = carry
+        grads, state, _ = rule.grad(params, state, p.batch, key)
+        updates, opt = tx.update(grads, opt, params)
+        return (jax.tree.map(jnp.add, params, updates), state, opt), None
+
+    keys = jax.random.split(jax.random.key(7), n)
+    return jax.jit(lambda c: jax.lax.scan(body, c, keys)[0])((p.params, state, tx.init(p.params)))[:2]
+
+
+def truth(p: Problem) -> PyTree:
+    """`jax.grad` of the mean loss of the forward pass."""
+    return jax.jit(jax.grad(lambda w: p.loss(forward(p.net, w, p.batch.x, p.key).output, p.batch.y).mean()))(p.params)
+
+
+def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:
+    """Gradients of a tanh perceptron under cross-entropy, in numpy.
+
+    send: (l, s_{l+1}, e) -> what reaches the output of hidden layer l. [B, n_l].
+    """
+    h = [np.asarray(p.batch.x)]
+    for w in p.params[:-1]:
+        h.append(np.tanh(h[-1] @ np.asarray(w["w"]) + np.asarray(w["b"])))
+    odds = np.exp(h[-1] @ np.asarray(p.params[-1]["w"]) + np.asarray(p.params[-1]["b"]))
+    e = odds / odds.sum(-1, keepdims=True) - np.asarray(p.batch.y)
+    signals = [e]
+    for l in reversed(range(len(p.params) - 1)):
+        signals.insert(0, (1 - h[l + 1] ** 2) * np.asarray(send(l, signals[0], e)))
+    return tuple({"w": x.T @ s / len(e), "b": s.mean(0)} for x, s in zip(h, signals, strict=True))
+
+
+def feedback_by_grad(p: Problem, feedback: PyTree) -> PyTree:
+    """Feedback alignment of any net whose synapses are linear, by `jax.grad` of a net with the same values in which the
+    signal by the input passes B only: a = W stop(h) + B h - stop(B h)."""
+    stop = jax.lax.stop_gradient
+
+    def loss(params):
+        h = p.batch.x
+        for l, layer in enumerate(p.net):
+            k = layer_key(p.key, l)
+            a = drive(layer, params[l], stop(h), k)
+            if l:
+                back = drive(layer, feedback[l], h, k)
+                a = a + back - stop(back)
+            h = fire(layer, a, k)
+        return p.loss(h, p.batch.y).mean()
+
+    return jax.jit(jax.grad(loss))(p.params)

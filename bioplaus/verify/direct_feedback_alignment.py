@@ -1,0 +1,90 @@
+"""Direct feedback alignment: identities and negative controls."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bioplaus.net import drive, fire, forward, layer_key
+from bioplaus.rules.feedback_alignment import feedback_alignment
+from bioplaus.types import PyTree, RuleFactory
+from bioplaus.verify.common import (
+    LINEAR,
+    Check,
+    Problem,
+    by_hand,
+    convolutional,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+    steps,
+    truth,
+)
+from bioplaus.verify.feedback_alignment import away
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be direct feedback alignment."""
+    linear = problem((12, 20, 16, 8, 5), neuron=LINEAR)
+    products = [linear.params[-1]["w"].T]
+    for w in reversed(linear.params[1:-1]):
+        products.insert(0, products[0] @ w["w"].T)
+    grads = gradient(factory, linear, lambda s: s._replace(feedback=tuple(products)))[0]
+    yield equal("dfa", "backprop on a linear net at B_l = (W_{l+1} ... W_L)^T", grads, truth(linear), 1e-12)
+
+    p = problem()
+    grads, state, _ = gradient(factory, p)
+    hand = by_hand(p, lambda l, s, e: e @ state.feedback[l])
+    yield equal("dfa", "hand-coded direct feedback alignment at random B", grads, hand, 1e-12)
+    yield away("dfa", grads, truth(p))
+    doubled = gradient(factory, p, scale=2.0)[1]
+    yield equal("dfa", "scale multiplies B", doubled.feedback, jax.tree.map(lambda b: 2.0 * b, state.feedback), 1e-12)
+
+    shallow = problem((12, 20, 5))
+    grads, state, _ = gradient(factory, shallow)
+    same = ((), {"w": state.feedback[0].T, "b": jnp.zeros(5)})
+    fa = gradient(feedback_alignment, shallow, lambda s: s._replace(feedback=same))[0]
+    yield equal("dfa", "feedback alignment with the same B, one hidden layer", grads, fa, 1e-12)
+
+    images = convolutional()
+    grads, state, _ = gradient(factory, images)
+    yield equal("dfa", "jax.grad of a surrogate, convolutions, random B", grads, surrogate(images, state.feedback), 1e-12)
+
+    yield small("dfa", "dW_l does not see later weights, at a fixed error", sensitivity(factory), 0.0)
+    yield large("dfa", "feedback alignment's dW_l does", sensitivity(feedback_alignment), 1e-3)
+
+    rule = factory(p.net, p.loss)
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    params, after = steps(rule, p, state, optax.adamw(1e-2, weight_decay=0.1), 5)
+    yield equal("dfa", "B unchanged after 5 steps of AdamW", after.feedback, state.feedback, 0.0)
+    yield large("dfa", "while W changes", relative(params, p.params), 1e-2)
+
+
+def surrogate(p: Problem, feedback: PyTree) -> PyTree:
+    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l."""
+
+    def loss(params):
+        trace = forward(p.net, p.params, p.batch.x, p.key)
+        e = jax.grad(lambda o: p.loss(o, p.batch.y).sum())(trace.output)
+        taught = [*(jnp.tensordot(e, b, 1) for b in feedback), e]
+        k = [layer_key(p.key, l) for l in range(len(p.net))]
+        h = [fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l]) for l, layer in enumerate(p.net)]
+        return sum(jnp.sum(t * out) for t, out in zip(taught, h, strict=True)) / len(e)
+
+    return jax.jit(jax.grad(loss))(p.params)
+
+
+def sensitivity(factory: RuleFactory) -> float:
+    """Relative change of the hidden dW_l when the weights of all later layers change and the error does not."""
+    p = problem()._replace(loss=lambda output, y: jnp.sum(output * y, -1))  # e = y, whatever the output
+    before = gradient(factory, p)[0]
+
+    def change(l: int) -> float:
+        later = jax.tree.map(lambda w: 1.5 * w + 0.1, p.params[l + 1 :])
+        return relative(gradient(factory, p._replace(params=(*p.params[: l + 1], *later)))[0][l], before[l])
+
+    return max(change(l) for l in range(len(p.net) - 1))

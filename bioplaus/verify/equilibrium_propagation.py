@@ -1,0 +1,64 @@
+"""Equilibrium propagation: identities and negative controls.
+
+The truth is the gradient of the loss at the equilibrium of the recurrent net, not that of a forward pass. It is taken here
+by `jax.grad` through a long relaxation, written out for a tanh perceptron, in which every step contracts.
+"""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.layers import mlp
+from bioplaus.losses import mse
+from bioplaus.neurons import relu
+from bioplaus.types import PyTree, RuleFactory
+from bioplaus.verify.common import Check, Problem, cosine, equal, gradient, large, pose, problem, relative, slope, small, truth
+
+BETAS = [0.4, 0.2, 0.1, 0.05]
+LONG = {"free_steps": 80, "nudged_steps": 80}
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be equilibrium propagation."""
+    p = problem()
+    want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
+    grads, _, info = gradient(factory, p, beta=0.01, **LONG)
+    yield small("ep", "settles: residual after 80 sweeps", info["residual"], 1e-10)
+    yield equal("ep", "info['loss'] is the loss at equilibrium", info["loss"], equilibrium_loss(p, p.params), 1e-10)
+    output = factory(p.net, p.loss, **LONG).predict(p.params, (), p.batch.x, p.key)
+    yield equal("ep", "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
+    yield equal("ep", "implicit gradient at equilibrium, beta 0.01", grads, want, 1e-3)
+    yield large("ep", "is not backprop of a forward pass", relative(grads, truth(p)), 0.05)
+    errors = [relative(gradient(factory, p, beta=beta, **LONG)[0], want) for beta in BETAS]
+    yield small("ep", "centred, its error is O(beta^2): |order - 2|", abs(slope(BETAS, errors) - 2), 0.2)
+    yield large("ep", "the error at beta 0.4 is seen", errors[0], 1e-4)
+
+    squared = p._replace(loss=mse)
+    want = jax.jit(jax.grad(lambda w: equilibrium_loss(squared, w)))(p.params)
+    grads = gradient(factory, squared, beta=0.01, **LONG)[0]
+    yield small("ep", "half the squared error: 1 - cosine of a layer", 1 - min(map(cosine, grads, want)), 1e-6)
+
+    diverging = pose(mlp((12, 40, 40, 5), relu(), weights=jax.nn.initializers.he_normal()), p.batch.x, 5)
+    residual = gradient(factory, diverging)[2]["residual"]
+    yield large("ep", "says that a ReLU net at He's initialisation does not settle: residual", jnp.nan_to_num(residual, nan=jnp.inf), 0.05)
+
+
+def equilibrium(p: Problem, params: PyTree) -> jax.Array:
+    """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T); the readout does not act back."""
+    *hidden, readout = params
+
+    def sweep(h, _):
+        h = [p.batch.x, *h]
+        for l, w in enumerate(hidden):
+            back = h[l + 2] @ hidden[l + 1]["w"].T if l + 1 < len(hidden) else 0.0
+            h[l + 1] = jnp.tanh(h[l] @ w["w"] + w["b"] + back)
+        return h[1:], None
+
+    start = [jnp.zeros((len(p.batch.x), len(w["b"]))) for w in hidden]
+    return jax.lax.scan(sweep, start, length=200)[0][-1] @ readout["w"] + readout["b"]
+
+
+def equilibrium_loss(p: Problem, params: PyTree) -> jax.Array:
+    """The mean loss at equilibrium."""
+    return p.loss(equilibrium(p, params), p.batch.y).mean()

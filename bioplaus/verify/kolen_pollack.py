@@ -1,0 +1,62 @@
+"""Kolen-Pollack: identities and negative controls. W - B shrinks by (1 - lr lambda) a step, exactly, whatever the data."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bioplaus.types import RuleFactory
+from bioplaus.verify.common import Check, by_hand, equal, gradient, large, problem, relative, small, steps, truth
+from bioplaus.verify.feedback_alignment import weights
+
+RATE, DECAY, STEPS = 1e-2, 2.0, 60
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be Kolen-Pollack."""
+    p = problem()
+    sgd = optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(RATE))
+    grads, state, _ = gradient(factory, p, tx=sgd)
+    hand = by_hand(p, lambda l, s, e: s @ state.feedback[l + 1]["w"].T)
+    yield equal("kp", "hand-coded feedback alignment at random B", grads, hand, 1e-12)
+    twice = gradient(factory, p, tx=sgd, scale=2.0)[1]
+    yield equal("kp", "scale multiplies B", weights(twice.feedback), [2.0 * b for b in weights(state.feedback)], 1e-12)
+
+    shrunk = (1 - RATE * DECAY) ** STEPS
+    yield small("kp", "|W - B| = (1 - lr wd)^60, decayed SGD", gap(factory, sgd, shrunk), 1e-10)
+    yield small("kp", "|W - B| = (1 - lr wd)^60, AdamW", gap(factory, optax.adamw(RATE, weight_decay=DECAY), shrunk), 1e-10)
+    yield small("kp", "|W - B| constant without decay", gap(factory, optax.adam(RATE), 1.0), 1e-10)
+    coupled = optax.chain(optax.add_decayed_weights(DECAY), optax.adam(RATE))
+    yield large("kp", "decay inside Adam's gradient does not shrink W - B so", gap(factory, coupled, shrunk), 0.1)
+
+    # a wrong B pulls harder on W than the decay does in 60 steps: these grads differ from backprop's, at B = W they do not
+    rule = factory(p.net, p.loss, tx=sgd)
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    for name, start in (("B = W", ((), *p.params[1:])), ("random B", state.feedback)):
+        params, after = steps(rule, p, state._replace(feedback=start), sgd, 20)
+        later = p._replace(params=params)
+        grads = jax.jit(rule.grad)(params, after, p.batch, p.key)[0]
+        if name == "B = W":
+            yield equal("kp", "B = W stays so for 20 steps", after.feedback[1:], params[1:], 1e-12)
+            yield equal("kp", "and stays backprop", grads, truth(later), 1e-12)
+        else:
+            yield large("kp", "random B is not backprop after 20 steps", relative(grads, truth(later)), 0.1)
+
+    rule = factory(p.net, p.loss, tx=optax.sgd(RATE))
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    closed = rule.grad(p.params, state, p.batch, p.key, 0.0)[1]
+    yield equal("kp", "a closed gate stops B (no decay)", weights(closed.feedback), weights(state.feedback), 0.0)
+
+
+def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float) -> float:
+    """Relative error of |W - B| after STEPS steps of tx on both, against `expected` times the first; the worst layer."""
+    p = problem()
+    rule = factory(p.net, p.loss, tx=tx)
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    params, after = steps(rule, p, state, tx, STEPS)
+
+    def distance(params, state):
+        return jnp.stack([jnp.linalg.norm(w - b) for w, b in zip(weights(params), weights(state.feedback), strict=True)])
+
+    return relative(distance(params, after) / distance(p.params, state), jnp.full(len(p.net) - 1, expected))

@@ -1,0 +1,68 @@
+"""Node perturbation: identities and negative controls.
+
+The mean over all sign vectors xi in {-1, 1}^N is exact, with no Monte Carlo error: what remains is the bias O(sigma^2).
+"""
+
+import math
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.layers import mlp
+from bioplaus.neurons import gaussian, tanh
+from bioplaus.types import PyTree, RuleFactory
+from bioplaus.verify.common import Check, Problem, equal, large, pose, problem, relative, slope, small, truth
+
+SIGMAS = [0.1, 0.03, 0.01]
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be node perturbation."""
+    p = problem((3, 3, 2), examples=2)
+    want = truth(p)
+    errors = [relative(enumerated(factory, p, sigma), want) for sigma in SIGMAS]
+    yield small("np", "backprop in the mean over all signs, sigma 0.01", errors[-1], 1e-4)
+    yield small("np", "its bias is O(sigma^2): |order - 2|", abs(slope(SIGMAS, errors) - 2), 0.1)
+    yield large("np", "the bias at sigma 0.1 is seen", errors[0], 1e-5)
+
+    noisy = pose(mlp((3, 3, 2), gaussian(tanh(), 0.5)), p.batch.x, 2)
+    mean = enumerated(factory, noisy, 1e-3)
+    yield equal("np", "backprop in the mean at one sample of the neurons' noise", mean, truth(noisy), 1e-5)
+    other = truth(noisy._replace(key=jax.random.key(99)))
+    yield large("np", "differs at another sample of the noise", relative(mean, other), 0.05)
+
+    wide = problem((4, 4, 4, 4))
+    draws, want = monte_carlo(factory, wide, 4000), jax.tree.leaves(truth(wide))
+    z = max(np.abs((d.mean(0) - t) / (d.std(0) / len(d) ** 0.5)).max() for d, t in zip(draws, want, strict=True))
+    yield small("np", "4000 Gaussian draws: mean within 5 standard errors of backprop", z, 5.0)
+    yield large("np", "one draw is not backprop", relative([d[0] for d in draws], want), 0.5)
+
+
+def enumerated(factory: RuleFactory, p: Problem, sigma: float) -> PyTree:
+    """The mean of `grad` over all sign vectors, one sign for every unit of every example."""
+    total = sum(len(w["b"]) for w in p.params) * len(p.batch.y)
+
+    def one(signs):
+        position = 0
+
+        def sample(key, shape, dtype):
+            nonlocal position
+            del key
+            position += (size := math.prod(shape))
+            return signs[position - size : position].reshape(shape).astype(dtype)
+
+        return factory(p.net, p.loss, sigma=sigma, sample=sample).grad(p.params, (), p.batch, p.key)[0]
+
+    signs = 2.0 * ((jnp.arange(2**total)[:, None] >> jnp.arange(total)) & 1) - 1
+    return jax.tree.map(lambda g: g.mean(0), jax.jit(jax.vmap(one))(signs))
+
+
+def monte_carlo(factory: RuleFactory, p: Problem, n: int) -> list[np.ndarray]:
+    """n draws of `grad` with the default sampler: one array [n, ...] a leaf."""
+    rule = factory(p.net, p.loss, sigma=1e-3)
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    keys = jax.random.split(jax.random.key(10), n)
+    draws = jax.jit(jax.vmap(lambda k: rule.grad(p.params, state, p.batch, k)[0]))(keys)
+    return [np.asarray(d) for d in jax.tree.leaves(draws)]

@@ -1,0 +1,89 @@
+"""Predictive coding: identities and negative controls. Strict predictive coding is not backprop, and is not expected to be."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.losses import mse
+from bioplaus.types import PyTree, RuleFactory
+from bioplaus.verify.common import LINEAR, Check, Problem, convolutional, cosine, equal, gradient, large, problem, relative, slope, small, truth
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be predictive coding."""
+    p = problem()
+    for steps, precision in ((7, 1.0), (7, 0.3)):
+        name = f"jax.grad of F after {steps} steps of gradient descent on F, precision {precision}"
+        got = gradient(factory, p, steps=steps, precision=precision, rate=0.1)[0]
+        yield equal("pc", name, got, descended(p, steps, 0.1, precision), 1e-12)
+    images = convolutional()
+    name = "the same with convolutions and pooling"
+    yield equal("pc", name, gradient(factory, images, steps=3, rate=0.1)[0], descended(images, 3, 0.1, 1.0), 1e-12)
+
+    strict, _, info = gradient(factory, p, steps=400)
+    backprop = truth(p)
+    yield small("pc", "settles: residual after 400 steps", info["residual"], 1e-8)
+    yield equal("pc", "jax.grad of F at its minimum over z", strict, descended(p, 1000, 0.2, 1.0), 1e-8)
+    yield large("pc", "strict predictive coding is not backprop, relative difference", relative(strict, backprop), 0.05)
+    yield large("pc", "nor parallel to it: 1 - cosine", 1 - cosine(strict[0], backprop[0]), 1e-3)
+
+    precisions = [0.1, 0.03, 0.01]
+    errors = [relative(gradient(factory, p, steps=200, precision=pi)[0], backprop) for pi in precisions]
+    yield small("pc", "tends to backprop: relative error at precision 0.01", errors[-1], 0.05)
+    yield small("pc", "in proportion to the precision: |order - 1|", abs(slope(precisions, errors) - 1), 0.2)
+
+    linear = problem((12, 20, 16, 8, 5), neuron=LINEAR, loss=mse)
+    for precision in (1.0, 0.25):
+        got = gradient(factory, linear, steps=600, precision=precision)[0]
+        name = f"linear net: jax.grad of the equilibrium energy 1/2 r^T S^-1 r, precision {precision}"
+        yield equal("pc", name, got, jax.jit(jax.grad(equilibrium_energy), static_argnums=2)(linear.params, linear.batch, precision), 1e-9)
+    far = jax.jit(jax.grad(equilibrium_energy), static_argnums=2)(linear.params, linear.batch, 4.0)
+    yield large("pc", "which differs at another precision", relative(got, far), 0.1)
+
+
+def energy(p: Problem, params: PyTree, z: tuple, precision: float) -> jax.Array:
+    """F summed over the batch, in terms of single layers."""
+    total, below = 0.0, p.batch.x
+    for layer, w, above in zip(p.net[:-1], params[:-1], z, strict=True):
+        total += 0.5 * jnp.sum((above - run(layer, w, below)) ** 2)
+        below = above
+    return total + precision * p.loss(run(p.net[-1], params[-1], below), p.batch.y).sum()
+
+
+def run(layer, params: PyTree, x: jax.Array) -> jax.Array:
+    """The output of a layer without noise."""
+    key = jax.random.key(0)
+    return layer.neuron.step((), layer.synapse(params, (), x, key)[1], key)[1]
+
+
+def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
+    """(1 / (B pi)) dF/dW at the activities after gradient descent on F from the forward pass, z held."""
+
+    def gradients(params):
+        z, h = [], p.batch.x
+        for layer, w in zip(p.net[:-1], params[:-1], strict=True):
+            z.append(h := run(layer, w, h))
+
+        def body(z, _):
+            return jax.tree.map(lambda a, d: a - rate * d, z, jax.grad(energy, argnums=2)(p, params, z, precision)), None
+
+        z = jax.lax.scan(body, tuple(z), length=steps)[0]
+        return jax.tree.map(lambda g: g / (precision * len(p.batch.y)), jax.grad(energy, argnums=1)(p, params, z, precision))
+
+    return jax.jit(gradients)(p.params)
+
+
+def equilibrium_energy(params: PyTree, batch, precision: float) -> jax.Array:
+    """Linear net, half the squared error: mean over examples of 1/2 r^T S^-1 r / pi, with r = y - f(x) and
+    S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L), the covariance of the output under the model."""
+    output = batch.x
+    for w in params:
+        output = output @ w["w"] + w["b"]
+    classes = output.shape[-1]
+    s, product = jnp.eye(classes) / precision, jnp.eye(classes)
+    for w in reversed(params[1:]):
+        product = w["w"] @ product
+        s = s + product.T @ product
+    r = batch.y - output
+    return 0.5 * jnp.sum(r * jnp.linalg.solve(s, r.T).T, -1).mean() / precision

@@ -1,0 +1,261 @@
+"""Oracle: closed forms of a linear net, finite differences, and a net whose gradient is known to be false."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bioplaus import net as nets
+from bioplaus.layers import cnn, conv, dense, flattened, mlp, pooled
+from bioplaus.losses import cross_entropy
+from bioplaus.measure.robustness import (
+    EPSILONS,
+    PseudoGradientError,
+    attack_with_learning_signal,
+    check_gradient,
+    fgsm,
+    flags,
+    pgd,
+    random_signs,
+    transfer,
+    under_attack,
+)
+from bioplaus.neurons import poisson, relu
+from bioplaus.rules import RULES
+from bioplaus.types import Batch
+
+KEY = jax.random.key(0)
+CLASSES, FEATURES = 10, 64
+CENTRES = 0.5 + 0.12 * jax.random.rademacher(jax.random.key(7), (CLASSES, FEATURES), jnp.float32)
+NET = mlp([FEATURES, 128, 128, CLASSES])
+
+
+def _blobs(key, n):
+    label, noise = jax.random.split(key)
+    c = jax.random.randint(label, (n,), 0, CLASSES)
+    x = CENTRES[c] + 0.15 * jax.random.normal(noise, (n, FEATURES))
+    return Batch(jnp.clip(x, 0.0, 1.0), jax.nn.one_hot(c, CLASSES))
+
+
+TEST = _blobs(jax.random.key(8), 200)
+
+
+def _train(name, steps=600):
+    rule, tx = RULES[name](NET, cross_entropy), optax.adam(3e-3)
+    batch = _blobs(KEY, 32)
+    params = nets.init(NET, jax.random.key(1), batch.x)
+    state = rule.init(jax.random.key(2), params, batch)
+
+    def step(carry, t):
+        params, opt = carry
+        grads, _, info = rule.grad(params, state, _blobs(jax.random.fold_in(KEY, t), 32), KEY)
+        updates, opt = tx.update(grads, opt, params)
+        return (optax.apply_updates(params, updates), opt), info["loss"]
+
+    (params, _), _ = jax.jit(lambda c: jax.lax.scan(step, c, jnp.arange(steps)))((params, tx.init(params)))
+    return params, state
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return {name: _train(name) for name in ("bp", "fa")}
+
+
+def _answer(params):
+    return lambda x, key: nets.forward(NET, params, x, key).output
+
+
+def _with_feedback(weights):
+    """A dense tanh net as it is often written: the feedback weights inside a custom_vjp, so that every gradient is a false one."""
+
+    @jax.custom_vjp
+    def synapse(x, w, b):
+        del b
+        return x @ w
+
+    synapse.defvjp(lambda x, w, b: (x @ w, (x, b)), lambda kept, s: (s @ kept[1].T, kept[0].T @ s, jnp.zeros_like(kept[1])))
+
+    def predict(params, state, x, key):
+        del key
+        for l, (p, b) in enumerate(zip(params, weights(params, state), strict=True)):
+            x = synapse(x, p["w"], b) + p["b"]
+            x = jnp.tanh(x) if l + 1 < len(params) else x
+        return x
+
+    return predict
+
+
+def test_fgsm_breaks_a_linear_net_at_margin_over_l1(x64):
+    """L-infinity distance to the boundary w . x + b = 0: |w . x + b| / ||w||_1."""
+    w, x = jax.random.normal(KEY, (20, 2)), jax.random.normal(jax.random.key(1), (30, 20))
+    outputs = x @ w
+    y = jax.nn.one_hot(outputs.argmax(-1), 2)  # the net is right
+    difference = w[:, 1] - w[:, 0]
+    exact = jnp.abs(x @ difference) / jnp.abs(difference).sum()
+    assert exact.min() > 1e-4
+
+    def smallest(attack):
+        def broken(epsilon):
+            moved = jax.vmap(lambda e, x, y: attack(lambda x, _: x @ w, cross_entropy, x[None], y[None], KEY, epsilon=e)[0])(epsilon, x, y)
+            return (moved @ w).argmax(-1) != y.argmax(-1)
+
+        def halve(bounds, _):
+            low, high = bounds
+            middle = (low + high) / 2
+            hit = broken(middle)
+            return (jnp.where(hit, low, middle), jnp.where(hit, middle, high)), None
+
+        return jax.lax.scan(halve, (jnp.zeros(30), jnp.full(30, 4.0)), length=40)[0][1]
+
+    wide = (-jnp.inf, jnp.inf)
+    np.testing.assert_allclose(smallest(partial(fgsm, bounds=wide)), exact, atol=1e-5)
+    np.testing.assert_allclose(smallest(partial(pgd, bounds=wide, steps=5)), exact, atol=1e-5)
+    assert (smallest(partial(random_signs, bounds=wide)) > 1.5 * exact).mean() > 0.9
+    assert (smallest(fgsm) > exact + 1e-3).any()  # the box [0, 1] binds
+
+
+@pytest.mark.parametrize("attack", [fgsm, pgd, random_signs])
+def test_stays_in_the_ball_and_the_box(attack, trained):
+    moved = attack(_answer(trained["bp"][0]), cross_entropy, TEST.x, TEST.y, KEY, epsilon=0.1)
+    distance = jnp.abs(moved - TEST.x)
+    assert 0.09 < distance.max() <= 0.1 + 1e-6
+    assert moved.min() >= 0
+    assert moved.max() <= 1
+    assert (moved == 0).any()
+
+
+def test_accuracy_falls_with_epsilon(trained):
+    predict = _answer(trained["bp"][0])
+    clean = (predict(TEST.x, KEY).argmax(-1) == TEST.y.argmax(-1)).mean()
+    strong, weak, noise = (
+        jax.jit(lambda a=a: under_attack(a, predict, cross_entropy, TEST, KEY))() for a in (pgd, partial(pgd, steps=1), random_signs)
+    )
+    assert clean > 0.95
+    assert strong.shape == (len(EPSILONS),)
+    assert strong[0] == clean
+    assert (jnp.diff(strong) <= 0).all()
+    assert strong[-1] == 0
+    assert (strong <= weak + 0.01).all()
+    assert noise[2] > strong[2] + 0.5
+
+
+def test_attacks_the_net_that_settles():
+    net = mlp([8, 10, 3])
+    x = jax.random.uniform(KEY, (20, 8))
+    params = jax.tree.map(lambda w: 2 * w, nets.init(net, KEY, x))
+    predict = RULES["ep"](net, cross_entropy).predict
+
+    def answer(x, key):
+        return predict(params, (), x, key)
+
+    batch = Batch(x, jax.nn.one_hot(answer(x, KEY).argmax(-1), 3))
+    got = under_attack(pgd, answer, cross_entropy, batch, KEY)
+    assert got[0] == 1
+    assert got[-1] < 0.5
+    assert check_gradient(predict, cross_entropy, params, (), x, batch.y, KEY) < 1e-4
+
+
+def test_guard_accepts_kinked_nets_on_blank_images():
+    """ReLU and max pooling with no bias on exact zeros: no derivative at x itself, in any of the units over the background."""
+    net = (conv(4, 3, relu(), padding=1), pooled(2, conv(6, 3, relu())), flattened(dense(20, relu())), dense(5))
+    x = jnp.zeros((12, 10, 10, 1)).at[:, 3:7, 3:7].set(jax.random.uniform(KEY, (12, 4, 4, 1)))
+    params = nets.init(net, KEY, x)
+    y = jax.nn.one_hot(jnp.arange(12) % 5, 5)
+    assert check_gradient(nets.predictor(net), cross_entropy, params, (), x, y, KEY) < 1e-6
+
+
+def test_guard_rejects_feedback_in_the_forward_pass(trained):
+    params, state = trained["fa"]
+    feedback = ({"w": jax.random.normal(KEY, params[0]["w"].shape) / 8}, *state.feedback[1:])
+    check = partial(check_gradient, loss=cross_entropy, params=params, x=TEST.x[:32], y=TEST.y[:32], key=KEY)
+    with pytest.raises(PseudoGradientError, match="differs from finite differences"):
+        check(_with_feedback(lambda params, state: [b["w"] for b in state]), state=feedback)
+    assert check(_with_feedback(lambda params, state: [p["w"] for p in params]), state=()) < 1e-6  # B = W is the truth
+    assert check(nets.predictor(NET), state=()) < 1e-6
+
+
+def test_guard_sees_through_a_flat_loss(trained):
+    """With a loss of next to zero, the difference of two gradients is next to zero: the guard must not take that for agreement."""
+    params, state = trained["fa"]
+    sure = (*params[:-1], jax.tree.map(lambda w: 30 * w, params[-1]))
+    predict = _with_feedback(lambda params, state: [b["w"] for b in state])
+    x, y = CENTRES, jnp.eye(CLASSES)
+    assert cross_entropy(predict(sure, sure, x, KEY), y).max() < 1e-6
+    feedback = (sure[0], *state.feedback[1:])
+    with pytest.raises(PseudoGradientError):
+        check_gradient(predict, cross_entropy, sure, feedback, x, y, KEY)
+
+
+def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
+    net = mlp([8, 10, 3], poisson(relu(), 5.0))
+    x, y = jax.random.uniform(KEY, (6, 8)), jnp.eye(3)[jnp.arange(6) % 3]
+    params = nets.init(net, KEY, x)
+    with pytest.raises(PseudoGradientError):
+        check_gradient(nets.predictor(net), cross_entropy, params, (), x, y, KEY)
+    mean = nets.predictor(nets.noise_mode(net, "mean"))
+    assert check_gradient(mean, cross_entropy, params, (), x, y, KEY) < 1e-6
+    with pytest.raises(PseudoGradientError):
+        check_gradient(mean, cross_entropy, jax.tree.map(lambda w: w * jnp.nan, params), (), x, y, KEY)
+    with pytest.raises(PseudoGradientError):
+        check_gradient(lambda p, s, x, k: x.astype(jnp.float32) @ jnp.ones((8, 3)), cross_entropy, params, (), x, y, KEY)
+
+
+def test_learning_signal_at_the_forward_weights_is_pgd(trained):
+    params, state = trained["fa"]
+    epsilon = 0.1
+    true = pgd(_answer(params), cross_entropy, TEST.x, TEST.y, KEY, epsilon=epsilon)
+    attack = partial(attack_with_learning_signal, NET, params, loss=cross_entropy, x=TEST.x, y=TEST.y, key=KEY, epsilon=epsilon)
+    assert (jnp.abs(attack(feedback=params) - true) < 1e-6).mean() > 0.99  # rounding turns the sign of a slope of zero
+    assert (jnp.abs(attack(feedback=(params[0], *state.feedback[1:])) - true) < 1e-6).mean() < 0.9
+
+
+def test_feedback_alignment_is_robust_only_to_a_blind_attack(trained):
+    """The artefact: along the learning signal a net of feedback alignment looks robust, and both flags say why."""
+    (bp, _), (fa, state) = trained["bp"], trained["fa"]
+    feedback = (nets.init(NET, jax.random.key(5), TEST.x)[0], *state.feedback[1:])
+
+    def blind(predict, loss, x, y, key, *, epsilon):
+        del predict
+        return attack_with_learning_signal(NET, fa, feedback, loss, x, y, key, epsilon=epsilon)
+
+    @jax.jit
+    def curves():
+        on = partial(under_attack, predict=_answer(fa), loss=cross_entropy, batch=TEST, key=KEY)
+        return on(blind), on(pgd), on(random_signs), transfer(pgd, _answer(bp), _answer(fa), cross_entropy, TEST, KEY)
+
+    pseudo, true, noise, transferred = curves()
+    print(pseudo, true, noise, transferred)
+    k = EPSILONS.index(0.1)
+    assert pseudo[0] > 0.95
+    assert true[k] < 0.6
+    assert pseudo[k] > true[k] + 0.3
+    assert noise[k] - pseudo[k] < 0.1
+    assert flags(EPSILONS, pseudo, transferred, noise) == (True, True)
+    assert flags(EPSILONS, true, transferred, noise) == (False, False)
+
+
+def test_flags_by_hand():
+    """The digits example: pseudo-gradient, then true gradient, of one net; transferred from backprop; random signs."""
+    white = [[0.978, 0.971, 0.959, 0.892, 0.595], [0.978, 0.787, 0.343, 0.0, 0.0]]
+    other, noise = [0.978, 0.852, 0.550, 0.034, 0.0], [0.978, 0.977, 0.971, 0.911, 0.590]
+    got = flags(EPSILONS, white, other, noise)
+    np.testing.assert_array_equal(got.transfer_stronger, [True, False])
+    np.testing.assert_array_equal(got.noise_comparable, [True, False])
+    assert flags(EPSILONS, white[1], other, white[1]) == (False, True)  # each flag alone
+    assert flags(EPSILONS, white[1], [0.978, 0.3, 0.0, 0.0, 0.0], noise) == (True, False)
+    with pytest.raises(ValueError, match="expected 0"):
+        flags((0.1, 0.2), [1, 0], [1, 0], [1, 0])
+
+
+def test_max_pooling_cnn_is_attacked():
+    net = cnn(4, relu(), padding=0, weights=jax.nn.initializers.he_normal())
+    x = jax.random.uniform(KEY, (6, 16, 16, 1))
+    params = nets.init(net, KEY, x)
+    answer = partial(nets.predictor(net), params, ())
+    y = jax.nn.one_hot(answer(x, KEY).argmax(-1), 4)
+    moved = pgd(answer, cross_entropy, x, y, KEY, epsilon=0.2, steps=5)
+    before, after = (cross_entropy(answer(v, KEY), y).mean() for v in (x, moved))
+    assert after > before + 0.1

@@ -1,0 +1,105 @@
+"""XdG: masks, what they protect, and what happens without a usable context."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bioplaus.layers import conv, dense, flattened, mlp
+from bioplaus.losses import cross_entropy
+from bioplaus.modulators import context_gating, modulate
+from bioplaus.net import init
+from bioplaus.neurons import gaussian, relu, sigmoid
+from bioplaus.rules import RULES
+from bioplaus.types import Batch
+
+KEY, B, N = jax.random.key(0), 6, 20
+
+
+def problem(factory, contexts=3, keep=0.5):
+    net = mlp((4, N, N, 3), gaussian(sigmoid(), 0.3))  # a sigmoid unit is never silent by itself
+    batch = Batch(jax.random.normal(KEY, (B, 4)), jax.nn.one_hot(jnp.arange(B) % 3, 3), jnp.full(B, 1))
+    rule = modulate(factory, context_gating(contexts, keep=keep))(net, cross_entropy)
+    params = init(net, KEY, batch.x)
+    return rule, params, rule.init(KEY, params, batch), batch
+
+
+def updates(name):
+    """Largest update of [off, on] units: on weights into them, their bias, and weights out of them."""
+    rule, params, state, batch = problem(RULES[name])
+    grads = jax.jit(rule.grad)(params, state, batch, KEY)[0]
+    result = []
+    for l, mask in enumerate(state.modulator.masks):
+        on = np.asarray(mask[1], bool)
+        assert 0 < on.sum() < N
+        each = (jnp.abs(grads[l]["w"]).max(0), jnp.abs(grads[l]["b"]), jnp.abs(grads[l + 1]["w"]).max(1))
+        result += [(float(g[~on].max()), float(g[on].min())) for g in each]
+    return np.array(result)
+
+
+@pytest.mark.parametrize("name", ["bp", "fa", "kp", "usf", "dfa", "ep"])
+def test_units_that_are_off_learn_nothing_on_either_side(name):
+    off, on = updates(name).T
+    assert (on > 0).all()
+    assert (off == 0).all()
+
+
+@pytest.mark.parametrize("name", ["np", "pc"])
+def test_rules_that_move_silent_units_are_not_protected(name):
+    assert (updates(name)[:, 0] > 0).any()
+
+
+def test_two_contexts_share_keep_squared_of_the_units():
+    n, keep = 40_000, 0.2
+    currents = (jax.ShapeDtypeStruct((B, n), "float32"), jax.ShapeDtypeStruct((B, 3), "float32"))
+    (mask,) = context_gating(2, keep=keep).init(KEY, currents).masks
+    for mean, expected in ((mask[0].mean(), keep), (mask[1].mean(), keep), ((mask[0] * mask[1]).mean(), keep**2)):
+        assert abs(float(mean) - expected) < 4 * np.sqrt(expected * (1 - expected) / n)
+    assert abs(float(mask[0].mean()) - keep**2) > 0.1
+
+
+def test_each_example_has_its_own_context():
+    rule, params, state, batch = problem(RULES["bp"])
+    contexts = jnp.array([0, 1, 2, 2, 1, 0])
+    mixed = rule.predict(params, state, batch.x, KEY, contexts)
+    for c in range(3):
+        alone = rule.predict(params, state, batch.x, KEY, jnp.full(B, c))
+        np.testing.assert_allclose(mixed[contexts == c], alone[contexts == c], rtol=1e-5)
+        assert not np.allclose(mixed[contexts != c], alone[contexts != c], rtol=1e-3)
+
+
+def test_a_channel_is_one_unit():
+    net = (conv(8, 3, relu()), flattened(dense(2)))
+    batch = Batch(jax.random.normal(KEY, (B, 5, 5, 1)), jax.nn.one_hot(jnp.arange(B) % 2, 2), jnp.zeros(B, jnp.int32))
+    rule = modulate(RULES["bp"], context_gating(2, keep=0.5))(net, cross_entropy)
+    params = init(net, KEY, batch.x)
+    state = rule.init(KEY, params, batch)
+    on = np.asarray(state.modulator.masks[0][0, 0, 0], bool)
+    assert 0 < on.sum() < 8
+    moved = jnp.abs(rule.grad(params, state, batch, KEY)[0][0]["w"]).max((0, 1, 2))
+    np.testing.assert_array_equal(moved > 0, on)
+
+
+@pytest.mark.parametrize("context", [(), 1, jnp.zeros(B), jnp.zeros((B, 1), jnp.int32), jnp.zeros((), jnp.int32)])
+def test_no_usable_context_is_an_error(context):
+    rule, params, state, batch = problem(RULES["bp"])
+    for call in (
+        functools.partial(rule.grad, params, state, batch._replace(context=context), KEY),
+        functools.partial(rule.predict, params, state, batch.x, KEY, context),
+    ):
+        with pytest.raises(ValueError, match=r"context_gating: the batch's context is .* expected integers \[B\]"):
+            call()
+
+
+@pytest.mark.parametrize("context", [-1, 3])
+def test_a_context_out_of_range_is_not_silent(context):
+    rule, params, state, batch = problem(RULES["bp"])
+    assert np.isnan(rule.predict(params, state, batch.x, KEY, jnp.full(B, context))).all()
+    assert np.isfinite(rule.predict(params, state, batch.x, KEY, jnp.full(B, 2))).all()
+
+
+def test_contexts_must_be_positive():
+    with pytest.raises(ValueError, match="1 or more"):
+        context_gating(0)
