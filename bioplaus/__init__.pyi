@@ -1,5 +1,5 @@
-from . import data, layers, measure, modulators, neurons, rules
-from .layers import after, cnn, conv, dense, flattened, group_normed, mlp, pooled
+from . import data, layers, measure, modulators, neurons, rules, study, verify
+from .layers import after, cnn, conv, dense, flattened, from_flax, group_normed, mlp, pooled
 from .losses import binary_cross_entropy, cross_entropy, mse
 from .net import forward, init, noise_mode, with_gain
 from .neurons import (
@@ -16,4 +16,6 @@ from .neurons import (
     synaptic_release,
     tanh,
 )
+from .study import Study, StudyError, compare, run_study
+from .train import make_train, replicate
 from .types import Batch, Gain, Layer, Loss, Modulator, Net, Neuron, Rule, Signals

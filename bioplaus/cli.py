@@ -4,7 +4,7 @@ Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message s
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 

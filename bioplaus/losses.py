@@ -26,4 +26,6 @@ def mse(output: Array, y: Array) -> Array:
 
 def _same_shape(name: str, output: Array, y: Array) -> None:
     if output.shape != y.shape:
-        raise ValueError(f"{name}: the output is {output.shape} and y is {jnp.shape(y)}; both must be [B, C] (labels as one-hot rows)")
+        raise ValueError(
+            f"{name}: the output is {output.shape} and y is {jnp.shape(y)}; both must be [B, C] (labels as one-hot rows)"
+        )

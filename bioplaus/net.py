@@ -89,8 +89,8 @@ def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
 
 def _gained(neuron: Neuron, gain: Gain) -> Neuron:
     def step(state, current, key):
-        state, output = neuron.step(state, gain.scale * current + gain.offset, key)
-        return state, gain.out * output
+        state, output = neuron.step(state, current * jnp.asarray(gain.scale) + gain.offset, key)
+        return state, output * jnp.asarray(gain.out)
 
     quiet = neuron.off and _gained(neuron.off, gain)
     return Neuron(neuron.init, step, quiet, neuron.mean and _gained(neuron.mean, gain))

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 VARIABLE = "BIOPLAUS_DATA"
 FOLDERS = ("mnist", "fashion-mnist", "cifar10")
@@ -87,7 +87,7 @@ def _downloaded(file: File) -> Path:
     folder, failures = cache(), []
     for url in file.urls:
         try:
-            downloader = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)
+            downloader: Any = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)  # Any: pooch's own annotation excludes it
             return Path(pooch.retrieve(url, file.sha256, fname=file.name, path=folder, downloader=downloader))
         except (OSError, ValueError) as error:  # all of requests' errors are OSErrors; a wrong hash is a ValueError
             failures.append(f"  {url}: {error}")

@@ -53,7 +53,7 @@ def from_flax(*modules: nnx.Module | Callable[..., nnx.Module] | Neuron) -> Net:
 
 
 def _layer(source: nnx.Module | Callable[..., nnx.Module], position: int) -> Layer:
-    module = source if isinstance(source, nnx.Module) else _made(source, 0, position)
+    module = source if isinstance(source, nnx.Module) else nnx.eval_shape(lambda: _made(source, 0, position))
     graph, own, other = nnx.split(module, nnx.Param, ...)
     if foreign := [f"{_name(path)} ({type(leaf).__name__})" for path, leaf in nnx.to_flat_state(other)]:
         raise ValueError(

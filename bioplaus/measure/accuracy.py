@@ -12,7 +12,7 @@ Answer = Callable[[Array, Key], Array]
 
 
 def correct(outputs: Array, y: Array) -> Array:
-    """[B], 1 where the largest output is that of the largest target. An output of NaN is a wrong answer (argmax would give class 0)."""
+    """[B], 1 where the largest output is that of the largest target. A NaN is a wrong answer (argmax gives its class)."""
     right = (outputs.argmax(-1) == y.argmax(-1)) & ~jnp.isnan(outputs).any(-1)
     return right.astype(outputs.dtype)
 

@@ -5,12 +5,14 @@ Counted is what the gradients and the new state need: `info` is telemetry and fr
 its dearest branch; a `while` that holds MACs raises NotCountable. The same product written twice counts twice.
 Every count is exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
 
-Memory traffic is that of the MAC operations: operands read and results written, once each (ideal reuse within an operation);
-elementwise operations are taken to run on what is there. The optimiser is charged in `bioplaus.measure.energy`.
+Memory traffic is that of the MAC operations, operands read and results written, once each (ideal reuse within an operation),
+and of the rule's state, read and written where it changes; elementwise operations are taken to run on what is there. The
+optimiser of the net is charged in `bioplaus.measure.energy`.
 """
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -46,14 +48,16 @@ class Traffic(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """batch: B. parameters: of the net. phases: by named scope, 'other' outside of them. traffic: by tensor size.
+    """batch: B. parameters: of the net. phases: by named scope, 'other' outside of them.
 
+    state_words: words of the rule's state that change, read and written, an example. traffic: all words, by tensor size.
     inference_macs: of `rule.predict`, an example.
     """
 
     batch: int
     parameters: int
     phases: dict[str, PhaseCost]
+    state_words: Count
     traffic: tuple[Traffic, ...]
     inference_macs: Count
 
@@ -74,11 +78,20 @@ def cost(rule: Rule, net: Net, batch: Batch, *, params: PyTree = None) -> Cost:
     Raises NotCountable for MACs inside a `while` or inside a kernel.
     """
     t = traced(rule, net, batch, params)
-    size = batch.x.shape[0]
-    phases, traffic = counted(t.program, jax.tree.leaves(t.program.inputs[2]), size)
+    size, shapes = batch.x.shape[0], t.program.shapes
+    counts, traffic = counted(t.program, jax.tree.leaves(t.program.inputs[2]))
+    state = [math.prod(shapes[v]) for v in changed(t.program)]
+    for words in state:
+        traffic[words] += 2 * words
     answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
-    parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(t.params))
-    return Cost(size, parameters, phases, traffic, per(sum(macs(op, answer.shapes) * times(op) for op in answer.ops), size))
+    return Cost(
+        batch=size,
+        parameters=sum(math.prod(p.shape) for p in jax.tree.leaves(t.params)),
+        phases={name: PhaseCost(*(per(c[field], size) for field in PhaseCost._fields)) for name, c in counts.items()},
+        state_words=per(2 * sum(state), size),
+        traffic=tuple(Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items())),
+        inference_macs=per(total_macs(answer), size),
+    )
 
 
 def total(cost: Cost) -> PhaseCost:
@@ -95,10 +108,10 @@ def traced(rule: Rule, net: Net, batch: Batch, params: PyTree = None) -> Traced:
     return Traced(trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key), params, state, batch, key)
 
 
-def counted(program: Program, batch_ids: list[int], size: int) -> tuple[dict[str, PhaseCost], tuple[Traffic, ...]]:
-    """Counts of a program by phase, and its traffic, an example: divided by `size`. batch_ids: the values that are data."""
+def counted(program: Program, data: Iterable[int]) -> tuple[dict[str, Counter], Counter]:
+    """Fields of PhaseCost by phase, and words by tensor size, for the whole batch. data: the values that are the batch."""
     counts = {name: Counter() for name in PHASES}
-    traffic, data = Counter(), dependents(program, batch_ids)
+    traffic, data = Counter(), dependents(program, data)
     for op in program.ops:
         n, here = times(op), counts[phase(op)]
         here["macs"] += n * macs(op, program.shapes)
@@ -110,8 +123,18 @@ def counted(program: Program, batch_ids: list[int], size: int) -> tuple[dict[str
                 words = math.prod(program.shapes[v])
                 here["activation_words" if v in data else "weight_words"] += n * words
                 traffic[words] += n * words
-    phases = {name: PhaseCost(*(per(c[field], size) for field in PhaseCost._fields)) for name, c in counts.items()}
-    return phases, tuple(Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items()))
+    return counts, traffic
+
+
+def changed(program: Program) -> list[int]:
+    """The values of the rule's state (inputs) that an update changes."""
+    before, after = jax.tree.leaves(program.inputs[1]), jax.tree.leaves(program.outputs[1])
+    return [b for b, a in zip(before, after, strict=True) if a != b]
+
+
+def total_macs(program: Program) -> int:
+    """MACs of a program, for the whole batch."""
+    return sum(macs(op, program.shapes) * times(op) for op in program.ops)
 
 
 def per(count: int, size: int) -> Count:

@@ -36,7 +36,7 @@ class NotCountable(ValueError):
 
 
 class Loop(NamedTuple):
-    """What an operation is repeated by. length: None for a while; 1 for the charged branch of a cond, 0 for the others."""
+    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond that is not charged."""
 
     id: int
     length: int | None
@@ -143,13 +143,13 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         branches = []
         for jaxpr in p["branches"]:
             start = len(ops)
-            outs = inline(jaxpr, args[1:], scope, looped(loops, 1))
+            outs = inline(jaxpr, args[1:], scope, loops)
             work = [sum(f(op, shapes) * _repeats(op) for op in ops[start:]) for f in (macs, arithmetic)]
             branches.append((work, range(start, len(ops)), outs))
         for _, span, _ in sorted(branches, key=lambda b: b[0])[:-1]:
+            idle = looped(loops, 0)
             for i in span:
-                at = len(loops)
-                ops[i] = ops[i]._replace(loops=(*loops, Loop(ops[i].loops[at].id, 0), *ops[i].loops[at + 1 :]))
+                ops[i] = ops[i]._replace(loops=(*idle, *ops[i].loops[len(loops) :]))
         results = zip(*(outs for _, _, outs in branches), strict=True)
         return [add("branch", {}, (args[0], *r), [s], scope, loops)[0] for r, s in zip(results, out_shapes, strict=True)]
 
@@ -169,7 +169,9 @@ def macs(op: Op, shapes) -> int:
     p, (lhs, rhs, res) = op.params, op.params["dimension_numbers"]
     count = out[res[0]] * out[res[1]] * b[rhs[1]]
     for d in range(len(a) - 2):
-        position = np.add.outer(np.arange(out[res[d + 2]]) * p["window_strides"][d], np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d])
+        position = np.add.outer(
+            np.arange(out[res[d + 2]]) * p["window_strides"][d], np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]
+        )
         position, hole = position - p["padding"][d][0], p["lhs_dilation"][d]
         count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
     return count
@@ -243,7 +245,9 @@ def _has_macs(jaxpr) -> bool:
 def _fits(jaxpr, args, shapes, out_shapes) -> bool:
     """Whether an equation is a call of its jaxpr: the same shapes in and out."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
-    return [v.aval.shape for v in jaxpr.invars] == [shapes[a] for a in args] and [v.aval.shape for v in jaxpr.outvars] == out_shapes
+    return [v.aval.shape for v in jaxpr.invars] == [shapes[a] for a in args] and [
+        v.aval.shape for v in jaxpr.outvars
+    ] == out_shapes
 
 
 def _live(ops, outputs) -> tuple[Op, ...]:

@@ -79,5 +79,7 @@ def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
 def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[NDArray, NDArray]:
     s, a = np.asarray(severities, np.float64), np.asarray(accuracy, np.float64)
     if s.ndim != 1 or len(s) < 2 or not (np.diff(s) > 0).all() or a.shape[-1:] != s.shape:
-        raise ValueError(f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising severities, accuracy [..., K]")
+        raise ValueError(
+            f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising severities, accuracy [..., K]"
+        )
     return s, a

@@ -43,7 +43,7 @@ def noradrenaline(
     surprise: Callable[[Signals], Array] = lambda signals: signals.surprise,
     expected: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
-    """Gate [] of 1 at rest, up to `boost` at a change point, and a scale of all currents. surprise, expected: S, U of each [B]."""
+    """Gate [] of 1 at rest, up to `boost` at a change point, and a scale of all currents. surprise, expected: S, U [B]."""
 
     def init(key, currents):
         del key

@@ -1,32 +1,22 @@
-"""What all figures share: colours, type, panels, lines with bands, direct labels, and SVG that is the same byte for byte.
-
-Colour is the rule's, in order of appearance (grey for the frozen baseline); marker and dash tell the variants of a rule apart.
-The order is safe for the common colour deficiencies (after Okabe, Ito, "Color Universal Design", 2008, and Tol, "Colour schemes",
-2021, without their light colours, which fade on white), and every line carries a marker or a label as well.
-"""
+"""What all figures share: type, panels, lines with bands, direct labels, and SVG that is the same byte for byte."""
 
 import io
 import math
 import re
-from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
 
-from bioplaus.report.run import Arm, Run, Seeds, interval
+from bioplaus.report.look import INK, Look
+from bioplaus.report.run import Arm, Seeds, interval
 
-COLOURS = ("#0072B2", "#D55E00", "#00876C", "#AA3377", "#4A90C2", "#B07D00", "#332288", "#882255", "#6B6B00", "#2F8F9D")
-GREY, INK = "#8C8C8C", "#2B2B2B"
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
-DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 WIDTH = 8.8  # inches; the page scales it to the column
 SETTINGS = {
     "svg.hashsalt": "bioplaus",
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
     "text.parse_math": False,  # a $ in a name is a $
-    "font.family": "DejaVu Sans",  # shipped with matplotlib: the same layout everywhere; wider than the page's fonts, so nothing overlaps
+    "font.family": "DejaVu Sans",  # matplotlib's own: one layout everywhere; wide, so what fits here fits in the page's font
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
@@ -49,28 +39,6 @@ SETTINGS = {
     "legend.handlelength": 2.0,
 }
 
-class Look(NamedTuple):
-    """How an arm is drawn, in every figure."""
-
-    colour: str
-    marker: str
-    dash: object
-
-
-def looks(run: Run) -> dict[str, Look]:
-    """label -> look. Where one rule alone varies in something else, the variants get the colours."""
-    rules = list(dict.fromkeys(a.columns["rule"] for a in run.arms if not a.baseline))
-    rest = [tuple(v for k, v in a.columns.items() if k != "rule") for a in run.arms]
-    variants = list(dict.fromkeys(rest))
-    out = {}
-    for arm, other in zip(run.arms, rest, strict=True):
-        v = variants.index(other)
-        r = rules.index(arm.columns["rule"]) if not arm.baseline else len(rules)
-        i = v if len(rules) == 1 else r
-        marker = MARKERS[(r if len(variants) == 1 else v) % len(MARKERS)]
-        out[arm.label] = Look(GREY if arm.baseline else COLOURS[i % len(COLOURS)], marker, DASHES[v % len(DASHES)])
-    return out
-
 
 def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Figure, list[Axes]]:
     """A figure of n panels, `height` inches each, in rows of at most `columns`; width: share of the page's column."""
@@ -89,21 +57,22 @@ def line(ax: Axes, points: dict[float, Seeds], look: Look, scale: float = 1.0, b
     stats = [interval(seeds.values()) for seeds in points.values()]
     mean = [scale * s.mean for s in stats]
     style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker, "markevery": max(1, len(x) // 8)}
-    ax.plot(x, mean, **style, markeredgecolor="white", markeredgewidth=0.4, linewidth=1.4 if band else 0.9)
+    ax.plot(x, mean, **style, markeredgewidth=0, linewidth=1.4 if band else 0.9)
     if band:
-        ax.fill_between(x, [scale * s.low for s in stats], [scale * s.high for s in stats], color=look.colour, alpha=0.14, linewidth=0)
+        low, high = [scale * s.low for s in stats], [scale * s.high for s in stats]
+        ax.fill_between(x, low, high, color=look.colour, alpha=0.14, linewidth=0)
     return x[-1], mean[-1]
 
 
-def legend(fig: Figure, arms: list[Arm], style: dict[str, Look], extra: list[Line2D] | None = None) -> None:
+def legend(fig: Figure, arms: list[Arm], style: dict[str, Look]) -> None:
     """One legend for the figure, above the panels."""
     handles = [
         Line2D([], [], color=style[a.label].colour, marker=style[a.label].marker, linestyle=style[a.label].dash, label=a.label)
         for a in arms
     ]
-    handles += extra or []
-    room = fig.get_figwidth() / 0.075 - 4  # characters in a row
-    columns = max(1, min(len(handles), int(room // (max(len(str(h.get_label())) for h in handles) + 7))))
+    room = fig.get_figwidth() / 0.075  # characters in a row
+    columns = max(1, int(room // (max(len(a.label) for a in arms) + 8)))
+    columns = math.ceil(len(arms) / math.ceil(len(arms) / columns))  # rows of equal length
     for h in handles:
         h.set_label("\u200b" + str(h.get_label()))  # matplotlib leaves out labels that begin with an underscore
     fig.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4, borderaxespad=0.2)
@@ -115,7 +84,7 @@ def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, L
     ax.set_xlim(right=max(x for x, _ in ends.values()))
     ax.set_ylim(ax.get_ylim())
     heights = {label: float(to_axes.transform(end)[1]) for label, end in ends.items()}
-    gap = min(0.062, 1.0 / len(ends))
+    gap = min(0.046, 1.0 / len(ends))
     placed = _apart(heights, gap)
     for label, (x, y) in ends.items():
         ax.annotate(
@@ -131,32 +100,30 @@ def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, L
         )
 
 
-def name_points(ax: Axes, points: dict[str, tuple[float, float]], style: dict[str, Look]) -> None:
+def name_points(fig: Figure, ax: Axes, points: dict[str, tuple[float, float]], style: dict[str, Look]) -> None:
     """Each point's name beside it, at the first of some places where it covers neither a point nor another name."""
-    taken = []
-    ax.figure.draw_without_rendering()
+    fig.draw_without_rendering()  # lays the panels out, so that extents are known
     centres = [ax.transData.transform(p) for p in points.values()]
-    places = [(dx, dy, ha) for r in (6, 12, 19, 27) for dx, dy, ha in ((r, r, "left"), (-r, r, "right"), (r, -r, "left"), (-r, -r, "right"))]
+    places = [(r * x, r * y) for r in (6, 12, 19, 27) for x, y in ((1, 1), (-1, 1), (1, -1), (-1, -1))]
+    taken = []
     for label, point in points.items():
-        note: Annotation | None = None
-        for dx, dy, ha in places:
-            if note is not None:
-                note.remove()
-            arrow = {"arrowstyle": "-", "linewidth": 0.4, "color": style[label].colour, "shrinkA": 0, "shrinkB": 2}
-            note = ax.annotate(
-                label, point, (dx, dy), textcoords="offset points", ha=ha, va="center", fontsize=7.5, color=style[label].colour,
-                arrowprops=arrow if abs(dy) > 6 else None,
-            )  # fmt: skip
+        colour = style[label].colour
+        note = ax.annotate(label, point, places[0], textcoords="offset points", va="center", fontsize=7.5, color=colour)
+        note.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
+        for dx, dy in places:
+            note.set(position=(dx, dy), ha="left" if dx > 0 else "right")
             box = note.get_window_extent().padded(1.5)
             inside = ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1)
             if inside and not any(box.overlaps(t) for t in taken) and not any(box.padded(2).contains(*c) for c in centres):
                 break
-        if note is not None:
-            taken.append(note.get_window_extent().padded(1.5))
+        taken.append(note.get_window_extent().padded(1.5))
+        if abs(note.get_position()[1]) > 6:
+            thin = {"arrowstyle": "-", "linewidth": 0.4, "color": colour, "shrinkA": 0, "shrinkB": 2}
+            ax.annotate("", point, note.get_position(), textcoords="offset points", arrowprops=thin)
 
 
 def to_svg(fig: Figure, name: str) -> str:
-    """The figure as an <svg> element to stand in the page: no dates, no doctype, no fixed size; ids begin with the figure's name."""
+    """The figure as an <svg> element for the page: no date, doctype or fixed size; ids begin with the figure's name."""
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()

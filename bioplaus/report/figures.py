@@ -1,17 +1,20 @@
 """The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing to draw."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Literal
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bioplaus.report.canvas import INK, SETTINGS, Look, legend, line, looks, name_ends, name_points, panels, to_svg
+from bioplaus.report.canvas import SETTINGS, legend, line, name_ends, name_points, panels, to_svg
 from bioplaus.report.headline import ATTACKS, energy, headlines, kinds, severities
+from bioplaus.report.look import INK, Look, looks
 from bioplaus.report.run import Run, curve, levels, number
 from bioplaus.report.text import si
 
@@ -22,12 +25,8 @@ AXES = {
     "pgd": "attack size ε (input units)",
 }
 TITLES = {"pgd": "attack (PGD)"}
-BLIND = {"transfer": "attack made on the bp twin", "random sign": "random signs, same size"}
+BLIND = {"transfer": "made on the bp twin", "random sign": "random signs"}
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
-
-
-def joule(value: float) -> str:
-    return si(value, "J")
 
 
 def figures(run: Run) -> dict[str, str]:
@@ -62,7 +61,8 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
         curves = {a.label: curve(run, a, measure, "step") for a in run.arms}
         ends = {label: line(ax, points, style[label], 100 if fraction else 1) for label, points in curves.items() if points}
         if fraction:
-            ax.set_ylim(0, 101)
+            final = [y for _, y in ends.values()]  # the axis is for telling the ends apart: early steps may lie below it
+            ax.set_ylim(max(0.0, min(final) - max(10.0, max(final) - min(final))), min(101.0, max(final) + 3))
         ax.set_xlabel("training step")
         ax.set_ylabel(titles[measure])
         if not fraction:
@@ -92,13 +92,13 @@ def angles(run: Run, style: dict[str, Look], measure: str) -> Figure | None:
 
 
 def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Accuracy against severity, a panel a kind; severity 0 is clean accuracy. Attacks blind to the net's gradient are dashed or dotted."""
+    """Accuracy against severity from clean on, a panel a kind. Attacks blind to the net's own gradient are dashed or dotted."""
     names = kinds(run)
     if not names:
         return None
     columns = 2 if len(names) in (2, 4) else 3
     fig, axes = panels(len(names), columns, 2.6)
-    blind: dict[str, Line2D] = {}
+    blind = {"pgd": Line2D([], [], color=INK, label="made on the net itself")}
     for ax, kind in zip(axes, names, strict=True):
         for arm in run.arms:
             look = style[arm.label]._replace(dash="-")
@@ -114,11 +114,13 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.set_xlabel(AXES.get(kind, "severity"))
         ax.set_ylim(0, 101)
         ax.set_xlim(left=0)
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for ax in axes[::columns]:
         ax.set_ylabel("test accuracy (%)")
     drawn = [a for a in run.arms if any(severities(run, a, k) for k in names)]
-    legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()}, list(blind.values()))
+    if len(blind) > 1:
+        axes[names.index(ATTACKS[0])].legend(handles=list(blind.values()), loc="lower left", fontsize=7)
+    legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()})
     return fig
 
 
@@ -142,9 +144,11 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("energy (J/sample)")
-    _log(ax, "x", joule)
+    _log(ax, "x", _joule)
     key = {"color": INK, "linestyle": "", "markersize": 4.6}
-    marks = [Line2D([], [], marker=m, markerfacecolor=INK if n == "total" else "white", label=n, **key) for n, m in parts.values()]
+    marks = [
+        Line2D([], [], marker=m, markerfacecolor=INK if n == "total" else "white", label=n, **key) for n, m in parts.values()
+    ]
     fig.legend(handles=marks, loc="outside upper left", ncols=3)
     return fig
 
@@ -160,17 +164,17 @@ def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
     fig, axes = panels(len(shown), 2, 3.3)
     for ax, (some, ylabel) in zip(axes, shown, strict=True):
         for h, y in some:
-            look, (x, low, high) = style[h.arm.label], h.energy or ()
+            look, (x, low, high) = style[h.arm.label], h.energy or (math.nan,) * 3
             size = 6.5 * math.sqrt(max(h.retention.mean, 0.05)) if h.retention else 4.5
             ax.plot([low, high], [100 * y.mean] * 2, color=look.colour, linewidth=0.9, alpha=0.7)
             ax.plot([x, x], [100 * y.low, 100 * y.high], color=look.colour, linewidth=0.9, alpha=0.7)
-            ax.plot(x, 100 * y.mean, look.marker, color=look.colour, markersize=size, markeredgecolor="white", markeredgewidth=0.5)
+            ax.plot(x, 100 * y.mean, look.marker, color=look.colour, markersize=size)
         ax.margins(y=0.12)
         ax.set_xlabel("energy (J/sample)")
-        _log(ax, "x", joule)
+        _log(ax, "x", _joule)
         ax.set_ylabel(ylabel)
     for ax, (some, _) in zip(axes, shown, strict=True):
-        name_points(ax, {h.arm.label: (h.energy[0], 100 * y.mean) for h, y in some if h.energy}, style)
+        name_points(fig, ax, {h.arm.label: (h.energy[0], 100 * y.mean) for h, y in some if h.energy}, style)
     return fig
 
 
@@ -188,22 +192,26 @@ def _multiples(run: Run, style: dict[str, Look], measure: str, parts: list, ylab
         ax.set_title(title)
         ax.set_xlabel("training step")
         ax.set_ylabel("" if i % 4 else ylabel)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     legend(fig, arms, style)
     return fig
 
 
 def _log(ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str]) -> None:
-    """A log scale over the drawn lines and whiskers (a band may leave it below); linear, and so called, where a value is not positive."""
-    drawn = [float(v) for l in ax.lines for v in (l.get_xdata() if axis == "x" else l.get_ydata())]
+    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a value is not positive."""
+    drawn = [float(v) for l in ax.lines for v in np.asarray(l.get_data()[axis == "y"])]
     values = [v for v in drawn if math.isfinite(v)]
     if not values or min(values) <= 0:
         return
     low, high = min(values) / 1.4, max(values) * 1.4
-    few = high / low < 300
+    few = high / low < 2000
     ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})
     ax.set(**{f"{axis}label": f"{getattr(ax, f'get_{axis}label')()}, log scale"})
     side = ax.xaxis if axis == "x" else ax.yaxis
     side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     side.set_major_formatter(FuncFormatter(lambda v, _: text(v)))
     side.set_minor_formatter(NullFormatter())
+
+
+def _joule(value: float) -> str:
+    return re.sub(r"\.0+ ", " ", si(value, "J"))  # a tick is exact: 10 µJ, not 10.0 µJ

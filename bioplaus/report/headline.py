@@ -121,7 +121,7 @@ def cautions(run: Run) -> list[str]:
     if len(run.seeds) < 3:
         out.append(f"Only {len(run.seeds)} seed(s): differences between arms may be chance.")
     if run.arms and not any(a.baseline for a in run.arms):
-        out.append(f"No '{BASELINE}' baseline in this run: learning in hidden layers cannot be told from a trained readout alone.")
+        out.append(f"No '{BASELINE}' baseline here: what hidden layers learned cannot be told from a trained readout alone.")
     for arm in run.arms:
         if arm.diverged:
             out.append(

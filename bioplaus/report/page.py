@@ -1,10 +1,9 @@
-"""The page: a run folder becomes report.html, which loads nothing from elsewhere and is the same byte for byte for the same run."""
+"""The page: a run folder becomes report.html: self-contained, and the same byte for byte for the same run."""
 
 from html import escape
 from pathlib import Path
 
-from bioplaus.report import sections
-from bioplaus.report.headline import cautions
+from bioplaus.report import method, sections
 from bioplaus.report.run import Run, read_run
 
 SECTIONS = (
@@ -15,9 +14,9 @@ SECTIONS = (
     ("energy", "Energy", sections.energy),
     ("together", "Accuracy, energy, robustness", sections.together),
     ("plausibility", "Plausibility", sections.plausibility),
-    ("method", "How it was measured", sections.method),
-    ("warnings", "Warnings", sections.warnings),
-    ("again", "Run it again", sections.again),
+    ("method", "How it was measured", method.method),
+    ("warnings", "Warnings", method.warnings),
+    ("again", "Run it again", method.again),
 )
 
 
@@ -41,9 +40,9 @@ def render(run: Run, svgs: dict[str, str]) -> str:
     main = "".join(f'<section><h2 id="{id}">{title}</h2>\n{body}</section>\n' for id, title, body in shown)
     title = escape(str(run.summary.get("name") or "Learning rules compared"))
     version = escape(str(run.summary.get("version") or ""))
-    count = len(cautions(run)) + len(run.summary.get("warnings", ()))
+    count = len(method.warned(run))
     many = "one warning" if count == 1 else f"{count} warnings"
-    notice = f'<p class="notice">This run carries <a href="#warnings">{many}</a>; read them with the numbers.</p>' if count else ""
+    notice = f'<p class="notice">Read the numbers with this run\'s <a href="#warnings">{many}</a>.</p>' if count else ""
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">

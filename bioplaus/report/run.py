@@ -59,7 +59,9 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     file = folder / "results.csv"
     if not file.is_file():
-        raise ValueError(f"report: no results.csv in {folder}; give the folder of a finished run (`bioplaus run study.toml` makes one)")
+        raise ValueError(
+            f"report: no results.csv in {folder}; give the folder of a finished run (make one: `bioplaus run study.toml`)"
+        )
     with file.open(newline="", encoding="utf-8") as f:
         reader = csv.DictReader(f)
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]

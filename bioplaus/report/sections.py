@@ -1,10 +1,186 @@
-"""The sections of the page: each (run, svgs) -> HTML, '' where there is nothing to show. Everything that is shown is escaped."""
+"""The sections of results: each (run, svgs) -> HTML, '' where there is nothing to show."""
 
-import json
 import math
-from html import escape as e
+from html import escape
 
-from bioplaus.report.headline import ATTACKS, Headline, baseline_of, cautions, clean, energy_ranks, headlines, kept, kinds
-from bioplaus.report.look import looks
-from bioplaus.report.run import BASELINE, Arm, Interval, Run, interval, number, seeds_of
-from bioplaus.report.text import NONE, joules, percent, si, spread
+from bioplaus.report.headline import headlines, kept, kinds
+from bioplaus.report.markup import arm, arms, count, estimate, figure, listed, marks, note, plural, table
+from bioplaus.report.run import ARM_COLUMNS, BASELINE, Interval, Run, interval, levels, number, seeds_of
+from bioplaus.report.text import NONE, joules, si
+
+BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
+CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
+SETTINGS = {
+    "common": "All arms share one setting of the optimiser: the comparison isolates the rule, and a rule that needs another"
+    " setting is seen below its best.",
+    "own": "Each arm runs at its own settings: the comparison is of rules as tuned, and is as fair as their tuning was.",
+}
+
+
+def compared(run: Run) -> str:
+    """One paragraph: what was compared, on what, with what budget."""
+    parts = [f"<b>{plural(len(run.arms), 'arm')}</b>: {listed([a.label for a in run.arms])}."]
+    names = {"data": "Data", "net": "Network", "neuron": "Neurons", "modulator": "Modulator"}
+    values = {c: list(dict.fromkeys(a.columns[c] for a in run.arms)) for c in ARM_COLUMNS}
+    parts += [f"{name}: {listed(values[c])}." for c, name in names.items() if any(values[c])]
+    steps = [number(s) for m in ("accuracy at step", "loss") for s in levels(run, m, "step")]
+    budget = [plural(int(max(steps)), "training step")] if steps else []
+    budget += [plural(len(run.seeds), "seed")] if run.seeds else []
+    parts.append(f"{', '.join(budget)}." if budget else "")
+    parts.append(SETTINGS.get(str(run.summary.get("settings")), ""))
+    parts.append(escape(str(run.summary.get("data_note") or "")))
+    return f"<p>{' '.join(p for p in parts if p)}</p>"
+
+
+def result(run: Run, svgs: dict[str, str]) -> str:
+    """The headline table, and which rules it does not tell from the baseline."""
+    del svgs
+    rows = headlines(run)
+    energies = [joules(h.energy) if h.energy else None for h in rows]
+    columns = {
+        "Test accuracy<small>%</small>": [estimate(h.accuracy) for h in rows],
+        f"Above {BASELINE}<small>points, paired</small>": [estimate(h.difference, True) for h in rows],
+        "Retained<small>% of clean accuracy</small>": [estimate(h.retention) for h in rows],
+        "MAC / sample<small>training</small>": [si(h.macs) if math.isfinite(h.macs) else "" for h in rows],
+        "Energy / sample<small>modelled</small>": [f"<b>{e[0]}</b><small>{e[1]}</small>" if e else "" for e in energies],
+    }
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    if not columns:
+        return ""
+    notes = [f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]."]
+    if any(h.difference for h in rows):
+        notes.append(f"Above {BASELINE}: accuracy less that of a net whose hidden layers never learn, seed by seed.")
+        unclear = [h.arm.label for h in rows if h.difference and not h.difference.low > 0]
+        if unclear:
+            notes.append(
+                f"<b>Not shown to beat the baseline: {listed(unclear)}</b> (no interval, or one that is not above zero)."
+            )
+    if any(h.retention for h in rows):
+        notes.append(f"Retained: <a href='#robustness'>under {listed(_kinds(run))}</a>, averaged; read it beside clean accuracy.")
+    if any(energies):
+        notes.append("Energy: median [90 % interval over the profile's assumptions, not over seeds].")
+    heads = [arm(run, h.arm) + marks(run, h.arm) for h in rows]
+    cells = [[column[i] or NONE for column in columns.values()] for i in range(len(rows))]
+    return table(list(columns), heads, cells) + note(*notes) + _comparisons(run)
+
+
+def learning(run: Run, svgs: dict[str, str]) -> str:
+    del run
+    text = (
+        "Test accuracy and training loss over training. The accuracy axis need not start at 0: it is cut to tell the ends apart."
+    )
+    rest = (
+        "How far from rest the states of the rules that settle are when they are read. A rule whose residual grows is leaving"
+        " its own theory."
+    )
+    return figure(svgs, "learning", f"{text} {BAND}") + figure(svgs, "settling", f"{rest} {BAND}", "narrow")
+
+
+def alignment(run: Run, svgs: dict[str, str]) -> str:
+    del run
+    text = (
+        "Angle between the rule's update and the gradient of backprop, at the same weights and batch. 0°: the same direction."
+        " 90° (dashed): nothing in common, and no first-order progress on the loss from that layer."
+    )
+    weights = "Angle between feedback weights and the forward weights in whose place they stand."
+    return figure(svgs, "angles", f"{text} {BAND}") + figure(svgs, "feedback", f"{weights} {BAND}")
+
+
+def robustness(run: Run, svgs: dict[str, str]) -> str:
+    """The curves, and a table of what is kept, kind by kind, beside clean accuracy."""
+    if "robustness" not in svgs:
+        return ""
+    columns = ["Clean accuracy<small>%</small>", *(f"{escape(n)}<small>% retained</small>" for n in _kinds(run))]
+    cells = []
+    for h in headlines(run):
+        each = [interval(kept(run, h.arm, kind).values()) for kind in kinds(run)]
+        cells.append([estimate(x) or NONE for x in (h.accuracy, *each)])
+    chance = "chance taken off both" if "chance" in run.summary else "not corrected for chance, which flatters inaccurate arms"
+    text = "Accuracy under perturbation of growing size; size 0 is clean accuracy, where each curve starts."
+    return (
+        figure(svgs, "robustness", f"{text} {BAND}")
+        + table(columns, arms(run), cells)
+        + note(
+            f"Retained: mean accuracy over the range of sizes shown (trapezoids) as a share of clean accuracy, by seed, {chance}.",
+            "Under attack: the lowest accuracy that any of the attacks reached at that size." if "pgd" in kinds(run) else "",
+        )
+    )
+
+
+def energy(run: Run, svgs: dict[str, str]) -> str:
+    """Energy, the orders that are robust to the assumptions, and MACs by phase."""
+    text = (
+        "Modelled energy per sample: median and 90 % interval over the profile's assumptions. Arms share the assumptions, so"
+        " their intervals move together: overlap does not leave an order open, the statements below do."
+    )
+    out = figure(svgs, "energy", text) + _orders(run)
+    phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
+    if phases:
+        cells = [[count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms]
+        out += table([escape(p) for p in phases], arms(run), cells, corner="MAC / sample")
+        out += note("Multiply-accumulates counted on each rule's own program, by phase.")
+    return out
+
+
+def together(run: Run, svgs: dict[str, str]) -> str:
+    del run
+    text = (
+        "Clean accuracy, and the accuracy retained under perturbation, against energy; a marker's area is the retention."
+        " Vertical whiskers: 95 % interval over seeds. Horizontal: 90 % interval over the energy profile's assumptions."
+    )
+    return figure(svgs, "frontier", text)
+
+
+def plausibility(run: Run, svgs: dict[str, str]) -> str:
+    """The cards side by side; an item on which all arms agree is said once."""
+    del svgs
+    cards = [{str(name): str(text) for name, text in a.about.get("card", ())} for a in run.arms]
+    items = list(dict.fromkeys(name for card in cards for name in card))
+    if not items:
+        return ""
+    rows = []
+    for name in items:
+        texts = [escape(card.get(name, NONE)) for card in cards]
+        agreed = len(texts) > 1 and len(set(texts)) == 1
+        rows.append([f"<td class='same' colspan='{len(texts)}'>all: {texts[0]}</td>"] if agreed else texts)
+    card = table(arms(run), [escape(name) for name in items], rows, kind="wide text")
+    return card + note("Computed from the program of each rule, not typed in: properties, not a score.")
+
+
+def _orders(run: Run) -> str:
+    """Which arm needs less energy than which, where that holds in almost every draw of the assumptions."""
+    ranks = [(str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())]
+    if not ranks:
+        return ""
+    sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
+    lines = []
+    for a in dict.fromkeys(a for a, _, _ in sure):
+        less = [f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a]  # never rounded up
+        lines.append(f"<li>{escape(a)} needs less energy than {listed(less)}.</li>")
+    open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
+    out = f"<p>R: share of draws of the assumptions in which the order holds. An order is stated at R\xa0≥\xa0{CLEAR}.</p>"
+    out += f"<ul>{''.join(lines)}</ul>" if lines else ""
+    if open_pairs:
+        out += f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the assumptions.</p>"
+    return out
+
+
+def _comparisons(run: Run) -> str:
+    """Every paired difference that the study planned, folded away."""
+    heads, cells = [], []
+    for c in run.summary.get("comparisons", ()):
+        mean, low, high = (number(c.get(k)) for k in ("mean", "low", "high"))
+        if str(c.get("measure")).startswith("accuracy"):
+            text = estimate(Interval(mean, low, high, 1), True)
+        else:
+            text = f"<b>{mean:.3g}</b><small>[{low:.3g}, {high:.3g}]</small>"
+        heads.append(f"{escape(str(c.get('a')))} less {escape(str(c.get('b')))}")
+        cells.append([escape(str(c.get("measure"))), text])
+    if not heads:
+        return ""
+    body = table(["Measure", "Difference<small>accuracy in points</small>"], heads, cells, kind="")
+    return f"<details><summary>All planned comparisons ({len(heads)})</summary>{body}</details>"
+
+
+def _kinds(run: Run) -> list[str]:
+    return ["attack" if k == "pgd" else k for k in kinds(run)]

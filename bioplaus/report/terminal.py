@@ -19,7 +19,7 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
     run = collect(rows, summary)
     out = Table(caption="mean [95 % interval over seeds]; energy: median [90 % over the profile's assumptions]")
     out.add_column("")
-    for name in ("test accuracy, %", "less frozen, points", "retained, %", "MAC/sample", "energy/sample"):
+    for name in ("test accuracy, %", "above frozen, points", "retained, %", "MAC/sample", "energy/sample"):
         out.add_column(name, justify="right")
     for h in headlines(run):
         cells = [f"{percent(h.accuracy.mean)} {spread(h.accuracy)}"]

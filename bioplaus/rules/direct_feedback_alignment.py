@@ -33,7 +33,7 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -
         classes = last.shape[-1]
 
         def draw(l, a):
-            return scale / jnp.sqrt(classes) * jax.random.normal(layer_key(key, l), (classes, *a.shape[1:]), a.dtype)
+            return jax.random.normal(layer_key(key, l), (classes, *a.shape[1:]), a.dtype) * jnp.asarray(scale / classes**0.5)
 
         return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
 

@@ -45,7 +45,7 @@ def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike 
             for l, layer in enumerate(net):
                 a = trace.currents[0] if l == 0 else drive(layer, params[l], inputs[l], k[l])
                 output = fire(layer, a, k[l])
-                eps.append(z[l] - output if l < last else -precision * error_of(loss, output, batch.y)[1])
+                eps.append(z[l] - output if l < last else precision * -error_of(loss, output, batch.y)[1])
                 signal.append(through(layer, a, k[l], -eps[l]))
             return inputs, eps, signal
 

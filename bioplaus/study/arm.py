@@ -58,9 +58,7 @@ def label_of(arm: Arm, varied: dict[str, Any], net: str | None = None) -> Label:
     return Label(arm.data, net or own, arm.rule + extra, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
-def train_arm(
-    arm: Arm, built: Built, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]
-) -> Trained:
+def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]) -> Trained:
     """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
 
     tick: called with the number of steps done.

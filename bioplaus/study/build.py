@@ -40,7 +40,9 @@ def factories() -> dict[str, RuleFactory]:
     found: dict[str, RuleFactory] = {**RULES, **BASELINES}
     for entry in importlib.metadata.entry_points(group="bioplaus.rules"):
         if entry.name in found:
-            raise StudyError(f"rule {entry.name!r} of {entry.value} has the key of another rule; give its entry point another name")
+            raise StudyError(
+                f"rule {entry.name!r} of {entry.value} has the key of another rule; give its entry point another name"
+            )
         found[entry.name] = entry.load()
     return found
 

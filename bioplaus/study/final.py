@@ -30,7 +30,9 @@ from bioplaus.types import Array
 EXAMPLES = 512  # test examples that are disturbed and attacked
 GUARDED = 32  # test examples on which the attack's gradient is checked
 
-ATTACK = "true gradient of the deployed forward function, checked against finite differences; L-infinity, 20 steps, one random start"
+ATTACK = (
+    "true gradient of the deployed forward function, checked against finite differences; L-infinity, 20 steps, one random start"
+)
 
 
 class Deployed(NamedTuple):
@@ -63,7 +65,7 @@ def final_rows(
         predict = deployed.rebuild(deployed.net)
         return lambda x, k: predict(state.params, state.rule, x, k, context)
 
-    def measure(state: TrainState, other: TrainState | None) -> dict[str, tuple]:
+    def measure(state: TrainState, other: TrainState | None) -> dict[str, Array]:
         found = {"clean": accuracy(answer(deployed, state, test.context)(test.x, key), test.y)}
         if not arm.robustness:
             return found
@@ -75,7 +77,7 @@ def final_rows(
         found["random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
         if attackable:
             found["pgd"] = under_attack(pgd, own, deployed.built.loss, few, k)
-        if twin is not None:
+        if twin is not None and other is not None:
             found["transfer"] = transfer(pgd, answer(twin, other, few.context), own, deployed.built.loss, few, k)
         return found
 

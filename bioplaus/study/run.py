@@ -15,10 +15,11 @@ from bioplaus.data import Dataset
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, train_arm
 from bioplaus.study.build import Built, build
+from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.spec import Arm, Study, StudyError
-from bioplaus.study.summary import cost_rows, summarise
+from bioplaus.study.summary import summarise
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
@@ -31,9 +32,15 @@ class Results(NamedTuple):
     folder: Path | None
 
     def __str__(self) -> str:
-        from bioplaus.report import as_text
+        from io import StringIO
 
-        return as_text(self.rows, self.summary)
+        from rich.console import Console
+
+        from bioplaus.report import table
+
+        console = Console(file=StringIO(), width=120)
+        console.print(table([row._asdict() for row in self.rows], self.summary))
+        return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 class Plan(NamedTuple):
@@ -104,17 +111,19 @@ def run_study(
     warnings: list[str] = []
     seconds: dict[str, float] = {}
     twins: dict[str, Deployed] = {}
-    done: list[tuple[Plan, Trained]] = []
+    done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for i, p in enumerate(plans):
             say(" ".join([p.label.rule, *_distinct(p, plans)]))
             folder = out / "arms" / f"{i:03d}-{p.arm.rule}" if out else None
             trained, found, said = _run_arm(p, folder, twins, tick)
-            done.append((p, trained))
-            rows += trained.rows + found + cost_rows(p)
+            costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
+            done.append((p.arm, p.label, trained, costs))
+            rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
             warnings += said
             seconds[f"{i:03d} {' '.join(p.label)}"] = round(trained.seconds, 3)
-    summary = summarise(study.name, settings, done, rows, warnings)
+    notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
+    summary = summarise(study.name, settings, done, rows, notes, chance, warnings)
     if out:
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)
@@ -213,4 +222,3 @@ def progress_bar(total: int, show: bool):
     with Progress(*columns, disable=not show, transient=True) as bar:
         task = bar.add_task("compiling", total=total)
         yield (lambda text: bar.update(task, description=text)), (lambda n: bar.advance(task, n))
-

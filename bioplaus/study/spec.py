@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+
 class StudyError(ValueError):
     """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
 
@@ -36,7 +37,7 @@ class NetSpec(_Strict):
 
     kind: Literal["mlp", "cnn"] = "mlp"
     hidden: tuple[int, ...] = (128, 128)
-    variance: float = Field(0.25, gt=0)
+    variance: float = Field(default=0.25, gt=0)
     fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
 
 
@@ -45,7 +46,7 @@ class NeuronSpec(_Strict):
 
     kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "softplus"] = "tanh"
     noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
-    level: float = Field(0.0, ge=0)
+    level: float = Field(default=0.0, ge=0)
     evaluate: Literal["on", "off", "mean"] = "on"
 
 
@@ -60,8 +61,8 @@ class OptimiserSpec(_Strict):
     """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW."""
 
     kind: Literal["sgd", "momentum", "adam"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
 
 
 class Arm(_Strict):
@@ -75,10 +76,10 @@ class Arm(_Strict):
     modulator: ModulatorSpec = ModulatorSpec()
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
-    batch_size: int = Field(64, gt=0)
-    steps: int = Field(1000, gt=0)
-    seeds: int = Field(5, gt=0)
-    points: int = Field(10, gt=0, description="how often test accuracy and alignment are measured during training")
+    batch_size: int = Field(default=64, gt=0)
+    steps: int = Field(default=1000, gt=0)
+    seeds: int = Field(default=5, gt=0)
+    points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
     alignment: bool = True
     robustness: bool = True
     energy: bool = True
@@ -198,7 +199,10 @@ def _check_names(arm: Arm) -> None:
         ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
     ):
         known = inspect.signature(factory).parameters
-        names = [n for n, p in known.items() if p.annotation in ("ArrayLike", "int", "float") or _numeric(p.annotation)]
+        names = [n for n, p in known.items() if _numeric(p.annotation)]
+        for name in names:
+            if known[name].default is inspect.Parameter.empty and name not in hyper:
+                raise StudyError(f"{key}.{name}: is missing, and {factory.__name__} has no default for it; give a number")
         for name, value in hyper.items():
             if name not in names:
                 raise StudyError(f"{key}.{name}: unknown hyperparameter{nearest(name, names)}")

@@ -47,7 +47,7 @@ def noisy_problem() -> Problem:
         group_normed(2, dense(8, multiplicative(tanh(), 0.3))),
         dense(5),
     )
-    return pose(net, jax.random.normal(jax.random.key(1), (6, 10)), 5)
+    return pose(net, (6, 10), 5)
 
 
 def differences(p: Problem, step: float = 1e-5) -> jax.Array:

@@ -92,40 +92,39 @@ TANH = tanh()
 @functools.cache
 def problem(sizes=(12, 20, 16, 5), *, examples: int = 8, neuron: Neuron = TANH, loss: Loss = cross_entropy) -> Problem:
     """A multilayer perceptron on random inputs and labels."""
-    return pose(mlp(sizes, neuron), jax.random.normal(jax.random.key(1), (examples, sizes[0])), sizes[-1], loss)
+    return pose(mlp(sizes, neuron), (examples, sizes[0]), sizes[-1], loss)
 
 
 @functools.cache
 def convolutional() -> Problem:
     """A small net with convolutions and pooling."""
-    net = (conv(3, 3, tanh(), padding=1), pooled(2, conv(4, 2, tanh())), flattened(dense(6, tanh())), dense(5))
-    return pose(net, jax.random.normal(jax.random.key(1), (4, 6, 6, 2)), 5)
+    net = (conv(3, 3, TANH, padding=1), pooled(2, conv(4, 2, TANH)), flattened(dense(6, TANH)), dense(5))
+    return pose(net, (4, 6, 6, 2), 5)
 
 
-def pose(net: Net, x: Array, classes: int, loss: Loss = cross_entropy) -> Problem:
-    """Random labels for x, and parameters with biases that are not zero."""
+def pose(net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entropy, *, gain: float = 0.5) -> Problem:
+    """Inputs N(0, 1) of a shape, random labels, and parameters: weights N(0, gain^2 / fan_in), the others N(0, 0.01).
 
-    @jax.jit
-    def draw():
-        labels = jax.random.randint(jax.random.key(2), x.shape[:1], 0, classes)
-        params, unravel = ravel_pytree(init(net, jax.random.key(3), x))
-        noise = 0.1 * jax.random.normal(jax.random.key(4), params.shape, params.dtype)
-        return unravel(params + noise), Batch(x, jax.nn.one_hot(labels, classes, dtype=x.dtype))
+    Drawn by numpy, which compiles nothing.
+    """
+    draw = np.random.default_rng(1)
 
-    return Problem(net, loss, *draw(), jax.random.key(5))
+    def weights(leaf):
+        spread = gain / math.sqrt(leaf.size / leaf.shape[-1]) if len(leaf.shape) > 1 else 0.1
+        return jnp.asarray(spread * draw.standard_normal(leaf.shape))
+
+    x = jnp.asarray(draw.standard_normal(shape))
+    y = jnp.asarray(np.eye(classes)[draw.integers(0, classes, len(x))])
+    params = jax.tree.map(weights, jax.eval_shape(lambda key: init(net, key, x), jax.random.key(0)))
+    return Problem(net, loss, params, Batch(x, y), jax.random.key(5))
 
 
 def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree] = lambda state: state, **hyper: Any):
     """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info). `change` edits the state."""
     rule = factory(p.net, p.loss, **hyper)
-
-    @jax.jit
-    def run(params, batch, key):
-        state = change(rule.init(jax.random.key(6), params, batch))
-        grads, _, info = rule.grad(params, state, batch, key)
-        return grads, state, info
-
-    return run(p.params, p.batch, p.key)
+    state = change(rule.init(jax.random.key(6), p.params, p.batch))
+    grads, _, info = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
+    return grads, state, info
 
 
 def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, PyTree]:
@@ -143,7 +142,12 @@ def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, Py
 
 def truth(p: Problem) -> PyTree:
     """`jax.grad` of the mean loss of the forward pass."""
-    return jax.jit(jax.grad(lambda w: p.loss(forward(p.net, w, p.batch.x, p.key).output, p.batch.y).mean()))(p.params)
+    return _mean_loss_grad(p.net, p.loss)(p.params, p.batch, p.key)
+
+
+@functools.cache
+def _mean_loss_grad(net: Net, loss: Loss):
+    return jax.jit(jax.grad(lambda w, batch, key: loss(forward(net, w, batch.x, key).output, batch.y).mean()))
 
 
 def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:

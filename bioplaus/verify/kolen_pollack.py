@@ -45,7 +45,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     rule = factory(p.net, p.loss, tx=optax.sgd(RATE))
     state = rule.init(jax.random.key(6), p.params, p.batch)
-    closed = rule.grad(p.params, state, p.batch, p.key, 0.0)[1]
+    closed = jax.jit(rule.grad)(p.params, state, p.batch, p.key, 0.0)[1]
     yield equal("kp", "a closed gate stops B (no decay)", weights(closed.feedback), weights(state.feedback), 0.0)
 
 

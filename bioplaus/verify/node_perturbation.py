@@ -27,7 +27,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("np", "its bias is O(sigma^2): |order - 2|", abs(slope(SIGMAS, errors) - 2), 0.1)
     yield large("np", "the bias at sigma 0.1 is seen", errors[0], 1e-5)
 
-    noisy = pose(mlp((3, 3, 2), gaussian(tanh(), 0.5)), p.batch.x, 2)
+    noisy = pose(mlp((3, 3, 2), gaussian(tanh(), 0.5)), (2, 3), 2)
     mean = enumerated(factory, noisy, 1e-3)
     yield equal("np", "backprop in the mean at one sample of the neurons' noise", mean, truth(noisy), 1e-5)
     other = truth(noisy._replace(key=jax.random.key(99)))

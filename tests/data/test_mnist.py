@@ -135,6 +135,7 @@ def test_wrong_given_folder(folder, tiny, monkeypatch, tmp_path):
         (gzip.compress(b"\0\0\x08\x03" + bytes(6)), "IDX"),
         (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcd"), "13 bytes, it has 12"),
     ],
+    ids=["cut", "plain", "floats", "no shape", "too short"],
 )
 def test_content_that_is_not_idx(content, message, tiny, monkeypatch, tmp_path):
     """Its SHA-256 right, its content wrong: an official file that changed its form."""

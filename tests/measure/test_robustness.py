@@ -96,7 +96,7 @@ def test_total_lesion_cuts_the_input_off(rule):
 def test_lesion_silences_the_units_below_the_fraction():
     net = (conv(3, 3, relu()), flattened(dense(40, relu())), dense(4))
     x = jax.random.uniform(KEY, (6, 8, 8, 2))
-    params = nets.init(net, KEY, x)
+    params = jax.jit(lambda: nets.init(net, KEY, x))()
     rank = unit_sample(net, params, x, KEY)
     assert [r.shape for r in rank] == [(6, 6, 3), (40,)]
     before = _forward(net, params, x, KEY)

@@ -18,11 +18,16 @@ from bioplaus.types import Batch
 KEY, B, N = jax.random.key(0), 6, 20
 
 
-def problem(factory, contexts=3, keep=0.5):
+@functools.cache
+def start():
     net = mlp((4, N, N, 3), gaussian(sigmoid(), 0.3))  # a sigmoid unit is never silent by itself
     batch = Batch(jax.random.normal(KEY, (B, 4)), jax.nn.one_hot(jnp.arange(B) % 3, 3), jnp.full(B, 1))
-    rule = modulate(factory, context_gating(contexts, keep=keep))(net, cross_entropy)
-    params = init(net, KEY, batch.x)
+    return net, init(net, KEY, batch.x), batch
+
+
+def problem(factory):
+    net, params, batch = start()
+    rule = modulate(factory, context_gating(3, keep=0.5))(net, cross_entropy)
     return rule, params, rule.init(KEY, params, batch), batch
 
 
@@ -39,7 +44,7 @@ def updates(name):
     return np.array(result)
 
 
-@pytest.mark.parametrize("name", ["bp", "fa", "kp", "usf", "dfa", "ep"])
+@pytest.mark.parametrize("name", ["bp", "fa", "dfa", "ep"])
 def test_units_that_are_off_learn_nothing_on_either_side(name):
     off, on = updates(name).T
     assert (on > 0).all()
@@ -63,22 +68,23 @@ def test_two_contexts_share_keep_squared_of_the_units():
 def test_each_example_has_its_own_context():
     rule, params, state, batch = problem(RULES["bp"])
     contexts = jnp.array([0, 1, 2, 2, 1, 0])
-    mixed = rule.predict(params, state, batch.x, KEY, contexts)
+    predict = jax.jit(rule.predict)
+    mixed = predict(params, state, batch.x, KEY, contexts)
     for c in range(3):
-        alone = rule.predict(params, state, batch.x, KEY, jnp.full(B, c))
+        alone = predict(params, state, batch.x, KEY, jnp.full(B, c))
         np.testing.assert_allclose(mixed[contexts == c], alone[contexts == c], rtol=1e-5)
         assert not np.allclose(mixed[contexts != c], alone[contexts != c], rtol=1e-3)
 
 
 def test_a_channel_is_one_unit():
-    net = (conv(8, 3, relu()), flattened(dense(2)))
-    batch = Batch(jax.random.normal(KEY, (B, 5, 5, 1)), jax.nn.one_hot(jnp.arange(B) % 2, 2), jnp.zeros(B, jnp.int32))
+    net = (conv(8, 2, relu()), flattened(dense(2)))
+    batch = Batch(jax.random.normal(KEY, (B, 3, 3, 1)), jax.nn.one_hot(jnp.arange(B) % 2, 2), jnp.zeros(B, jnp.int32))
     rule = modulate(RULES["bp"], context_gating(2, keep=0.5))(net, cross_entropy)
     params = init(net, KEY, batch.x)
     state = rule.init(KEY, params, batch)
     on = np.asarray(state.modulator.masks[0][0, 0, 0], bool)
     assert 0 < on.sum() < 8
-    moved = jnp.abs(rule.grad(params, state, batch, KEY)[0][0]["w"]).max((0, 1, 2))
+    moved = jnp.abs(jax.jit(rule.grad)(params, state, batch, KEY)[0][0]["w"]).max((0, 1, 2))
     np.testing.assert_array_equal(moved > 0, on)
 
 
@@ -93,11 +99,11 @@ def test_no_usable_context_is_an_error(context):
             call()
 
 
-@pytest.mark.parametrize("context", [-1, 3])
-def test_a_context_out_of_range_is_not_silent(context):
-    rule, params, state, batch = problem(RULES["bp"])
-    assert np.isnan(rule.predict(params, state, batch.x, KEY, jnp.full(B, context))).all()
-    assert np.isfinite(rule.predict(params, state, batch.x, KEY, jnp.full(B, 2))).all()
+def test_a_context_out_of_range_is_not_silent():
+    modulator = context_gating(3)
+    hidden, _ = modulator.gain(modulator.init(KEY, (jax.ShapeDtypeStruct((B, N), "float32"),) * 2), jnp.array([-1, 0, 2, 3]))
+    np.testing.assert_array_equal(np.isnan(hidden.out).all(-1), [True, False, False, True])
+    np.testing.assert_array_equal(np.isnan(hidden.out).any(-1), [True, False, False, True])
 
 
 def test_contexts_must_be_positive():

@@ -20,7 +20,9 @@ FACTORIES = {**RULES, "kp": functools.partial(RULES["kp"], tx=optax.sgd(LR))}
 KEY = jax.random.key(0)
 
 
-def problem(sizes=(4, 5, 3)):
+@functools.cache
+def problem():
+    sizes = (4, 5, 3)
     net = mlp(sizes)
     x = jax.random.normal(jax.random.key(1), (B, sizes[0]))
     batch = Batch(x, jax.nn.one_hot(jnp.arange(B) % sizes[-1], sizes[-1]))
@@ -70,10 +72,9 @@ def test_the_identity_trains_bit_for_bit_as_the_rule_alone(name):
     assert all_equal(state, modulated.rule)
 
 
-@pytest.mark.parametrize("name", ["bp", "np"])
-def test_another_modulator_does_not_train_as_the_rule_alone(name):
-    plain = train(FACTORIES[name], optax.sgd(LR))[0]
-    assert not all_equal(plain, train(modulate(FACTORIES[name], acetylcholine()), optax.sgd(LR))[0])
+def test_another_modulator_does_not_train_as_the_rule_alone():
+    plain = train(backprop, optax.sgd(LR))[0]
+    assert not all_equal(plain, train(modulate(backprop, acetylcholine()), optax.sgd(LR))[0])
 
 
 @pytest.mark.parametrize("name", FACTORIES)
@@ -112,8 +113,10 @@ def test_a_gate_does_not_scale_the_update_of_adam():
     rule = modulate(backprop, constant())(net, cross_entropy)
     state = rule.init(KEY, params, batch)
 
+    grad = jax.jit(lambda gate: rule.grad(params, state._replace(modulator=jnp.full(B, gate)), batch, KEY)[0])
+
     def update(tx, gate):
-        grads = rule.grad(params, state._replace(modulator=jnp.full(B, gate)), batch, KEY)[0]
+        grads = grad(gate)
         return jax.tree.leaves(tx.update(grads, tx.init(params), params)[0])
 
     for tx, scales in ((optax.sgd(LR), True), (optax.adam(LR), False)):
@@ -134,10 +137,10 @@ def test_gains_equal_scaled_currents_written_by_hand(x64):
     rule = modulate(backprop, constant(gains))(net, cross_entropy)
     state = rule.init(KEY, params, batch)
     np.testing.assert_allclose(rule.predict(params, state, batch.x, KEY), by_hand(params, batch.x), rtol=1e-12)
-    truth = jax.grad(lambda p: cross_entropy(by_hand(p, batch.x), batch.y).mean())(params)
-    grads = rule.grad(params, state, batch, KEY)[0]
+    truth = jax.jit(jax.grad(lambda p: cross_entropy(by_hand(p, batch.x), batch.y).mean()))(params)
+    grads = jax.jit(rule.grad)(params, state, batch, KEY)[0]
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-10), grads, truth)
-    plain = backprop(net, cross_entropy).grad(params, (), batch, KEY)[0]
+    plain = jax.jit(backprop(net, cross_entropy).grad)(params, (), batch, KEY)[0]
     assert not np.allclose(grads[0]["w"], plain[0]["w"], rtol=1e-2)
 
 
@@ -216,9 +219,9 @@ def test_jit_scan_and_vmap_change_nothing(x64):
         grads, state, info = rule.grad(params, state, batch, KEY)
         return (jax.tree.map(lambda p, g: p - LR * g, params, grads), state), info["gate"]
 
-    carry, gates = (params, state), []
+    carry, gates, compiled = (params, state), [], jax.jit(step)
     for _ in range(5):
-        carry, gate = step(carry, None)
+        carry, gate = compiled(carry, None)
         gates.append(gate)
     scanned = jax.jit(lambda c: jax.lax.scan(step, c, length=5))((params, state))
     doubled = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (params, state))

@@ -1,5 +1,7 @@
 """Dopamine, acetylcholine, noradrenaline, threshold: each against the number that its equations predict."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,18 +24,26 @@ def signals(value, correct=None):
     return Signals(value, jnp.zeros_like(value) if correct is None else correct, value, value)
 
 
+def outcome(modulator, state, value, correct=None) -> tuple[Any, Any]:
+    return modulator.gate(state, signals(value, correct))
+
+
+def scale(modulator, state) -> float:
+    return float(modulator.gain(state, ())[0].scale)
+
+
 def track(modulator, observations, lr):
-    """One weight and one bias, seeing 1, follow a signal [T]: the estimate moves by 2 lr g (observation - estimate)."""
+    """One weight and one bias, seeing 1, follow a signal [T, B]: the estimate moves by 2 lr g mean_b (observation - estimate)."""
     net = (dense(1, weights=jax.nn.initializers.zeros),)
     rule = modulate(backprop, modulator)(net, mse)
-    x = jnp.ones((1, 1))
+    x = jnp.ones((observations.shape[1], 1))
     params = init(net, KEY, x)
     state = rule.init(KEY, params, Batch(x, x))
 
     def step(carry, y):
         params, state = carry
         estimate = rule.predict(params, state, x, KEY)[0, 0]
-        grads, state, info = rule.grad(params, state, Batch(x, y[None, None]), KEY)
+        grads, state, info = rule.grad(params, state, Batch(x, y[:, None]), KEY)
         return (jax.tree.map(lambda p, g: p - lr * g, params, grads), state), (estimate, info["gate"])
 
     return jax.jit(lambda ys: jax.lax.scan(step, (params, state), ys)[1])(observations)
@@ -52,9 +62,8 @@ def test_the_baseline_removes_the_bias_of_a_three_factor_rule(x64):
     def third_factor(kappa):
         modulator = dopamine(kappa=kappa, reward=lambda s: s.loss, shape=signed)
         state = modulator.init(KEY, (jax.ShapeDtypeStruct((1, 2), "float64"),))
-        for _ in range(2):
-            state, gate = modulator.gate(state, signals(r))
-        return float(jnp.mean(gate * e))
+        state, _ = outcome(modulator, state, r)
+        return float(jnp.mean(outcome(modulator, state, r)[1] * e))
 
     assert abs(float(r.mean() * e.mean())) > 0.5
     assert third_factor(1.0) == pytest.approx(covariance, rel=1e-12)  # rbar = mean r after one step at rate 1
@@ -65,10 +74,11 @@ def test_expected_reward_is_a_running_mean():
     modulator = dopamine(kappa=0.1)
     state = modulator.init(KEY, CURRENTS)
     for _ in range(3):
-        state, gate = modulator.gate(state, signals(jnp.zeros(4), jnp.array([1.0, 1.0, 1.0, 0.0])))
-    assert float(state.expected) == pytest.approx(0.75 * (1 - 0.9**3))
-    before = 0.75 * (1 - 0.9**2)
-    np.testing.assert_allclose(gate, [before, before, before, 1 + before], rtol=1e-6)  # corrective: 1 - delta
+        state, _ = outcome(modulator, state, jnp.zeros(4), jnp.array([1.0, 1.0, 1.0, 0.0]))
+    expected = 0.75 * (1 - 0.9**3)
+    assert float(state.expected) == pytest.approx(expected)
+    gate = outcome(modulator, state, jnp.zeros(2), jnp.array([1.0, 0.0]))[1]
+    np.testing.assert_allclose(gate, [expected, 1 + expected], rtol=1e-6)  # corrective: 1 - delta
 
 
 @pytest.mark.parametrize(("shape", "learns"), [(None, True), (signed, False)])
@@ -102,7 +112,7 @@ def test_acetylcholine_settles_at_the_kalman_gain(q):
 
     def settled(u0):
         modulator = acetylcholine(kappa=0.005, u0=u0, k=0.0, uncertainty=lambda s: 2 * s.loss - noise)
-        estimate, gate = track(modulator, seen, lr=0.5)
+        estimate, gate = track(modulator, seen[:, None], lr=0.5)
         return float(gate[steps // 2 :].mean()), float(jnp.mean((estimate - walk)[steps // 2 :] ** 2))
 
     gain, error = settled(noise)
@@ -114,11 +124,11 @@ def test_acetylcholine_settles_at_the_kalman_gain(q):
 def test_acetylcholine_acts_before_the_outcome():
     modulator = acetylcholine(kappa=0.5, u0=0.25, k=2.0)
     state = modulator.init(KEY, CURRENTS)
-    assert float(modulator.gain(state, ())[0].scale) == 3.0
-    state, gate = modulator.gate(state, signals(jnp.zeros(2), jnp.ones(2)))
+    assert scale(modulator, state) == 3.0
+    state, gate = outcome(modulator, state, jnp.zeros(2), jnp.ones(2))
     assert float(gate) == pytest.approx(0.8)
     assert float(state.uncertainty) == 0.5
-    assert float(modulator.gain(state, ())[0].scale) == 2.0
+    assert scale(modulator, state) == 2.0
 
 
 # noradrenaline
@@ -129,8 +139,7 @@ def alarms(surprise, **settings):
     modulator = noradrenaline(expected=lambda s: jnp.full_like(s.loss, 0.5), **settings)
 
     def step(state, s):
-        state, gate = modulator.gate(state, signals(s))
-        return state, gate
+        return outcome(modulator, state, s)
 
     return np.asarray(jax.lax.scan(step, modulator.init(KEY, CURRENTS), surprise)[1])
 
@@ -144,15 +153,15 @@ def test_noradrenaline_detects_a_change_and_stays_quiet_without():
     jump = alarms(noise + 0.3 * 8 * (jnp.arange(steps) >= change))
     assert not (jump[change - 20 : change] > 1).any()
     assert jump[change] == pytest.approx(4.0, rel=0.05)  # at once, and nearly in full
-    assert not (jump[change + 20 : change + 200] > 1.5).any()  # and it habituates
+    assert (jump[change + 20 : change + 220] > 1).mean() < 0.02  # and it habituates
     lower = alarms(noise, z0=1.0)[200:]
     assert (lower > 1).mean() > 0.1
 
 
 def test_noradrenaline_speeds_relearning_after_a_change():
-    steps, change, seeds = 400, 300, 40
-    level = 5.0 * (jnp.arange(steps) >= change)
-    seen = level + 0.5 * jax.random.normal(KEY, (seeds, steps))
+    steps, change, seeds, examples = 400, 300, 10, 16
+    level = 4.0 * (jnp.arange(steps) >= change)
+    seen = level[:, None] + jax.random.normal(KEY, (seeds, steps, examples))
     aware = noradrenaline(boost=8.0, k=0.0, surprise=lambda s: s.loss, expected=lambda s: jnp.full_like(s.loss, 0.5))
 
     def error(modulator):
@@ -167,17 +176,17 @@ def test_noradrenaline_speeds_relearning_after_a_change():
 def test_noradrenaline_raises_the_gain_of_the_next_step():
     modulator = noradrenaline(k=2.0)
     state = modulator.init(KEY, CURRENTS)
-    assert float(modulator.gain(state, ())[0].scale) == 1.0
+    assert scale(modulator, state) == 1.0
     assert float(state.mean) == pytest.approx(np.log(2))
-    state, _ = modulator.gate(state, signals(jnp.log(2.0) + 3.0))  # z = z0
-    assert float(modulator.gain(state, ())[0].scale) == pytest.approx(2.0)
+    state, _ = outcome(modulator, state, jnp.log(2.0) + 3.0)  # z = z0
+    assert scale(modulator, state) == pytest.approx(2.0)
 
 
 # threshold
 
 
 def test_threshold_opens_for_large_errors_alone():
-    state, gate = threshold(0.5).gate(((),), signals(jnp.array([0.1, 0.5, 0.6, 3.0])))
+    state, gate = outcome(threshold(0.5), ((),), jnp.array([0.1, 0.5, 0.6, 3.0]))
     np.testing.assert_array_equal(gate, [0, 0, 1, 1])
     lazy = threshold(0.5, value=lambda s: 1 - s.correct)
-    np.testing.assert_array_equal(lazy.gate(state, signals(jnp.ones(2), jnp.array([1.0, 0.0])))[1], [0, 1])
+    np.testing.assert_array_equal(outcome(lazy, state, jnp.ones(2), jnp.array([1.0, 0.0]))[1], [0, 1])

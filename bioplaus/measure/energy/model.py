@@ -31,8 +31,8 @@ class Optimiser(NamedTuple):
     flops: float
 
 
-SGD = Optimiser(words=2, flops=2)
-MOMENTUM = Optimiser(words=4, flops=4)
+SGD = Optimiser(words=2, flops=1)
+MOMENTUM = Optimiser(words=4, flops=2)
 ADAM = Optimiser(words=6, flops=10)
 
 

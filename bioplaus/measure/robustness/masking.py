@@ -24,7 +24,9 @@ class PseudoGradientError(ValueError):
     """The gradient of a forward pass is not its derivative."""
 
 
-def check_gradient(predict, loss: Loss, params: PyTree, state: PyTree, x: Array, y: Array, key: Key, *, directions: int = 8) -> float:
+def check_gradient(
+    predict, loss: Loss, params: PyTree, state: PyTree, x: Array, y: Array, key: Key, *, directions: int = 8
+) -> float:
     """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the input.
 
     |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard normal, in float64, in

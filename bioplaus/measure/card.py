@@ -1,0 +1,221 @@
+"""The plausibility card of a rule: what its update needs that neurons may not have, read off its program. Nothing is typed in.
+
+WEIGHT TRANSPORT. `net.forward` tells which axes of each weight array the network itself sums over (in x w, the inputs of w).
+A forward weight is transported when the update multiplies by it and sums over any other axis (the outputs, as in s w^T), or
+multiplies by it in a 'feedback' scope. Arrays are followed through everything that does not involve data: transposes,
+reshapes, slices, loops, masks, scales. What comes through comparisons and signs alone is transported as bits. So backprop is
+found under any name and in any scope. Not found: a transposed product written as an elementwise product and a sum.
+
+LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each step of a scan counted:
+backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al., "Decoupled Neural Interfaces using Synthetic
+Gradients", 2017, arXiv:1608.05343, for the term.)
+"""
+
+import math
+from itertools import groupby
+from typing import NamedTuple
+
+import jax
+
+from bioplaus.measure.cost import Count, changed, counted, per, total_macs, traced
+from bioplaus.measure.program import MAC_OPS, Op, Program, contracted, dependents, phase, times, trace
+from bioplaus.net import forward
+from bioplaus.types import Batch, Net, Rule
+
+Axes = tuple[frozenset[int], ...]
+
+
+class Carried(NamedTuple):
+    """An array inside of a value. word: with its magnitudes, or else signs only; axes: for each axis of the value, those of the array."""
+
+    word: bool
+    axes: Axes
+
+
+class Card(NamedTuple):
+    """What one update needs.
+
+    transport_words: forward weights read backwards between layers. transport_bits: those of which only signs are.
+    feedback_words: weights of the rule's own that MACs read. learns_feedback: whether any of those change.
+    forward_passes: MACs in the 'forward' scope over those of one pass. settling_steps: longest scan that holds MACs, 0 for none.
+    locking: longest chain of MAC operations up to each layer's gradient. random: numbers drawn an example.
+    crossed: for each layer, the weight arrays read backwards within its own update: backprop inside a layer.
+    """
+
+    transport_words: int
+    transport_bits: int
+    feedback_words: int
+    learns_feedback: bool
+    forward_passes: float
+    settling_steps: int
+    locking: tuple[int, ...]
+    random: Count
+    crossed: tuple[int, ...]
+
+
+def card(rule: Rule, net: Net, batch: Batch) -> Card:
+    """Compute the card. batch: arrays or `jax.ShapeDtypeStruct`. Raises NotCountable as `cost` does."""
+    t = traced(rule, net, batch)
+    program, size = t.program, batch.x.shape[0]
+    params, state, data, _ = program.inputs
+    one_pass = trace(lambda p, x, k: forward(net, p, x, k).output, t.params, t.batch.x, t.key)
+    own = _forward_axes(one_pass)  # params come first in both programs: the same ids
+    words, bits, inside, feedback = set(), set(), set(), set()
+    mine = set(jax.tree.leaves(state))
+    for op, array, carried, axes in _reads(program, [*jax.tree.leaves(params), *mine], jax.tree.leaves(data)):
+        if array in mine:
+            feedback.add(array)
+        elif array in own and (axes - own[array] or "feedback" in op.scope):
+            (inside if phase(op) == "update" else words if carried.word else bits).add(array)
+    counts, _ = counted(program, jax.tree.leaves(data))
+    depth = _depths(program)
+    return Card(
+        transport_words=_words(program, words),
+        transport_bits=_words(program, bits - words),
+        feedback_words=_words(program, feedback),
+        learns_feedback=not feedback.isdisjoint(changed(program)),
+        forward_passes=counts["forward"]["macs"] / max(total_macs(one_pass), 1),
+        settling_steps=max((times(op) for op in program.ops if op.name in MAC_OPS and op.loops), default=0),
+        locking=tuple(max((depth[v] for v in jax.tree.leaves(g)), default=0) for g in program.outputs[0]),
+        random=per(sum(c["random"] for c in counts.values()), size),
+        crossed=tuple(len(inside.intersection(jax.tree.leaves(p))) for p in params),
+    )
+
+
+def describe(card: Card) -> list[tuple[str, str]]:
+    """The card as (property, plain sentence), for reports."""
+    if card.transport_words:
+        transport = f"yes: {card.transport_words:,} forward weights are read backwards"
+    elif card.transport_bits:
+        transport = f"the signs of {card.transport_bits:,} forward weights, no magnitudes"
+    else:
+        transport = "none"
+    kind = "learned" if card.learns_feedback else "fixed"
+    blocks = [f"layer {l} crosses {k} of its own weight arrays" for l, k in enumerate(card.crossed, 1) if k]
+    return [
+        ("weight transport", transport),
+        ("feedback weights", f"{card.feedback_words:,}, {kind}" if card.feedback_words else "none of its own"),
+        ("forward computation", f"{card.forward_passes:.3g} forward passes an update"),
+        ("settling", f"{card.settling_steps} steps" if card.settling_steps else "none"),
+        ("locking", f"{max(card.locking)} products in sequence at most; by layer: {', '.join(map(str, card.locking))}"),
+        ("random numbers", f"{float(card.random):,.6g} an example" if card.random else "none"),
+        ("backprop inside a layer", ", ".join(blocks) or "none"),
+    ]
+
+
+def _words(program: Program, arrays: set[int]) -> int:
+    return sum(math.prod(program.shapes[a]) for a in arrays)
+
+
+def _forward_axes(program: Program) -> dict[int, frozenset[int]]:
+    """For each array of params that the forward pass multiplies by: the axes it sums over."""
+    own = {}
+    for _, array, _, axes in _reads(program, jax.tree.leaves(program.inputs[0]), jax.tree.leaves(program.inputs[1])):
+        own[array] = own.get(array, frozenset()) | axes
+    return own
+
+
+def _reads(program: Program, arrays, data):
+    """Every read of arrays (two axes or more) by MACs: (op, array, how it is carried, axes of the array that are summed over)."""
+    table = _carried(program, [a for a in arrays if len(program.shapes[a]) > 1], dependents(program, data))
+    for op in program.ops:
+        for k in range(2) if op.name in MAC_OPS else ():
+            for array, c in table.get(op.inputs[k], {}).items():
+                yield op, array, c, frozenset().union(*(c.axes[d] for d in contracted(op, k)))
+
+
+def _carried(program: Program, arrays, data) -> dict[int, dict[int, Carried]]:
+    """Which arrays each value that is not data contains: by passes until nothing is added, for the sake of loops."""
+    table = {a: {a: Carried(True, tuple(frozenset([d]) for d in range(len(program.shapes[a]))))} for a in arrays}
+    before = None
+    while table != before:
+        before = dict(table)
+        for op in program.ops:
+            if data.isdisjoint(op.outputs):
+                inside = _transfer(op, program.shapes, table)
+                table.update({v: inside for v in op.outputs if inside})
+    return table
+
+
+def _transfer(op: Op, shapes, table) -> dict[int, Carried]:
+    """What the result of op contains, from what its operands contain."""
+    rank, inside = len(shapes[op.outputs[0]]), {}
+    sign = op.name in ("sign", "lt", "le", "gt", "ge", "eq", "ne", "is_finite")
+    for k, v in enumerate(op.inputs):
+        for array, c in table.get(v, {}).items():
+            axes = _moved(op, k, c.axes, shapes)
+            if len(axes) != rank:  # a gather or the like: anything may be anywhere
+                axes = (frozenset().union(*axes),) * rank
+            old = inside.get(array, Carried(False, (frozenset(),) * rank))
+            inside[array] = Carried(old.word or (c.word and not sign), tuple(a | b for a, b in zip(old.axes, axes, strict=True)))
+    return inside
+
+
+def _moved(op: Op, operand: int, axes: Axes, shapes) -> Axes:
+    """Where op puts the axes of one operand. Operations not named here keep them in place."""
+    p, old, new = op.params, shapes[op.inputs[operand]], shapes[op.outputs[0]]
+    none = frozenset()
+    match op.name:
+        case "transpose":
+            return tuple(axes[d] for d in p["permutation"])
+        case "broadcast_in_dim":
+            source = dict(zip(p["broadcast_dimensions"], axes, strict=True))
+            return tuple(source.get(d, none) for d in range(len(new)))
+        case "reshape":
+            return _reshaped(axes, old, new)
+        case "squeeze":
+            return tuple(a for d, a in enumerate(axes) if d not in p["dimensions"])
+        case "index":
+            return axes[1:]
+        case "stack":
+            return (none, *axes)
+        case "dot_general":
+            sums, batch = (side[operand] for side in p["dimension_numbers"])
+            free = tuple(a for d, a in enumerate(axes) if d not in (*sums, *batch))
+            gap = (none,) * (len(new) - len(batch) - len(free))
+            return (*(axes[d] for d in batch), *(free + gap if operand == 0 else gap + free))
+        case name if name.startswith(("reduce_", "arg")) and "axes" in p:
+            return tuple(a for d, a in enumerate(axes) if d not in p["axes"])
+    return axes if axes else (none,) * len(new)
+
+
+def _reshaped(axes: Axes, old, new) -> Axes:
+    """Axes after a row-major reshape: an old and a new axis meet where the ranges of their strides overlap."""
+
+    def ranges(shape):
+        strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+        return [(s, s * n) for s, n in zip(strides, shape, strict=True)]
+
+    def meets(a, b):
+        return max(a[0], b[0]) < min(a[1], b[1])
+
+    return tuple(frozenset().union(*(a for a, r in zip(axes, ranges(old), strict=True) if meets(r, n))) for n in ranges(new))
+
+
+def _opens(op: Op, level: int) -> bool:
+    return op.name == "carry" and len(op.loops) == level + 1
+
+
+def _depths(program: Program) -> list[int]:
+    """For each value, the longest chain of MAC operations that ends there."""
+    depth = [0] * len(program.shapes)
+
+    def run(ops, level):
+        for loop, group in groupby(ops, key=lambda op: op.loops[level] if len(op.loops) > level else None):
+            group = list(group)
+            if loop is None:
+                for op in group:
+                    reached = max((depth[v] for v in op.inputs), default=0) + (op.name in MAC_OPS)
+                    for v in op.outputs:
+                        depth[v] = reached
+                continue
+            carries = [op for op in group if _opens(op, level)]
+            body = [op for op in group if not _opens(op, level)]
+            for step in range(max(loop.length or 1, 1)):
+                values = [depth[op.inputs[min(step, 1)]] for op in carries]
+                for op, value in zip(carries, values, strict=True):
+                    depth[op.outputs[0]] = value
+                run(body, level + 1)
+
+    run(program.ops, 0)
+    return depth

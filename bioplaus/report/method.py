@@ -1,0 +1,74 @@
+"""The sections a referee turns to: how it was measured, what to be careful of, how to run it again."""
+
+import json
+import math
+from html import escape
+
+from bioplaus.report.headline import cautions, kinds
+from bioplaus.report.markup import listed
+from bioplaus.report.run import Run, number
+
+
+def method(run: Run, svgs: dict[str, str]) -> str:
+    """Seeds, intervals, attack, energy, duration; the study's settings in full."""
+    study = run.summary.get("study") or {}
+    items = {
+        "Intervals": "95 % t intervals over seeds. Each stands alone: none is corrected for the number of comparisons. With few"
+        " seeds they lean on accuracies being normally distributed over seeds. They leave out the sampling of the test set."
+    }
+    if run.seeds:
+        items["Seeds"] = (
+            f"{listed(list(run.seeds))}. A seed fixes the initial weights and the order of the data, the same for every arm:"
+            " differences are taken seed by seed."
+        )
+    if "pgd" in kinds(run):
+        gradient = escape(str(run.summary.get("attack") or "The run does not say which gradient the attack used"))
+        items["Attack"] = (
+            f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made on the backprop twin, and random signs of the same size; where either is stronger, a warning says so."
+        )
+    if "energy" in svgs:
+        items["Energy"] = (
+            f"Modelled, not measured: operations and memory traffic counted on the program, times the constants of a profile"
+            f"{_profile(study)}. The interval carries the uncertainty of these constants alone. Idle power, control, and what a"
+            " real mapping to hardware adds are not in it."
+        )
+    if duration := _duration(run.timing):
+        items["Duration"] = duration
+    out = "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in items.items()) + "</dl>"
+    if study:
+        text = escape(json.dumps(study, indent=2, ensure_ascii=False))
+        out += f"<details><summary>The study as it was run, every setting</summary><pre>{text}</pre></details>"
+    return out
+
+
+def warned(run: Run) -> list[str]:
+    """The run's own warnings, then what its numbers call for; each once."""
+    return list(dict.fromkeys([*map(str, run.summary.get("warnings", ())), *cautions(run)]))
+
+
+def warnings(run: Run, svgs: dict[str, str]) -> str:
+    del svgs
+    lines = "".join(f"<li>{escape(w)}</li>" for w in warned(run))
+    return f"<ul>{lines}</ul>" if lines else ""
+
+
+def again(run: Run, svgs: dict[str, str]) -> str:
+    del run, svgs
+    return "<pre>bioplaus run study.toml</pre>"
+
+
+def _duration(timing: dict) -> str:
+    """How long it took; an arm's parts are summed."""
+    total = number(timing.get("total_s"))
+    parts = [f"{total:,.0f} s in all"] if math.isfinite(total) else []
+    for label, t in (timing.get("arms") or {}).items():
+        seconds = [number(v) for v in (t.values() if isinstance(t, dict) else [t])]
+        seconds = [s for s in seconds if math.isfinite(s)]
+        parts += [f"{escape(str(label))} {sum(seconds):,.1f} s"] if seconds else []
+    return "; ".join(parts) + ("." if parts else "")
+
+
+def _profile(study: dict) -> str:
+    found = study.get("energy")
+    name = found.get("profile") if isinstance(found, dict) else found
+    return f" (<code>{escape(str(name))}</code>)" if name else ""

@@ -1,0 +1,112 @@
+"""What a run says in words and in comparisons: summary.json."""
+
+import importlib.metadata
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from bioplaus.measure.energy import rank_robustness
+from bioplaus.measure.statistics import paired_interval
+from bioplaus.study.arm import Label, Trained
+from bioplaus.study.costs import PROFILE, Costs
+from bioplaus.study.final import ATTACK
+from bioplaus.study.results import Row
+from bioplaus.study.spec import Arm
+
+SETTLED = 0.1  # a relative change of a state in its last step, above which it is not called settled
+
+
+def summarise(
+    name: str,
+    settings: dict[str, Any],
+    arms: Sequence[tuple[Arm, Label, Trained, Costs | None]],
+    rows: Sequence[Row],
+    notes: dict[str, str],
+    chance: float,
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """notes: data set -> what its test set is. chance: accuracy of a guess."""
+    labels = [label for _, label, _, _ in arms]
+    names = dict(zip(labels, short_names(labels), strict=True))
+    return {
+        "name": name,
+        "version": importlib.metadata.version("bioplaus"),
+        "data_note": " ".join(dict.fromkeys(notes.values())),
+        "settings": "common",
+        "chance": chance,
+        "attack": ATTACK,
+        "energy_profile": PROFILE,
+        "study": settings,
+        "arms": [_arm(arm, label, names[label], trained, costs, rows) for arm, label, trained, costs in arms],
+        "comparisons": _comparisons(names, rows),
+        "energy_ranks": _ranks([(names[label], costs) for _, label, _, costs in arms if costs]),
+        "warnings": [
+            *warnings,
+            *itertools.chain(*(_concerns(label, names[label], trained, rows) for _, label, trained, _ in arms)),
+        ],
+    }
+
+
+def short_names(labels: Sequence[Label]) -> list[str]:
+    """The rule, then the other parts in which arms differ."""
+    varied = [i for i in range(len(Label._fields)) if len({label[i] for label in labels}) > 1 and i != 2]
+    return [" · ".join([label.rule, *(label[i] for i in varied)]) for label in labels]
+
+
+def _arm(arm: Arm, label: Label, name: str, trained: Trained, costs: Costs | None, rows: Sequence[Row]) -> dict[str, Any]:
+    residual = _worst_residual(label, rows)
+    return {
+        "label": name,
+        **label._asdict(),
+        "parameters": costs.cost.parameters if costs else None,
+        "settled": None if residual is None else residual < SETTLED,
+        "diverged": sorted(trained.diverged),
+        "card": costs.card if costs else [],
+        "seeds": arm.seeds,
+    }
+
+
+def _worst_residual(label: Label, rows: Sequence[Row]) -> float | None:
+    """At the last moment of training; not a number counts as infinite."""
+    found = [r for r in rows if r[:5] == label and r.measure == "residual"]
+    if not found:
+        return None
+    last = found[-1].condition
+    return max(math.inf if math.isnan(r.value) else r.value for r in found if r.condition == last)
+
+
+def _concerns(label: Label, name: str, trained: Trained, rows: Sequence[Row]) -> list[str]:
+    said = [
+        f"{name}: seed {seed} diverged at step {step}; its numbers are left out of all means"
+        for seed, step in sorted(trained.diverged.items())
+    ]
+    residual = _worst_residual(label, rows)
+    if residual is not None and not residual < SETTLED:
+        said.append(
+            f"{name}: did not settle, its activities still moved by {residual:.0%} in the last step;"
+            " take more steps, smaller weights or a bounded neuron"
+        )
+    return said
+
+
+def _comparisons(names: dict[Label, str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Every arm against the frozen baseline that differs in the rule alone, paired by seed: the one comparison that was planned."""
+    clean = {
+        label: [r.value for r in rows if r[:5] == label and r.measure == "accuracy" and r.condition == "clean"] for label in names
+    }
+    found = []
+    for a, b in itertools.product(names, names):
+        if b.rule.startswith("frozen") and a != b and a._replace(rule="") == b._replace(rule=""):
+            x = paired_interval(clean[a], clean[b])
+            numbers = {k: _number(getattr(x, k)) for k in ("mean", "low", "high")}
+            found.append({"a": names[a], "b": names[b], "measure": "accuracy", **numbers})
+    return found
+
+
+def _ranks(arms: Sequence[tuple[str, Costs]]) -> list[dict[str, Any]]:
+    return [{"a": a, "b": b, "r": rank_robustness(x.energy, y.energy)} for (a, x), (b, y) in itertools.permutations(arms, 2)]
+
+
+def _number(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)

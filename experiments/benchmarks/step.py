@@ -1,0 +1,110 @@
+"""Time of one training step: ours against hand-written JAX, and each rule against backprop.
+
+    python experiments/benchmarks/step.py [--rounds 15] [--steps 40] [--out step.json]
+
+MLP 784-500-500-10, tanh, batch 128, Adam, float32, random data of MNIST's shape on the device. All programs are compiled
+first and then run in turn, round after round, so that a machine whose speed drifts slows all of them; a ratio is the median
+over rounds of the ratio within a round. Quote ratios, not seconds.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import bioplaus as bp
+from bioplaus.train import make_train
+
+SIZES = [784, 500, 500, 10]
+BATCH, EXAMPLES = 128, 60_000
+TX = optax.adam(1e-3)
+
+
+def harness(name: str, data: bp.Batch, steps: int):
+    """A function that advances a training run of the rule by `steps` and waits for it."""
+    net = bp.mlp(SIZES)
+    factory = bp.rules.RULES[name]
+    rule = factory(net, bp.cross_entropy, tx=TX) if name == "kp" else factory(net, bp.cross_entropy)
+    train = make_train(net, rule, TX, data, batch_size=BATCH)
+    return runner(train.init(jax.random.key(0)), lambda s: train.advance(s, steps)[0])
+
+
+def by_hand(data: bp.Batch, steps: int):
+    """The same training written as one would without a library: value_and_grad in a scan, buffers donated."""
+    keys = jax.random.split(jax.random.key(0), len(SIZES) - 1)
+    params = [
+        (jax.random.normal(k, (m, n)) * 0.5 / m**0.5, jnp.zeros(n)) for k, m, n in zip(keys, SIZES[:-1], SIZES[1:], strict=True)
+    ]
+
+    def loss(params, x, y):
+        for w, b in params[:-1]:
+            x = jnp.tanh(x @ w + b)
+        return optax.softmax_cross_entropy(x @ params[-1][0] + params[-1][1], y).mean()
+
+    @jax.jit
+    def order(key):
+        return jax.random.permutation(key, EXAMPLES)[: steps * BATCH].reshape(steps, BATCH)
+
+    def advance(state, x, y, rows):
+        def step(state, rows):
+            params, opt = state
+            value, grads = jax.value_and_grad(loss)(params, x[rows].reshape(BATCH, -1), y[rows])
+            updates, opt = TX.update(grads, opt, params)
+            return (optax.apply_updates(params, updates), opt), value
+
+        return jax.lax.scan(step, state, rows)[0]
+
+    compiled = jax.jit(advance, donate_argnums=0)
+    return runner((params, TX.init(params)), lambda s: compiled(s, data.x, data.y, order(jax.random.key(1))))
+
+
+def runner(state, advance):
+    """Seconds that one call of `advance` takes, the state being carried from call to call."""
+    box = [advance(state)]
+
+    def timed() -> float:
+        jax.block_until_ready(box[0])
+        start = time.perf_counter()
+        box[0] = jax.block_until_ready(advance(box[0]))
+        return time.perf_counter() - start
+
+    return timed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=40, help="steps a call, in one scan")
+    parser.add_argument("--rules", default="bp,fa,kp,usf,dfa,np,pc,ep")
+    parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
+    args = parser.parse_args()
+
+    key = jax.random.key(0)
+    x = jax.random.uniform(key, (EXAMPLES, 784))
+    data = bp.Batch(x, jax.nn.one_hot(jax.random.randint(key, (EXAMPLES,), 0, 10), 10))
+    programs = {"hand-written": by_hand(data, args.steps)} | {n: harness(n, data, args.steps) for n in args.rules.split(",")}
+    seconds = {name: [] for name in programs}
+    for _ in range(args.rounds):
+        for name, run in programs.items():
+            seconds[name].append(run() / args.steps)
+
+    print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds of {args.steps} steps; ratio within a round: median [min, max]")
+    report = {}
+    for name, against in [("bp", "hand-written")] + [(n, "bp") for n in programs if n not in ("hand-written", "bp")]:
+        ratios = [a / b for a, b in zip(seconds[name], seconds[against], strict=True)]
+        ms = 1e3 * statistics.median(seconds[name])
+        report[f"{name}/{against}"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "ms": ms}
+        print(
+            f"{name + ' / ' + against:20} {statistics.median(ratios):6.3f} [{min(ratios):.3f}, {max(ratios):.3f}]   {ms:8.2f} ms a step"
+        )
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The card against what each rule's equations say, and against backprop in disguise."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from bioplaus.layers import cnn, conv, dense, flattened, group_normed, mlp
+from bioplaus.local import by_vjp
+from bioplaus.losses import cross_entropy
+from bioplaus.measure.card import Card, card, describe
+from bioplaus.net import forward
+from bioplaus.neurons import synaptic_release, tanh
+from bioplaus.rules import BASELINES, RULES
+from bioplaus.types import Batch, Layer, Rule
+
+SIZES = (7, 5, 6, 3)
+F, X, HIDDEN, CLASSES = 35 + 30 + 18, 30 + 18, 5 + 6, 3
+NET = mlp(SIZES)
+
+
+def shaped(*shape, classes=3):
+    return Batch(jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct((shape[0], classes), jnp.float32))
+
+
+BATCH = shaped(4, 7)
+PLAIN = Card(0, 0, 0, False, 1.0, 0, (6, 5, 4), 0, (0, 0, 0))
+T, FREE, NUDGED = 6, 5, 3
+# Phi sweeps: see test_cost. Locking of a sweep: a prediction and an error, two products.
+EP_FORWARD = ((F - 18) + 35 + FREE * 2 * 30 + 35 + 2 * NUDGED * 2 * X + 2 * 18) / F
+EXPECTED = {
+    "bp": PLAIN._replace(transport_words=X),
+    "fa": PLAIN._replace(feedback_words=X),
+    "kp": PLAIN._replace(feedback_words=X, learns_feedback=True),
+    "usf": PLAIN._replace(transport_bits=X),
+    "dfa": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(5, 5, 4)),
+    "np": PLAIN._replace(forward_passes=2.0, locking=(4, 4, 4), random=HIDDEN + CLASSES),
+    "pc": PLAIN._replace(
+        transport_words=X, forward_passes=(F - 18) / F, settling_steps=T, locking=tuple(2 * T + l for l in (2, 3, 4))
+    ),
+    "ep": PLAIN._replace(
+        transport_words=X,
+        forward_passes=EP_FORWARD,
+        settling_steps=FREE,
+        locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
+    ),
+    "frozen": PLAIN._replace(locking=(0, 0, 4)),
+}
+HYPER = {"pc": {"steps": T}, "ep": {"free_steps": FREE, "nudged_steps": NUDGED}}
+
+
+def made(name, net=NET):
+    return (RULES | BASELINES)[name](net, cross_entropy, **HYPER.get(name, {}))
+
+
+@pytest.mark.parametrize("name", [*RULES, *BASELINES])
+def test_every_rule(name):
+    assert card(made(name), NET, BATCH) == EXPECTED[name]
+
+
+def disguised(net, name="fa"):
+    """Backprop by jax.grad, under the name and the state of another rule."""
+    rule = made(name, net)
+
+    def grad(params, state, batch, key, gate=None):
+        def loss(p):
+            return cross_entropy(forward(net, p, batch.x, key).output, batch.y).mean()
+
+        return jax.grad(loss)(params), state, {}
+
+    return Rule(rule.init, grad, rule.predict)
+
+
+IMAGES = shaped(2, 8, 8, 1)
+CONVOLUTIONS = (conv(2, 3, tanh()), conv(4, 3, tanh(), stride=2), flattened(dense(3)))
+X_CONVOLUTIONS = 3 * 3 * 2 * 4 + 2 * 2 * 4 * 3
+
+
+@pytest.mark.parametrize(("net", "batch", "words"), [(NET, BATCH, X), (CONVOLUTIONS, IMAGES, X_CONVOLUTIONS)])
+def test_backprop_in_disguise_is_found(net, batch, words):
+    found = card(disguised(net), net, batch)
+    assert found.transport_words == words and found.feedback_words == 0
+    honest = card(made("fa", net), net, batch)
+    assert honest.transport_words == 0 and honest.feedback_words == words
+
+
+def test_a_scope_does_not_hide_it():
+    """Backprop that calls itself forward computation, or gates its weights, or reads one matrix only."""
+
+    def rule(change, scope):
+        def grad(params, state, batch, key, gate=None):
+            trace = forward(NET, params, batch.x, key)
+            with jax.named_scope(scope):
+                error = trace.output - batch.y
+                signal = error @ change(params[2]["w"])
+                return (
+                    *jax.tree.map(jnp.zeros_like, params[:1]),
+                    {"w": trace.inputs[1].T @ signal, "b": signal.sum(0)},
+                    params[2],
+                )
+
+        bp = made("bp")
+        return bp._replace(grad=lambda *a, **k: (grad(*a, **k), (), {}))
+
+    def found(change, scope="forward"):
+        c = card(rule(change, scope), NET, BATCH)
+        return c.transport_words, c.transport_bits
+
+    assert found(lambda w: w.T) == (18, 0)
+    assert found(lambda w: (w * 0.5 + 1.0).reshape(2, 3, 3).transpose(2, 0, 1).reshape(3, 6)) == (18, 0)
+    assert found(lambda w: jax.lax.scan(lambda c, row: (c, row * 2), 0, w)[1].T) == (18, 0)
+    assert found(lambda w: jnp.eye(3) @ w.T) == (18, 0)
+    assert found(lambda w: jnp.sign(w).T) == (0, 18)
+    assert found(lambda w: jnp.ones((3, 6))) == (0, 0)
+    assert found(lambda w: w.sum() * jnp.ones((3, 6))) == (0, 0)  # a scalar of the weights is no transport
+    assert found(lambda w: w.T, "update") == (0, 0)  # reported as backprop inside of a layer
+
+
+def two_matrices(n, neuron=None):
+    """current = tanh(x a) b: a block of two matrices, pulled as one."""
+    first, second = dense(n), dense(n)
+
+    def init(key, x):
+        return {"a": first.init(key, x)["w"], "b": second.init(key, jnp.zeros((x.shape[0], n), x.dtype))["w"]}
+
+    def synapse(params, state, x, key):
+        del key
+        return state, jnp.tanh(x @ params["a"]) @ params["b"]
+
+    return Layer(init, synapse, by_vjp(synapse), neuron or tanh())
+
+
+def test_backprop_inside_a_layer_is_printed():
+    net = (dense(5, tanh()), two_matrices(6), dense(3))
+    found = card(made("fa", net), net, BATCH)
+    assert found.crossed == (0, 1, 0) and found.transport_words == 0
+    assert found.feedback_words == 5 * 6 + 6 * 6 + 6 * 3
+    assert ("backprop inside a layer", "layer 2 crosses 1 of its own weight arrays") in describe(found)
+    assert card(made("bp", net), net, BATCH).transport_words == found.feedback_words
+
+
+def test_other_layers():
+    """LeNet; weights that release at random are transported all the same; a norm is no weight array."""
+    net, batch = cnn(10), shaped(2, 28, 28, 1, classes=10)
+    words = 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * 10
+    assert card(made("bp", net), net, batch).transport_words == card(made("fa", net), net, batch).feedback_words == words
+    noisy = (dense(5, tanh()), synaptic_release(group_normed(2, dense(6, tanh())), 0.5), dense(3))
+    assert card(made("bp", noisy), noisy, BATCH).transport_words == X
+    assert card(made("fa", noisy), noisy, BATCH).transport_words == 0
+
+
+def test_locking_is_per_layer_and_grows_with_depth():
+    deep = mlp([7, 5, 5, 5, 5, 3])
+    assert card(made("bp", deep), deep, BATCH).locking == (10, 9, 8, 7, 6)
+    assert card(made("dfa", deep), deep, BATCH).locking == (7, 7, 7, 7, 6)
+
+
+def test_description_is_plain():
+    lines = {name: dict(describe(card(made(name), NET, BATCH))) for name in ("bp", "kp", "usf", "np", "ep")}
+    assert lines["bp"]["weight transport"] == "yes: 48 forward weights are read backwards"
+    assert lines["kp"]["feedback weights"] == "48, learned"
+    assert lines["usf"]["weight transport"] == "the signs of 48 forward weights, no magnitudes"
+    assert lines["np"]["random numbers"] == "14 an example"
+    assert lines["ep"]["settling"] == "5 steps"
+    assert len({tuple(v) for v in lines.values()}) == 1  # the same properties, in the same order, for all

@@ -1,0 +1,130 @@
+"""From counts to joules: by hand at fixed constants, and the ranks that uncertain constants leave."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bioplaus.layers import mlp
+from bioplaus.losses import cross_entropy
+from bioplaus.measure.cost import Cost, PhaseCost, Traffic, cost
+from bioplaus.measure.energy import ADAM, SGD, Optimiser, energy, level, parse, profiles, rank_robustness, training_macs
+from bioplaus.rules import BASELINES, RULES
+from bioplaus.types import Batch
+
+HOROWITZ = profiles()["horowitz45"]
+EXACT = HOROWITZ._replace(constants={k: c._replace(low=c.value, high=c.value) for k, c in HOROWITZ.constants.items()})
+NOTHING = Optimiser(words=0, flops=0)
+
+
+def made(macs=0, ops=0, traffic=(), parameters=0, batch=1):
+    return Cost(batch, parameters, {"forward": PhaseCost(macs=macs, ops=ops)}, 0, traffic, macs)
+
+
+def of(name, *, sizes=(784, 512, 512, 10), batch=128):
+    x, y = (jax.ShapeDtypeStruct((batch, n), jnp.float32) for n in (sizes[0], sizes[-1]))
+    net = mlp(sizes)
+    return cost((RULES | BASELINES)[name](net, cross_entropy), net, Batch(x, y))
+
+
+def test_training_macs():
+    net, (x, y) = mlp([784, 512, 512, 10]), (jax.ShapeDtypeStruct((4, n), jnp.float32) for n in (784, 10))
+    macs = {k: training_macs((RULES | BASELINES)[k](net, cross_entropy), net, Batch(x, y)) for k in ("bp", "dfa", "frozen")}
+    assert macs == {"bp": 1_604_608, "dfa": 1_347_584, "frozen": 673_792}
+
+
+def test_a_mac_by_hand():
+    """1.82 G MAC at 4.6 pJ: the 8.372 mJ that is quoted for a ResNet-18 at 45 nm."""
+    e = energy(made(macs=1.82e9), EXACT, optimiser=NOTHING)
+    assert e.E_op.median == e.E_op.p05 == e.E_op.p95 == pytest.approx(8.372e-3, rel=1e-12)
+    assert e.E_mem.median == 0 and e.E_total.median == e.E_op.median
+
+
+def test_the_sum_by_hand():
+    """3 MACs, 5 additions, 100 words to 4 kB and 7 to 40 kB; 10 000 parameters (40 kB) under Adam, a batch of 8."""
+    c = made(macs=3, ops=5, traffic=(Traffic(1024, 100), Traffic(10_000, 7)), parameters=10_000, batch=8)
+    e = energy(c, EXACT, optimiser=ADAM)
+    assert e.E_op.median == pytest.approx(1e-12 * (3 * 4.6 + 5 * 0.9 + 10_000 / 8 * 10 * 2.3))
+    assert e.E_mem.median == pytest.approx(1e-12 * (100 * 10 + 7 * 100 + 10_000 / 8 * 6 * 100) / 2)
+    assert e.E_total.median == pytest.approx(e.E_op.median + e.E_mem.median)
+    assert energy(c, EXACT, optimiser=SGD).E_total.median < e.E_total.median
+
+
+def test_levels_hold_what_they_say():
+    assert [level(w) for w in (1, 2048, 2049, 8192, 8193, 262_144, 262_145)] == [
+        *("sram_8kB", "sram_8kB", "sram_32kB", "sram_32kB", "sram_1MB", "sram_1MB", "dram")
+    ]
+
+
+def test_intervals():
+    """One constant, log-uniform on [v/2, 2v]: its median is v, its 5 % quantile v 4^(0.05 - 0.5)."""
+    e = energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, optimiser=NOTHING, draws=40_000)
+    assert e.E_mem.median == pytest.approx(10e-12, rel=0.02)
+    assert e.E_mem.p05 == pytest.approx(10e-12 * 4 ** (0.05 - 0.5), rel=0.02)
+    assert e.E_mem.p95 == pytest.approx(10e-12 * 4 ** (0.95 - 0.5), rel=0.02)
+    assert np.array_equal(e.E_mem.draws, energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, draws=40_000).E_mem.draws)
+
+
+def test_ranks_share_their_draws():
+    """1 % less of everything is less in every draw, though the intervals overlap; independent draws would not say so."""
+    more, less = made(macs=1000, traffic=(Traffic(1, 1000),)), made(macs=990, traffic=(Traffic(1, 990),))
+    a, b = energy(less, HOROWITZ), energy(more, HOROWITZ)
+    assert a.E_total.p95 > b.E_total.p05
+    assert rank_robustness(a, b) == 1 and rank_robustness(b, a) == 0 and rank_robustness(a, a) == 0
+    other = energy(more, HOROWITZ, seed=1)
+    assert 0.3 < (a.E_total.draws < other.E_total.draws).mean() < 0.7
+    with pytest.raises(ValueError, match="draws differ"):
+        rank_robustness(a, other)
+
+
+def test_ranks_that_the_constants_do_not_decide():
+    """Two words to 8 kB against one to 32 kB, twice as dear: equal medians, the same spread, R = 0.5."""
+    a, b = (made(traffic=(Traffic(tensor, words),)) for tensor, words in ((2048, 2), (8192, 1)))
+    e = [energy(c, HOROWITZ, optimiser=NOTHING, draws=20_000) for c in (a, b)]
+    assert rank_robustness(*e) == pytest.approx(0.5, abs=0.015)
+
+
+def test_rules():
+    """FA costs what backprop costs, to the last joule; DFA less in every draw; Kolen-Pollack pays for learning its feedback."""
+    e = {name: energy(of(name), HOROWITZ) for name in ("bp", "fa", "dfa", "kp", "frozen")}
+    assert np.array_equal(e["bp"].E_total.draws, e["fa"].E_total.draws)
+    assert rank_robustness(e["dfa"], e["bp"]) == rank_robustness(e["frozen"], e["dfa"]) == rank_robustness(e["fa"], e["kp"]) == 1
+    assert e["kp"].E_mem.median > e["fa"].E_mem.median > 0
+
+
+def test_every_constant_says_where_it_comes_from():
+    for profile in profiles().values():
+        for name, c in profile.constants.items():
+            assert "Horowitz" in c.source
+            assert name == "dram" or (c.low, c.high) == pytest.approx((c.value / 2, c.value * 2))
+    assert HOROWITZ.constants["dram"].grade == "unconfirmed"
+
+
+ENTRY = 'value = 1.0\nunit = "{unit}"\nlow = {low}\nhigh = 2.0\nsource = "s"\ngrade = "{grade}"\n'
+
+
+def profile_text(skip="", low=0.5, grade="primary", unit=None, extra=""):
+    units = {k: c.unit for k, c in HOROWITZ.constants.items() if k != skip}
+    return "".join(f"[p.{k}]\n" + ENTRY.format(unit=unit or u, low=low, grade=grade) + extra for k, u in units.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (profile_text(skip="dram"), "p: missing constants .'dram'"),
+        (profile_text(low=1.5), "low <= value"),
+        (profile_text(low=-1.0), "0 < low"),
+        (profile_text(grade="sure"), "grade"),
+        (profile_text(unit="nJ"), "unit is 'nJ'"),
+        (profile_text(extra="note = 1\n"), "unknown fields .'note'"),
+    ],
+)
+def test_profiles_are_checked(text, message):
+    assert parse(profile_text())["p"].constants["dram"].value == 1  # the text without its fault
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+def test_draws_are_checked():
+    with pytest.raises(ValueError, match="draws is 0"):
+        energy(made(), HOROWITZ, draws=0)

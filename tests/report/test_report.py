@@ -1,0 +1,322 @@
+import csv
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from bioplaus.report import report, table
+from bioplaus.report.canvas import _apart
+from bioplaus.report.headline import cautions, headlines
+from bioplaus.report.look import GREY, looks
+from bioplaus.report.page import render
+from bioplaus.report.run import collect, curve, interval, parse, read_run
+from bioplaus.report.text import si
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order; keeps text, ids and tables' rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.tags, self.rows, self.cell, self.attributes = [], [], set(), [], None, []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        self.ids += [v for k, v in attrs if k == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.cell = ""
+        if tag == "small" and self.cell is not None:
+            self.cell += " "
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        self.ids += [v for k, v in attrs if k == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag in ("td", "th"):
+            self.rows[-1].append(self.cell)
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell is not None:
+            self.cell += data
+
+
+@pytest.fixture(scope="module")
+def page(full):
+    return report(full).read_text(encoding="utf-8")
+
+
+def row(text, label):
+    """Cells of the first row with that label: the headline table's."""
+    return next(r for r in Page(text).rows if r[0].split()[:1] == [label])
+
+
+def of(rows, rule, measure, condition):
+    return {r["seed"]: float(r["value"]) for r in rows if (r["rule"], r["measure"], r["condition"]) == (rule, measure, condition)}
+
+
+def by_numpy(x):
+    """95 % t interval, another way: through scipy's own frozen distribution."""
+    x = np.asarray(x)
+    low, high = stats.t(len(x) - 1, loc=x.mean(), scale=stats.sem(x)).interval(0.95)
+    return x.mean(), low, high
+
+
+def shown(x, sign=""):
+    m, low, high = (f"{100 * v:{sign}.1f}".replace("-", "−") for v in x)
+    return f"{m} [{low}, {high}]"
+
+
+def test_every_section_and_well_formed(page):
+    ids = Page(page).ids
+    for section in ("result", "learning", "alignment", "robustness", "energy", "together", "plausibility", "method", "warnings"):
+        assert section in ids
+        assert f'href="#{section}"' in page
+    assert page.count("<figure") == 7
+    assert len(ids) == len(set(ids))  # figures do not clash
+
+
+def test_same_bytes_again(full, page):
+    assert report(full).read_text(encoding="utf-8") == page
+    assert "312 s in all" in page
+    (full / "timing.json").rename(full / "kept.json")
+    without = report(full).read_text(encoding="utf-8")
+    (full / "kept.json").rename(full / "timing.json")
+    assert re.sub(r"<dt>Duration</dt><dd>.*?</dd>", "", page) == without  # wall-clock is in that one place
+
+
+def test_nothing_from_elsewhere(page):
+    found = Page(page)
+    assert not found.tags & {"script", "link", "iframe", "img", "object", "embed", "image"}
+    references = [v for k, v in found.attributes if k in ("src", "href", "xlink:href", "srcset", "data")]
+    assert references
+    assert all(v.startswith("#") for v in references)
+    assert not re.search(r"@import|url\((?!#)", page)
+    addresses = set(re.findall(r"https?://[^\s\"'<>]+", page))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+@pytest.mark.parametrize("rule", ["bp", "np", "frozen"])
+def test_accuracy_equals_another_computation(page, rows, rule):
+    clean = of(rows, rule, "accuracy", "clean")
+    if rule == "np":
+        assert clean.pop(3) < 0.1  # diverged: written, and left out
+        assert shown(by_numpy([*clean.values(), 0.098])) not in page
+    assert row(page, rule)[1] == shown(by_numpy(list(clean.values())))
+
+
+def test_difference_is_paired(page, rows):
+    a, b = of(rows, "kp", "accuracy", "clean"), of(rows, "frozen", "accuracy", "clean")
+    expected = shown(by_numpy([a[s] - b[s] for s in a]), "+")
+    assert row(page, "kp")[2] == expected
+    shuffled = by_numpy([a[s] - b[(s + 1) % 5] for s in a])
+    assert shown(shuffled, "+") != expected
+    assert row(page, "frozen")[2] == "–"
+    assert "Not shown to beat the baseline: np<" in page
+
+
+def test_summary_says_the_difference(rows, make):
+    summary = make.summary(rows)
+    summary["comparisons"] = [{"a": "kp", "b": "frozen", "measure": "accuracy", "mean": 0.5, "low": 0.4, "high": 0.6}]
+    text = render(collect(rows, summary), {})
+    assert row(text, "kp")[2] == "+50.0 [+40.0, +60.0]"
+    assert "All planned comparisons (1)" in text
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.1])
+def test_retention_equals_another_computation(rows, make, chance):
+    expected = []
+    for seed in range(5):
+        each = []
+        for kind in ("input noise", "weight noise", "lesion", "pgd"):
+            at = {float(r["condition"].split("=")[1]): 0.0 for r in rows if r["condition"].startswith(kind + "=")}
+            for s in at:
+                names = ("pgd", "transfer", "random sign") if kind == "pgd" else (kind,)
+                at[s] = min(of(rows, "fa", "accuracy", f"{n}={s:g}")[seed] for n in names)
+            x, y = list(at), list(at.values())
+            area = sum((x[i + 1] - x[i]) * (y[i + 1] + y[i]) / 2 for i in range(len(x) - 1)) / x[-1]
+            each.append((area - chance) / (y[0] - chance))
+        expected.append(sum(each) / 4)
+    run = collect(rows, make.summary(rows) | {"chance": chance})
+    found = next(h for h in headlines(run) if h.arm.label == "fa").retention
+    assert found is not None
+    np.testing.assert_allclose(found[:3], by_numpy(expected), rtol=1e-12)
+    pgd_alone = collect([r for r in rows if "transfer" not in r["condition"]], {"chance": chance})
+    other = next(h for h in headlines(pgd_alone) if h.arm.label == "fa").retention
+    assert other is not None
+    assert other.mean > found.mean + 0.005  # the transferred attack counts
+
+
+def test_energy_orders_only_where_robust(page):
+    assert "dfa needs less energy than bp (R = 0.97)" in page
+    assert "bp needs less energy than pc (R = 1.00) and ep (R = 0.99)" in page  # 0.999 is not rounded up
+    assert "fa needs less energy" not in page.replace("dfa", "")  # 0.949 is not 0.95
+    assert "2 pairs left open" in page
+    assert row(page, "bp")[5] == "12.3 µJ [6.78 µJ, 22.2 µJ]"
+    assert row(page, "bp")[4] == "1.60 M"
+
+
+def test_cautions(rows, make):
+    said = cautions(collect(rows, make.summary(rows)))
+    assert any(w.startswith("np: 1 of 5 seeds diverged (seed 3)") for w in said)
+    assert any(w.startswith("ep: its states did not settle") for w in said)
+    assert [w for w in said if "transfer attack is stronger" in w and w.startswith("fa: ")]
+    assert not [w for w in said if "random sign" in w or w.startswith("bp")]
+    assert any("No 'frozen' baseline" in w for w in cautions(collect(make.rows(("bp",)))))
+
+
+def test_everything_is_escaped(tmp_path, make):
+    bad = "<script>alert(1)</script>"
+    rows = [r | {"data": "a & b", "net": '"><img src=x>'} for r in make.rows(("bp", bad, "$x$ _y"), range(2), 1)]
+    summary = make.summary(rows) | {
+        "name": bad,
+        "data_note": bad,
+        "warnings": [bad],
+        "attack": bad,
+        "version": bad,
+        "study": {bad: bad},
+    }
+    summary["arms"] = [a | {"net": '"><img src=x>', "data": "a & b", "card": [[bad, bad]]} for a in summary["arms"]]
+    summary["energy_ranks"] = [{"a": bad, "b": "bp", "r": 1}]
+    summary["comparisons"] = [{"a": bad, "b": bad, "measure": bad, "mean": 1, "low": 0, "high": 2}]
+    text = report(make.write(tmp_path / "run", rows, summary, {"arms": {bad: 1.0}})).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "<img" not in text
+    assert text.count("&lt;script&gt;") > 10  # shown, not dropped
+    assert not Page(text).tags & {"script", "img"}
+    assert "$x$ _y" in text
+
+
+def test_absent_parts(tmp_path, make):
+    rows = [r for r in make.rows(("bp",), (0,), 1) if r["measure"] == "accuracy" and r["condition"] == "clean"]
+    text = report(make.write(tmp_path / "one", rows)).read_text(encoding="utf-8")
+    ids = Page(text).ids
+    assert "result" in ids
+    assert not {"learning", "alignment", "robustness", "energy", "together", "plausibility"} & set(ids)
+    assert "<figure" not in text
+    assert row(text, "bp")[1] == f"{100 * float(rows[0]['value']):.1f} one seed"
+    assert "Only 1 seed" in text
+    assert "nan" not in text.lower().replace("dominant", "")
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda r: r["measure"] != "accuracy" or "=" not in r["condition"],  # no robustness
+        lambda r: r["condition"].partition("=")[0] in ("transfer", "random sign", "clean"),  # no PGD beside its controls
+        lambda r: r["measure"].startswith("energy") or r["measure"] == "macs",  # no accuracy
+        lambda r: r["condition"] == "training",  # every seed diverged
+        lambda r: False,
+    ],
+)
+def test_any_part_may_be_missing(tmp_path, make, keep):
+    rows = [r for r in make.rows(("bp", "np", "frozen"), (2, 3), 1) if keep(r)]
+    Page(report(make.write(tmp_path / "part", rows, make.summary(rows))).read_text(encoding="utf-8"))
+    table(rows)
+
+
+def test_nan_is_not_a_number(make):
+    rows = make.rows(("bp", "frozen"), range(4), 1)
+    for r in rows:
+        if r["rule"] == "bp" and r["seed"] == 1:
+            r["value"] = "nan"
+    text = render(collect(rows), {})
+    rest = [v for s, v in of(rows, "bp", "accuracy", "clean").items() if s != 1]
+    assert row(text, "bp")[1] == shown(by_numpy(rest))
+    assert "no clean accuracy for seed 1" in text
+    assert "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S).lower()
+
+
+def test_all_seeds_diverged(make):
+    rows = make.rows(("bp", "frozen"), range(2), 1)
+    rows += [
+        r | {"measure": "diverged at", "condition": "training", "value": 7}
+        for r in rows
+        if r["condition"] == "clean" and r["rule"] == "bp"
+    ]
+    text = render(collect(rows), {})
+    assert row(text, "bp")[:3] == ["bp 2 of 2 seeds diverged", "–", "–"]
+
+
+def test_labels_are_what_varies(make):
+    rows = make.rows(("bp", "fa"), range(2), 1)
+    rows += [r | {"neuron": "gaussian(relu, 0.1)"} for r in rows]
+    run = collect(rows)
+    assert [a.label for a in run.arms] == ["bp · relu", "fa · relu", "bp · gaussian(relu, 0.1)", "fa · gaussian(relu, 0.1)"]
+    style = looks(run)
+    assert style["bp · relu"].colour == style["bp · gaussian(relu, 0.1)"].colour != style["fa · relu"].colour
+    assert style["bp · relu"].dash != style["bp · gaussian(relu, 0.1)"].dash
+    assert looks(collect(make.rows(("frozen", "bp"), (0,), 1)))["frozen"].colour == GREY
+
+
+def test_no_results(tmp_path):
+    with pytest.raises(ValueError, match=r"no results\.csv .*bioplaus run"):
+        report(tmp_path)
+    (tmp_path / "results.csv").write_text("data,net\n")
+    with pytest.raises(ValueError, match="lacks the columns"):
+        report(tmp_path)
+
+
+def test_reads_what_was_written(full, rows):
+    run = read_run(full)
+    assert list(curve(run, run.arms[1], "angle to backprop", "step", layer="2")) == [float(s) for s in range(0, 2001, 200)]
+    assert parse("step=100 layer=1") == {"step": "100", "layer": "1"}
+    assert parse("input noise=0.1") == {"input noise": "0.1"}
+    assert parse("clean") == {}
+
+
+def test_interval():
+    x = [0.9, 0.93, 0.95]
+    np.testing.assert_allclose(interval(x)[:3], by_numpy(x), rtol=1e-12)
+    assert interval([*x, math.nan]).n == 3
+    assert math.isnan(interval([0.9]).low)
+    assert interval([]).n == 0
+
+
+def test_si():
+    values = (1.6e6, 999.9, 12.34e-6, 0.0, math.nan, -2e-9)
+    assert [si(v, "J") for v in values] == ["1.60 MJ", "1.00 kJ", "12.3 µJ", "0 J", "–", "-2.00 nJ"]
+
+
+def test_labels_do_not_overlap():
+    heights = {"a": 0.5, "b": 0.51, "c": 0.9, "d": 0.99, "e": 1.0}
+    placed = _apart(heights, 0.05)
+    ordered = sorted(placed.values())
+    assert min(np.diff(ordered)) >= 0.05 - 1e-12
+    assert (min(ordered), max(ordered)) >= (0.0, 0.0)
+    assert max(ordered) <= 1.0
+    assert sorted(placed, key=lambda k: placed[k]) == list("abcde")
+    assert min(np.diff(sorted(heights.values()))) < 0.05
+
+
+def test_terminal_says_the_same(full, page):
+    with (full / "results.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))
+    console.print(table(rows, json.loads((full / "summary.json").read_text())))
+    text = console.export_text()
+    for label in ("bp", "np", "ep"):
+        line = next(line for line in text.splitlines() if line.startswith(f"│ {label} "))
+        for cell in row(page, label)[1:]:
+            assert cell in line
+    assert "np  1 of 5 seeds diverged" in text
+    console.print(table([r | {"rule": "[red]x[/red"} for r in rows if r["rule"] == "bp"]))  # a name is not markup
+    assert "[red]x[/red" in console.export_text()

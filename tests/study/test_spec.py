@@ -1,0 +1,121 @@
+"""Study files: what is wrong is said in one message, before any work starts, with exit code 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bioplaus.cli import main
+from bioplaus.study import Study, StudyError, load, override
+from bioplaus.study.spec import Arm, arms, resolved
+
+GOOD = 'name = "s"\n[base]\nsteps = 2\nseeds = 1\n'
+
+BAD = {
+    "unknown key": (GOOD + 'step = 3\n', "unknown key; did you mean 'steps'"),
+    "unknown nested key": (GOOD + "[base.optimiser]\nlerning_rate = 0.1\n", "did you mean 'learning_rate'"),
+    "unknown section": (GOOD + "[grids]\nrule = ['bp']\n", "did you mean 'grid'"),
+    "wrong type": ('name = "s"\n[base]\nsteps = "many"\n', "base.steps"),
+    "negative seeds": ('name = "s"\n[base]\nseeds = -1\n', "base.seeds: input should be greater than 0, got -1"),
+    "zero steps": ('name = "s"\n[base]\nsteps = 0\n', "base.steps"),
+    "unknown rule": (GOOD + 'rule = "backprob"\n', "rule: there is no 'backprob'"),
+    "unknown rule in the grid": (GOOD + '[grid]\nrule = ["bp", "fq"]\n', "there is no 'fq'"),
+    "unknown data": (GOOD + 'data = "mnits"\n', "did you mean 'mnist'"),
+    "unknown modulator": (GOOD + '[base.modulator]\nkind = "dopamin"\n', "did you mean 'dopamine'"),
+    "unknown neuron": (GOOD + '[base.neuron]\nkind = "tan"\n', "base.neuron.kind"),
+    "unknown noise": (GOOD + '[base.neuron]\nnoise = "gausian"\n', "base.neuron.noise"),
+    "negative noise": (GOOD + '[base.neuron]\nnoise = "gaussian"\nlevel = -0.1\n', "base.neuron.level"),
+    "release above one": (GOOD + '[base.neuron]\nnoise = "synaptic_release"\nlevel = 1.5\n', "probability in (0, 1]"),
+    "unknown hyperparameter": (GOOD + "[base.hyper.fa]\nscalee = 2.0\n", "did you mean 'scale'"),
+    "hyperparameters of no rule": (GOOD + "[base.hyper.zz]\nscale = 2.0\n", "hyper: there is no 'zz'"),
+    "a count that is no whole number": (GOOD + "[base.hyper.pc]\nsteps = 2.5\n", "whole number"),
+    "empty grid": (GOOD + "[grid]\nrule = []\n", "grid.rule: is empty"),
+    "not TOML": ("name = \n", "not valid TOML"),
+    "no name": ("[base]\nsteps = 2\n", "name: field required"),
+    "negative learning rate": (GOOD + "[base.optimiser]\nlearning_rate = -1.0\n", "base.optimiser.learning_rate"),
+    "infinite learning rate": (GOOD + "[base.optimiser]\nlearning_rate = inf\n", "base.optimiser.learning_rate"),
+    "empty layer": (GOOD + "[base.net]\nhidden = [8, 0]\n", "net.hidden"),
+    "batch larger than the data": (GOOD + "batch_size = 100000\n", "batch_size is 100000"),
+    "cnn on tiny images": (GOOD + '[base.net]\nkind = "cnn"\n', "use mlp"),
+    "context that the data lack": (GOOD + '[base.modulator]\nkind = "context_gating"\nhyper = {contexts = 2}\n', "context"),
+    "modulator without what it needs": (GOOD + '[base.modulator]\nkind = "context_gating"\n', "contexts"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_study_gets_one_clear_message_and_exit_code_2(case, tmp_path, capsys):
+    text, expected = BAD[case]
+    (tmp_path / "study.toml").write_text(text)
+    code = main(["run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert code == 2
+    assert expected in said
+    assert said.count("bioplaus:") == 1
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_bad_inputs_get_exit_code_2(tmp_path, capsys, monkeypatch):
+    good = tmp_path / "study.toml"
+    good.write_text(GOOD)
+    run = ["run", str(good)]
+    assert main(["run", str(tmp_path / "none.toml")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert main([*run, "--out", str(tmp_path / "full")]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*run, "--out", str(good / "under-a-file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert main([*run, "--out", str(tmp_path / "o"), "--steps"]) == 2
+    assert "has no value" in capsys.readouterr().err
+    assert main([*run, "--out", str(tmp_path / "o"), "--stepps", "3"]) == 2
+    assert "did you mean 'steps'" in capsys.readouterr().err
+    monkeypatch.setenv("BIOPLAUS_DATA", str(tmp_path / "nowhere"))
+    assert main([*run, "--out", str(tmp_path / "o"), "--data", "mnist"]) == 2
+    assert "BIOPLAUS_DATA" in capsys.readouterr().err
+    assert main(["compare", "--rules", "bp,nope", "--out", str(tmp_path / "o")]) == 2
+    assert "there is no 'nope'" in capsys.readouterr().err
+    assert main(["compare", "--seeds", "-3", "--out", str(tmp_path / "o")]) == 2
+    assert "greater than 0" in capsys.readouterr().err
+    assert main(["verify", "bq"]) == 2
+    assert "there is no rule 'bq'" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert "results.csv" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_grid_is_crossed_in_the_order_written():
+    study = Study(name="s", base={"seeds": 2}, grid={"rule": ["bp", "fa"], "neuron.level": [0.0, 0.5]})
+    found = [(a.rule, a.neuron.level, a.seeds) for a in arms(study)]
+    assert found == [("bp", 0.0, 2), ("bp", 0.5, 2), ("fa", 0.0, 2), ("fa", 0.5, 2)]
+
+
+def test_an_override_pins_a_grid_key_and_reads_toml():
+    study = Study(name="s", grid={"rule": ["bp", "fa"], "neuron.level": [0.0, 0.5]})
+    pinned = override(study, ["--neuron.level", "0.2", "--neuron.noise", "gaussian", "--net.hidden", "[4, 5]"])
+    assert [(a.rule, a.neuron.level, a.neuron.noise, a.net.hidden) for a in arms(pinned)] == [
+        ("bp", 0.2, "gaussian", (4, 5)),
+        ("fa", 0.2, "gaussian", (4, 5)),
+    ]
+
+
+def test_the_resolved_study_gives_the_same_arms(tmp_path):
+    import tomli_w
+
+    study = Study(name="s", base={"seeds": 2, "hyper": {"pc": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
+    assert arms(load(tmp_path / "study.toml")) == arms(study)
+    assert set(resolved(study)["base"]) == set(Arm.model_fields)
+
+
+def test_unknown_names_raise_study_error_from_python():
+    with pytest.raises(StudyError, match="there is no 'x'"):
+        arms(Study(name="s", base={"rule": "x"}))
+
+
+def test_help_answers_without_importing_jax():
+    code = "import sys; from bioplaus.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'jax' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "compare" in done.stdout

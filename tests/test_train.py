@@ -1,0 +1,139 @@
+"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each other, checkpoints to the bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import bioplaus as bp
+from bioplaus.train import in_turn, make_train, replicate, restore, save, seed_keys
+from bioplaus.types import Rule
+
+KEY = jax.random.key(0)
+X = jax.random.normal(KEY, (50, 6))
+DATA = bp.Batch(X, jax.nn.one_hot((X[:, 0] > 0).astype(int) + (X[:, 1] > 0), 3))
+NET = bp.mlp([6, 8, 3])
+
+
+def make(name="bp", tx=None, **options):
+    rule = bp.rules.RULES[name](NET, bp.cross_entropy)
+    return make_train(NET, rule, tx or optax.adam(1e-2), DATA, batch_size=16, **options)
+
+
+def rows_seen(name: str, steps: int, **options) -> np.ndarray:
+    """Sum of x over each batch: which examples a rule was shown, in order."""
+    inner = bp.rules.RULES[name](NET, bp.cross_entropy)
+
+    def grad(params, state, batch, key, gate=None):
+        grads, state, info = inner.grad(params, state, batch, key, gate)
+        return grads, state, info | {"shown": batch.x.sum()}
+
+    train = make_train(NET, Rule(inner.init, grad, inner.predict), optax.adam(1e-2), DATA, batch_size=16, **options)
+    return np.asarray(train.advance(train.init(KEY), steps)[1]["shown"])
+
+
+def test_every_rule_sees_the_same_batches():
+    seen = rows_seen("bp", 9)
+    for name in ("fa", "np", "ep"):
+        np.testing.assert_array_equal(rows_seen(name, 9), seen)
+    assert len(set(seen.tolist())) == 9  # three epochs of three batches, each in another order
+
+
+def test_an_epoch_shows_no_example_twice():
+    counts = np.zeros(50)
+
+    def grad(params, state, batch, key, gate=None):
+        return jax.tree.map(jnp.zeros_like, params), state, {"loss": jnp.zeros(()), **{str(i): batch.y[i, 0] for i in range(16)}}
+
+    data = bp.Batch(DATA.x, jnp.arange(50.0)[:, None])
+    train = make_train(NET, Rule(lambda *a: (), grad, lambda *a: DATA.y), optax.sgd(0.0), data, batch_size=16)
+    _, history = train.advance(train.init(KEY), 3)
+    for i in range(16):
+        np.add.at(counts, np.asarray(history[str(i)]).astype(int), 1)
+    assert counts.sum() == 48
+    assert counts.max() == 1
+
+
+def test_hold_shows_each_batch_again():
+    seen = rows_seen("bp", 6, hold=2)
+    np.testing.assert_array_equal(seen[::2], seen[1::2])
+    np.testing.assert_array_equal(seen[::2], rows_seen("bp", 3))
+
+
+def test_chunks_of_any_size_give_the_same_run():
+    train = make("np")
+    whole, history = train.advance(train.init(KEY), 10)
+    state, parts = train.init(KEY), []
+    for n in (1, 4, 5):
+        state, part = train.advance(state, n)
+        parts.append(part["loss"])
+    for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(state.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(history["loss"], jnp.concatenate(parts), rtol=1e-5)
+
+
+@pytest.mark.parametrize("over", [jax.vmap, in_turn])
+def test_seeds_together_equal_seeds_alone(over):
+    train, many = make("fa"), replicate(make("fa"), over)
+    together, _ = many.advance(many.init(seed_keys(3)), 8)
+    for s in range(3):
+        alone, _ = train.advance(train.init(jax.random.key(s)), 8)
+        for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True):
+            np.testing.assert_allclose(a[s], b, rtol=1e-4, atol=1e-6)
+    weights = together.params[0]["w"]
+    assert float(jnp.abs(weights[0] - weights[1]).max()) > 1e-2  # other seeds, other nets
+
+
+def test_a_diverged_seed_does_not_disturb_the_others():
+    inner = bp.rules.backprop(NET, bp.cross_entropy)
+
+    def grad(params, state, batch, key, gate=None):
+        grads, state, info = inner.grad(params, state, batch, key, gate)
+        bad = jnp.where(params[0]["w"][0, 0] > 0, jnp.nan, 0.0)  # some seeds only
+        return jax.tree.map(lambda g: g + bad, grads), state, info | {"loss": info["loss"] + bad}
+
+    many = replicate(make_train(NET, Rule(inner.init, grad, inner.predict), optax.sgd(0.1), DATA, batch_size=16))
+    _, history = many.advance(many.init(seed_keys(6)), 5)
+    finite = np.isfinite(np.asarray(history["loss"])).all(1)
+    assert 0 < finite.sum() < 6
+    healthy = replicate(make("bp", optax.sgd(0.1)))
+    _, alone = healthy.advance(healthy.init(seed_keys(6)), 5)
+    np.testing.assert_allclose(history["loss"][finite], alone["loss"][finite], rtol=1e-5)
+
+
+def test_a_restored_run_goes_on_to_the_bit(tmp_path):
+    many = replicate(make("kp"))
+    state, _ = many.advance(many.init(seed_keys(2)), 5)
+    save(tmp_path / "state", state)
+    fresh = replicate(make("kp"))
+    restored = restore(tmp_path / "state", fresh.init(seed_keys(2)))
+    a, _ = many.advance(state, 5)
+    b, _ = fresh.advance(restored, 5)
+    for u, v in zip(jax.tree.leaves((a.params, a.opt, a.rule)), jax.tree.leaves((b.params, b.opt, b.rule)), strict=True):
+        np.testing.assert_array_equal(u, v)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    train = make()
+    with pytest.raises(ValueError, match="delete that folder"):
+        restore(tmp_path / "none", train.init(KEY))
+    save(tmp_path / "other", {"a": jnp.zeros(3)})
+    with pytest.raises(ValueError, match="delete that folder"):
+        restore(tmp_path / "other", train.init(KEY))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [({"batch_size": 51}, "number of examples, 50"), ({"batch_size": 0}, "batch_size"), ({"hold": 0}, "hold")],
+)
+def test_bad_options_are_refused(options, match):
+    rule = bp.rules.backprop(NET, bp.cross_entropy)
+    with pytest.raises(ValueError, match=match):
+        make_train(NET, rule, optax.sgd(0.1), DATA, **{"batch_size": 16, **options})
+
+
+def test_training_learns():
+    train = make("fa")
+    _, history = train.advance(train.init(KEY), 200)
+    assert float(history["loss"][-20:].mean()) < 0.5 * float(history["loss"][:5].mean())
