@@ -1,4 +1,4 @@
-from . import data, layers, measure, modulators, neurons, rules, study, verify
+from . import data, layers, measure, modulators, neurons, rules, study, testing, verify
 from .layers import after, cnn, conv, dense, flattened, from_flax, group_normed, mlp, pooled
 from .losses import binary_cross_entropy, cross_entropy, mse
 from .net import forward, init, noise_mode, with_gain

@@ -1,4 +1,11 @@
-"""Fixtures shared by all tests."""
+"""Fixtures and settings shared by all tests."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "bioplaus-test-compilations"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jax
 import pytest

@@ -15,7 +15,9 @@ settling = jax.nn.initializers.variance_scaling(0.25, "fan_in", "normal")
 """W ~ N(0, 0.25 / fan_in): small enough for rules that settle (equilibrium propagation diverges at He's 2 / fan_in)."""
 
 
-def dense(n: int, neuron: Neuron | None = None, *, weights: Initializer = settling, bias: Initializer = jax.nn.initializers.zeros):
+def dense(
+    n: int, neuron: Neuron | None = None, *, weights: Initializer = settling, bias: Initializer = jax.nn.initializers.zeros
+):
     """current = x w + b.  x: [B, n_in], w: [n_in, n], b: [n].  Inputs with more axes are refused: see `flattened`."""
 
     def init(key, x):
@@ -65,7 +67,11 @@ def conv(
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
         h, v = (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1
         columns = jnp.concatenate(
-            [x[:, i : i + (h - 1) * stride + 1 : stride, j : j + (v - 1) * stride + 1 : stride] for i in range(size) for j in range(size)],
+            [
+                x[:, i : i + (h - 1) * stride + 1 : stride, j : j + (v - 1) * stride + 1 : stride]
+                for i in range(size)
+                for j in range(size)
+            ],
             axis=-1,
         )
         return state, columns @ w.reshape(-1, w.shape[-1]) + params["b"]
@@ -80,7 +86,8 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         return layer.synapse(params, state, function(x), key)
 
     def credit(params, feedback, state, x, key, signal):
-        mapped, back = jax.vjp(function, x)
+        with jax.named_scope("credit"):
+            mapped, back = jax.vjp(function, x)
         grads, below = layer.credit(params, feedback, state, mapped, key, signal)
         with jax.named_scope("credit"):
             return grads, back(below)[0]

@@ -41,7 +41,7 @@ def _vectors(name: str, l: int, a: PyTree, b: PyTree, ndim: int) -> tuple[Array,
         return jnp.zeros(1), jnp.zeros(1)
     if [u.shape for u in a] != [v.shape for v in b]:
         raise ValueError(
-            f"{name}: layer {l} has the shapes {[u.shape for u in a]} and {[v.shape for v in b]}; they must be the same"
+            f"{name}: layer {l} has the shapes {[u.shape for u in a]} and {[v.shape for v in b]}; both need the same"
         )
     pairs = [(u.ravel(), v.ravel()) for u, v in zip(a, b, strict=True) if u.ndim >= ndim] or [(jnp.zeros(1), jnp.zeros(1))]
     return jnp.concatenate([u for u, _ in pairs]), jnp.concatenate([v for _, v in pairs])
@@ -49,9 +49,7 @@ def _vectors(name: str, l: int, a: PyTree, b: PyTree, ndim: int) -> tuple[Array,
 
 def _angle(u: Array, v: Array) -> Array:
     def unit(w):
-        w = (
-            w / jnp.abs(w).max()
-        )  # the squares of small gradients underflow in float32; a zero vector becomes NaN here, and stays it
+        w = w / jnp.abs(w).max()  # the squares of small gradients underflow in float32; a zero vector becomes NaN here
         return w / jnp.linalg.norm(w)
 
     u, v = unit(u), unit(v)

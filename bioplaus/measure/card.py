@@ -26,7 +26,7 @@ Axes = tuple[frozenset[int], ...]
 
 
 class Carried(NamedTuple):
-    """An array inside of a value. word: with its magnitudes, or else signs only; axes: for each axis of the value, those of the array."""
+    """An array inside of a value. word: with magnitudes, else signs only; axes: for each axis of the value, those of the array."""
 
     word: bool
     axes: Axes

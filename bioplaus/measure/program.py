@@ -92,7 +92,7 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
         def read(v) -> int:
-            return new(v.aval.shape) if isinstance(v, Literal) else env[v]
+            return new(_shape(v)) if isinstance(v, Literal) else env[v]
 
         for eqn in jaxpr.eqns:
             outs = convert(eqn, [read(v) for v in eqn.invars], scope + _scopes(eqn), loops)
@@ -100,7 +100,7 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         return [read(v) for v in jaxpr.outvars]
 
     def convert(eqn, args, scope, loops) -> list[int]:
-        p, name, out_shapes = eqn.params, eqn.primitive.name, [v.aval.shape for v in eqn.outvars]
+        p, name, out_shapes = eqn.params, eqn.primitive.name, [_shape(v) for v in eqn.outvars]
         if name == "scan":
             return scan(p, args, out_shapes, scope, looped(loops, p["length"]))
         if name == "while":
@@ -160,7 +160,7 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
 
 
 def macs(op: Op, shapes) -> int:
-    """Multiply-accumulates of one run of op: products whose result is summed. Zeros from padding and dilation are not products."""
+    """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and dilation are not counted."""
     if op.name not in MAC_OPS:
         return 0
     a, b, out = shapes[op.inputs[0]], shapes[op.inputs[1]], shapes[op.outputs[0]]
@@ -169,10 +169,8 @@ def macs(op: Op, shapes) -> int:
     p, (lhs, rhs, res) = op.params, op.params["dimension_numbers"]
     count = out[res[0]] * out[res[1]] * b[rhs[1]]
     for d in range(len(a) - 2):
-        position = np.add.outer(
-            np.arange(out[res[d + 2]]) * p["window_strides"][d], np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]
-        )
-        position, hole = position - p["padding"][d][0], p["lhs_dilation"][d]
+        start = np.arange(out[res[d + 2]]) * p["window_strides"][d] - p["padding"][d][0]
+        position, hole = np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]), p["lhs_dilation"][d]
         count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
     return count
 
@@ -195,10 +193,8 @@ def arithmetic(op: Op, shapes) -> int:
 def times(op: Op) -> int:
     """How often op runs. Raises NotCountable for MACs in a `while`; other operations there count as one trip."""
     if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
-        raise NotCountable(
-            f"{op.name} in a `while` under the scopes {'/'.join(op.scope) or '(none)'}: its trip count is not known; use jax.lax.scan or"
-            " fori_loop with a fixed length"
-        )
+        where = "/".join(op.scope) or "none"
+        raise NotCountable(f"{op.name} in a `while` (scopes: {where}) runs an unknown number of times; use jax.lax.scan")
     return _repeats(op)
 
 
@@ -245,9 +241,11 @@ def _has_macs(jaxpr) -> bool:
 def _fits(jaxpr, args, shapes, out_shapes) -> bool:
     """Whether an equation is a call of its jaxpr: the same shapes in and out."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
-    return [v.aval.shape for v in jaxpr.invars] == [shapes[a] for a in args] and [
-        v.aval.shape for v in jaxpr.outvars
-    ] == out_shapes
+    return [_shape(v) for v in jaxpr.invars] == [shapes[a] for a in args] and [_shape(v) for v in jaxpr.outvars] == out_shapes
+
+
+def _shape(v) -> tuple[int, ...]:
+    return getattr(v.aval, "shape", ())
 
 
 def _live(ops, outputs) -> tuple[Op, ...]:

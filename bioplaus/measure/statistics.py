@@ -54,7 +54,7 @@ def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
 
 
 def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> NDArray:
-    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where the clean accuracy is not above chance."""
+    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where clean is not above chance."""
     area, clean = np.asarray(area, np.float64), np.asarray(clean, np.float64)
     room = np.where(clean > chance, clean - chance, np.nan)
     return (area - chance) / room
@@ -79,7 +79,5 @@ def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
 def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[NDArray, NDArray]:
     s, a = np.asarray(severities, np.float64), np.asarray(accuracy, np.float64)
     if s.ndim != 1 or len(s) < 2 or not (np.diff(s) > 0).all() or a.shape[-1:] != s.shape:
-        raise ValueError(
-            f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising severities, accuracy [..., K]"
-        )
+        raise ValueError(f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising ones and [..., K]")
     return s, a

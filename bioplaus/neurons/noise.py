@@ -51,7 +51,8 @@ def poisson(neuron: Neuron, window: ArrayLike) -> Neuron:
 def gaussian_current(neuron: Neuron, sigma: ArrayLike) -> Neuron:
     """Additive before the nonlinearity: h = f(a + sigma xi).
 
-    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes (for ReLU: a Phi(a/sigma) + sigma phi(a/sigma)).
+    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes: within 2e-5 for smooth f at sigma <= 0.6, and
+    within 0.016 sigma for ReLU, whose mean a Phi(a/sigma) + sigma phi(a/sigma) has a kink below it.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     weights = weights / weights.sum()

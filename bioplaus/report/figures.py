@@ -20,8 +20,8 @@ from bioplaus.report.text import si
 
 AXES = {
     "input noise": "input noise (standard deviation, input units)",
-    "weight noise": "weight noise (standard deviation, relative)",
-    "lesion": "units lesioned (fraction)",
+    "weight noise": "weight noise (standard deviation, rms of the weights)",
+    "lesion": "hidden units lesioned (fraction)",
     "pgd": "attack size ε (input units)",
 }
 TITLES = {"pgd": "attack (PGD)"}
@@ -117,7 +117,7 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for ax in axes[::columns]:
         ax.set_ylabel("test accuracy (%)")
-    drawn = [a for a in run.arms if any(severities(run, a, k) for k in names)]
+    drawn = [a for a in run.arms if any(curve(run, a, "accuracy", k) for k in (*names, *ATTACKS))]
     if len(blind) > 1:
         axes[names.index(ATTACKS[0])].legend(handles=list(blind.values()), loc="lower left", fontsize=7)
     legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()})
@@ -159,7 +159,7 @@ def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
     if not points:
         return None
     shown = [([(h, h.accuracy) for h in points], "test accuracy (%)")]
-    shown.append(([(h, h.retention) for h in points if h.retention], "accuracy retained (%)"))
+    shown.append(([(h, h.retention) for h in points if h.retention], "robustness: accuracy retained (%)"))
     shown = [s for s in shown if s[0]]
     fig, axes = panels(len(shown), 2, 3.3)
     for ax, (some, ylabel) in zip(axes, shown, strict=True):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bioplaus.measure import statistics
+from bioplaus.measure.robustness import flags
 from bioplaus.report.run import BASELINE, Arm, Interval, Run, Seeds, curve, interval, number, parse, seeds_of
 
 ATTACKS = ("pgd", "transfer", "random sign")
@@ -47,63 +49,60 @@ def energy(run: Run, arm: Arm, measure: str) -> tuple[float, float, float] | Non
 
 
 def baseline_of(run: Run, arm: Arm) -> Arm | None:
-    """The frozen baseline on the same data that shares most of the other columns."""
-    same = [a for a in run.arms if a.baseline and a is not arm and a.columns["data"] == arm.columns["data"]]
-    return max(same, key=lambda a: sum(a.columns[c] == arm.columns[c] for c in a.columns), default=None)
+    """The frozen baseline that differs from an arm in the rule alone; of several, the one of the same further settings."""
+
+    def further(a: Arm) -> str:
+        return a.columns["rule"].partition(" ")[2]
+
+    same = [a for a in run.arms if a.baseline and a.columns | {"rule": ""} == arm.columns | {"rule": ""}]
+    return max(same, key=lambda a: further(a) == further(arm), default=None)
 
 
 def difference(run: Run, arm: Arm) -> Interval | None:
-    """Clean accuracy less that of the frozen baseline, paired by seed: as the run's summary has it, else computed here."""
+    """Clean accuracy less that of the frozen baseline, paired by seed."""
     base = None if arm.baseline else baseline_of(run, arm)
     if base is None:
         return None
     a, b = clean(run, arm), clean(run, base)
     paired = interval(a[s] - b[s] for s in a if s in b)
-    for c in run.summary.get("comparisons", ()):
-        if c.get("measure") == "accuracy" and (c.get("a"), c.get("b")) == (arm.label, base.label):
-            return Interval(number(c["mean"]), number(c["low"]), number(c["high"]), paired.n)
     return paired if paired.n else None
 
 
 def kinds(run: Run) -> list[str]:
-    """The kinds of robustness in the run; the attacks are one kind, named by the first of `ATTACKS`."""
+    """The kinds of robustness in the run, in order; the attacks are one kind, named by the first of `ATTACKS`."""
     names = [k for (_, m), cs in run.values.items() if m == "accuracy" for c in cs for k in parse(c)]
     return list(dict.fromkeys(ATTACKS[0] if n in ATTACKS else n for n in names))
 
 
-def severities(run: Run, arm: Arm, kind: str) -> dict[float, Seeds]:
-    """severity -> seed -> accuracy, from clean accuracy at severity 0 on."""
-    points = curve(run, arm, "accuracy", kind)
-    return {0.0: clean(run, arm), **points} if points and 0.0 not in points else points
-
-
-def strongest(run: Run, arm: Arm, kind: str) -> dict[float, Seeds]:
-    """As `severities`; for attacks the lowest accuracy that any of them reached, seed by seed."""
-    points = {0.0: dict(clean(run, arm))} | {x: dict(seeds) for x, seeds in severities(run, arm, kind).items()}
-    for other in ATTACKS[1:] if kind == ATTACKS[0] else ():
-        for x, seeds in curve(run, arm, "accuracy", other).items():
-            for s, value in seeds.items():
-                points.setdefault(x, {})[s] = min(value, points.get(x, {}).get(s, math.inf))
+def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
+    """severity -> seed -> the lowest accuracy under any of the names; from severity 0, for which clean accuracy stands in."""
+    points: dict[float, Seeds] = {}
+    for name in names:
+        for x, seeds in curve(run, arm, "accuracy", name).items():
+            least = points.setdefault(x, {})
+            least.update({s: min(v, least.get(s, math.inf)) for s, v in seeds.items()})
+    if points:
+        points.setdefault(0.0, clean(run, arm))
     return dict(sorted(points.items()))
 
 
 def kept(run: Run, arm: Arm, kind: str) -> Seeds:
-    """Retention of one kind, by seed: mean accuracy over the severity range, as a share of accuracy at severity 0.
+    """Retention under one kind, by seed; under attack, of the lowest accuracy that any of the attacks reached.
 
         retention = (A - c) / (accuracy(0) - c),   A = 1/(s_K - s_0) * integral of accuracy ds (trapezoids)
 
-    c: chance, where the run's summary states it ('chance'), else 0.
+    c: chance, where the run's summary states it, else 0. {} for an arm that was not attacked by its own gradient.
     """
-    points = strongest(run, arm, kind)
-    chance, x, out = number(run.summary.get("chance", 0.0)), list(points), {}
-    if len(x) < 2:
+    if kind == ATTACKS[0] and not curve(run, arm, "accuracy", kind):
         return {}
-    for s in points[x[0]]:
-        y = [points[v].get(s, math.nan) for v in x]
-        area = float(np.trapezoid(y, x)) / (x[-1] - x[0])
-        if math.isfinite(area) and y[0] > chance:
-            out[s] = (area - chance) / (y[0] - chance)
-    return out
+    points = severities(run, arm, *(ATTACKS if kind == ATTACKS[0] else (kind,)))
+    if len(points) < 2:
+        return {}
+    seeds = [s for s in points[0.0] if all(s in p for p in points.values())]
+    y = np.array([[p[s] for p in points.values()] for s in seeds]).reshape(len(seeds), len(points))
+    chance = number(run.summary.get("chance", 0.0))
+    found = statistics.retention(statistics.nauc(list(points), y), y[:, 0], chance)
+    return {s: float(v) for s, v in zip(seeds, found, strict=True) if math.isfinite(v)}
 
 
 def retention(run: Run, arm: Arm) -> Interval | None:
@@ -116,37 +115,36 @@ def retention(run: Run, arm: Arm) -> Interval | None:
 
 
 def cautions(run: Run) -> list[str]:
-    """What the numbers themselves call for: lost seeds, unsettled rules, attacks that look masked, no baseline."""
+    """What the numbers themselves call for, beyond the marks in the table: few or lost seeds, no baseline, blind attacks."""
     out = []
     if len(run.seeds) < 3:
         out.append(f"Only {len(run.seeds)} seed(s): differences between arms may be chance.")
     if run.arms and not any(a.baseline for a in run.arms):
         out.append(f"No '{BASELINE}' baseline here: what hidden layers learned cannot be told from a trained readout alone.")
     for arm in run.arms:
-        if arm.diverged:
-            out.append(
-                f"{arm.label}: {len(arm.diverged)} of {len(run.seeds)} seeds diverged (seed {', '.join(arm.diverged)});"
-                " its means are over the others and so flatter it."
-            )
         lost = [s for s in run.seeds if s not in arm.diverged and s not in clean(run, arm)]
         if lost:
             out.append(f"{arm.label}: no clean accuracy for seed {', '.join(lost)}, though not reported as diverged.")
-        if arm.about.get("settled") is False:
-            out.append(f"{arm.label}: its states did not settle; what it computes is not its fixed point.")
-        out += _masked(run, arm)
+        out += _blind(run, arm)
     return out
 
 
-def _masked(run: Run, arm: Arm) -> list[str]:
-    """The signs of a masked gradient: an attack that does not see this net's gradient beats the one that does."""
-    own, out = curve(run, arm, "accuracy", ATTACKS[0]), []
-    for other in ATTACKS[1:]:
-        for x, seeds in curve(run, arm, "accuracy", other).items():
-            gaps = [own[x][s] - v for s, v in seeds.items() if x > 0 and s in own.get(x, {})]
-            if gaps and float(np.mean(gaps)) > 0.01:  # one point: more than the noise of a paired test set of some thousands
-                out.append(
-                    f"{arm.label}: at size {x:g} the {other} attack is stronger than PGD on the net itself"
-                    f" (by {100 * float(np.mean(gaps)):.1f} points): its gradient may be masked, or PGD was too short."
-                )
-                break
+def _blind(run: Run, arm: Arm) -> list[str]:
+    """The signs of an attack that does not see the net, where its controls were measured (`bioplaus.measure.robustness.flags`)."""
+    white, *controls = (severities(run, arm, name) for name in ATTACKS)
+    grid = [x for x in white if all(x in c for c in controls if c)]
+    if len(grid) < 2 or not any(controls):
+        return []
+
+    def mean(points: dict[float, Seeds]) -> list[float]:
+        return [interval(points[x].values()).mean for x in grid]
+
+    found = flags(grid, mean(white), *(mean(c or white) for c in controls))
+    out = []
+    if controls[0] and found.transfer_stronger:
+        out.append(f"{arm.label}: the attack made on the bp twin beats PGD on the net itself, which may be blind or too short.")
+    if controls[1] and found.noise_comparable:
+        out.append(
+            f"{arm.label}: random signs take at least half of the accuracy that PGD takes, which may be blind to this net."
+        )
     return out

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bioplaus.report.run import Run
 
-COLOURS = ("#0072B2", "#D55E00", "#00876C", "#AA3377", "#4A90C2", "#B07D00", "#332288", "#882255", "#6B6B00", "#2F8F9D")
+COLOURS = ("#0072B2", "#D55E00", "#00876C", "#C2549D", "#B07D00", "#3B2A8C", "#3FA0CF", "#7A1F3D", "#6B7A00", "#111111")
 GREY, INK = "#8C8C8C", "#2B2B2B"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))

@@ -24,13 +24,14 @@ def method(run: Run, svgs: dict[str, str]) -> str:
     if "pgd" in kinds(run):
         gradient = escape(str(run.summary.get("attack") or "The run does not say which gradient the attack used"))
         items["Attack"] = (
-            f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made on the backprop twin, and random signs of the same size; where either is stronger, a warning says so."
+            f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made on the backprop twin, and random signs of"
+            " the same size; where either is stronger, a warning says so."
         )
     if "energy" in svgs:
         items["Energy"] = (
             f"Modelled, not measured: operations and memory traffic counted on the program, times the constants of a profile"
-            f"{_profile(study)}. The interval carries the uncertainty of these constants alone. Idle power, control, and what a"
-            " real mapping to hardware adds are not in it."
+            f"{_profile(run)}. The interval carries the uncertainty of these constants alone. Static power, clocks, wires and control"
+            " are not in it: it compares rules, it does not predict a bill."
         )
     if duration := _duration(run.timing):
         items["Duration"] = duration
@@ -68,7 +69,6 @@ def _duration(timing: dict) -> str:
     return "; ".join(parts) + ("." if parts else "")
 
 
-def _profile(study: dict) -> str:
-    found = study.get("energy")
-    name = found.get("profile") if isinstance(found, dict) else found
+def _profile(run: Run) -> str:
+    name = run.summary.get("energy_profile")
     return f" (<code>{escape(str(name))}</code>)" if name else ""

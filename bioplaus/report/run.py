@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scipy import stats
+from bioplaus.measure import statistics
 
 COLUMNS = ("data", "net", "rule", "neuron", "modulator", "seed", "condition", "measure", "value", "unit")
 ARM_COLUMNS = ("rule", "net", "neuron", "modulator", "data")  # the order of a label's parts
@@ -41,7 +41,7 @@ class Arm(NamedTuple):
 
     @property
     def baseline(self) -> bool:
-        return self.columns["rule"] == BASELINE
+        return self.columns["rule"].split(" ")[0] == BASELINE  # further settings may follow the name
 
 
 class Run(NamedTuple):
@@ -128,15 +128,9 @@ def parse(condition: str) -> dict[str, str]:
 
 
 def interval(values: Iterable[float]) -> Interval:
-    """Mean and 95 % t interval: mean +- t_{0.975, n-1} s / sqrt(n), with s over n - 1."""
-    x = [v for v in values if math.isfinite(v)]
-    n, nan = len(x), math.nan
-    if n < 2:
-        return Interval(x[0] if x else nan, nan, nan, n)
-    mean = math.fsum(x) / n
-    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in x) / (n - 1))
-    half = float(stats.t.ppf(0.975, n - 1)) * spread / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    """Mean and 95 % t interval of what is finite, `bioplaus.measure.statistics.interval`, as plain numbers."""
+    found = statistics.interval(list(values))
+    return Interval(float(found.mean), float(found.low), float(found.high), int(found.n))
 
 
 def number(value: Any) -> float:

@@ -5,8 +5,8 @@ from html import escape
 
 from bioplaus.report.headline import headlines, kept, kinds
 from bioplaus.report.markup import arm, arms, count, estimate, figure, listed, marks, note, plural, table
-from bioplaus.report.run import ARM_COLUMNS, BASELINE, Interval, Run, interval, levels, number, seeds_of
-from bioplaus.report.text import NONE, joules, si
+from bioplaus.report.run import ARM_COLUMNS, BASELINE, Run, interval, levels, number, seeds_of
+from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
 CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
@@ -40,7 +40,7 @@ def result(run: Run, svgs: dict[str, str]) -> str:
     columns = {
         "Test accuracy<small>%</small>": [estimate(h.accuracy) for h in rows],
         f"Above {BASELINE}<small>points, paired</small>": [estimate(h.difference, True) for h in rows],
-        "Retained<small>% of clean accuracy</small>": [estimate(h.retention) for h in rows],
+        "Robustness<small>% retained</small>": [estimate(h.retention) for h in rows],
         "MAC / sample<small>training</small>": [si(h.macs) if math.isfinite(h.macs) else "" for h in rows],
         "Energy / sample<small>modelled</small>": [f"<b>{e[0]}</b><small>{e[1]}</small>" if e else "" for e in energies],
     }
@@ -48,6 +48,8 @@ def result(run: Run, svgs: dict[str, str]) -> str:
     if not columns:
         return ""
     notes = [f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]."]
+    if any(a.diverged for a in run.arms):
+        notes.append("Seeds that diverged are left out of the means of their arm, which flatters it.")
     if any(h.difference for h in rows):
         notes.append(f"Above {BASELINE}: accuracy less that of a net whose hidden layers never learn, seed by seed.")
         unclear = [h.arm.label for h in rows if h.difference and not h.difference.low > 0]
@@ -56,12 +58,13 @@ def result(run: Run, svgs: dict[str, str]) -> str:
                 f"<b>Not shown to beat the baseline: {listed(unclear)}</b> (no interval, or one that is not above zero)."
             )
     if any(h.retention for h in rows):
-        notes.append(f"Retained: <a href='#robustness'>under {listed(_kinds(run))}</a>, averaged; read it beside clean accuracy.")
+        under = f"<a href='#robustness'>retained</a> under {listed(_kinds(run))}"
+        notes.append(f"Robustness: accuracy {under}, averaged; read it beside accuracy.")
     if any(energies):
         notes.append("Energy: median [90 % interval over the profile's assumptions, not over seeds].")
     heads = [arm(run, h.arm) + marks(run, h.arm) for h in rows]
     cells = [[column[i] or NONE for column in columns.values()] for i in range(len(rows))]
-    return table(list(columns), heads, cells) + note(*notes) + _comparisons(run)
+    return table(list(columns), heads, cells) + note(*notes)
 
 
 def learning(run: Run, svgs: dict[str, str]) -> str:
@@ -95,13 +98,20 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
     for h in headlines(run):
         each = [interval(kept(run, h.arm, kind).values()) for kind in kinds(run)]
         cells.append([estimate(x) or NONE for x in (h.accuracy, *each)])
-    chance = "chance taken off both" if "chance" in run.summary else "not corrected for chance, which flatters inaccurate arms"
-    text = "Accuracy under perturbation of growing size; size 0 is clean accuracy, where each curve starts."
+    chance = (
+        f"chance ({percent(number(run.summary['chance']))} %) taken off both"
+        if "chance" in run.summary
+        else "not corrected for chance, which flatters inaccurate arms"
+    )
+    text = (
+        "Accuracy under perturbation of growing size, without retraining. Size 0 is the undisturbed net on the same examples; where"
+        " these are a part of the test set, it need not equal clean accuracy."
+    )
     return (
         figure(svgs, "robustness", f"{text} {BAND}")
         + table(columns, arms(run), cells)
         + note(
-            f"Retained: mean accuracy over the range of sizes shown (trapezoids) as a share of clean accuracy, by seed, {chance}.",
+            f"Retained: mean accuracy over the sizes shown (trapezoids) as a share of that at size 0, seed by seed, {chance}.",
             "Under attack: the lowest accuracy that any of the attacks reached at that size." if "pgd" in kinds(run) else "",
         )
     )
@@ -110,7 +120,7 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
 def energy(run: Run, svgs: dict[str, str]) -> str:
     """Energy, the orders that are robust to the assumptions, and MACs by phase."""
     text = (
-        "Modelled energy per sample: median and 90 % interval over the profile's assumptions. Arms share the assumptions, so"
+        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share the assumptions, so"
         " their intervals move together: overlap does not leave an order open, the statements below do."
     )
     out = figure(svgs, "energy", text) + _orders(run)
@@ -163,23 +173,6 @@ def _orders(run: Run) -> str:
     if open_pairs:
         out += f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the assumptions.</p>"
     return out
-
-
-def _comparisons(run: Run) -> str:
-    """Every paired difference that the study planned, folded away."""
-    heads, cells = [], []
-    for c in run.summary.get("comparisons", ()):
-        mean, low, high = (number(c.get(k)) for k in ("mean", "low", "high"))
-        if str(c.get("measure")).startswith("accuracy"):
-            text = estimate(Interval(mean, low, high, 1), True)
-        else:
-            text = f"<b>{mean:.3g}</b><small>[{low:.3g}, {high:.3g}]</small>"
-        heads.append(f"{escape(str(c.get('a')))} less {escape(str(c.get('b')))}")
-        cells.append([escape(str(c.get("measure"))), text])
-    if not heads:
-        return ""
-    body = table(["Measure", "Difference<small>accuracy in points</small>"], heads, cells, kind="")
-    return f"<details><summary>All planned comparisons ({len(heads)})</summary>{body}</details>"
 
 
 def _kinds(run: Run) -> list[str]:

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = None) -> "Table":
     """Rows of results.csv (mappings with its columns), and the run's summary where there is one, as a table for `rich.print`."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     run = collect(rows, summary)
-    out = Table(caption="mean [95 % interval over seeds]; energy: median [90 % over the profile's assumptions]")
+    out = Table(
+        box=box.SIMPLE_HEAD, caption="mean [95 % interval over seeds]; energy: median [90 % over the profile's assumptions]"
+    )
     out.add_column("")
-    for name in ("test accuracy, %", "above frozen, points", "retained, %", "MAC/sample", "energy/sample"):
+    for name in ("test accuracy, %", "above frozen, points", "robustness, %", "MAC/sample", "energy/sample"):
         out.add_column(name, justify="right")
     for h in headlines(run):
         cells = [f"{percent(h.accuracy.mean)} {spread(h.accuracy)}"]
@@ -27,7 +30,7 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
         cells.append(f"{percent(h.retention.mean)} {spread(h.retention)}" if h.retention else NONE)
         cells.append(si(h.macs))
         cells.append(" ".join(joules(h.energy)) if h.energy else NONE)
-        lost = f"  {len(h.arm.diverged)} of {len(run.seeds)} seeds diverged" if h.arm.diverged else ""
-        lost += "  did not settle" if h.arm.about.get("settled") is False else ""
+        lost = f"\n  {len(h.arm.diverged)} of {len(run.seeds)} seeds diverged" if h.arm.diverged else ""
+        lost += "\n  did not settle" if h.arm.about.get("settled") is False else ""
         out.add_row(*(Text(c.strip()) for c in (h.arm.label + lost, *cells)))  # Text: brackets in a name are not markup
     return out

@@ -32,6 +32,10 @@ def spread(interval: Interval, sign: bool = False) -> str:
 
 
 def joules(energy: tuple[float, float, float]) -> tuple[str, str]:
-    """Median, and '[p05 to p95]' or ''."""
+    """Median, and '[p05, p95]' in the unit of the median, or ''."""
     median, low, high = energy
-    return si(median, "J"), f"[{si(low, 'J')}, {si(high, 'J')}]" if math.isfinite(low) and math.isfinite(high) else ""
+    name = si(median, "J")
+    if not (math.isfinite(low) and math.isfinite(high) and median):
+        return name, ""
+    unit = 10.0 ** next(e for e, prefix in PREFIXES.items() if f"{prefix}J" == name.split()[-1])
+    return name, f"[{low / unit:.3g}, {high / unit:.3g}]"

@@ -21,7 +21,7 @@ from bioplaus.study.build import Built
 from bioplaus.study.results import Row, write_json
 from bioplaus.study.spec import Arm
 from bioplaus.train import TrainState, in_turn, make_train, replicate, restore, save, seed_keys
-from bioplaus.types import Array, PyTree
+from bioplaus.types import Array, Batch, PyTree
 
 TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
 SAVE_EVERY = 30.0  # seconds between checkpoints
@@ -99,12 +99,12 @@ def seeds_over(state: TrainState) -> Callable[..., Any]:
 def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Callable[[TrainState, int, Label], list[Row]]:
     """Test accuracy, and angles to backprop and between W and B, of all seeds at once."""
     test = jax.tree.map(jnp.asarray, data.test)
-    few = jax.tree.map(lambda a: a[:PROBE], test)
     rule, key = built.rule(built.net), jax.random.key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
     truth = backprop(built.net, built.loss)
 
-    def measure(state: TrainState) -> dict[str, Array]:
+    def measure(state: TrainState, test: Batch) -> dict[str, Array]:
+        few = jax.tree.map(lambda a: a[:PROBE], test)
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
         found = {"accuracy at step": accuracy(out, test.y)}
         if arm.alignment:
@@ -115,11 +115,11 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
                 found["feedback angle"] = feedback_angle(state.params, feedback)
         return found
 
-    compiled = jax.jit(over(measure))
+    compiled = jax.jit(lambda states, test: over(lambda state: measure(state, test))(states))  # data as an argument, not a constant
 
     def rows(state: TrainState, step: int, label: Label) -> list[Row]:
         found = []
-        for name, values in compiled(state).items():
+        for name, values in compiled(state, test).items():
             for seed, value in enumerate(np.asarray(values)):
                 if value.ndim == 0:
                     found.append(Row(*label, str(seed), f"step={step}", name, float(value), "fraction"))
@@ -127,7 +127,7 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
                     found += [
                         Row(*label, str(seed), f"step={step} layer={l}", name, float(v), "degree")
                         for l, v in enumerate(value, 1)
-                        if not (name == "feedback angle" and math.isnan(v))
+                        if not math.isnan(v)  # a layer without a gradient, or without feedback weights, has no angle
                     ]
         return found
 

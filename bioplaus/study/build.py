@@ -57,7 +57,7 @@ def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Bui
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = factories()[arm.rule]
-    hyper: dict[str, Any] = dict(arm.hyper.get(arm.rule, {}))
+    hyper: dict[str, Any] = dict(arm.hyper)
     if "tx" in inspect.signature(factory).parameters:
         hyper["tx"] = tx
     factory = functools.partial(factory, **hyper)

@@ -25,7 +25,7 @@ from bioplaus.study.build import Built
 from bioplaus.study.results import Row
 from bioplaus.study.spec import Arm
 from bioplaus.train import TrainState
-from bioplaus.types import Array
+from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
 GUARDED = 32  # test examples on which the attack's gradient is checked
@@ -57,15 +57,15 @@ def final_rows(
 ) -> tuple[list[Row], list[str]]:
     """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop."""
     test = jax.tree.map(jnp.asarray, data.test)
-    few = jax.tree.map(lambda a: a[:EXAMPLES], test)
     key = jax.random.key(0)
-    attackable, warnings = _guard(arm, deployed, trained, few, label)
+    attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
 
     def answer(deployed: Deployed, state: TrainState, context) -> Callable[[Array, Array], Array]:
         predict = deployed.rebuild(deployed.net)
         return lambda x, k: predict(state.params, state.rule, x, k, context)
 
-    def measure(state: TrainState, other: TrainState | None) -> dict[str, Array]:
+    def measure(state: TrainState, other: TrainState | None, test: Batch) -> dict[str, Array]:
+        few = jax.tree.map(lambda a: a[:EXAMPLES], test)
         found = {"clean": accuracy(answer(deployed, state, test.context)(test.x, key), test.y)}
         if not arm.robustness:
             return found
@@ -83,7 +83,8 @@ def final_rows(
 
     severities = {name: grid for name, (_, grid) in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)
     over = seeds_over(jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), deployed.state))
-    measured = jax.jit(over(measure))(deployed.state, None if twin is None else twin.state)
+    compiled = jax.jit(lambda states, others, test: over(lambda s, o: measure(s, o, test))(states, others))
+    measured = compiled(deployed.state, None if twin is None else twin.state, test)
     rows = []
     for name, values in measured.items():
         for seed, value in enumerate(np.asarray(values)):
@@ -95,22 +96,21 @@ def final_rows(
     return rows, warnings
 
 
-def _guard(arm: Arm, deployed: Deployed, trained: Trained, few, label: Label) -> tuple[bool, list[str]]:
+def _guard(arm: Arm, deployed: Deployed, trained: Trained, few: Batch, label: Label) -> tuple[bool, list[str]]:
     """Whether the arm may be attacked by its gradient: only if that gradient is the derivative of what is deployed."""
     healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
     if not arm.robustness or not healthy:
         return False, []
     params, rule = jax.tree.map(lambda a: a[healthy[0]], (deployed.state.params, deployed.state.rule))
-    context = jax.tree.map(lambda a: a[:GUARDED], few.context)
     predict = deployed.rebuild(deployed.net)
     try:
         check_gradient(
-            lambda p, s, x, k: predict(p, s, x, k, context),
+            lambda p, s, x, k: predict(p, s, x, k, few.context),
             deployed.built.loss,
             params,
             rule,
-            few.x[:GUARDED],
-            few.y[:GUARDED],
+            few.x,
+            few.y,
             jax.random.key(1),
         )
     except PseudoGradientError as error:

@@ -180,8 +180,7 @@ def _varied(study: Study, arm: Arm) -> dict[str, Any]:
         value: Any = arm
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else getattr(value, part)
-        if not (key.startswith("hyper.") and key.split(".")[1] != arm.rule):
-            found[key] = value
+        found[key] = value
     return found
 
 

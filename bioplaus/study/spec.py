@@ -1,4 +1,4 @@
-"""What a study file may say: [base], one arm's settings, and [grid], lists of settings to be crossed.
+"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed.
 
     name = "noise"
     [base]
@@ -6,8 +6,10 @@
     steps = 1000
     [base.neuron]
     noise = "gaussian"
+    [rules.pc]
+    hyper = {steps = 30}
     [grid]
-    rule = ["bp", "fa"]
+    rule = ["bp", "fa", "pc"]
     "neuron.level" = [0.0, 0.1, 0.3]
 
 Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
@@ -66,13 +68,13 @@ class OptimiserSpec(_Strict):
 
 
 class Arm(_Strict):
-    """One arm: everything that a training run and its measures need. hyper: a table a rule, read only by that rule."""
+    """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters."""
 
     data: str = "digits"
     net: NetSpec = NetSpec()
     neuron: NeuronSpec = NeuronSpec()
     rule: str = "bp"
-    hyper: dict[str, dict[str, int | float]] = {}
+    hyper: dict[str, int | float] = {}
     modulator: ModulatorSpec = ModulatorSpec()
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
@@ -86,10 +88,14 @@ class Arm(_Strict):
 
 
 class Study(_Strict):
-    """name; base: settings that differ from `Arm`'s defaults; grid: dotted key -> list of values, crossed in the order written."""
+    """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
+
+    The grid is crossed in the order written, and has the last word.
+    """
 
     name: str = Field(min_length=1)
     base: dict[str, Any] = {}
+    rules: dict[str, dict[str, Any]] = {}
     grid: dict[str, list[Any]] = {}
 
 
@@ -104,11 +110,11 @@ def load(path: Path) -> Study:
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
-    """The study with `--key.path value` pairs put into [base]; a key that is also in [grid] is pinned there.
+    """The study with `--key.path value` pairs put into [base], whatever [rules] and [grid] said; `--rules.fa.key` is for one rule.
 
     Values are read as TOML (0.1, true, [1, 2]); anything else is taken as text.
     """
-    base, grid = dict(study.base), dict(study.grid)
+    base, rules, grid = dict(study.base), dict(study.rules), dict(study.grid)
     if len(words) % 2:
         raise StudyError(f"{words[-1]}: has no value; settings are given as pairs, --key.path value")
     for flag, text in zip(words[::2], words[1::2], strict=True):
@@ -119,9 +125,12 @@ def override(study: Study, words: Sequence[str]) -> Study:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        base = _put(base, key, value)
-        grid.pop(key, None)
-    return Study(name=study.name, base=base, grid=grid)
+        if key.startswith("rules."):
+            rules = _put(rules, key.removeprefix("rules."), value)
+        else:
+            base, rules = _put(base, key, value), {rule: _drop(settings, key) for rule, settings in rules.items()}
+            grid.pop(key, None)
+    return Study(name=study.name, base=base, rules=rules, grid=grid)
 
 
 def arms(study: Study) -> list[Arm]:
@@ -129,10 +138,14 @@ def arms(study: Study) -> list[Arm]:
     for key, values in study.grid.items():
         if not values:
             raise StudyError(f"grid.{key}: is empty; give at least one value")
+    for rule, settings in study.rules.items():
+        _check_names(_checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}"))
     found = []
     for combination in itertools.product(*study.grid.values()):
-        settings = study.base
-        for key, value in zip(study.grid, combination, strict=True):
+        chosen = dict(zip(study.grid, combination, strict=True))
+        rule = chosen.get("rule", study.base.get("rule", "bp"))
+        settings = _over(study.base, study.rules.get(rule, {}))
+        for key, value in chosen.items():
             settings = _put(settings, key, value)
         arm = _checked(Arm, settings, "base")
         _check_names(arm)
@@ -143,7 +156,8 @@ def arms(study: Study) -> list[Arm]:
 
 def resolved(study: Study) -> dict[str, Any]:
     """The study with all defaults written out, re-runnable: what is saved as study.toml."""
-    return {"name": study.name, "base": _checked(Arm, study.base, "base").model_dump(mode="json"), "grid": dict(study.grid)}
+    base = _checked(Arm, study.base, "base").model_dump(mode="json")
+    return {"name": study.name, "base": base, "rules": dict(study.rules), "grid": dict(study.grid)}
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -156,6 +170,22 @@ def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return {**settings, head: _put(inner, rest, value)}
 
 
+def _drop(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    if not rest or not isinstance(settings.get(head), dict):
+        return {k: v for k, v in settings.items() if k != head or rest}
+    return {**settings, head: _drop(settings[head], rest)}
+
+
+def _over(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """`more` over `settings`, table by table."""
+    found = dict(settings)
+    for key, value in more.items():
+        old = found.get(key)
+        found[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return found
+
+
 def _checked(model: type[BaseModel], settings: dict[str, Any], where: str) -> Any:
     try:
         return model.model_validate(settings)
@@ -165,7 +195,7 @@ def _checked(model: type[BaseModel], settings: dict[str, Any], where: str) -> An
 
 def _explain(model: type[BaseModel], error: Any, where: str) -> str:
     path = [str(p) for p in error["loc"]]
-    key = ".".join([where, *path] if where == "base" else path)
+    key = ".".join(path if model is Study else [where, *path])
     if error["type"] != "extra_forbidden":
         return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
     for name in path[:-1]:
@@ -190,12 +220,11 @@ def _check_names(arm: Arm) -> None:
         ("data", arm.data, DATASETS),
         ("rule", arm.rule, rules),
         ("modulator.kind", arm.modulator.kind, MODULATORS),
-        *(("hyper", name, rules) for name in arm.hyper),
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {name!r}{nearest(name, names)}")
     for key, factory, hyper in (
-        *((f"hyper.{name}", rules[name], hyper) for name, hyper in arm.hyper.items()),
+        ("hyper", rules[arm.rule], arm.hyper),
         ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
     ):
         known = inspect.signature(factory).parameters

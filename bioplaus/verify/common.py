@@ -127,6 +127,12 @@ def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree
     return grads, state, info
 
 
+def sweep(factory: RuleFactory, p: Problem, name: str, values: list[float], **hyper: Any) -> list[PyTree]:
+    """Gradients at several values of one array hyperparameter, compiled once. For rules without state."""
+    at = jax.jit(lambda value: factory(p.net, p.loss, **{name: value}, **hyper).grad(p.params, (), p.batch, p.key)[0])
+    return [at(value) for value in values]
+
+
 def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, PyTree]:
     """Params and rule state after n steps of an optimiser on the same batch."""
 

@@ -13,7 +13,7 @@ from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.neurons import relu
 from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import Check, Problem, cosine, equal, gradient, large, pose, problem, relative, slope, small, truth
+from bioplaus.verify.common import Check, Problem, cosine, equal, gradient, large, pose, problem, relative, slope, small, sweep, truth
 
 BETAS = [0.4, 0.2, 0.1, 0.05]
 LONG = {"free_steps": 100, "nudged_steps": 100}
@@ -30,7 +30,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal("ep", "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
     yield equal("ep", "implicit gradient at equilibrium, beta 0.01", grads, want, 1e-3)
     yield large("ep", "is not backprop of a forward pass", relative(grads, truth(p)), 0.05)
-    errors = [relative(gradient(factory, p, beta=beta, **LONG)[0], want) for beta in BETAS]
+    errors = [relative(g, want) for g in sweep(factory, p, "beta", BETAS, **LONG)]
     yield small("ep", "centred, its error is O(beta^2): |order - 2|", abs(slope(BETAS, errors) - 2), 0.2)
     yield large("ep", "the error at beta 0.4 is seen", errors[0], 1e-4)
 
@@ -48,7 +48,7 @@ def equilibrium(p: Problem, params: PyTree) -> jax.Array:
     """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T); the readout does not act back."""
     *hidden, readout = params
 
-    def sweep(h, _):
+    def update(h, _):
         h = [p.batch.x, *h]
         for l, w in enumerate(hidden):
             back = h[l + 2] @ hidden[l + 1]["w"].T if l + 1 < len(hidden) else 0.0
@@ -56,7 +56,7 @@ def equilibrium(p: Problem, params: PyTree) -> jax.Array:
         return h[1:], None
 
     start = [jnp.zeros((len(p.batch.x), len(w["b"]))) for w in hidden]
-    return jax.lax.scan(sweep, start, length=200)[0][-1] @ readout["w"] + readout["b"]
+    return jax.lax.scan(update, start, length=200)[0][-1] @ readout["w"] + readout["b"]
 
 
 def equilibrium_loss(p: Problem, params: PyTree) -> jax.Array:

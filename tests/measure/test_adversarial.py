@@ -69,14 +69,18 @@ def _answer(params):
 
 
 def _with_feedback(weights):
-    """A dense tanh net as it is often written: the feedback weights inside a custom_vjp, so that every gradient is a false one."""
+    """A dense tanh net with the feedback weights inside a custom_vjp, as they are often written: every gradient is a false one."""
 
-    @jax.custom_vjp
-    def synapse(x, w, b):
+    def product(x, w, b):
         del b
         return x @ w
 
-    synapse.defvjp(lambda x, w, b: (x @ w, (x, b)), lambda kept, s: (s @ kept[1].T, kept[0].T @ s, jnp.zeros_like(kept[1])))
+    def pull(kept, s):
+        x, b = kept
+        return s @ b.T, x.T @ s, jnp.zeros_like(b)
+
+    synapse = jax.custom_vjp(product)
+    synapse.defvjp(lambda x, w, b: (product(x, w, b), (x, b)), pull)
 
     def predict(params, state, x, key):
         del key
@@ -99,9 +103,7 @@ def test_fgsm_breaks_a_linear_net_at_margin_over_l1(x64):
 
     def smallest(attack):
         def broken(epsilon):
-            moved = jax.vmap(lambda e, x, y: attack(lambda x, _: x @ w, cross_entropy, x[None], y[None], KEY, epsilon=e)[0])(
-                epsilon, x, y
-            )
+            moved = attack(lambda x, _: x @ w, cross_entropy, x, y, KEY, epsilon=epsilon[:, None])  # a radius for each example
             return (moved @ w).argmax(-1) != y.argmax(-1)
 
         def halve(bounds, _):
@@ -132,10 +134,8 @@ def test_stays_in_the_ball_and_the_box(attack, trained):
 def test_accuracy_falls_with_epsilon(trained):
     predict = _answer(trained["bp"][0])
     clean = (predict(TEST.x, KEY).argmax(-1) == TEST.y.argmax(-1)).mean()
-    strong, weak, noise = (
-        jax.jit(lambda a=a: under_attack(a, predict, cross_entropy, TEST, KEY))()
-        for a in (pgd, partial(pgd, steps=1), random_signs)
-    )
+    curve = partial(under_attack, predict=predict, loss=cross_entropy, batch=TEST, key=KEY)
+    strong, weak, noise = jax.jit(lambda: [curve(a) for a in (pgd, partial(pgd, steps=1), random_signs)])()
     assert clean > 0.95
     assert strong.shape == (len(EPSILONS),)
     assert strong[0] == clean
@@ -155,7 +155,7 @@ def test_attacks_the_net_that_settles():
         return predict(params, (), x, key)
 
     batch = Batch(x, jax.nn.one_hot(answer(x, KEY).argmax(-1), 3))
-    got = under_attack(pgd, answer, cross_entropy, batch, KEY)
+    got = jax.jit(lambda: under_attack(pgd, answer, cross_entropy, batch, KEY))()
     assert got[0] == 1
     assert got[-1] < 0.5
     assert check_gradient(predict, cross_entropy, params, (), x, batch.y, KEY) < 1e-4
@@ -181,7 +181,7 @@ def test_guard_rejects_feedback_in_the_forward_pass(trained):
 
 
 def test_guard_sees_through_a_flat_loss(trained):
-    """With a loss of next to zero, the difference of two gradients is next to zero: the guard must not take that for agreement."""
+    """Where the loss is next to zero, so is the difference of any two gradients: the guard must not take that for agreement."""
     params, state = trained["fa"]
     sure = (*params[:-1], jax.tree.map(lambda w: 30 * w, params[-1]))
     predict = _with_feedback(lambda params, state: [b["w"] for b in state])
@@ -195,7 +195,7 @@ def test_guard_sees_through_a_flat_loss(trained):
 def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
     spike = rate(lambda a: a + jax.lax.stop_gradient((a > 0) - a))  # a step, with the straight-through gradient
     x, y = jax.random.uniform(KEY, (6, 8)), jnp.eye(3)[jnp.arange(6) % 3]
-    params = nets.init(mlp([8, 10, 3]), KEY, x)
+    params = jax.jit(lambda: nets.init(mlp([8, 10, 3]), KEY, x))()
     spiking, smooth = (nets.predictor(mlp([8, 10, 3], neuron)) for neuron in (spike, tanh()))
     single = lambda p, s, x, k: smooth(p, s, x.astype(jnp.float32), k)  # noqa: E731
     broken = jax.tree.map(lambda w: w * jnp.nan, params)
@@ -209,7 +209,9 @@ def test_learning_signal_at_the_forward_weights_is_pgd(trained):
     params, state = trained["fa"]
     epsilon = 0.1
     true = pgd(_answer(params), cross_entropy, TEST.x, TEST.y, KEY, epsilon=epsilon)
-    attack = partial(attack_with_learning_signal, NET, params, loss=cross_entropy, x=TEST.x, y=TEST.y, key=KEY, epsilon=epsilon)
+    attack = jax.jit(
+        partial(attack_with_learning_signal, NET, params, loss=cross_entropy, x=TEST.x, y=TEST.y, key=KEY, epsilon=epsilon)
+    )
     assert (jnp.abs(attack(feedback=params) - true) < 1e-6).mean() > 0.99  # rounding turns the sign of a slope of zero
     assert (jnp.abs(attack(feedback=(params[0], *state.feedback[1:])) - true) < 1e-6).mean() < 0.9
 

@@ -58,10 +58,11 @@ def test_rules_that_move_silent_units_are_not_protected(name):
 
 def test_two_contexts_share_keep_squared_of_the_units():
     n, keep = 40_000, 0.2
-    currents = (jax.ShapeDtypeStruct((B, n), "float32"), jax.ShapeDtypeStruct((B, 3), "float32"))
-    (mask,) = context_gating(2, keep=keep).init(KEY, currents).masks
-    for mean, expected in ((mask[0].mean(), keep), (mask[1].mean(), keep), ((mask[0] * mask[1]).mean(), keep**2)):
-        assert abs(float(mean) - expected) < 4 * np.sqrt(expected * (1 - expected) / n)
+    wide = jax.ShapeDtypeStruct((B, n), "float32")
+    mask, above = context_gating(2, keep=keep).init(KEY, (wide, wide, wide)).masks
+    shared = [(mask[0] * mask[1], keep**2), (mask[0] * above[0], keep**2)]  # and so do two layers
+    for units, expected in [(mask[0], keep), (mask[1], keep), *shared]:
+        assert abs(float(units.mean()) - expected) < 4 * np.sqrt(expected * (1 - expected) / n)
     assert abs(float(mask[0].mean()) - keep**2) > 0.1
 
 

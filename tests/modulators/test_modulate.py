@@ -20,7 +20,6 @@ FACTORIES = {**RULES, "kp": functools.partial(RULES["kp"], tx=optax.sgd(LR))}
 KEY = jax.random.key(0)
 
 
-@functools.cache
 def problem():
     sizes = (4, 5, 3)
     net = mlp(sizes)

@@ -114,6 +114,7 @@ def make_summary(rows):
         "version": "0.1.0",
         "data_note": "The test set (10,000 images) was used once, after training; settings were chosen on a validation split.",
         "settings": "common",
+        "energy_profile": "horowitz45",
         "study": {"rules": rules, "data": "mnist", "batch": 128, "steps": 2000, "tx": "adam",
                   "energy": {"profile": "horowitz45"}},
         "attack": "true gradient of the deployed forward function, finite-difference checked",

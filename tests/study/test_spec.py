@@ -26,9 +26,10 @@ BAD = {
     "unknown noise": (GOOD + '[base.neuron]\nnoise = "gausian"\n', "base.neuron.noise"),
     "negative noise": (GOOD + '[base.neuron]\nnoise = "gaussian"\nlevel = -0.1\n', "base.neuron.level"),
     "release above one": (GOOD + '[base.neuron]\nnoise = "synaptic_release"\nlevel = 1.5\n', "probability in (0, 1]"),
-    "unknown hyperparameter": (GOOD + "[base.hyper.fa]\nscalee = 2.0\n", "did you mean 'scale'"),
-    "hyperparameters of no rule": (GOOD + "[base.hyper.zz]\nscale = 2.0\n", "hyper: there is no 'zz'"),
-    "a count that is no whole number": (GOOD + "[base.hyper.pc]\nsteps = 2.5\n", "whole number"),
+    "unknown hyperparameter": (GOOD + "[rules.fa.hyper]\nscalee = 2.0\n", "did you mean 'scale'"),
+    "settings of no rule": (GOOD + "[rules.zz]\nsteps = 2\n", "rule: there is no 'zz'"),
+    "bad settings of a rule": (GOOD + "[rules.fa]\nsteps = -2\n", "rules.fa.steps: input should be greater than 0"),
+    "a count that is no whole number": (GOOD + "[rules.pc.hyper]\nsteps = 2.5\n", "whole number"),
     "empty grid": (GOOD + "[grid]\nrule = []\n", "grid.rule: is empty"),
     "not TOML": ("name = \n", "not valid TOML"),
     "no name": ("[base]\nsteps = 2\n", "name: field required"),
@@ -100,10 +101,20 @@ def test_an_override_pins_a_grid_key_and_reads_toml():
     ]
 
 
+def test_settings_of_a_rule_reach_its_arms_alone():
+    slow = {"optimiser": {"learning_rate": 0.3}}
+    study = Study(name="s", base={"optimiser": {"kind": "sgd"}}, rules={"kp": slow}, grid={"rule": ["bp", "kp"]})
+    assert [(a.optimiser.kind, a.optimiser.learning_rate) for a in arms(study)] == [("sgd", 1e-3), ("sgd", 0.3)]
+    flat = override(study, ["--optimiser.learning_rate", "0.5"])
+    assert [a.optimiser.learning_rate for a in arms(flat)] == [0.5, 0.5]
+    one = override(study, ["--rules.kp.optimiser.learning_rate", "0.7"])
+    assert [a.optimiser.learning_rate for a in arms(one)] == [1e-3, 0.7]
+
+
 def test_the_resolved_study_gives_the_same_arms(tmp_path):
     import tomli_w
 
-    study = Study(name="s", base={"seeds": 2, "hyper": {"pc": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
+    study = Study(name="s", base={"seeds": 2}, rules={"pc": {"hyper": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
     assert arms(load(tmp_path / "study.toml")) == arms(study)
     assert set(resolved(study)["base"]) == set(Arm.model_fields)

@@ -71,7 +71,7 @@ def energy(cost: Cost, profile: Profile, *, optimiser: Optimiser = ADAM, draws: 
         + share * optimiser.flops * mac / 2
     )
     moved = [*cost.traffic, (cost.parameters, share * optimiser.words)]
-    mem = sum(float(words) * e[level(tensor)] for tensor, words in moved) / 2
+    mem = np.sum([float(words) * e[level(tensor)] for tensor, words in moved], axis=0) / 2
     return Energy(_estimate(op), _estimate(mem), _estimate(op + mem), (profile.name, draws, seed))
 
 

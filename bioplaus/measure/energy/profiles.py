@@ -38,7 +38,7 @@ class Profile(NamedTuple):
 
 def profiles() -> dict[str, Profile]:
     """The profiles that come with the library, by name."""
-    return parse(resources.files(__package__).joinpath("profiles.toml").read_text("utf-8"))
+    return parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text("utf-8"))
 
 
 def parse(text: str) -> dict[str, Profile]:

@@ -64,7 +64,7 @@ def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, e
 def attack_with_learning_signal(
     net: Net, params: PyTree, feedback: PyTree, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, steps: int = 20
 ) -> Array:
-    """DIAGNOSTIC ONLY, never a measure of robustness: PGD along the teaching signal that feedback alignment would send to the input.
+    """DIAGNOSTIC ONLY, no measure of robustness: PGD along the teaching signal that feedback alignment would send to the input.
 
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer, the first included, which no rule has: draw
     it with `net.init`. At B = W this is `pgd`. Shows how large the error of a reported robustness would have been.

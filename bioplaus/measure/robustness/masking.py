@@ -4,7 +4,7 @@ Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security",
 Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -25,7 +25,15 @@ class PseudoGradientError(ValueError):
 
 
 def check_gradient(
-    predict, loss: Loss, params: PyTree, state: PyTree, x: Array, y: Array, key: Key, *, directions: int = 8
+    predict: Callable[..., Array],
+    loss: Loss,
+    params: PyTree,
+    state: PyTree,
+    x: Array,
+    y: Array,
+    key: Key,
+    *,
+    directions: int = 8,
 ) -> float:
     """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the input.
 
@@ -37,28 +45,27 @@ def check_gradient(
     one class, because the loss of a trained net is flat, and a flat loss hides any error. Noise must be differentiable at a
     fixed key: Poisson counts and spikes are not, and are rejected.
     """
-    with jax.enable_x64():
-        params, state, x, y = jax.tree.map(_double, (params, state, x, y))
+
+    def error(tree):
+        params, state, x, y = jax.tree.map(_double, tree)
         x = x + JITTER * jax.random.uniform(jax.random.fold_in(key, 0), x.shape, x.dtype, -1.0, 1.0)
         y = jnp.roll(y, 1, -1)
         v = jax.random.normal(jax.random.fold_in(key, 1), (directions, *x.shape), x.dtype)
 
-        @jax.jit
-        def error(params, state, x, v):
-            def mean_loss(x):
-                return loss(predict(params, state, x, key), y).mean()
+        def mean_loss(x):
+            return loss(predict(params, state, x, key), y).mean()
 
-            g = jax.grad(mean_loss)(x)
-            slope = jax.vmap(lambda v: jnp.vdot(g, v))(v)
-            moved = jax.lax.map(lambda s: jax.lax.map(lambda v: mean_loss(x + s * v), v), jnp.array([STEP, -STEP]))
-            return jnp.max(jnp.abs(slope - (moved[0] - moved[1]) / (2 * STEP)) / (1 + jnp.abs(slope)))
+        slope = jnp.tensordot(v, jax.grad(mean_loss)(x), x.ndim)
+        up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(2, directions)
+        return jnp.max(jnp.abs(slope - (up - down) / (2 * STEP)) / (1 + jnp.abs(slope)))
 
-        worst = float(error(params, state, x, v))
+    with jax.enable_x64():
+        worst = float(jax.jit(error)((params, state, x, y)))
     if not worst <= TOLERANCE:  # NaN is refused as well
         raise PseudoGradientError(
-            f"check_gradient: the input gradient of `predict` differs from finite differences by {worst:.2g} (1 + |g.v|), allowed are"
-            f" {TOLERANCE:g}. It has a derivative rule of its own (a custom_vjp that carries a learning rule, a surrogate gradient,"
-            " stop_gradient), or casts to float32. Attack the forward pass that is deployed, without it; an attack along a learning"
+            f"check_gradient: the input gradient of `predict` differs from finite differences by {worst:.2g} (1 + |g.v|), allowed"
+            f" are {TOLERANCE:g}. It has a derivative of its own (a custom_vjp that carries a learning rule, a surrogate gradient,"
+            " stop_gradient), or casts to float32. Attack the forward pass that is deployed, without it; to follow a learning"
             " signal is `attack_with_learning_signal`, a diagnostic."
         )
     return worst
@@ -76,7 +83,7 @@ def flags(
 ) -> Flags:
     """Flags F7 and F8 from accuracies [..., K] over the same epsilons, the first of which is 0. nAUC is the area under each.
 
-    transfer_stronger:  nAUC(transferred) < nAUC(white_box) - margin. An attack that sees the net must do better than one that does not.
+    transfer_stronger:  nAUC(transferred) < nAUC(white_box) - margin: an attack that sees the net must do better.
     noise_comparable:   random signs take at least half of the area that the white-box attack takes from the clean accuracy.
     Raises ValueError unless epsilons start at 0.
     """

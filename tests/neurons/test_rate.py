@@ -1,0 +1,45 @@
+"""Rate neurons against their closed forms, values and derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bioplaus as bp
+from bioplaus.neurons import NEURONS
+
+A = np.array([-1.7, -0.4, 0.3, 0.8, 2.5])
+S = 1 / (1 + np.exp(-A))
+CLOSED = {
+    "tanh": (np.tanh(A), 1 - np.tanh(A) ** 2),
+    "sigmoid": (S, S * (1 - S)),
+    "hard_sigmoid": (np.clip(A, 0, 1), (A > 0) & (A < 1)),
+    "relu": (np.maximum(A, 0), A > 0),
+    "softplus": (np.log1p(np.exp(A)), S),
+    "identity": (A, np.ones(5)),
+}
+
+
+def test_every_neuron_has_a_closed_form():
+    assert CLOSED.keys() == NEURONS.keys()
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", CLOSED)
+def test_value_and_derivative(name):
+    neuron = NEURONS[name]()
+    state = neuron.init(jnp.asarray(A))
+    output, slope = jax.jvp(lambda a: neuron.step(state, a, jax.random.key(0))[1], (jnp.asarray(A),), (jnp.ones(5),))
+    assert state == ()
+    np.testing.assert_allclose(output, CLOSED[name][0], atol=1e-12)
+    np.testing.assert_allclose(slope, CLOSED[name][1], atol=1e-12)
+    assert neuron.off is None
+    assert neuron.mean is None
+
+
+def test_relu_has_slope_zero_at_zero_and_any_function_makes_a_neuron():
+    def slope(neuron):
+        return jax.grad(lambda a: neuron.step((), a, jax.random.key(0))[1])(0.0)
+
+    assert slope(bp.relu()) == 0
+    assert slope(bp.rate(jnp.sin)) == 1

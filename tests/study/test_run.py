@@ -1,0 +1,170 @@
+"""Studies end to end: the files of a run, the same file for the same seeds, resuming, divergence, own nets and data."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+import bioplaus as bp
+from bioplaus.cli import main
+from bioplaus.study import Study, StudyError, arm, compare, run_study
+from bioplaus.study.results import Row, read_rows
+
+SMALL = Study(
+    name="small",
+    base={"steps": 20, "seeds": 2, "points": 2, "net": {"hidden": [12, 12]}},
+    rules={"pc": {"hyper": {"steps": 3}}},
+    grid={"rule": ["fa", "bp", "pc", "frozen"]},
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "small"
+    return run_study(SMALL, out=out, show=False)
+
+
+def values(rows: list[Row], rule: str, measure: str, condition: str) -> list[float]:
+    return [r.value for r in rows if (r.rule, r.measure, r.condition) == (rule, measure, condition)]
+
+
+def test_a_run_writes_its_files(finished):
+    names = {p.name for p in finished.folder.iterdir()}
+    assert {"results.csv", "timing.json", "summary.json", "study.toml", "report.html"} <= names
+    head = (finished.folder / "results.csv").read_text().splitlines()[0]
+    assert head == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit"
+    assert read_rows(finished.folder / "results.csv") == finished.rows
+    assert set(json.loads((finished.folder / "timing.json").read_text())) == {"total_s", "arms"}
+
+
+def test_every_arm_has_its_measures(finished):
+    for rule in ("bp", "fa", "pc", "frozen"):
+        clean = values(finished.rows, rule, "accuracy", "clean")
+        assert len(clean) == 2
+        assert all(0 <= a <= 1 for a in clean)
+        for kind in ("input noise", "weight noise", "lesion", "pgd", "transfer", "random sign"):
+            assert [r for r in finished.rows if r.rule == rule and r.condition.startswith(f"{kind}=")]
+            if kind != "transfer":
+                np.testing.assert_allclose(values(finished.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6)
+        (energy,) = values(finished.rows, rule, "energy total", "median")
+        assert energy > 0
+    assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx([0, 0], abs=0.1)
+    assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
+    assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
+    assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
+
+
+def test_the_same_seeds_give_the_same_file(finished, tmp_path):
+    again = run_study(SMALL, out=tmp_path / "again", show=False)
+    assert (again.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
+    assert (again.folder / "summary.json").read_bytes() == (finished.folder / "summary.json").read_bytes()
+    assert (again.folder / "report.html").exists()
+
+
+def test_the_written_study_runs_again(finished, tmp_path):
+    again = run_study(bp.study.load(finished.folder / "study.toml"), out=tmp_path / "again", show=False)
+    assert again.rows == finished.rows
+
+
+def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
+
+    class Stopped(Exception):
+        pass
+
+    measure, calls = arm.measures_during_training, []
+
+    def fails_late(*args):
+        rows = measure(*args)
+
+        def stopping(state, step, label):
+            calls.append(step)
+            if len(calls) == 6:  # the second arm, after its first saved chunk and before the second
+                raise Stopped
+            return rows(state, step, label)
+
+        return stopping
+
+    monkeypatch.setattr(arm, "measures_during_training", fails_late)
+    with pytest.raises(Stopped):
+        run_study(SMALL, out=tmp_path / "run", show=False)
+    assert not (tmp_path / "run" / "results.csv").exists()
+    monkeypatch.setattr(arm, "measures_during_training", measure)
+    with pytest.raises(StudyError, match="--resume"):
+        run_study(SMALL, out=tmp_path / "run", show=False)
+    resumed = run_study(SMALL, out=tmp_path / "run", resume=True, show=False)
+    assert (resumed.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
+    other = SMALL.model_copy(update={"base": {**SMALL.base, "steps": 30}})
+    with pytest.raises(StudyError, match="another study"):
+        run_study(other, out=tmp_path / "run", resume=True, show=False)
+
+
+def test_resume_with_nothing_there_starts(tmp_path):
+    study = Study(name="s", base={"steps": 2, "seeds": 1, "robustness": False, "energy": False, "alignment": False})
+    assert run_study(study, out=tmp_path / "new", resume=True, show=False).rows
+
+
+def test_a_seed_that_diverges_is_reported(tmp_path):
+    wild = {"kind": "sgd", "learning_rate": 1e20, "weight_decay": 0.0}
+    base = {"steps": 20, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "neuron": {"kind": "relu"}}
+    study = Study(name="wild", base=base, rules={"fa": {"optimiser": wild}}, grid={"rule": ["bp", "fa"]})
+    found = run_study(study, out=tmp_path / "wild", show=False)
+    assert [a["diverged"] for a in found.summary["arms"]] == [[], [0, 1]]
+    assert any("diverged at step" in w for w in found.summary["warnings"])
+    assert all(math.isfinite(v) for v in values(found.rows, "bp", "accuracy", "clean"))
+    assert "diverged" in (tmp_path / "wild" / "report.html").read_text()
+
+
+def test_a_rule_that_does_not_settle_says_so():
+    base = {"steps": 10, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    he = {"neuron": {"kind": "relu"}, "net": {"variance": 2.0, "hidden": [64, 64]}}
+    calm = run_study(Study(name="calm", base={**base, "rule": "ep"}), show=False)
+    assert calm.summary["arms"][0]["settled"] is True
+    wild = run_study(Study(name="he", base={**base, **he, "rule": "ep"}), show=False)
+    assert wild.summary["arms"][0]["settled"] is False
+    assert any("did not settle" in w for w in wild.summary["warnings"])
+
+
+def test_compare_takes_a_net_and_arrays():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(200, 5)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+    found = compare(["bp", "dfa"], net=bp.mlp([5, 8, 8, 2]), data=(x, y), seeds=3, steps=100, show=False)
+    assert np.mean(values(found.rows, "dfa", "accuracy", "clean")) > 0.75
+    text = str(found)
+    assert re.search(r"dfa.*frozen", text, re.S)
+    assert {r.data for r in found.rows} == {"own"}
+    assert {r.net for r in found.rows} == {"own"}
+
+
+def test_noise_and_modulators_cross_rules():
+    grid = {"rule": ["bp", "dfa"], "neuron.level": [0.0, 0.3], "modulator.kind": ["unmodulated", "dopamine"]}
+    base = {"steps": 4, "seeds": 1, "points": 1, "neuron": {"noise": "gaussian"}, "energy": False, "robustness": False}
+    found = run_study(Study(name="cross", base={**base, "net": {"hidden": [8]}, "alignment": False}, grid=grid), show=False)
+    labels = {(r.rule, r.neuron, r.modulator) for r in found.rows}
+    assert len(labels) == 8
+    assert ("dfa", "tanh gaussian 0.3", "dopamine") in labels
+
+
+def test_the_default_study_is_the_one_compare_runs():
+    from pathlib import Path
+
+    from bioplaus.study.run import comparison, default_rules
+    from bioplaus.study.spec import arms
+
+    written = bp.study.load(Path(__file__).parents[2] / "experiments" / "default.toml")
+    assert arms(written) == arms(comparison(default_rules(), data="digits", seeds=5, steps=1000))
+
+
+def test_the_command_runs_and_reports(tmp_path, capsys):
+    out = tmp_path / "cli"
+    words = ["compare", "--rules", "np", "--steps", "4", "--seeds", "1", "--out", str(out)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "np" in said
+    assert "frozen" in said
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").stat().st_size > 10_000
