@@ -1,21 +1,52 @@
-from . import data, layers, measure, modulators, neurons, rules, study, testing, verify
-from .layers import after, cnn, conv, dense, flattened, from_flax, group_normed, mlp, pooled
-from .losses import binary_cross_entropy, cross_entropy, mse
-from .net import forward, init, noise_mode, with_gain
-from .neurons import (
-    gaussian,
-    gaussian_current,
-    hard_sigmoid,
-    identity,
-    multiplicative,
-    poisson,
-    rate,
-    relu,
-    sigmoid,
-    softplus,
-    synaptic_release,
-    tanh,
-)
-from .study import Study, StudyError, compare, run_study
-from .train import make_train, replicate
-from .types import Batch, Gain, Layer, Loss, Modulator, Net, Neuron, Rule, Signals
+from . import data as data
+from . import layers as layers
+from . import measure as measure
+from . import modulators as modulators
+from . import neurons as neurons
+from . import rules as rules
+from . import study as study
+from . import testing as testing
+from . import verify as verify
+from .layers import after as after
+from .layers import cnn as cnn
+from .layers import conv as conv
+from .layers import dense as dense
+from .layers import flattened as flattened
+from .layers import group_normed as group_normed
+from .layers import mlp as mlp
+from .layers import pooled as pooled
+from .layers.flax import from_flax as from_flax
+from .losses import binary_cross_entropy as binary_cross_entropy
+from .losses import cross_entropy as cross_entropy
+from .losses import mse as mse
+from .net import forward as forward
+from .net import init as init
+from .net import noise_mode as noise_mode
+from .net import with_gain as with_gain
+from .neurons import gaussian as gaussian
+from .neurons import gaussian_current as gaussian_current
+from .neurons import hard_sigmoid as hard_sigmoid
+from .neurons import identity as identity
+from .neurons import multiplicative as multiplicative
+from .neurons import poisson as poisson
+from .neurons import rate as rate
+from .neurons import relu as relu
+from .neurons import sigmoid as sigmoid
+from .neurons import softplus as softplus
+from .neurons import synaptic_release as synaptic_release
+from .neurons import tanh as tanh
+from .study import Study as Study
+from .study import StudyError as StudyError
+from .study import compare as compare
+from .study import run_study as run_study
+from .train import make_train as make_train
+from .train import replicate as replicate
+from .types import Batch as Batch
+from .types import Gain as Gain
+from .types import Layer as Layer
+from .types import Loss as Loss
+from .types import Modulator as Modulator
+from .types import Net as Net
+from .types import Neuron as Neuron
+from .types import Rule as Rule
+from .types import Signals as Signals

@@ -146,9 +146,12 @@ def _verify(command: Verify, rest: list[str]) -> int:
         if name not in RULES:
             raise UsageError(f"there is no rule {name!r}{nearest(name, RULES)}")
     passed = True
-    for check in verify(command.rules or None):
-        print(check, flush=True)
-        passed &= check.passed
+    for key in command.rules or RULES:
+        for check in verify([key]):
+            sign, kind = (">=", "control ") if check.control else ("<=", "identity")
+            mark = "ok    " if check.passed else "FAILED"
+            print(f"{mark} {check.rule:4} {kind} {check.name}: {check.value:.3g} {sign} {check.limit:g}", flush=True)
+            passed &= check.passed
     print("all identities hold, all controls differ" if passed else "FAILED: see the lines marked above")
     return 0 if passed else 1
 
@@ -158,7 +161,7 @@ def _list(command: List, rest: list[str]) -> int:
     from bioplaus.data import DATASETS
     from bioplaus.measure.energy import profiles
     from bioplaus.modulators import MODULATORS
-    from bioplaus.study.build import LAYER_NOISES, NEURON_NOISES, factories
+    from bioplaus.study.build import factories
 
     del rest
 
@@ -167,7 +170,7 @@ def _list(command: List, rest: list[str]) -> int:
 
     tables = {
         "rules": {k: f"{f.__name__.replace('_', ' ')}. {first_line(f)}" for k, f in factories().items()},
-        "neurons": {k: first_line(f) for k, f in (neurons.NEURONS | NEURON_NOISES | LAYER_NOISES).items()},
+        "neurons": {k: first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
         "modulators": {k: first_line(f) for k, f in MODULATORS.items()},
         "data": DATASETS,
         "profiles": {k: p.description for k, p in profiles().items()},

@@ -1,6 +1,6 @@
 """Training: the same eight lines for every rule, compiled in chunks; seeds together; checkpoints.
 
-Batch t of seed s is permutation(fold_in(s, epoch))[t]: the same examples in the same order for every rule at a seed, so that
+Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples: the same examples in the same order for every rule at a seed, so that
 rules are compared in pairs. The last, incomplete batch of an epoch is left out.
 """
 
@@ -70,11 +70,15 @@ def make_train(
     def indices(key: Key, step: Array, n: int) -> Array:
         """Rows of the n batches from `step` on, [n, batch_size]."""
         batch = (step + jnp.arange(n)) // hold
-        first = batch[0] // per_epoch
-        epochs = first + jnp.arange((n // hold) // per_epoch + 2)
-        orders = jax.vmap(lambda e: jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, ORDER), e), size))(epochs)
+        epoch = batch // per_epoch
+
+        def order(e: Array) -> Array:  # one sort of random words; jax.random.permutation sorts twice, a cost that shows
+            return jnp.argsort(jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, ORDER), e), (size,)))
+
+        touched = epoch[0] + jnp.arange((n - 1) // hold // per_epoch + 2)  # one more than is needed, unless the chunk crosses
+        orders = jax.lax.map(lambda e: jax.lax.cond(e <= epoch[-1], order, lambda _: jnp.arange(size), e), touched)
         orders = orders[:, : per_epoch * batch_size].reshape(-1, per_epoch, batch_size)
-        return orders[batch // per_epoch - first, batch % per_epoch]
+        return orders[epoch - epoch[0], batch % per_epoch]
 
     def step(state: TrainState, data: Batch, rows: Array) -> tuple[TrainState, dict[str, Array]]:
         batch = jax.tree.map(lambda a: a[rows], data)

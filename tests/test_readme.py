@@ -28,7 +28,9 @@ def test_the_python_of_the_readme_runs_and_learns():
 def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=300)
-    if done.returncode and re.search("ConnectionError|Could not find a version|Temporary failure|NewConnectionError", done.stdout + done.stderr):
+    if done.returncode and re.search(
+        "ConnectionError|Could not find a version|Temporary failure|NewConnectionError", done.stdout + done.stderr
+    ):
         pytest.skip("the build backend cannot be downloaded here")
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")

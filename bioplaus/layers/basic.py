@@ -1,6 +1,6 @@
 """Synapses: dense, convolution, and what stands before or after them (pooling, flattening, normalisation)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp

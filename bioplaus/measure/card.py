@@ -4,7 +4,8 @@ WEIGHT TRANSPORT. `net.forward` tells which axes of each weight array the networ
 A forward weight is transported when the update multiplies by it and sums over any other axis (the outputs, as in s w^T), or
 multiplies by it in a 'feedback' scope. Arrays are followed through everything that does not involve data: transposes,
 reshapes, slices, loops, masks, scales. What comes through comparisons and signs alone is transported as bits. So backprop is
-found under any name and in any scope. Not found: a transposed product written as an elementwise product and a sum.
+found under any name and in any scope. Not found: a transposed product written as an elementwise product and a sum. A read
+that serves the gradient of the array's own layer alone is backprop inside a layer, and is told apart.
 
 LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each step of a scan counted:
 backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al., "Decoupled Neural Interfaces using Synthetic
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import jax
 
 from bioplaus.measure.cost import Count, changed, counted, per, total_macs, traced
-from bioplaus.measure.program import MAC_OPS, Op, Program, contracted, dependents, phase, times, trace
+from bioplaus.measure.program import MAC_OPS, Op, Program, contracted, dependents, reaching, times, trace
 from bioplaus.net import forward
 from bioplaus.types import Batch, Net, Rule
 
@@ -35,11 +36,11 @@ class Carried(NamedTuple):
 class Card(NamedTuple):
     """What one update needs.
 
-    transport_words: forward weights read backwards between layers. transport_bits: those of which only signs are.
+    transport_words: forward weights read backwards for other layers. transport_bits: those of which only signs are.
     feedback_words: weights of the rule's own that MACs read. learns_feedback: whether any of those change.
     forward_passes: MACs in the 'forward' scope over those of one pass. settling_steps: longest scan that holds MACs, 0 for none.
     locking: longest chain of MAC operations up to each layer's gradient. random: numbers drawn an example.
-    crossed: for each layer, the weight arrays read backwards within its own update: backprop inside a layer.
+    crossed: for each layer, its weight arrays that are read backwards for its own gradient alone: backprop inside a layer.
     """
 
     transport_words: int
@@ -60,13 +61,15 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
     params, state, data, _ = program.inputs
     one_pass = trace(lambda p, x, k: forward(net, p, x, k).output, t.params, t.batch.x, t.key)
     own = _forward_axes(one_pass)  # params come first in both programs: the same ids
+    serves = [reaching(program.ops, jax.tree.leaves(g)) for g in program.outputs[0]]
+    layer = {array: l for l, p in enumerate(params) for array in jax.tree.leaves(p)}
     words, bits, inside, feedback = set(), set(), set(), set()
-    mine = set(jax.tree.leaves(state))
-    for op, array, carried, axes in _reads(program, [*jax.tree.leaves(params), *mine], jax.tree.leaves(data)):
-        if array in mine:
+    for i, array, word, axes in _reads(program, jax.tree.leaves((params, state)), jax.tree.leaves(data)):
+        if array not in layer:
             feedback.add(array)
-        elif array in own and (axes - own[array] or "feedback" in op.scope):
-            (inside if phase(op) == "update" else words if carried.word else bits).add(array)
+        elif array in own and (axes - own[array] or "feedback" in program.ops[i].scope):
+            alone = [l for l, ops in enumerate(serves) if i in ops] == [layer[array]]
+            (inside if alone else words if word else bits).add(array)
     counts, _ = counted(program, jax.tree.leaves(data))
     depth = _depths(program)
     return Card(
@@ -78,7 +81,7 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
         settling_steps=max((times(op) for op in program.ops if op.name in MAC_OPS and op.loops), default=0),
         locking=tuple(max((depth[v] for v in jax.tree.leaves(g)), default=0) for g in program.outputs[0]),
         random=per(sum(c["random"] for c in counts.values()), size),
-        crossed=tuple(len(inside.intersection(jax.tree.leaves(p))) for p in params),
+        crossed=tuple(len((inside - words - bits).intersection(jax.tree.leaves(p))) for p in params),
     )
 
 
@@ -116,12 +119,12 @@ def _forward_axes(program: Program) -> dict[int, frozenset[int]]:
 
 
 def _reads(program: Program, arrays, data):
-    """Every read of arrays (two axes or more) by MACs: (op, array, how it is carried, axes of the array that are summed over)."""
+    """Every read of arrays (two axes or more) by MACs: (position, array, with its magnitudes?, its axes that are summed over)."""
     table = _carried(program, [a for a in arrays if len(program.shapes[a]) > 1], dependents(program, data))
-    for op in program.ops:
+    for i, op in enumerate(program.ops):
         for k in range(2) if op.name in MAC_OPS else ():
             for array, c in table.get(op.inputs[k], {}).items():
-                yield op, array, c, frozenset().union(*(c.axes[d] for d in contracted(op, k)))
+                yield i, array, c.word, frozenset().union(*(c.axes[d] for d in contracted(op, k)))
 
 
 def _carried(program: Program, arrays, data) -> dict[int, dict[int, Carried]]:

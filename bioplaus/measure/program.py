@@ -10,7 +10,7 @@ What reaches no output is then removed; an operation in a loop stays if any of i
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ MAC_OPS = ("dot_general", "conv_general_dilated")
 
 MOVES = frozenset(
     "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice dynamic_update_slice concatenate pad"
-    " rev gather scatter copy copy_p convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
+    " rev gather scatter copy copy_p device_put convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
     " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap random_seed random_clone".split()
 )
 """Operations that compute nothing: they move data, or handle random keys."""
@@ -129,8 +129,8 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         steps = [add("index", {}, (a,), [shapes[a][1:]], scope, loops)[0] for a in args[n + k :]]
         outs = inline(p["jaxpr"], [*args[:n], *carry, *steps], scope, loops)
         close(carry, outs[:k])
-        ends = [a if o == c else o for a, c, o in zip(args[n : n + k], carry, outs[:k], strict=True)]  # unchanged: the same value
-        return ends + [add("stack", {}, (o,), [s], scope, loops[:-1])[0] for o, s in zip(outs[k:], out_shapes[k:], strict=True)]
+        stacked = zip(outs[k:], out_shapes[k:], strict=True)
+        return outs[:k] + [add("stack", {}, (o,), [s], scope, loops[:-1])[0] for o, s in stacked]
 
     def while_loop(p, args, scope, loops) -> list[int]:
         c, b = p["cond_nconsts"], p["body_nconsts"]
@@ -156,7 +156,8 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
     leaves, tree = jax.tree.flatten(args)
     ids = [new(np.shape(leaf)) for leaf in leaves]
     outputs = inline(closed, ids, (), ())
-    return Program(_live(ops, outputs), shapes, tree.unflatten(ids), jax.tree.structure(result).unflatten(outputs))
+    live = sorted(reaching(ops, outputs))
+    return Program(tuple(ops[i] for i in live), shapes, tree.unflatten(ids), jax.tree.structure(result).unflatten(outputs))
 
 
 def macs(op: Op, shapes) -> int:
@@ -214,6 +215,18 @@ def dependents(program: Program, ids: Iterable[int]) -> set[int]:
     return found
 
 
+def reaching(ops: Sequence[Op], values: Iterable[int]) -> set[int]:
+    """The positions of the operations that values depend on."""
+    source = {v: i for i, op in enumerate(ops) for v in op.outputs}
+    found, todo = set(), list(values)
+    while todo:
+        i = source.get(todo.pop())
+        if i is not None and i not in found:
+            found.add(i)
+            todo.extend(ops[i].inputs)
+    return found
+
+
 def _repeats(op: Op) -> int:
     return math.prod(1 if loop.length is None else loop.length for loop in op.loops)
 
@@ -246,14 +259,3 @@ def _fits(jaxpr, args, shapes, out_shapes) -> bool:
 
 def _shape(v) -> tuple[int, ...]:
     return getattr(v.aval, "shape", ())
-
-
-def _live(ops, outputs) -> tuple[Op, ...]:
-    source = {v: i for i, op in enumerate(ops) for v in op.outputs}
-    keep, todo = set(), list(outputs)
-    while todo:
-        i = source.get(todo.pop())
-        if i is not None and i not in keep:
-            keep.add(i)
-            todo.extend(ops[i].inputs)
-    return tuple(op for i, op in enumerate(ops) if i in keep)

@@ -1,4 +1,4 @@
-"""Neurons: rate functions, and noise around any of them. NEURONS and NOISES are the names that a study file uses."""
+"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the names in a study file."""
 
 from bioplaus.neurons.noise import gaussian, gaussian_current, multiplicative, poisson, synaptic_release
 from bioplaus.neurons.rate import hard_sigmoid, identity, rate, relu, sigmoid, softplus, tanh
@@ -12,8 +12,14 @@ NEURONS = {
     "identity": identity,
 }
 
+NOISES = {"gaussian": gaussian, "gaussian_current": gaussian_current, "multiplicative": multiplicative, "poisson": poisson}
+
+SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
+
 __all__ = [
     "NEURONS",
+    "NOISES",
+    "SYNAPTIC_NOISES",
     "gaussian",
     "gaussian_current",
     "hard_sigmoid",

@@ -20,13 +20,12 @@ from bioplaus.report.text import si
 
 AXES = {
     "input noise": "input noise (standard deviation, input units)",
-    "weight noise": "weight noise (standard deviation, rms of the weights)",
+    "weight noise": "weight noise (standard deviation / rms weight)",
     "lesion": "hidden units lesioned (fraction)",
     "pgd": "attack size ε (input units)",
 }
-TITLES = {"pgd": "attack (PGD)"}
-BLIND = {"transfer": "made on the bp twin", "random sign": "random signs"}
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
+BLIND = {"transfer": (DASHED, "dashed on the bp twin"), "random sign": (DOTTED, "dotted random signs")}
 
 
 def figures(run: Run) -> dict[str, str]:
@@ -96,21 +95,21 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
     names = kinds(run)
     if not names:
         return None
-    columns = 2 if len(names) in (2, 4) else 3
+    columns = 2
     fig, axes = panels(len(names), columns, 2.6)
-    blind = {"pgd": Line2D([], [], color=INK, label="made on the net itself")}
+    blind = [name for name in BLIND if any(curve(run, a, "accuracy", name) for a in run.arms)]
     for ax, kind in zip(axes, names, strict=True):
+        attack = kind == ATTACKS[0]
         for arm in run.arms:
             look = style[arm.label]._replace(dash="-")
-            for other, dash in (("transfer", DASHED), ("random sign", DOTTED)) if kind == ATTACKS[0] else ():
+            for other in blind if attack else ():
                 points = curve(run, arm, "accuracy", other)
                 if points:
-                    line(ax, points, look._replace(marker="", dash=dash), 100, band=False)
-                    blind[other] = Line2D([], [], color=INK, linestyle=dash, label=BLIND[other])
+                    line(ax, points, look._replace(marker="", dash=BLIND[other][0]), 100, band=False)
             points = severities(run, arm, kind)
             if points:
                 line(ax, points, look, 100)
-        ax.set_title(TITLES.get(kind, kind))
+        ax.set_title(", ".join(["attack: solid PGD", *(BLIND[name][1] for name in blind)]) if attack else kind)
         ax.set_xlabel(AXES.get(kind, "severity"))
         ax.set_ylim(0, 101)
         ax.set_xlim(left=0)
@@ -118,8 +117,6 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
     for ax in axes[::columns]:
         ax.set_ylabel("test accuracy (%)")
     drawn = [a for a in run.arms if any(curve(run, a, "accuracy", k) for k in (*names, *ATTACKS))]
-    if len(blind) > 1:
-        axes[names.index(ATTACKS[0])].legend(handles=list(blind.values()), loc="lower left", fontsize=7)
     legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()})
     return fig
 

@@ -9,6 +9,7 @@ from bioplaus.measure import statistics
 from bioplaus.measure.robustness import flags
 from bioplaus.report.run import BASELINE, Arm, Interval, Run, Seeds, curve, interval, number, parse, seeds_of
 
+KINDS = ("input noise", "weight noise", "lesion")
 ATTACKS = ("pgd", "transfer", "random sign")
 
 
@@ -69,9 +70,11 @@ def difference(run: Run, arm: Arm) -> Interval | None:
 
 
 def kinds(run: Run) -> list[str]:
-    """The kinds of robustness in the run, in order; the attacks are one kind, named by the first of `ATTACKS`."""
+    """The kinds of robustness in the run: `KINDS`, then others, then the attacks as one kind, named by the first of `ATTACKS`."""
     names = [k for (_, m), cs in run.values.items() if m == "accuracy" for c in cs for k in parse(c)]
-    return list(dict.fromkeys(ATTACKS[0] if n in ATTACKS else n for n in names))
+    found = dict.fromkeys(ATTACKS[0] if n in ATTACKS else n for n in names)
+    last = {name: i for i, name in enumerate((*KINDS, "", ATTACKS[0]))}
+    return sorted(found, key=lambda n: last.get(n, len(KINDS)))
 
 
 def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
@@ -130,7 +133,7 @@ def cautions(run: Run) -> list[str]:
 
 
 def _blind(run: Run, arm: Arm) -> list[str]:
-    """The signs of an attack that does not see the net, where its controls were measured (`bioplaus.measure.robustness.flags`)."""
+    """The signs of an attack that does not see the net, by its controls (`bioplaus.measure.robustness.flags`)."""
     white, *controls = (severities(run, arm, name) for name in ATTACKS)
     grid = [x for x in white if all(x in c for c in controls if c)]
     if len(grid) < 2 or not any(controls):

@@ -30,8 +30,8 @@ def method(run: Run, svgs: dict[str, str]) -> str:
     if "energy" in svgs:
         items["Energy"] = (
             f"Modelled, not measured: operations and memory traffic counted on the program, times the constants of a profile"
-            f"{_profile(run)}. The interval carries the uncertainty of these constants alone. Static power, clocks, wires and control"
-            " are not in it: it compares rules, it does not predict a bill."
+            f"{_profile(run)}. The interval carries the uncertainty of these constants alone. Static power, clocks, wires and"
+            " control are not in it: it compares rules, it does not predict a bill."
         )
     if duration := _duration(run.timing):
         items["Duration"] = duration
@@ -61,12 +61,12 @@ def again(run: Run, svgs: dict[str, str]) -> str:
 def _duration(timing: dict) -> str:
     """How long it took; an arm's parts are summed."""
     total = number(timing.get("total_s"))
-    parts = [f"{total:,.0f} s in all"] if math.isfinite(total) else []
-    for label, t in (timing.get("arms") or {}).items():
-        seconds = [number(v) for v in (t.values() if isinstance(t, dict) else [t])]
-        seconds = [s for s in seconds if math.isfinite(s)]
-        parts += [f"{escape(str(label))} {sum(seconds):,.1f} s"] if seconds else []
-    return "; ".join(parts) + ("." if parts else "")
+    each = []
+    for name, t in (timing.get("arms") or {}).items():
+        seconds = [s for s in map(number, t.values() if isinstance(t, dict) else [t]) if math.isfinite(s)]
+        each += [f"<li>{escape(str(name))}: {sum(seconds):,.1f} s</li>"] if seconds else []
+    arms = f"<details><summary>Arm by arm</summary><ul>{''.join(each)}</ul></details>" if each else ""
+    return (f"{total:,.0f} s in all." if math.isfinite(total) else "") + arms
 
 
 def _profile(run: Run) -> str:

@@ -104,8 +104,9 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
         else "not corrected for chance, which flatters inaccurate arms"
     )
     text = (
-        "Accuracy under perturbation of growing size, without retraining. Size 0 is the undisturbed net on the same examples; where"
-        " these are a part of the test set, it need not equal clean accuracy."
+        "Accuracy under perturbation of growing size, without retraining. Size 0 is the undisturbed net on the same examples;"
+        " where these are a part of the test set, it need not equal clean accuracy."
+        " Attacks made on the backprop twin, and random signs of the same size, are controls: they do not see the net's gradient."
     )
     return (
         figure(svgs, "robustness", f"{text} {BAND}")
@@ -120,8 +121,8 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
 def energy(run: Run, svgs: dict[str, str]) -> str:
     """Energy, the orders that are robust to the assumptions, and MACs by phase."""
     text = (
-        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share the assumptions, so"
-        " their intervals move together: overlap does not leave an order open, the statements below do."
+        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share these,"
+        " so their intervals move together: overlap does not leave an order open, the statements below do."
     )
     out = figure(svgs, "energy", text) + _orders(run)
     phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))

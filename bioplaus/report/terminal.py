@@ -19,10 +19,11 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
 
     run = collect(rows, summary)
     out = Table(
-        box=box.SIMPLE_HEAD, caption="mean [95 % interval over seeds]; energy: median [90 % over the profile's assumptions]"
+        box=box.SIMPLE_HEAD,
+        caption="mean [95 % interval over seeds], differences in points; energy: median [90 % over the profile's assumptions]",
     )
     out.add_column("")
-    for name in ("test accuracy, %", "above frozen, points", "robustness, %", "MAC/sample", "energy/sample"):
+    for name in ("test accuracy, %", "above frozen", "robustness, %", "MAC/sample", "energy/sample"):
         out.add_column(name, justify="right")
     for h in headlines(run):
         cells = [f"{percent(h.accuracy.mean)} {spread(h.accuracy)}"]
@@ -30,7 +31,7 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
         cells.append(f"{percent(h.retention.mean)} {spread(h.retention)}" if h.retention else NONE)
         cells.append(si(h.macs))
         cells.append(" ".join(joules(h.energy)) if h.energy else NONE)
-        lost = f"\n  {len(h.arm.diverged)} of {len(run.seeds)} seeds diverged" if h.arm.diverged else ""
+        lost = f"\n  {len(h.arm.diverged)} of {len(run.seeds)} diverged" if h.arm.diverged else ""
         lost += "\n  did not settle" if h.arm.about.get("settled") is False else ""
         out.add_row(*(Text(c.strip()) for c in (h.arm.label + lost, *cells)))  # Text: brackets in a name are not markup
     return out

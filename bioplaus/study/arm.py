@@ -115,7 +115,9 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
                 found["feedback angle"] = feedback_angle(state.params, feedback)
         return found
 
-    compiled = jax.jit(lambda states, test: over(lambda state: measure(state, test))(states))  # data as an argument, not a constant
+    compiled = jax.jit(
+        lambda states, test: over(lambda state: measure(state, test))(states)
+    )  # data as an argument, not a constant
 
     def rows(state: TrainState, step: int, label: Label) -> list[Row]:
         found = []

@@ -12,18 +12,10 @@ import optax
 from bioplaus import losses
 from bioplaus.layers import cnn, mlp
 from bioplaus.modulators import MODULATORS, modulate
-from bioplaus.neurons import NEURONS, gaussian, gaussian_current, multiplicative, poisson, synaptic_release
+from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study.spec import Arm, OptimiserSpec, StudyError
-from bioplaus.types import Array, Layer, Loss, Net, Neuron, Rule, RuleFactory
-
-NEURON_NOISES: dict[str, Callable[[Neuron, Any], Neuron]] = {
-    "gaussian": gaussian,
-    "gaussian_current": gaussian_current,
-    "multiplicative": multiplicative,
-    "poisson": poisson,
-}
-LAYER_NOISES: dict[str, Callable[[Layer, Any], Layer]] = {"synaptic_release": synaptic_release}
+from bioplaus.types import Array, Loss, Net, Rule, RuleFactory
 
 
 class Built(NamedTuple):
@@ -72,8 +64,8 @@ def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Bui
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
     """The arm's net with its neurons and noise."""
     neuron, level = NEURONS[arm.neuron.kind](), arm.neuron.level
-    if arm.neuron.noise in NEURON_NOISES:
-        neuron = NEURON_NOISES[arm.neuron.noise](neuron, level)
+    if arm.neuron.noise in NOISES:
+        neuron = NOISES[arm.neuron.noise](neuron, level)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
     if arm.net.kind == "cnn":
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
@@ -81,8 +73,8 @@ def make_net(arm: Arm, example: Array, classes: int) -> Net:
         net = cnn(classes, neuron, padding=2 if example.shape[1] == 28 else 0, weights=weights)
     else:
         net = mlp([example[0].size, *arm.net.hidden, classes], neuron, weights=weights)
-    if arm.neuron.noise in LAYER_NOISES:
-        net = tuple(LAYER_NOISES[arm.neuron.noise](layer, level) for layer in net)
+    if arm.neuron.noise in SYNAPTIC_NOISES:
+        net = tuple(SYNAPTIC_NOISES[arm.neuron.noise](layer, level) for layer in net)
     return net
 
 

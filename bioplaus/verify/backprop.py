@@ -11,7 +11,20 @@ from bioplaus.losses import mse
 from bioplaus.net import forward
 from bioplaus.neurons import gaussian, multiplicative, synaptic_release, tanh
 from bioplaus.types import Batch, RuleFactory
-from bioplaus.verify.common import Check, Problem, by_hand, convolutional, equal, gradient, large, pose, problem, relative, small, truth
+from bioplaus.verify.common import (
+    Check,
+    Problem,
+    by_hand,
+    convolutional,
+    equal,
+    gradient,
+    large,
+    pose,
+    problem,
+    relative,
+    small,
+    truth,
+)
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
@@ -65,7 +78,9 @@ def readout_checks(factory: RuleFactory) -> Iterator[Check]:
     p = problem()
     grads, want = gradient(factory, p)[0], truth(p)
     yield equal("frozen", "the last layer is backprop", grads[-1], want[-1], 1e-12)
-    yield small("frozen", "hidden layers stay as drawn: largest gradient", max(abs(g).max() for g in jax.tree.leaves(grads[:-1])), 0.0)
+    yield small(
+        "frozen", "hidden layers stay as drawn: largest gradient", max(abs(g).max() for g in jax.tree.leaves(grads[:-1])), 0.0
+    )
     single = problem((12, 5))
     yield equal("frozen", "backprop on a net of one layer", gradient(factory, single)[0], truth(single), 1e-12)
     yield large("frozen", "is not backprop on a deep net", relative(grads, want), 0.9)

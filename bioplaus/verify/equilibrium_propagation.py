@@ -13,7 +13,21 @@ from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.neurons import relu
 from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import Check, Problem, cosine, equal, gradient, large, pose, problem, relative, slope, small, sweep, truth
+from bioplaus.verify.common import (
+    Check,
+    Problem,
+    cosine,
+    equal,
+    gradient,
+    large,
+    pose,
+    problem,
+    relative,
+    slope,
+    small,
+    sweep,
+    truth,
+)
 
 BETAS = [0.4, 0.2, 0.1, 0.05]
 LONG = {"free_steps": 100, "nudged_steps": 100}
@@ -41,7 +55,9 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     diverging = pose(mlp((12, 40, 40, 5), relu()), (8, 12), 5, gain=2**0.5)
     residual = gradient(factory, diverging)[2]["residual"]
-    yield large("ep", "says that a ReLU net at He's initialisation does not settle: residual", jnp.nan_to_num(residual, nan=jnp.inf), 0.05)
+    yield large(
+        "ep", "says that a ReLU net at He's initialisation does not settle: residual", jnp.nan_to_num(residual, nan=jnp.inf), 0.05
+    )
 
 
 def equilibrium(p: Problem, params: PyTree) -> jax.Array:

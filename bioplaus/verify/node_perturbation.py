@@ -13,7 +13,7 @@ import numpy as np
 from bioplaus.layers import mlp
 from bioplaus.neurons import gaussian, tanh
 from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import Check, Problem, equal, large, pose, problem, relative, slope, small, truth
+from bioplaus.verify.common import Check, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
 
 SIGMAS = [0.1, 0.03, 0.01]
 
@@ -37,6 +37,8 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     draws, want = monte_carlo(factory, wide, 4000), jax.tree.leaves(truth(wide))
     z = max(np.abs((d.mean(0) - t) / (d.std(0) / len(d) ** 0.5)).max() for d, t in zip(draws, want, strict=True))
     yield small("np", "4000 Gaussian draws: mean within 5 standard errors of backprop", z, 5.0)
+    near, far = sweep(factory, wide, "sigma", [1e-5, 1e-4])
+    yield equal("np", "one draw is a directional derivative: the same at any small sigma", far, near, 1e-2)
     yield large("np", "one draw is not backprop", relative([d[0] for d in draws], want), 0.5)
 
 

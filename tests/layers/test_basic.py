@@ -113,7 +113,7 @@ def test_feedback_through_a_group_norm_is_the_hand_coded_one():
     stem = bp.conv(4, 3, bp.tanh(), padding=1)
     net = (stem, bp.group_normed(2, bp.conv(4, 3), epsilon=1e-5)._replace(neuron=bp.tanh()), bp.flattened(bp.dense(3)))
     params = drawn(jax.eval_shape(lambda: bp.init(net, KEY, x)), 1)
-    feedback = ((), *drawn(params[1:], 2))
+    feedback: tuple = ((), *drawn(params[1:], 2))
     whole = tuple(layer._replace(credit=by_vjp(layer.synapse)) for layer in net)
 
     def crossed(op, x, w, b):

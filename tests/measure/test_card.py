@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 
 from bioplaus.layers import cnn, conv, dense, flattened, group_normed, mlp
+from bioplaus.layers.flax import from_flax
 from bioplaus.local import by_vjp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.card import Card, card, describe
@@ -109,7 +111,7 @@ def test_a_scope_does_not_hide_it():
     assert found(lambda w: jnp.sign(w).T) == (0, 18)
     assert found(lambda w: jnp.ones((3, 6))) == (0, 0)
     assert found(lambda w: w.sum() * jnp.ones((3, 6))) == (0, 0)  # a scalar of the weights is no transport
-    assert found(lambda w: w.T, "update") == (0, 0)  # reported as backprop inside of a layer
+    assert found(lambda w: w.T, "update") == (18, 0)
 
 
 def two_matrices(n, neuron=None):
@@ -132,7 +134,21 @@ def test_backprop_inside_a_layer_is_printed():
     assert (found.crossed, found.transport_words) == ((0, 1, 0), 0)
     assert found.feedback_words == 5 * 6 + 6 * 6 + 6 * 3
     assert ("backprop inside a layer", "layer 2 crosses 1 of its own weight arrays") in describe(found)
-    assert card(made("bp", net), net, BATCH).transport_words == found.feedback_words
+    bp = card(made("bp", net), net, BATCH)
+    assert (bp.transport_words, bp.crossed) == (found.feedback_words, (0, 0, 0))
+    perturbed = card(made("np", net), net, BATCH)
+    assert (perturbed.transport_words, perturbed.crossed) == (0, (0, 1, 0))
+
+
+def test_flax_blocks():
+    """A block of two matrices between dense layers: feedback alignment crosses it by B, perturbation by its own W."""
+    rngs = nnx.Rngs(0)
+    block = nnx.Sequential(nnx.Linear(6, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 6, rngs=rngs))
+    net = (dense(6, tanh()), *from_flax(block, tanh()), dense(3))
+    fa, perturbed = (card(made(name, net), net, BATCH) for name in ("fa", "np"))
+    assert (fa.transport_words, fa.feedback_words, fa.crossed) == (0, 2 * 36 + 18, (0, 0, 0))
+    assert (perturbed.transport_words, perturbed.crossed) == (0, (0, 1, 0))
+    assert card(made("bp", net), net, BATCH).transport_words == fa.feedback_words
 
 
 def test_tied_weights():

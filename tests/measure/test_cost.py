@@ -166,15 +166,18 @@ def test_agrees_with_xla_without_loops():
 
 
 def test_grouped_and_dilated_convolutions():
-    """Grouped: in-channels of one group. Strided transposes: the holes are not products."""
+    """Grouped: in-channels of one group. The holes of strided transposes and the padding are not products."""
 
-    def conv(x, k, groups=1, dilation=(1,)):
-        return jax.lax.conv_general_dilated(x, k, (1,), [(0, 0)], feature_group_count=groups, lhs_dilation=dilation)
+    def conv(x, k, groups=1, dilation=(1,), padding=0):
+        pad = [(padding, padding)]
+        return jax.lax.conv_general_dilated(x, k, (1,), pad, feature_group_count=groups, lhs_dilation=dilation)
 
     x = ARRAY((2, 4, 10), jnp.float32)
     assert total_macs(trace(conv, x, ARRAY((6, 4, 3), jnp.float32))) == 2 * 8 * 6 * 4 * 3
     assert total_macs(trace(lambda x, k: conv(x, k, 2), x, ARRAY((6, 2, 3), jnp.float32))) == 2 * 8 * 6 * 2 * 3
     holes = total_macs(trace(lambda x, k: conv(x, k, 1, (2,)), x, ARRAY((6, 4, 3), jnp.float32)))
+    padded = total_macs(trace(lambda x, k: conv(x, k, padding=1), x, ARRAY((6, 4, 3), jnp.float32)))
+    assert padded == 2 * 6 * 4 * (9 + 10 + 9)  # the first and the last position of the kernel each miss one input
     hits = sum((o + k) % 2 == 0 for o in range(17) for k in range(3))
     assert holes == 2 * 6 * 4 * hits
 
@@ -204,6 +207,11 @@ def test_nested_loops_branches_and_calls():
     def branches(w, x):
         return jax.lax.cond(x[0, 0] > 0, lambda h: h @ w, lambda h: jax.lax.fori_loop(0, 2, lambda i, h: h @ w, h), x)
 
+    def custom(w, x):
+        product = jax.custom_vjp(lambda w, x: x @ w)
+        product.defvjp(lambda w, x: (x @ w, (w, x)), lambda saved, g: (saved[1].T @ g, g @ saved[0].T))
+        return product(w, x), jax.grad(lambda w: product(w, x).sum())(w)
+
     def dead(w, x):
         def body(carry, _):
             h, unused = carry
@@ -213,6 +221,7 @@ def test_nested_loops_branches_and_calls():
 
     assert total_macs(trace(nested, w, x)) == 15 * one
     assert total_macs(trace(branches, w, x)) == 2 * one
+    assert total_macs(trace(custom, w, x)) == 2 * one
     assert total_macs(trace(dead, w, x)) == 5 * one
 
 

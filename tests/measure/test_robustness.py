@@ -17,12 +17,13 @@ from bioplaus.types import Batch
 
 KEY = jax.random.key(0)
 NET = mlp([12, 30, 30, 5])
-X = jax.random.normal(KEY, (50, 12))
-PARAMS = nets.init(NET, jax.random.key(1), X)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(50, 12)), jnp.float32)
+PARAMS = jax.jit(lambda: nets.init(NET, KEY, X))()
 BATCH = Batch(X, jax.nn.one_hot(nets.forward(NET, PARAMS, X, KEY).output.argmax(-1), 5))  # the net is right on all of it
 
 
 _forward = jax.jit(nets.forward, static_argnums=0)
+_units = jax.jit(unit_sample, static_argnums=0)
 
 
 def _rebuild(name, **hyper):
@@ -50,8 +51,7 @@ def test_evaluate_in_chunks():
         evaluate(predict, BATCH, KEY, size=0)
 
 
-@pytest.mark.parametrize("name", CURVES)
-@pytest.mark.parametrize("rule", ["bp", "ep"])
+@pytest.mark.parametrize(("name", "rule"), [*((name, "bp") for name in CURVES), ("lesion", "ep")])
 def test_curves_start_clean_and_fall(name, rule):
     f, severities = CURVES[name]
     rebuild = _rebuild(rule)
@@ -63,7 +63,7 @@ def test_curves_start_clean_and_fall(name, rule):
     assert got[-1] < clean - 0.2
 
 
-@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("name", ["lesion", "weight_noise"])
 def test_curves_vmap_over_seeds_with_the_same_disturbance(name):
     f, _ = CURVES[name]
     other = jax.tree.map(lambda w: -w, PARAMS)
@@ -76,7 +76,7 @@ def test_curves_vmap_over_seeds_with_the_same_disturbance(name):
 
 def test_no_disturbance_is_bit_identical():
     clean = _forward(NET, PARAMS, X, KEY).output
-    rank, noise = unit_sample(NET, PARAMS, X, KEY), weight_sample(PARAMS, KEY)
+    rank, noise = _units(NET, PARAMS, X, KEY), weight_sample(PARAMS, KEY)
     np.testing.assert_array_equal(_forward(lesioned(NET, rank, 0.0), PARAMS, X, KEY).output, clean)
     np.testing.assert_array_equal(_forward(lesioned(NET, rank, 0.0, compensate=True), PARAMS, X, KEY).output, clean)
     for sigma, same in ((0.0, True), (1e-3, False)):
@@ -87,56 +87,59 @@ def test_no_disturbance_is_bit_identical():
 
 @pytest.mark.parametrize("rule", ["bp", "pc", "ep"])
 def test_total_lesion_cuts_the_input_off(rule):
-    rank = unit_sample(NET, PARAMS, X, KEY)
+    rank = _units(NET, PARAMS, X, KEY)
     for fraction, same in ((1.0, True), (0.9, False)):
-        output = _rebuild(rule)(lesioned(NET, rank, fraction))(PARAMS, (), X, KEY)
+        output = np.asarray(jax.jit(_rebuild(rule)(lesioned(NET, rank, fraction)))(PARAMS, (), X, KEY))
         assert bool((output == output[0]).all()) == same
 
 
 def test_lesion_silences_the_units_below_the_fraction():
     net = (conv(3, 3, relu()), flattened(dense(40, relu())), dense(4))
-    x = jax.random.uniform(KEY, (6, 8, 8, 2))
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 8, 8, 2)), jnp.float32)
     params = jax.jit(lambda: nets.init(net, KEY, x))()
-    rank = unit_sample(net, params, x, KEY)
+    rank = _units(net, params, x, KEY)
     assert [r.shape for r in rank] == [(6, 6, 3), (40,)]
     before = _forward(net, params, x, KEY)
     after = _forward(lesioned(net, rank, 0.3), params, x, KEY)
-    hidden = after.inputs[1]
-    np.testing.assert_array_equal(hidden, jnp.where(rank[0] < 0.3, 0.0, before.inputs[1]))
+    rank = [np.asarray(r) for r in rank]
+    hidden = np.asarray(after.inputs[1])
+    np.testing.assert_array_equal(hidden, np.where(rank[0] < 0.3, 0.0, before.inputs[1]))
     assert (hidden != 0).any()
-    np.testing.assert_array_equal(after.inputs[2][:, rank[1] < 0.3], 0.0)
+    np.testing.assert_array_equal(np.asarray(after.inputs[2])[:, rank[1] < 0.3], 0.0)
     assert 0.1 < (rank[0] < 0.3).mean() < 0.5
-    more = {tuple(i) for i in np.argwhere(np.asarray(rank[0]) < 0.5)}
-    assert {tuple(i) for i in np.argwhere(np.asarray(rank[0]) < 0.3)} < more  # nested
 
 
-@pytest.mark.parametrize("fraction", [0.3, 0.7])
-def test_compensated_lesion_of_a_linear_readout(fraction, x64):
+def test_compensated_lesion_of_a_linear_readout(x64):
     """y = sum_i w_i h_i keeps its mean and has the variance f / (1 - f) sum_i (w_i h_i)^2."""
     net = mlp([3, 20, 1])
     x = jnp.ones((1, 3))
-    params = nets.init(net, KEY, x)
-    terms = nets.forward(net, params, x, KEY).inputs[1][0] * params[1]["w"][:, 0]
-    assert jnp.abs(terms).max() > 0.01
+    params = jax.jit(lambda: nets.init(net, KEY, x))()
+    terms = np.asarray(_forward(net, params, x, KEY).inputs[1][0] * params[1]["w"][:, 0])
+    assert np.abs(terms).max() > 0.01
 
-    def read(key, compensate):
+    def read(fraction, key):
         rank = unit_sample(net, params, x, key)
-        return nets.forward(lesioned(net, rank, fraction, compensate=compensate), params, x, key).output[0, 0]
+        cut = [lesioned(net, rank, fraction, compensate=c) for c in (True, False)]
+        return [nets.forward(n, params, x, key).output[0, 0] for n in cut]
 
-    n = 20000
-    y, plain = (jax.jit(jax.vmap(lambda k, c=c: read(k, c)))(jax.random.split(KEY, n)) for c in (True, False))
-    variance = fraction / (1 - fraction) * (terms**2).sum()
-    assert abs(y.mean() - terms.sum()) < 3 * jnp.sqrt(variance / n)
-    squares = (y - terms.sum()) ** 2
-    assert abs(squares.mean() - variance) < 3 * squares.std() / np.sqrt(n)
-    assert abs(plain.var() - variance) > 10 * squares.std() / np.sqrt(n)  # without compensation: f (1 - f) of it
+    n, sample = 20000, jax.jit(jax.vmap(read, (None, 0)))
+    for f in (0.3, 0.7):
+        y, plain = (np.asarray(v) for v in sample(f, jax.random.split(KEY, n)))
+        variance = f / (1 - f) * (terms**2).sum()
+        assert abs(y.mean() - terms.sum()) < 3 * np.sqrt(variance / n)
+        squares = (y - terms.sum()) ** 2
+        assert abs(squares.mean() - variance) < 3 * squares.std() / np.sqrt(n)
+        assert abs(plain.var() - variance) > 10 * squares.std() / np.sqrt(n)  # without compensation: f (1 - f) of it
 
 
 def test_moments_of_weight_noise():
-    params = ({"w": 2.0 * jax.random.normal(KEY, (50, 40)), "b": jnp.ones(40)}, {"w": jnp.full((40, 25), 3.0), "b": jnp.ones(25)})
-    noise = jax.vmap(lambda k: weight_sample(params, k))(jax.random.split(KEY, 50))
+    params = (
+        {"w": jnp.arange(-1000.0, 1000.0).reshape(50, 40), "b": jnp.ones(40)},
+        {"w": jnp.full((40, 25), 3.0), "b": jnp.ones(25)},
+    )
+    noise = jax.tree.map(np.asarray, jax.jit(jax.vmap(lambda k: weight_sample(params, k)))(jax.random.split(KEY, 50)))
     for p, n in zip(params, noise, strict=True):
-        xi = n["w"] / jnp.sqrt((p["w"] ** 2).mean())
+        xi = n["w"] / np.sqrt((np.asarray(p["w"]) ** 2).mean())
         assert abs(xi.mean()) < 3 / np.sqrt(xi.size)
         assert abs(xi.var() - 1) < 3 * np.sqrt(2 / xi.size)
         np.testing.assert_array_equal(n["b"], 0.0)

@@ -12,7 +12,7 @@ from bioplaus.study.spec import Arm, arms, resolved
 GOOD = 'name = "s"\n[base]\nsteps = 2\nseeds = 1\n'
 
 BAD = {
-    "unknown key": (GOOD + 'step = 3\n', "unknown key; did you mean 'steps'"),
+    "unknown key": (GOOD + "step = 3\n", "unknown key; did you mean 'steps'"),
     "unknown nested key": (GOOD + "[base.optimiser]\nlerning_rate = 0.1\n", "did you mean 'learning_rate'"),
     "unknown section": (GOOD + "[grids]\nrule = ['bp']\n", "did you mean 'grid'"),
     "wrong type": ('name = "s"\n[base]\nsteps = "many"\n', "base.steps"),

@@ -1,0 +1,226 @@
+"""Every rule through the contract, and for each item of it a broken rule that it must reject."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.typing import ArrayLike
+
+import bioplaus as bp
+from bioplaus.rules import BASELINES, RULES
+from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron
+from bioplaus.types import Batch, Rule
+
+
+@pytest.mark.parametrize("key", RULES | BASELINES)
+def test_rule_keeps_the_contract(key):
+    check_rule((RULES | BASELINES)[key])
+
+
+def test_on_a_net_of_the_caller():
+    batch = Batch(np.ones((3, 2, 2, 1), np.float32) * np.arange(3)[:, None, None, None], np.eye(2)[[0, 1, 1]])
+    check_rule(functools.partial(RULES["fa"], scale=0.5), bp.mlp((4, 3, 2)), bp.mse, batch)
+    with pytest.raises(ValueError, match="neither"):
+        check_rule(RULES["bp"], bp.mlp((4, 3, 2)))
+
+
+def broken(change, **state):
+    """Backprop with its `grad` wrapped: change(grad, params, state, batch, key, gate) -> what grad returns."""
+
+    def factory(net, loss):
+        rule = RULES["bp"](net, loss)
+
+        def init(key, params, batch):
+            del key, params, batch
+            return jax.tree.map(jnp.asarray, state)
+
+        def grad(params, state, batch, key, gate=None):
+            return change(rule.grad, params, state, batch, key, gate)
+
+        return Rule(init, grad, rule.predict)
+
+    return factory
+
+
+def float16_grads(grad, *args):
+    grads, *rest = grad(*args)
+    return (jax.tree.map(lambda g: g.astype(jnp.float16), grads), *rest)
+
+
+def list_for_tuple(grad, *args):
+    grads, *rest = grad(*args)
+    return (list(grads), *rest)
+
+
+def loss_per_example(grad, *args):
+    grads, state, info = grad(*args)
+    return grads, state, info | {"loss": info["signals"].loss}
+
+
+def wrong_loss(grad, *args):
+    grads, state, info = grad(*args)
+    return grads, state, info | {"loss": 2 * info["loss"]}
+
+
+def numpy_noise(grad, *args):
+    grads, *rest = grad(*args)
+    return (jax.tree.map(lambda g: g + np.random.default_rng().normal(), grads), *rest)
+
+
+def in_place(grad, params, *args):
+    params[0]["w"] = params[0]["w"] * 1.0
+    return grad(params, *args)
+
+
+def silent(grad, *args):
+    grads, *rest = grad(*args)
+    return (jax.tree.map(jnp.zeros_like, grads), *rest)
+
+
+def growing_state(grad, params, state, *args):
+    grads, state, info = grad(params, state, *args)
+    return grads, {"n": jnp.concatenate([state["n"], state["n"]])}, info
+
+
+def strong_type(grad, params, state, *args):
+    grads, state, info = grad(params, state, *args)
+    return grads, {"n": state["n"] * jnp.ones(())}, info
+
+
+def python_branch(grad, params, state, *args):
+    grads, state, info = grad(params, state, *args)
+    return (jax.tree.map(lambda g: -g, grads) if isinstance(jax.tree.leaves(params)[0], _batched()) else grads), state, info
+
+
+def _batched():
+    return type(jax.vmap(lambda a: seen.append(a) or a)(jnp.ones(1)) is None or seen.pop())
+
+
+seen: list = []
+
+
+def gate_on_the_mean(grad, params, state, batch, key, gate):
+    grads, state, info = grad(params, state, batch, key)
+    g = jnp.mean(gate(info["signals"]) if callable(gate) else 1.0 if gate is None else jnp.asarray(gate))
+    return jax.tree.map(lambda a: g * a, grads), state, info
+
+
+def gate_ignored(grad, params, state, batch, key, gate):
+    del gate
+    return grad(params, state, batch, key)
+
+
+def gate_called_twice(grad, params, state, batch, key, gate):
+    if callable(gate):
+        gate(grad(params, state, batch, key)[2]["signals"])
+    return grad(params, state, batch, key, gate)
+
+
+def gate_squared(grad, params, state, batch, key, gate):
+    return grad(params, state, batch, key, jnp.asarray(gate) ** 2 if isinstance(gate, jax.Array) else gate)
+
+
+def first_gate_for_all(grad, params, state, batch, key, gate):
+    return grad(params, state, batch, key, gate[0] if isinstance(gate, tuple) else gate)
+
+
+def any_gate_shape(grad, params, state, batch, key, gate):
+    if isinstance(gate, jax.Array) and gate.shape == (len(batch.y) + 1,):
+        gate = gate[:-1]
+    return grad(params, state, batch, key, gate)
+
+
+def unit_gate_averaged(grad, params, state, batch, key, gate):
+    if isinstance(gate, tuple):
+        gate = tuple(
+            g if g is None or jnp.ndim(g) < 2 else jnp.broadcast_to(jnp.mean(g, -1, keepdims=True), g.shape) for g in gate
+        )
+    return grad(params, state, batch, key, gate)
+
+
+def batch_sum(grad, params, state, batch, *args):
+    grads, *rest = grad(params, state, batch, *args)
+    return (jax.tree.map(lambda g: g * len(batch.y), grads), *rest)
+
+
+def short_batch(grad, params, state, batch, *args):
+    n = min(len(batch.x), len(batch.y))
+    return grad(params, state, Batch(batch.x[:n], batch.y[:n]), *args)
+
+
+def short_params(grad, params, state, batch, key, gate):
+    depth = 3
+    grads, *rest = grad(params[:depth], state, batch, key, gate)
+    return (grads, *rest)
+
+
+def number_of(net, loss, *, scale: ArrayLike = 1.0):
+    return RULES["fa"](net, loss, scale=float(scale))
+
+
+def default_changes(net, loss, *, scale: ArrayLike = 1.0):
+    return RULES["fa"](net, loss, scale=scale if isinstance(scale, float) else 2.0 * scale)
+
+
+BROKEN = {
+    "grads of another dtype": ("shapes", broken(float16_grads)),
+    "grads in a list": ("shapes", broken(list_for_tuple)),
+    "a loss for each example": ("shapes", broken(loss_per_example)),
+    "a state that grows": ("shapes", broken(growing_state, n=np.ones(1))),
+    "randomness outside of the key": ("plain", broken(numpy_noise)),
+    "params changed in place": ("plain", broken(in_place)),
+    "no gradient at all": ("plain", broken(silent)),
+    "another loss reported": ("plain", broken(wrong_loss)),
+    "a state whose weak type changes": ("one_trace", broken(strong_type, n=1.0)),
+    "another result under vmap": ("transforms", broken(python_branch)),
+    "a hyperparameter used as a number": ("hyperparameters", number_of),
+    "a hyperparameter read twice": ("hyperparameters", default_changes),
+    "a gate after the batch sum": ("gates", broken(gate_on_the_mean)),
+    "a gate ignored": ("gates", broken(gate_ignored)),
+    "a gate called twice": ("gates", broken(gate_called_twice)),
+    "a gate that is not linear": ("gates", broken(gate_squared)),
+    "one gate for all layers": ("gates", broken(first_gate_for_all)),
+    "a gate of any shape": ("gates", broken(any_gate_shape)),
+    "a unit's gate averaged": ("unit_gates", broken(unit_gate_averaged)),
+    "a sum over the batch": ("mean", broken(batch_sum)),
+    "labels and inputs cut to fit": ("refusals", broken(short_batch)),
+    "too many params": ("refusals", broken(short_params)),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_rejects(x64, name):
+    item, factory = BROKEN[name]
+    with pytest.raises(AssertionError, match=f"^{item}:"):
+        CONTRACT[item](perceptron(factory))
+
+
+def test_every_item_rejects_something():
+    assert {item for item, _ in BROKEN.values()} == set(CONTRACT)
+
+
+def test_convolutions_are_seen(x64):
+    """The second net of the contract has layers with space: a rule that only knows dense ones fails there."""
+
+    def dense_only(net, loss):
+        return broken(lambda grad, params, *args: (params[0]["w"].shape[-3:-2] and no_space(), grad(params, *args))[1])(net, loss)
+
+    def no_space():
+        raise AssertionError("shapes: not a matrix")
+
+    CONTRACT["shapes"](perceptron(dense_only))
+    with pytest.raises(AssertionError, match="not a matrix"):
+        CONTRACT["shapes"](convolutional(dense_only))
+
+
+def test_unit_gates_may_be_refused(x64):
+    """A rule whose update is not a pullback raises ValueError for gates [B, n_post], and keeps the contract."""
+
+    def per_example_only(grad, params, state, batch, key, gate):
+        if isinstance(gate, tuple) and any(jnp.ndim(g) > 1 for g in gate if g is not None):
+            raise ValueError("gates [B, n_post] are not defined here")
+        return grad(params, state, batch, key, gate)
+
+    CONTRACT["unit_gates"](perceptron(broken(per_example_only)))

@@ -1,0 +1,151 @@
+"""Who may import whom, by ast; the length of files; what every rule's docstring says."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "bioplaus"
+FILES = sorted(PACKAGE.rglob("*.py"))
+RULE_FILES = sorted(f for f in (PACKAGE / "rules").glob("*.py") if f.name != "__init__.py")
+OUTSIDE = ("experiments", "papers", "tests")
+
+# module or package -> what of bioplaus it may import, beside itself. The longest match counts; what is not here is free.
+ALLOWED = {
+    "types": (),
+    "net": ("types",),
+    "losses": ("types",),
+    "neurons": ("types",),
+    "local": ("types", "net"),
+    "modulators": ("types", "net"),
+    "relax": ("types", "net", "local", "neurons"),
+    "layers": ("types", "net", "local", "neurons"),
+    "rules": ("types", "net", "local", "relax"),
+    "measure": ("types", "net"),
+    "measure.robustness.adversarial": ("types", "net", "local", "measure"),
+    "data": ("types",),
+    "train": ("types", "net"),
+}
+
+
+def module(path: Path) -> str:
+    """bioplaus/rules/backprop.py -> rules.backprop; bioplaus/rules/__init__.py -> rules."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(source: str, package: str = "") -> set[str]:
+    """Full names of the modules that a source imports anywhere, functions included; `from a import b` counts as a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parts, *filter(None, [node.module])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(name: str, parents) -> bool:
+    return any(name == p or name.startswith(f"{p}.") for p in parents)
+
+
+def violations(path_module: str, names: set[str]) -> list[str]:
+    """What a module imports against the table."""
+    wrong = [n for n in names if n.split(".")[0] in OUTSIDE]
+    if path_module != "layers.flax":
+        wrong += [n for n in names if n.split(".")[0] == "flax"]
+    own = [n.removeprefix("bioplaus.") for n in names if n.split(".")[0] == "bioplaus"]
+    matches = [m for m in ALLOWED if within(path_module, [m])]
+    if matches:
+        key = max(matches, key=len)
+        beside = () if key == "rules" else (key.split(".")[0],)
+        wrong += [n for n in own if not within(n, (*ALLOWED[key], *beside))]
+    if within(path_module, ["rules"]):
+        third = {"jax", "optax", "typing"} if path_module == "rules.kolen_pollack" else {"jax", "typing"}
+        wrong += [n for n in names if n.split(".")[0] not in third | {"bioplaus"}]
+    if within(path_module, ["train", "measure", "data"]):
+        wrong += [n for n in own if within(n, ["rules"])]
+    return sorted(set(wrong))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports(path):
+    if path == PACKAGE / "rules" / "__init__.py":  # the table of rules
+        return
+    package = f"bioplaus.{module(path)}" if path.name == "__init__.py" else f"bioplaus.{module(path)}".rpartition(".")[0]
+    assert not violations(module(path), imports(path.read_text(), package))
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("types", "from bioplaus.net import forward"),
+        ("net", "from bioplaus import local"),
+        ("losses", "import bioplaus.layers"),
+        ("rules.backprop", "from bioplaus.rules.feedback_alignment import State"),
+        ("rules.backprop", "def f():\n    from bioplaus.layers import dense"),
+        ("rules.backprop", "import optax"),
+        ("rules.backprop", "import numpy"),
+        ("rules.backprop", "from .feedback_alignment import State"),
+        ("layers.basic", "import flax.nnx"),
+        ("train", "from bioplaus.rules import backprop"),
+        ("measure.cost", "from bioplaus import rules"),
+        ("measure.cost", "from bioplaus.local import pull"),
+        ("data.digits", "from bioplaus.net import forward"),
+        ("study.runner", "import experiments.sweep"),
+        ("cli", "from tests import mutants"),
+    ],
+)
+def test_forbidden_imports_are_seen(where, source):
+    assert violations(where, imports(source, "bioplaus." + where.rpartition(".")[0]))
+
+
+def test_allowed_imports_pass():
+    assert not violations("layers.flax", imports("from flax import nnx\nfrom bioplaus.local import by_vjp"))
+    assert not violations("rules.kolen_pollack", imports("import jax\nimport optax\nfrom bioplaus.net import forward"))
+    assert not violations("study.runner", imports("from bioplaus.rules import RULES\nfrom bioplaus import train"))
+    assert not violations("measure.robustness.adversarial", imports("from bioplaus.local import error_of"))
+
+
+SOURCES = sorted(f for d in ("bioplaus", "tests", "experiments", "papers") for f in (ROOT / d).rglob("*.py"))
+
+
+def test_no_pickle():
+    """Files from elsewhere must not run code: no pickle, and no array file that may hold one."""
+    word = re.compile(r"\bimport (cloud)?pickle\b|\bfrom (cloud)?pickle\b|\ballow_" + r"pickle\s*=\s*True")
+    assert word.search("import pickle")
+    assert word.search("np.load(f, allow_" + "pickle=True)")
+    assert not [str(f) for f in SOURCES if f != Path(__file__) and word.search(f.read_text())]
+
+
+def test_files_are_short():
+    lengths = {str(f.relative_to(ROOT)): len(f.read_text().splitlines()) for f in SOURCES}
+    assert len(lengths) > 30
+    assert not {f: n for f, n in lengths.items() if n > 300}
+    assert not {f.name for f in RULE_FILES if lengths[str(f.relative_to(ROOT))] > 200}
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda p: p.stem)
+def test_rule_docstrings(path):
+    """An equation, a year, a link, and what departs from the paper."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert re.search(r"^    .*\b\w+ (=|<-) ", text, re.M), "an indented equation"
+    assert re.search(r"\b(19|20)\d\d\b", text), "a year"
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.|https://", text), "a link"
+    assert "Departures" in text
+
+
+def test_every_rule_is_in_the_table():
+    table = imports((PACKAGE / "rules" / "__init__.py").read_text())
+    for path in RULE_FILES:
+        assert within_table(path.stem, table), f"{path.name} is not imported by rules/__init__.py"
+
+
+def within_table(stem: str, table: set[str]) -> bool:
+    return any(n.startswith(f"bioplaus.rules.{stem}.") for n in table)
