@@ -91,7 +91,7 @@ MUTANTS = (
     _one("pc", "sign flipped", "signal[l] / precision", "-signal[l] / precision"),
     _one("pc", "phi' dropped", "through(layer, a, k[l], -eps[l])", "-eps[l]"),
     _one("pc", "1 / pi dropped", "signal[l] / precision", "signal[l]"),
-    _one("pc", "precision dropped", "-precision * error_of", "-error_of"),
+    _one("pc", "precision dropped", "precision * -error_of", "-error_of"),
     _one("pc", "one step of inference", "trace.inputs[1:], steps)", "trace.inputs[1:], 1)"),
     _one(
         "pc",
@@ -124,19 +124,17 @@ def factory_of(mutant: Mutant) -> RuleFactory:
     original = (RULES | BASELINES)[mutant.key]
     path = ROOT / "rules" / f"{original.__module__.rpartition('.')[2]}.py"
     if mutant.shared:
-        helpers = _module(ROOT / "local.py", mutant)
+        helpers = _module(ROOT / "local.py", mutant.edits)
         with patch.dict(sys.modules, {"bioplaus.local": helpers}):
             return getattr(_module(path), original.__name__)
-    return getattr(_module(path, mutant), original.__name__)
+    return getattr(_module(path, mutant.edits), original.__name__)
 
 
-def _module(path: Path, mutant: Mutant | None = None) -> ModuleType:
+def _module(path: Path, edits: tuple[tuple[str, str], ...] = ()) -> ModuleType:
     source = path.read_text()
-    for old, new in mutant.edits if mutant else ():
+    for old, new in edits:
         if source.count(old) != 1:
-            raise ValueError(
-                f"mutant {mutant.key}, {mutant.name}: {old!r} stands {source.count(old)} times in {path.name}, expected 1"
-            )
+            raise ValueError(f"mutants: {old!r} stands {source.count(old)} times in {path.name}, expected 1; adapt the mutant")
         source = source.replace(old, new)
     module = ModuleType(f"mutant_{path.stem}")
     exec(compile(source, str(path), "exec"), module.__dict__)

@@ -21,7 +21,7 @@ from bioplaus.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
-def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike = 0.2, precision: ArrayLike = 1.0) -> Rule:
+def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike = 0.1, precision: ArrayLike = 1.0) -> Rule:
     """Tends to backprop as precision -> 0, and is not backprop otherwise. T (F + X) credit; the current of x is constant.
 
     steps: T. rate: gamma, a step of inference. precision: pi. info['residual'] is that of `bioplaus.relax`.

@@ -114,14 +114,14 @@ def run_study(
     done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for i, p in enumerate(plans):
-            say(" ".join([p.label.rule, *_distinct(p, plans)]))
+            say(" · ".join([p.label.rule, *_distinct(p, plans)]))
             folder = out / "arms" / f"{i:03d}-{p.arm.rule}" if out else None
             trained, found, said = _run_arm(p, folder, twins, tick)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
             warnings += said
-            seconds[f"{i:03d} {' '.join(p.label)}"] = round(trained.seconds, 3)
+            seconds[" · ".join([p.label.rule, *_distinct(p, plans)])] = round(trained.seconds, 3)
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
     summary = summarise(study.name, settings, done, rows, notes, chance, warnings)
     if out:

@@ -63,7 +63,7 @@ class OptimiserSpec(_Strict):
     """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW."""
 
     kind: Literal["sgd", "momentum", "adam"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
 
 

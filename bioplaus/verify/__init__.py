@@ -9,8 +9,16 @@ import jax
 
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import RuleFactory
-from bioplaus.verify import backprop, direct_feedback_alignment, equilibrium_propagation, feedback_alignment
-from bioplaus.verify import kolen_pollack, node_perturbation, predictive_coding, sign_concordant
+from bioplaus.verify import (
+    backprop,
+    direct_feedback_alignment,
+    equilibrium_propagation,
+    feedback_alignment,
+    kolen_pollack,
+    node_perturbation,
+    predictive_coding,
+    sign_concordant,
+)
 from bioplaus.verify.common import Check
 
 FAMILIES: dict[str, Callable[[RuleFactory], Iterator[Check]]] = {

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, fire, forward, init, layer_key
 from bioplaus.neurons import identity, tanh
-from bioplaus.types import Array, Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFactory
+from bioplaus.types import Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFactory
 
 
 class Check(NamedTuple):

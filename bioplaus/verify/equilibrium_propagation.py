@@ -5,6 +5,7 @@ by `jax.grad` through a long relaxation, written out for a tanh perceptron, in w
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ from bioplaus.verify.common import (
 )
 
 BETAS = [0.4, 0.2, 0.1, 0.05]
-LONG = {"free_steps": 100, "nudged_steps": 100}
+LONG: dict[str, Any] = {"free_steps": 100, "nudged_steps": 100}
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

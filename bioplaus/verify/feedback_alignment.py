@@ -3,6 +3,7 @@
 At B = W every wrong version agrees with the right one, so that the rule is compared with a hand-coded one at random B.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -82,7 +83,7 @@ def alignment(factory: RuleFactory) -> Iterator[Check]:
         angles.append(angle(params, state))
     yield large("fa", "linear teacher: angle(B, W) at first, degrees", angles[0], 80.0)
     yield small("fa", "linear teacher: angle(B, W) after 200 steps, degrees", angles[-1], 60.0)
-    rise = max(b - a for a, b in zip(angles, angles[1:], strict=False))
+    rise = max(b - a for a, b in itertools.pairwise(angles))
     yield small("fa", "linear teacher: angle(B, W) falls every 50 steps, degrees", rise, -0.1)
 
 

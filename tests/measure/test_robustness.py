@@ -164,6 +164,7 @@ def test_the_key_alone_sets_the_disturbance():
     a = lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, KEY)
     np.testing.assert_array_equal(a, lesion(_rebuild("pc", steps=3), NET, PARAMS, (), BATCH, KEY))
     assert (a != lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, jax.random.key(9))).any()
+    assert jnp.abs(a - lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, KEY, draws=1)).max() > 1e-3  # draws differ
 
 
 def test_one_layer_has_nothing_to_lesion():

@@ -104,11 +104,11 @@ def test_an_override_pins_a_grid_key_and_reads_toml():
 def test_settings_of_a_rule_reach_its_arms_alone():
     slow = {"optimiser": {"learning_rate": 0.3}}
     study = Study(name="s", base={"optimiser": {"kind": "sgd"}}, rules={"kp": slow}, grid={"rule": ["bp", "kp"]})
-    assert [(a.optimiser.kind, a.optimiser.learning_rate) for a in arms(study)] == [("sgd", 1e-3), ("sgd", 0.3)]
+    assert [(a.optimiser.kind, a.optimiser.learning_rate) for a in arms(study)] == [("sgd", 2e-3), ("sgd", 0.3)]
     flat = override(study, ["--optimiser.learning_rate", "0.5"])
     assert [a.optimiser.learning_rate for a in arms(flat)] == [0.5, 0.5]
     one = override(study, ["--rules.kp.optimiser.learning_rate", "0.7"])
-    assert [a.optimiser.learning_rate for a in arms(one)] == [1e-3, 0.7]
+    assert [a.optimiser.learning_rate for a in arms(one)] == [2e-3, 0.7]
 
 
 def test_the_resolved_study_gives_the_same_arms(tmp_path):
