@@ -55,6 +55,8 @@ def backward(net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Ar
 
     error: [B, C], per example, at the output. feedback[0] is not read. Returns grads with the tree of params.
     """
+    if len(feedback) != len(net):
+        raise ValueError(f"feedback has {len(feedback)} entries for a net of {len(net)} layers; make it with rule.init")
     signal, grads = error / error.shape[0], [()] * len(net)
     for l in reversed(range(len(net))):
         layer, p, x, k = net[l], params[l], trace.inputs[l], layer_key(key, l)

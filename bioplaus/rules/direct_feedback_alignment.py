@@ -38,6 +38,10 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -
         return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
 
     def grad(params, state, batch, key, gate=None):
+        if len(state.feedback) != len(net) - 1:
+            raise ValueError(
+                f"feedback has {len(state.feedback)} entries for {len(net) - 1} hidden layers; make it with rule.init"
+            )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)

@@ -28,14 +28,13 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
     """The gradient of the loss AT EQUILIBRIUM up to O(beta^2), if the net contracts; not that of a forward pass.
 
     free_steps, nudged_steps: sweeps T1 and T2, (T1 + 2 T2) (F + X) in all. f must be bounded or the weights small:
-    info['residual'] (of `bioplaus.relax`, the worst phase) stays near 1, or is not finite, where the net does not settle.
+    info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1, or not finite, where the net does not settle.
     """
     last = len(net) - 1
 
-    def settle(params, x, key, h, nudge, steps):
-        """Sweeps from activities h of the hidden layers. nudge: (h_{L-1}) -> signal at the readout's current, or None."""
+    def settle(params, first, key, h, nudge, steps):
+        """Sweeps from activities h of the hidden layers. first: the current of x; nudge: (h_{L-1}) -> signal at a_L, or None."""
         k = [layer_key(key, l) for l in range(len(net))]
-        first = drive(net[0], params[0], x, k[0])
 
         def sweep(h):
             h = list(h)
@@ -47,10 +46,11 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
                 h[l] = fire(net[l], a, k[l])
             return tuple(h)
 
-        return relax(sweep, h, steps) if last else ((), jnp.zeros((), x.dtype))
+        return relax(sweep, h, steps) if last else ((), jnp.zeros((), first.dtype))
 
     def free_phase(params, x, key):
-        return settle(params, x, key, forward(net, params, x, key).inputs[1:], None, free_steps)
+        trace = forward(net, params, x, key)
+        return trace.currents[0], *settle(params, trace.currents[0], key, trace.inputs[1:], None, free_steps)
 
     def read(params, below, key):
         a = drive(net[last], params[last], below, layer_key(key, last))
@@ -68,7 +68,7 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
     def grad(params, state, batch, key, gate=None):
         x, y = batch.x, batch.y
         with jax.named_scope("forward"):
-            free, residual = free_phase(params, x, key)
+            first, free, residual = free_phase(params, x, key)
             output = read(params, (x, *free)[-1], key)[1]
         losses = loss(output, y)
         signals = signals_of(losses, output, y)
@@ -77,7 +77,7 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
         def phase(b):
             """The part of dW from the phase at nudge b: dPhi/dW / (2 b)."""
             with jax.named_scope("forward"):
-                h, residual = settle(params, x, key, free, lambda top: -b * readout_signal(params, top, y, key), nudged_steps)
+                h, residual = settle(params, first, key, free, lambda top: -b * readout_signal(params, top, y, key), nudged_steps)
                 pre = (x, *h)
                 signal = (*(-post / (2 * b) for post in h), readout_signal(params, pre[-1], y, key) / 2)
             grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
@@ -89,6 +89,6 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
 
     def predict(params, state, x, key, context=()):
         del state, context
-        return read(params, (x, *free_phase(params, x, key)[0])[-1], key)[1]
+        return read(params, (x, *free_phase(params, x, key)[1])[-1], key)[1]
 
     return Rule(init, grad, predict)

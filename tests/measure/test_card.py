@@ -28,7 +28,7 @@ BATCH = shaped(4, 7)
 PLAIN = Card(0, 0, 0, False, 1.0, 0, (6, 5, 4), 0, (0, 0, 0))
 T, FREE, NUDGED = 6, 5, 3
 # Phi sweeps: see test_cost. Locking of a sweep: a prediction and an error, two products.
-EP_FORWARD = ((F - 18) + 35 + FREE * 2 * 30 + 35 + 2 * NUDGED * 2 * X + 2 * 18) / F
+EP_FORWARD = ((F - 18) + FREE * 2 * 30 + 2 * NUDGED * 2 * X + 2 * 18) / F
 EXPECTED = {
     "bp": PLAIN._replace(transport_words=X),
     "fa": PLAIN._replace(feedback_words=X),
