@@ -161,7 +161,7 @@ def _list(command: List, rest: list[str]) -> int:
     from bioplaus.data import DATASETS
     from bioplaus.measure.energy import profiles
     from bioplaus.modulators import MODULATORS
-    from bioplaus.study.build import factories
+    from bioplaus.rules import available
 
     del rest
 
@@ -169,7 +169,7 @@ def _list(command: List, rest: list[str]) -> int:
         return (thing.__doc__ or "").strip().split("\n")[0]
 
     tables = {
-        "rules": {k: f"{f.__name__.replace('_', ' ')}. {first_line(f)}" for k, f in factories().items()},
+        "rules": {k: f"{f.__name__.replace('_', ' ')}. {first_line(f)}" for k, f in available().items()},
         "neurons": {k: first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
         "modulators": {k: first_line(f) for k, f in MODULATORS.items()},
         "data": DATASETS,

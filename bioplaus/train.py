@@ -1,7 +1,7 @@
 """Training: the same eight lines for every rule, compiled in chunks; seeds together; checkpoints.
 
-Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples: the same examples in the same order for every rule at a seed, so that
-rules are compared in pairs. The last, incomplete batch of an epoch is left out.
+Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples: the same examples in the same order for
+every rule at a seed, so that rules are compared in pairs. The last, incomplete batch of an epoch is left out.
 """
 
 from collections.abc import Callable

@@ -109,7 +109,7 @@ MUTANTS = (
     _one(
         "ep",
         "predict by a forward pass",
-        "read(params, (x, *free_phase(params, x, key)[1])[-1], key)[1]",
+        "read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]",
         "forward(net, params, x, key).output",
     ),
     _one("ep", "residual not reported", "jnp.maximum(residual, nudged.max())", "0 * residual"),

@@ -20,7 +20,8 @@ def run(code: str, **options) -> str:
 
 def test_the_python_of_the_readme_runs_and_learns():
     said = run("\n".join(BLOCKS), cwd=ROOT)
-    assert float(re.search(r"accuracy ([\d.]+)", said)[1]) > 0.9
+    (accuracy,) = re.findall(r"accuracy ([\d.]+)", said)
+    assert float(accuracy) > 0.9
     for rule in ("bp", "fa", "dfa", "frozen"):
         assert re.search(rf"\b{rule}\b", said)
 
@@ -38,6 +39,7 @@ def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     assert not [n for n in names if n.startswith(("tests/", "experiments/", "papers/"))]
     (tmp_path / "site").mkdir()
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\nimport bioplaus; assert bioplaus.__file__.startswith({str(tmp_path)!r})\n"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\nimport bioplaus\n"
+    code += f"assert bioplaus.__file__.startswith({str(tmp_path)!r})\n"
     short = BLOCKS[0].replace("range(200)", "range(60)").replace("seeds=5, steps=200", "seeds=2, steps=40")
     assert "accuracy" in run(code + short, cwd=tmp_path)

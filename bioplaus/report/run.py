@@ -128,9 +128,12 @@ def parse(condition: str) -> dict[str, str]:
 
 
 def interval(values: Iterable[float]) -> Interval:
-    """Mean and 95 % t interval of what is finite, `bioplaus.measure.statistics.interval`, as plain numbers."""
-    found = statistics.interval(list(values))
-    return Interval(float(found.mean), float(found.low), float(found.high), int(found.n))
+    """Mean and 95 % interval of `bioplaus.measure.statistics.interval`, over the values that are numbers."""
+    x = [v for v in values if math.isfinite(v)]
+    if not x:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    found = statistics.interval(x)
+    return Interval(float(found.mean), float(found.low), float(found.high), len(x))
 
 
 def number(value: Any) -> float:

@@ -50,7 +50,7 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
 
     def free_phase(params, x, key):
         trace = forward(net, params, x, key)
-        return trace.currents[0], *settle(params, trace.currents[0], key, trace.inputs[1:], None, free_steps)
+        return trace.currents[0], settle(params, trace.currents[0], key, trace.inputs[1:], None, free_steps)
 
     def read(params, below, key):
         a = drive(net[last], params[last], below, layer_key(key, last))
@@ -68,7 +68,7 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
     def grad(params, state, batch, key, gate=None):
         x, y = batch.x, batch.y
         with jax.named_scope("forward"):
-            first, free, residual = free_phase(params, x, key)
+            first, (free, residual) = free_phase(params, x, key)
             output = read(params, (x, *free)[-1], key)[1]
         losses = loss(output, y)
         signals = signals_of(losses, output, y)
@@ -89,6 +89,6 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
 
     def predict(params, state, x, key, context=()):
         del state, context
-        return read(params, (x, *free_phase(params, x, key)[1])[-1], key)[1]
+        return read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]
 
     return Rule(init, grad, predict)

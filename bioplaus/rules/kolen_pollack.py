@@ -21,6 +21,8 @@ from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
 
+ADAMW = optax.adamw(1e-3, weight_decay=0.1)
+
 
 class State(NamedTuple):
     """feedback: B_l, one entry a layer, () for the first; opt: the state of `tx` over them."""
@@ -29,12 +31,10 @@ class State(NamedTuple):
     opt: Any
 
 
-def kolen_pollack(
-    net: Net, loss: Loss, *, tx: optax.GradientTransformation = optax.adamw(1e-3, weight_decay=0.1), scale: ArrayLike = 1.0
-) -> Rule:
+def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: ArrayLike = 1.0) -> Rule:
     """Equals backprop at B = W, and then stays there. The MACs of backprop; B's update adds writes, no products.
 
-    tx: optimiser of B; give the one that trains the net.
+    tx: optimiser of B; give the one that trains the net, with its decoupled decay.
     """
 
     def init(key, params, batch):

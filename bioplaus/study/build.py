@@ -1,7 +1,6 @@
 """From the words of a study file to nets, rules and optimisers."""
 
 import functools
-import importlib.metadata
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,9 +12,9 @@ from bioplaus import losses
 from bioplaus.layers import cnn, mlp
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
-from bioplaus.rules import BASELINES, RULES
+from bioplaus.rules import available
 from bioplaus.study.spec import Arm, OptimiserSpec, StudyError
-from bioplaus.types import Array, Loss, Net, Rule, RuleFactory
+from bioplaus.types import Array, Loss, Net, Rule
 
 
 class Built(NamedTuple):
@@ -27,18 +26,6 @@ class Built(NamedTuple):
     tx: optax.GradientTransformation
 
 
-def factories() -> dict[str, RuleFactory]:
-    """Rules and baselines by key: those of the package, and those that other packages register as entry points `bioplaus.rules`."""
-    found: dict[str, RuleFactory] = {**RULES, **BASELINES}
-    for entry in importlib.metadata.entry_points(group="bioplaus.rules"):
-        if entry.name in found:
-            raise StudyError(
-                f"rule {entry.name!r} of {entry.value} has the key of another rule; give its entry point another name"
-            )
-        found[entry.name] = entry.load()
-    return found
-
-
 def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Built:
     """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape. net: used instead of the arm's own.
 
@@ -48,7 +35,7 @@ def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Bui
     tx, loss = make_tx(arm.optimiser), getattr(losses, arm.loss)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
-    factory = factories()[arm.rule]
+    factory = available()[arm.rule]
     hyper: dict[str, Any] = dict(arm.hyper)
     if "tx" in inspect.signature(factory).parameters:
         hyper["tx"] = tx

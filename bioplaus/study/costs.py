@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import jax
+
 from bioplaus.measure.card import card, describe
 from bioplaus.measure.cost import Cost, cost, total
 from bioplaus.measure.energy import ADAM, MOMENTUM, SGD, Energy, energy, profiles
@@ -25,7 +27,7 @@ class Costs(NamedTuple):
 
 def costs_of(arm: Arm, built: Built, train: Batch) -> Costs:
     """Counted for one batch of the arm's size."""
-    batch = Batch(*(a[: arm.batch_size] for a in train[:2]), train.context)
+    batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
     rule = built.rule(built.net)
     counted = cost(rule, built.net, batch)
     spent = energy(counted, profiles()[PROFILE], optimiser=OPTIMISERS[arm.optimiser.kind])

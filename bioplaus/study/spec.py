@@ -213,9 +213,9 @@ def _check_names(arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
     from bioplaus.data import DATASETS
     from bioplaus.modulators import MODULATORS
-    from bioplaus.study.build import factories
+    from bioplaus.rules import available
 
-    rules = factories()
+    rules = available()
     for key, name, names in (
         ("data", arm.data, DATASETS),
         ("rule", arm.rule, rules),

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -23,7 +25,21 @@ SMALL = Study(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "small"
-    return run_study(SMALL, out=out, show=False)
+    return written(SMALL, out)
+
+
+class Written(NamedTuple):
+    """A run that was written to a folder."""
+
+    rows: list[Row]
+    summary: dict
+    folder: Path
+
+
+def written(study: Study, out: Path, resume: bool = False) -> Written:
+    found = run_study(study, out=out, resume=resume, show=False)
+    assert found.folder is not None
+    return Written(found.rows, found.summary, found.folder)
 
 
 def values(rows: list[Row], rule: str, measure: str, condition: str) -> list[float]:
@@ -57,7 +73,7 @@ def test_every_arm_has_its_measures(finished):
 
 
 def test_the_same_seeds_give_the_same_file(finished, tmp_path):
-    again = run_study(SMALL, out=tmp_path / "again", show=False)
+    again = written(SMALL, tmp_path / "again")
     assert (again.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
     assert (again.folder / "summary.json").read_bytes() == (finished.folder / "summary.json").read_bytes()
     assert (again.folder / "report.html").exists()
@@ -94,7 +110,7 @@ def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(arm, "measures_during_training", measure)
     with pytest.raises(StudyError, match="--resume"):
         run_study(SMALL, out=tmp_path / "run", show=False)
-    resumed = run_study(SMALL, out=tmp_path / "run", resume=True, show=False)
+    resumed = written(SMALL, tmp_path / "run", resume=True)
     assert (resumed.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
     other = SMALL.model_copy(update={"base": {**SMALL.base, "steps": 30}})
     with pytest.raises(StudyError, match="another study"):
@@ -108,7 +124,7 @@ def test_resume_with_nothing_there_starts(tmp_path):
 
 def test_a_seed_that_diverges_is_reported(tmp_path):
     wild = {"kind": "sgd", "learning_rate": 1e20, "weight_decay": 0.0}
-    base = {"steps": 20, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "neuron": {"kind": "relu"}}
+    base = {"steps": 20, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "neuron": {"kind": "relu"}, "robustness": False}
     study = Study(name="wild", base=base, rules={"fa": {"optimiser": wild}}, grid={"rule": ["bp", "fa"]})
     found = run_study(study, out=tmp_path / "wild", show=False)
     assert [a["diverged"] for a in found.summary["arms"]] == [[], [0, 1]]
@@ -149,8 +165,6 @@ def test_noise_and_modulators_cross_rules():
 
 
 def test_the_default_study_is_the_one_compare_runs():
-    from pathlib import Path
-
     from bioplaus.study.run import comparison, default_rules
     from bioplaus.study.spec import arms
 
