@@ -16,8 +16,8 @@ from tyro.conf import Positional, arg
 class Compare:
     """Train rules side by side on the same net, data, batches and budget; print a table and write a report."""
 
-    rules: str = "all"
-    """Keys separated by commas, or all. The frozen baseline is always added."""
+    rules: str = "bp,fa,kp,usf,dfa,np,pc,ep"
+    """Keys separated by commas, or all for every rule there is. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist or cifar10."""
     seeds: int = 5
@@ -105,10 +105,10 @@ class UsageError(ValueError):
 
 
 def _compare(command: Compare, rest: list[str]) -> int:
-    from bioplaus.study.run import comparison, default_rules, run_study
+    from bioplaus.study.run import comparison, run_study
 
     del rest
-    names = default_rules() if command.rules == "all" else [r.strip() for r in command.rules.split(",") if r.strip()]
+    names = [r.strip() for r in command.rules.split(",") if r.strip()]
     study = comparison(names, data=command.data, seeds=command.seeds, steps=command.steps)
     return _finish(run_study(study, out=command.out or _new(Path("results") / f"compare-{command.data}")))
 

@@ -102,7 +102,7 @@ def shapes(c: Case) -> None:
         assert fit, f"shapes: info['signals'] is {info['signals']}, expected Signals, each {(examples,)}"
         output = jax.eval_shape(c.rule.predict, params, state, batch.x, c.key)
         assert output.shape == (examples, classes), f"shapes: predict gives {output.shape}, expected {(examples, classes)}"
-        assert output.dtype == dtype, f"shapes: predict gives {output.dtype} for {dtype.__name__}"
+        assert output.dtype == dtype, f"shapes: predict gives {output.dtype} for {jnp.dtype(dtype).name}"
 
 
 def plain(c: Case) -> None:

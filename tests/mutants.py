@@ -4,8 +4,12 @@
 
 A mutant is a replacement in the source of a rule, or of the functions that rules share. It is killed if a check of its rule's
 family (`bioplaus.verify`) fails, or, where all of them pass, an item of the contract (`bioplaus.testing`).
+
+The first rules' mutants stand here; those of other families in mutations/, one file each: MUTANTS, a list of
+(key, name, ((old, new), ...)) and, for a mistake in local.py, True.
 """
 
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +120,7 @@ MUTANTS = (
     _one("frozen", "hidden layers learn", "jnp.zeros_like, params[:-1]", "jnp.ones_like, params[:-1]"),
     _one("frozen", "sign flipped", "trace.currents[-1], k, error)", "trace.currents[-1], k, -error)"),
     _one("frozen", "gate ignored", "k, signal, gates[-1])", "k, signal, None)"),
+    *(Mutant(*m) for path in sorted(Path(__file__).parent.glob("mutations/*.py")) for m in runpy.run_path(str(path))["MUTANTS"]),
 )
 
 

@@ -21,6 +21,8 @@ FEW = {
     ("ep", "one pullback of the difference"),
     ("frozen", "hidden layers learn"),
 }
+FIRST = {m.key: (m.key, m.name) for m in reversed(MUTANTS)}
+FEW |= {pair for key, pair in FIRST.items() if key not in {k for k, _ in FEW}}
 
 
 @pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=lambda m: f"{m.key}: {m.name}")

@@ -12,6 +12,7 @@ import jax
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
+from bioplaus.rules import RULES
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, train_arm
 from bioplaus.study.build import Built, build
@@ -22,6 +23,9 @@ from bioplaus.study.spec import Arm, Study, StudyError
 from bioplaus.study.summary import summarise
 from bioplaus.train import make_train
 from bioplaus.types import Net
+
+CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
+"""The rules of the main job: one of each family that sends errors another way."""
 
 
 class Results(NamedTuple):
@@ -53,7 +57,7 @@ class Plan(NamedTuple):
 
 
 def compare(
-    rules: Sequence[str] | str = "all",
+    rules: Sequence[str] | str = CORE,
     *,
     net: Net | None = None,
     data: str | tuple[Any, Any] | Dataset = "digits",
@@ -64,24 +68,18 @@ def compare(
 ) -> Results:
     """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
 
-    rules: keys of `bp.rules.RULES`, or 'all'. net: 64-128-128-10-like by default. data: a name, (x, y), or a Dataset.
+    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: 64-128-128-10-like by default. data: a name, (x, y), or a Dataset.
     print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
     """
-    names = default_rules() if rules == "all" else [rules] if isinstance(rules, str) else list(rules)
+    names = [rules] if isinstance(rules, str) else rules
     study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps)
     own = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
     return run_study(study, net=net, data=own, out=Path(out) if out else None, show=show)
 
 
-def default_rules() -> list[str]:
-    """Keys of the rules that ship with the package."""
-    from bioplaus.rules import RULES
-
-    return list(RULES)
-
-
 def comparison(rules: Sequence[str], *, data: str, seeds: int, steps: int) -> Study:
-    """The study that `compare` runs: every rule, and the frozen baseline, at the common settings of `Arm`."""
+    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`."""
+    rules = list(RULES) if list(rules) == ["all"] else rules
     return Study(
         name=f"compare {data}",
         base={"data": data, "seeds": seeds, "steps": steps},

@@ -1,6 +1,7 @@
 """Layers from flax.nnx. Oracle of the feedback: a hand-coded net of y = sg(x) W + (x B - sg(x B)), without custom_vjp."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from bioplaus.rules import RULES
 from bioplaus.rules.feedback_alignment import State
 
 KEY = jax.random.key(7)
-WIDE = {"param_dtype": jnp.float64}
+WIDE: dict[str, Any] = {"param_dtype": jnp.float64}
 sg = jax.lax.stop_gradient
 
 

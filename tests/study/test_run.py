@@ -165,11 +165,11 @@ def test_noise_and_modulators_cross_rules():
 
 
 def test_the_default_study_is_the_one_compare_runs():
-    from bioplaus.study.run import comparison, default_rules
+    from bioplaus.study.run import CORE, comparison
     from bioplaus.study.spec import arms
 
     written = bp.study.load(Path(__file__).parents[2] / "experiments" / "default.toml")
-    assert arms(written) == arms(comparison(default_rules(), data="digits", seeds=5, steps=1000))
+    assert arms(written) == arms(comparison(CORE, data="digits", seeds=5, steps=1000))
 
 
 def test_the_command_runs_and_reports(tmp_path, capsys):
