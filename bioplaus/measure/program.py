@@ -124,7 +124,12 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
             ops[where[c]] = ops[where[c]]._replace(inputs=(*ops[where[c]].inputs, end, *more))
 
     def scan(p, args, out_shapes, scope, loops) -> list[int]:
-        n, k = p["num_consts"], p["num_carry"]
+        body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
+        per_step = [
+            len(shapes[a]) > len(_shape(v)) for a, v in zip(args, body.invars, strict=True)
+        ]  # constants, carry, then these
+        k = sum(len(s) == len(_shape(v)) for s, v in zip(out_shapes, body.outvars, strict=True))  # carry, then what is stacked
+        n = per_step.count(False) - k
         carry = carried(args[n : n + k], scope, loops)
         steps = [add("index", {}, (a,), [shapes[a][1:]], scope, loops)[0] for a in args[n + k :]]
         outs = inline(p["jaxpr"], [*args[:n], *carry, *steps], scope, loops)
