@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-.PHONY: compare test check verify mutants bench clean
+.PHONY: compare test check verify mutants tune bench clean
 
 compare: .venv/ready
 	$(BIN)/bioplaus compare
@@ -19,6 +19,9 @@ verify: .venv/ready
 
 mutants: .venv/ready
 	$(RUN) tests.mutants
+
+tune: .venv/ready
+	$(BIN)/bioplaus tune --out bioplaus/defaults.toml
 
 bench: .venv/ready
 	$(BIN)/python experiments/benchmarks/step.py

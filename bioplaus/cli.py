@@ -24,6 +24,8 @@ class Compare:
     """Seeds, trained together."""
     steps: int = 1000
     """Training steps."""
+    own: bool = False
+    """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common ones."""
     out: Path | None = None
     """A new folder for the results; results/compare-DATA, numbered, where none is given."""
 
@@ -38,6 +40,24 @@ class Run:
     """A new folder for the results; results/NAME where none is given."""
     resume: bool = False
     """Go on in a folder that exists; starts where there is none."""
+
+
+@dataclass
+class Tune:
+    """Find each rule's own settings: the same number of trials for all, on the validation split. Writes a defaults.toml."""
+
+    rules: str = "all"
+    """Keys separated by commas, or all; the frozen baseline is tuned with them."""
+    data: str = "digits"
+    """digits, mnist, fashion-mnist or cifar10."""
+    trials: int = 24
+    """Settings tried for each rule."""
+    seeds: int = 3
+    """Seeds for each trial."""
+    steps: int = 1000
+    """Training steps of a trial."""
+    out: Path = Path("defaults.toml")
+    """The file to write."""
 
 
 @dataclass
@@ -65,6 +85,7 @@ class Report:
 Command = (
     Annotated[Compare, arg(name="compare")]
     | Annotated[Run, arg(name="run")]
+    | Annotated[Tune, arg(name="tune")]
     | Annotated[Verify, arg(name="verify")]
     | Annotated[List, arg(name="list")]
     | Annotated[Report, arg(name="report")]
@@ -108,8 +129,12 @@ def _compare(command: Compare, rest: list[str]) -> int:
     from bioplaus.study.run import comparison, run_study
 
     del rest
-    names = [r.strip() for r in command.rules.split(",") if r.strip()]
-    study = comparison(names, data=command.data, seeds=command.seeds, steps=command.steps)
+    study = comparison(_keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
+    print(
+        "settings: each rule's own, as tuned"
+        if command.own
+        else "settings: common, one optimiser and learning rate for all rules"
+    )
     return _finish(run_study(study, out=command.out or _new(Path("results") / f"compare-{command.data}")))
 
 
@@ -119,6 +144,24 @@ def _run(command: Run, rest: list[str]) -> int:
 
     study = override(load(command.study), rest)
     return _finish(run_study(study, out=command.out or Path("results") / command.study.stem, resume=command.resume))
+
+
+def _keys(text: str) -> list[str]:
+    return [key.strip() for key in text.split(",") if key.strip()]
+
+
+def _tune(command: Tune, rest: list[str]) -> int:
+    from bioplaus.rules import BASELINES, RULES
+    from bioplaus.study.tune import tune, write
+
+    del rest
+    if min(command.trials, command.seeds, command.steps) < 1:
+        raise UsageError("trials, seeds and steps must each be 1 or more")
+    keys = list(RULES) if command.rules == "all" else _keys(command.rules)
+    budget = {"data": command.data, "trials": command.trials, "seeds": command.seeds, "steps": command.steps}
+    write(command.out, tune([*keys, *BASELINES], **budget), budget)
+    print(f"written: {command.out}")
+    return 0
 
 
 def _finish(results) -> int:
@@ -192,4 +235,4 @@ def _report(command: Report, rest: list[str]) -> int:
     return 0
 
 
-HANDLERS = {Compare: _compare, Run: _run, Verify: _verify, List: _list, Report: _report}
+HANDLERS = {Compare: _compare, Run: _run, Tune: _tune, Verify: _verify, List: _list, Report: _report}

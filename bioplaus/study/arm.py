@@ -19,7 +19,7 @@ from bioplaus.net import noise_mode
 from bioplaus.rules import backprop
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row, write_json
-from bioplaus.study.spec import Arm
+from bioplaus.study.spec import Arm, StudyError
 from bioplaus.train import TrainState, in_turn, make_train, replicate, restore, save, seed_keys
 from bioplaus.types import Array, Batch, PyTree
 
@@ -37,6 +37,11 @@ class Label(NamedTuple):
     rule: str
     neuron: str
     modulator: str
+
+
+def planned_pair(arm: Arm, label: Label) -> Label:
+    """The label without its rule: arms that share it differ in the rule, and in settings of that rule, alone."""
+    return label._replace(rule=label.rule.removeprefix(arm.rule))
 
 
 class Trained(NamedTuple):
@@ -180,6 +185,9 @@ def _save(folder: Path, state: TrainState, rows: list[Row], seconds: float) -> N
 
 
 def _resume(folder: Path, like: TrainState) -> tuple[TrainState, list[Row], int, float]:
-    found = json.loads((folder / PROGRESS).read_text())
-    state = restore(folder / f"state-{found['step']}", like)
-    return state, [Row(*row) for row in found["rows"]], found["step"], found["seconds"]
+    try:
+        found = json.loads((folder / PROGRESS).read_text())
+        state = restore(folder / f"state-{found['step']}", like)
+        return state, [Row(*row) for row in found["rows"]], found["step"], found["seconds"]
+    except (ValueError, KeyError) as error:
+        raise StudyError(f"{folder}: cannot be resumed ({error}); delete that folder, and this arm starts again") from error

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax.typing import ArrayLike
 
 from bioplaus import losses
 from bioplaus.layers import cnn, mlp
@@ -26,26 +27,32 @@ class Built(NamedTuple):
     tx: optax.GradientTransformation
 
 
-def build(arm: Arm, example: Array, classes: int, net: Net | None = None) -> Built:
-    """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape. net: used instead of the arm's own.
+def build(
+    arm: Arm,
+    example: Array,
+    classes: int,
+    net: Net | None = None,
+    *,
+    learning_rate: ArrayLike | None = None,
+    hyper: dict[str, Any] | None = None,
+) -> Built:
+    """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape.
 
-    Raises StudyError if the net does not fit the data.
+    net, learning_rate, hyper: used instead of the arm's own; the last two may be tracers.
+    Raises StudyError if the arm's net does not fit the data.
     """
     net = net or make_net(arm, example, classes)
-    tx, loss = make_tx(arm.optimiser), getattr(losses, arm.loss)
+    tx, loss = make_tx(arm.optimiser, learning_rate), getattr(losses, arm.loss)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
-    hyper: dict[str, Any] = dict(arm.hyper)
+    hyper = dict(arm.hyper if hyper is None else hyper)
     if "tx" in inspect.signature(factory).parameters:
         hyper["tx"] = tx
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
-    try:
-        return Built(net, loss, lambda net: factory(net, loss), tx)
-    except ValueError as error:
-        raise StudyError(f"rule {arm.rule!r} cannot train this net: {error}") from error
+    return Built(net, loss, lambda net: factory(net, loss), tx)
 
 
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
@@ -65,12 +72,11 @@ def make_net(arm: Arm, example: Array, classes: int) -> Net:
     return net
 
 
-def make_tx(spec: OptimiserSpec) -> optax.GradientTransformation:
-    """The optimiser, with decoupled weight decay."""
+def make_tx(spec: OptimiserSpec, learning_rate: ArrayLike | None = None) -> optax.GradientTransformation:
+    """The optimiser, with decoupled weight decay. learning_rate: instead of its own."""
+    rate: Any = spec.learning_rate if learning_rate is None else learning_rate
     kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
-    return optax.chain(
-        kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(spec.learning_rate)
-    )
+    return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
 
 
 def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV, whole or not at all. Values keep all their digits, so that equal runs give equal files."""
-    with _replacing(path) as part, part.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(Row._fields)
         out.writerows(row._replace(value=repr(float(row.value))) for row in rows)  # type: ignore[arg-type]
@@ -42,11 +42,11 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
-    with _replacing(path) as part:
+    with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-class _replacing:
+class replacing:
     """A path to write to, which becomes `path` if all went well: a reader never sees half a file."""
 
     def __init__(self, path: Path):

@@ -14,13 +14,14 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.rules import RULES
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, label_of, train_arm
+from bioplaus.study.arm import Label, Trained, label_of, planned_pair, train_arm
 from bioplaus.study.build import Built, build
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.spec import Arm, Study, StudyError
 from bioplaus.study.summary import summarise
+from bioplaus.study.tune import defaults
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
@@ -63,26 +64,32 @@ def compare(
     data: str | tuple[Any, Any] | Dataset = "digits",
     seeds: int = 5,
     steps: int = 1000,
+    own: bool = False,
     out: str | Path | None = None,
     show: bool = True,
 ) -> Results:
     """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
 
     rules: keys of `bp.rules.RULES`, or 'all' for every one. net: 64-128-128-10-like by default. data: a name, (x, y), or a Dataset.
+    own: each rule at its own tuned settings, rather than all at common ones.
     print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
     """
     names = [rules] if isinstance(rules, str) else rules
-    study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps)
-    own = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
-    return run_study(study, net=net, data=own, out=Path(out) if out else None, show=show)
+    study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own)
+    arrays = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
+    return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
 
 
-def comparison(rules: Sequence[str], *, data: str, seeds: int, steps: int) -> Study:
-    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`."""
+def comparison(rules: Sequence[str], *, data: str, seeds: int, steps: int, own: bool = False) -> Study:
+    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`.
+
+    own: at the settings that tuning found for each rule instead.
+    """
     rules = list(RULES) if list(rules) == ["all"] else rules
     return Study(
         name=f"compare {data}",
         base={"data": data, "seeds": seeds, "steps": steps},
+        rules=defaults([*rules, "frozen"]) if own else {},
         grid={"rule": [*dict.fromkeys([*rules, "frozen"])]},
     )
 
@@ -108,7 +115,7 @@ def run_study(
     rows: list[Row] = []
     warnings: list[str] = []
     seconds: dict[str, float] = {}
-    twins: dict[str, Deployed] = {}
+    twins: dict[Label, Deployed] = {}
     done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for i, p in enumerate(plans):
@@ -152,10 +159,10 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
     return found
 
 
-def _run_arm(p: Plan, folder: Path | None, twins: dict[str, Deployed], tick) -> tuple[Trained, list[Row], list[str]]:
+def _run_arm(p: Plan, folder: Path | None, twins: dict[Label, Deployed], tick) -> tuple[Trained, list[Row], list[str]]:
     trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
-    alike = p.arm.model_copy(update={"rule": "", "hyper": {}}).model_dump_json()
+    alike = planned_pair(p.arm, p.label)
     if p.arm.rule == "bp":
         twins[alike] = deployed
     finished = folder / "final.csv" if folder else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from bioplaus.measure.energy import rank_robustness
 from bioplaus.measure.statistics import paired_interval
-from bioplaus.study.arm import Label, Trained
+from bioplaus.study.arm import Label, Trained, planned_pair
 from bioplaus.study.costs import PROFILE, Costs
 from bioplaus.study.final import ATTACK
 from bioplaus.study.results import Row
@@ -39,7 +39,7 @@ def summarise(
         "energy_profile": PROFILE,
         "study": settings,
         "arms": [_arm(arm, label, names[label], trained, costs, rows) for arm, label, trained, costs in arms],
-        "comparisons": _comparisons(names, rows),
+        "comparisons": _comparisons([(arm, label) for arm, label, _, _ in arms], names, rows),
         "energy_ranks": _ranks([(names[label], costs) for _, label, _, costs in arms if costs]),
         "warnings": [
             *warnings,
@@ -90,17 +90,20 @@ def _concerns(label: Label, name: str, trained: Trained, rows: Sequence[Row]) ->
     return said
 
 
-def _comparisons(names: dict[Label, str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Every arm against the frozen baseline that differs in the rule alone, paired by seed: the one comparison that was planned."""
-    clean = {
-        label: [r.value for r in rows if r[:5] == label and r.measure == "accuracy" and r.condition == "clean"] for label in names
-    }
+    clean: dict[tuple, list[float]] = {}
+    for row in rows:
+        if (row.measure, row.condition) == ("accuracy", "clean"):
+            clean.setdefault(tuple(row[:5]), []).append(row.value)
+    frozen = {planned_pair(arm, label): label for arm, label in arms if arm.rule == "frozen"}
     found = []
-    for a, b in itertools.product(names, names):
-        if b.rule.startswith("frozen") and a != b and a._replace(rule="") == b._replace(rule=""):
-            x = paired_interval(clean[a], clean[b])
+    for arm, label in arms:
+        base = frozen.get(planned_pair(arm, label))
+        if base is not None and base != label:
+            x = paired_interval(clean[label], clean[base])
             numbers = {k: _number(getattr(x, k)) for k in ("mean", "low", "high")}
-            found.append({"a": names[a], "b": names[b], "measure": "accuracy", **numbers})
+            found.append({"a": names[label], "b": names[base], "measure": "accuracy", **numbers})
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,6 +116,17 @@ def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
     other = SMALL.model_copy(update={"base": {**SMALL.base, "steps": 30}})
     with pytest.raises(StudyError, match="another study"):
         run_study(other, out=tmp_path / "run", resume=True, show=False)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+    done = written(study, tmp_path / "run")
+    (saved,) = (done.folder / "arms").iterdir()
+    (saved / "progress.json").write_text("{")
+    with pytest.raises(StudyError, match="delete that folder"):
+        written(study, done.folder, resume=True)
+    shutil.rmtree(saved)
+    assert written(study, done.folder, resume=True).rows == done.rows
 
 
 def test_resume_with_nothing_there_starts(tmp_path):

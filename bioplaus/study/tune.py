@@ -1,0 +1,110 @@
+"""Tuning: the same number of trials for every rule, on the validation split; its result is bioplaus/defaults.toml.
+
+A trial draws the learning rate log-uniformly on RATES, and every array hyperparameter of the rule within a factor of 4 of its
+default; counts (steps of inference) stay. All trials and seeds of a rule are one compiled program. Best is the highest mean
+validation accuracy over seeds; the test split is never read.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from bioplaus import data as datasets
+from bioplaus.measure.accuracy import accuracy
+from bioplaus.rules import available
+from bioplaus.study.build import build
+from bioplaus.study.results import replacing
+from bioplaus.study.spec import Arm, Study, arms
+from bioplaus.train import make_train, seed_keys
+
+DEFAULTS = Path(__file__).parents[1] / "defaults.toml"
+RATES = (3e-4, 3e-2)
+FACTOR = 4.0
+HEAD = "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not edited by hand.\n\n"
+
+
+def tune(
+    rules: Sequence[str],
+    *,
+    data: str = "digits",
+    trials: int = 24,
+    seeds: int = 3,
+    steps: int = 1000,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """rule -> its best settings, as a study's [rules] takes them. Raises StudyError for what is not there."""
+    found = {}
+    use = datasets.load(data)
+    for rule in rules:
+        (arm,) = arms(Study(name="tune", base={"data": data, "rule": rule, "steps": steps, "seeds": seeds}))
+        draws = search(rule, trials)
+        scores = np.asarray(_scores(arm, use, draws))
+        mean = np.where(np.isfinite(scores).all(1), scores.mean(1), -1.0)
+        best = int(mean.argmax())
+        chosen = {name: float(f"{values[best]:.3g}") for name, values in draws.items()}
+        rate = chosen.pop("learning_rate")
+        found[rule] = {"optimiser": {"learning_rate": rate}, "hyper": chosen}
+        say(f"{rule:8} validation {mean[best]:.4f}  learning rate {rate:g}  {chosen or ''}")
+    return found
+
+
+def search(rule: str, trials: int) -> dict[str, np.ndarray]:
+    """Name -> one value a trial; the first trial is the rule as it comes. The draws depend on the rule's names alone."""
+    default = Arm(rule=rule).optimiser.learning_rate
+    hyper = {
+        n: p.default
+        for n, p in inspect.signature(available()[rule]).parameters.items()
+        if p.annotation == ArrayLike and p.default
+    }
+    draw = np.random.default_rng(0)
+    low, high = np.log(RATES)
+    rates = np.exp(draw.uniform(low, high, trials))
+    found = {"learning_rate": np.concatenate([[default], rates[1:]])}
+    for name, value in hyper.items():
+        spread = np.exp(draw.uniform(-np.log(FACTOR), np.log(FACTOR), trials))
+        found[name] = value * np.concatenate([[1.0], spread[1:]])
+    return found
+
+
+def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> jax.Array:
+    """Validation accuracy [trials, seeds]."""
+    example, classes = use.train.x[:1], use.train.y.shape[-1]
+
+    def run(values: dict[str, Any], key: jax.Array, train_data, validation) -> jax.Array:
+        hyper = {n: v for n, v in values.items() if n != "learning_rate"}
+        built = build(arm, example, classes, learning_rate=values["learning_rate"], hyper=hyper)
+        rule = built.rule(built.net)
+        program = make_train(built.net, rule, built.tx, train_data, batch_size=arm.batch_size).program
+        state, _ = program.advance(program.init(key, train_data), train_data, arm.steps)
+        return accuracy(rule.predict(state.params, state.rule, validation.x, key), validation.y)
+
+    @jax.jit
+    def every(values, keys, train_data, validation):
+        each = functools.partial(run, train_data=train_data, validation=validation)
+        return jax.lax.map(lambda v: jax.vmap(lambda k: each(v, k))(keys), values)
+
+    values = {n: jnp.asarray(v, jnp.float32) for n, v in draws.items()}
+    return every(values, seed_keys(arm.seeds), *jax.tree.map(jnp.asarray, (use.train, use.validation)))
+
+
+def write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None:
+    """Write settings as defaults.toml has them: [budget], and [rules] as in a study file."""
+    import tomli_w
+
+    with replacing(path) as part:
+        part.write_text(HEAD + tomli_w.dumps({"budget": budget, "rules": settings}))
+
+
+def defaults(rules: Sequence[str]) -> dict[str, Any]:
+    """The tuned settings of these rules, as a study's [rules] takes them; rules that were never tuned keep the common ones."""
+    import tomllib
+
+    found = tomllib.loads(DEFAULTS.read_text())["rules"]
+    return {rule: found[rule] for rule in rules if rule in found}
