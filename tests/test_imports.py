@@ -29,6 +29,9 @@ ALLOWED = {
     "train": ("types", "net"),
 }
 
+# rules with weights of their own, which optax trains
+WITH_WEIGHTS = ("rules.kolen_pollack", "rules.deep_feedback_control", "rules.weight_mirror", "rules.target_propagation")
+
 
 def module(path: Path) -> str:
     """bioplaus/rules/backprop.py -> rules.backprop; bioplaus/rules/__init__.py -> rules."""
@@ -67,7 +70,7 @@ def violations(path_module: str, names: set[str]) -> list[str]:
         beside = () if key == "rules" else (key.split(".")[0],)
         wrong += [n for n in own if not within(n, (*ALLOWED[key], *beside))]
     if within(path_module, ["rules"]):
-        third = {"jax", "optax", "typing"} if path_module == "rules.kolen_pollack" else {"jax", "typing"}
+        third = {"jax", "typing", "collections"} | ({"optax"} if path_module in WITH_WEIGHTS else set())
         wrong += [n for n in names if n.split(".")[0] not in third | {"bioplaus"}]
     if within(path_module, ["train", "measure", "data"]):
         wrong += [n for n in own if within(n, ["rules"])]

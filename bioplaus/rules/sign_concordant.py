@@ -1,13 +1,18 @@
 """Sign-concordant feedback: the way back has the signs of the forward weights, and magnitudes of its own.
 
-    B_l = c_l sign(W_l),    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C];  s_l: [B, n_l];  c_l: one magnitude a weight array, `scale` times the root mean square of the initial W_l.
+    B_l = M_l * sign(W_l),    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
+e: [B, C];  s_l: [B, n_l];  M_l: the shape of W_l, not negative:
+    uSF (uniform)               M_l = c_l, one magnitude a weight array, `scale` times the root mean square of the initial W_l
+    frSF (fixed random)         M_l = |R_l|, R_l drawn once as the initial W_l is, independent of it, times `scale`
+    brSF (batch-wise random)    M_l = |R_l|, R_l drawn anew at each step
 
 Liao, Leibo, Poggio, "How Important is Weight Symmetry in Backpropagation?", 2016, arXiv:1510.05067.
-Moskovitz, Litwin-Kumar, Abbott, "Feedback alignment in deep convolutional networks", 2018, arXiv:1812.06488 (uSF).
-Departures: the fixed magnitude c_l (Liao et al. normalise updates instead); sign(0) = 1, so that a zero weight still sends.
+Moskovitz, Litwin-Kumar, Abbott, "Feedback alignment in deep convolutional networks", 2018, arXiv:1812.06488.
+Departures: no normalisation of the updates (Liao et al. need one, as their magnitudes do not follow the fan-in): c_l and R_l
+have the size of the initial weights; sign(0) = 1, so that a zero weight still sends.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,12 +20,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bioplaus.local import backward, error_of, gates_of, signals_of
-from bioplaus.net import forward, predictor
+from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
 
 
 class State(NamedTuple):
-    """magnitude: c_l, a scalar for each weight array of params; () for the first layer."""
+    """magnitude: M_l for each weight array of params, or the scalar c_l; () for the first layer."""
 
     magnitude: PyTree
 
@@ -32,13 +37,47 @@ def uniform_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> 
         del key, batch
         return State(((), *jax.tree.map(lambda w: scale * jnp.sqrt(jnp.mean(w**2)), tuple(params[1:]))))
 
+    return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
+
+
+def fixed_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+    """frSF. Equals backprop at M = |W|. The MACs of backprop; M is read beside W, and a bit a weight is transported."""
+
+    def init(key, params, batch):
+        return State(_magnitude(scale, feedback_init(net, key, params, batch.x)))
+
+    return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
+
+
+def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+    """brSF, with R = feedback_init(net, key, ...) of the step's key. uSF's costs, and one random number a weight and step."""
+
+    def init(key, params, batch):
+        del key, params, batch
+        return ()
+
+    def magnitude(params, state, batch, key):
+        del state
+        return _magnitude(scale, feedback_init(net, key, params, batch.x))
+
+    return _concordant(net, loss, init, magnitude)
+
+
+def _magnitude(scale: ArrayLike, drawn: PyTree) -> PyTree:
+    return jax.tree.map(lambda r: scale * jnp.abs(r), drawn)
+
+
+def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., PyTree]) -> Rule:
+    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer; that of the first is not read."""
+
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         with jax.named_scope("credit"):
-            sign = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), state.magnitude[1:], tuple(params[1:]))
-        grads = backward(net, params, ((), *sign), trace, error, key, gates_of(gate, signals, len(net)))
+            m = magnitude(params, state, batch, key)[1:]
+            feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, tuple(params[1:]))
+        grads = backward(net, params, ((), *feedback), trace, error, key, gates_of(gate, signals, len(net)))
         return grads, state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))

@@ -11,13 +11,18 @@ from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import RuleFactory
 from bioplaus.verify import (
     backprop,
+    deep_feedback_control,
+    dendrites,
     direct_feedback_alignment,
+    direct_random_target_projection,
     equilibrium_propagation,
     feedback_alignment,
     kolen_pollack,
     node_perturbation,
     predictive_coding,
     sign_concordant,
+    target_propagation,
+    weight_mirror,
 )
 from bioplaus.verify.common import Check
 
@@ -25,11 +30,22 @@ FAMILIES: dict[str, Callable[[RuleFactory], Iterator[Check]]] = {
     "bp": backprop.checks,
     "fa": feedback_alignment.checks,
     "kp": kolen_pollack.checks,
+    "wm": weight_mirror.checks,
     "usf": sign_concordant.checks,
+    "frsf": sign_concordant.fixed_checks,
+    "brsf": sign_concordant.batchwise_checks,
     "dfa": direct_feedback_alignment.checks,
+    "drtp": direct_random_target_projection.checks,
     "np": node_perturbation.checks,
+    "tp": target_propagation.tp_checks,
+    "dtp": target_propagation.dtp_checks,
+    "drl": target_propagation.drl_checks,
+    "ldrl": target_propagation.ldrl_checks,
     "pc": predictive_coding.checks,
     "ep": equilibrium_propagation.checks,
+    "burstprop": dendrites.burst_checks,
+    "dendritic_microcircuit": dendrites.microcircuit_checks,
+    "dfc": deep_feedback_control.checks,
     "frozen": backprop.readout_checks,
 }
 """key -> checks of a factory that claims to be that rule; a generator, so that a wrong factory can stop at its first failure."""

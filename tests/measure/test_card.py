@@ -33,9 +33,17 @@ EXPECTED = {
     "bp": PLAIN._replace(transport_words=X),
     "fa": PLAIN._replace(feedback_words=X),
     "kp": PLAIN._replace(feedback_words=X, learns_feedback=True),
+    "wm": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),  # noise at the input of the layers behind
     "usf": PLAIN._replace(transport_bits=X),
+    "frsf": PLAIN._replace(transport_bits=X, feedback_words=X),
+    "brsf": PLAIN._replace(transport_bits=X, random=X // 4),  # a number a weight and batch of four
     "dfa": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(5, 5, 4)),
+    "drtp": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(2, 3, 4)),
     "np": PLAIN._replace(forward_passes=2.0, locking=(4, 4, 4), random=HIDDEN + CLASSES),
+    "tp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
+    "dtp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
+    "drl": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
+    "ldrl": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN + 6 + CLASSES),  # and at the outputs of f
     "pc": PLAIN._replace(
         transport_words=X, forward_passes=(F - 18) / F, settling_steps=T, locking=tuple(2 * T + l for l in (2, 3, 4))
     ),
@@ -45,9 +53,30 @@ EXPECTED = {
         settling_steps=FREE,
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),
+    "dfc": PLAIN._replace(
+        feedback_words=CLASSES * (HIDDEN + CLASSES),
+        learns_feedback=True,
+        settling_steps=T,
+        locking=tuple(3 + 3 * T + l for l in (2, 3, 4)),
+        random=HIDDEN + CLASSES,
+    ),
+    "burstprop": PLAIN._replace(feedback_words=X),
+    # a sweep takes the last hidden layer two products further: through the readout or the interneurons, and back
+    "dendritic_microcircuit": PLAIN._replace(
+        feedback_words=3 * X,
+        learns_feedback=True,
+        forward_passes=(F - 18) / F,
+        settling_steps=T,
+        locking=tuple(2 * T + d for d in (4, 5, 4)),
+    ),
     "frozen": PLAIN._replace(locking=(0, 0, 4)),
 }
-HYPER = {"pc": {"steps": T}, "ep": {"free_steps": FREE, "nudged_steps": NUDGED}}
+HYPER = {
+    "dendritic_microcircuit": {"steps": T},
+    "dfc": {"steps": T},
+    "pc": {"steps": T},
+    "ep": {"free_steps": FREE, "nudged_steps": NUDGED},
+}
 
 
 def made(name, net=NET):

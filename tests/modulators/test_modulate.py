@@ -1,6 +1,7 @@
 """`modulate`: every rule under a modulator, against the rule itself, against hand-written gates, gains and gradients."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,10 @@ from bioplaus.rules import RULES, backprop, feedback_alignment
 from bioplaus.types import Batch, Gain, Modulator
 
 B, LR = 6, 0.5
-FACTORIES = {**RULES, "kp": functools.partial(RULES["kp"], tx=optax.sgd(LR))}
+FACTORIES = {  # rules with weights of their own train them by plain gradient descent: a closed gate leaves nothing to do
+    name: functools.partial(rule, tx=optax.sgd(LR)) if "tx" in inspect.signature(rule).parameters else rule
+    for name, rule in RULES.items()
+}
 KEY = jax.random.key(0)
 
 

@@ -1,0 +1,95 @@
+"""Direct random target projection: identities and negative controls."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bioplaus.losses import mse
+from bioplaus.net import forward
+from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
+from bioplaus.types import Batch, RuleFactory
+from bioplaus.verify.common import (
+    LINEAR,
+    Check,
+    Problem,
+    by_hand,
+    convolutional,
+    cosine,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+    steps,
+    truth,
+)
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be direct random target projection."""
+    p = problem()
+    grads, state, _ = gradient(factory, p)
+    y = p.batch.y
+    yield equal("drtp", "hand-coded at random B", grads, by_hand(p, lambda l, s, e: -y @ state.feedback[l]), 1e-12)
+    yield equal("drtp", "the last layer is backprop", grads[-1], truth(p)[-1], 1e-12)
+    dfa = gradient(direct_feedback_alignment, p, lambda s: s._replace(feedback=state.feedback))[0]
+    yield large("drtp", "the sign of direct feedback alignment at the same B: cosine", least(grads[:-1], dfa[:-1]), 0.3)
+    yield large("drtp", "but not the same rule", relative(grads[:-1], dfa[:-1]), 0.1)
+    doubled = gradient(factory, p, scale=2.0)[1]
+    yield equal("drtp", "scale multiplies B", doubled.feedback, jax.tree.map(lambda b: 2.0 * b, state.feedback), 1e-12)
+
+    for name, q in (("", p), (", convolutions", convolutional())):
+        q = q._replace(loss=lambda output, y: -jnp.sum(output * y, -1))  # e = -y, whatever the output
+        grads, own, _ = gradient(factory, q)
+        dfa = gradient(direct_feedback_alignment, q, lambda s, own=own: s._replace(feedback=own.feedback))[0]
+        yield equal("drtp", "direct feedback alignment where e = -y" + name, grads, dfa, 1e-12)
+
+    later, loss = sensitivity(factory)
+    yield small("drtp", "hidden dW_l does not see later weights, nor the output", later, 0.0)
+    yield small("drtp", "nor the loss", loss, 0.0)
+    later, loss = sensitivity(direct_feedback_alignment)
+    yield large("drtp", "direct feedback alignment's does see later weights", later, 1e-2)
+    yield large("drtp", "and the loss", loss, 1e-2)
+
+    # a linear unit's bias gradient is its mean teaching signal, -mean(y) B: as long as the labels are the same
+    linear = problem(neuron=LINEAR)
+    rule = factory(linear.net, linear.loss)
+    state, grad = rule.init(jax.random.key(6), linear.params, linear.batch), jax.jit(rule.grad)
+    before = grad(linear.params, state, linear.batch, linear.key)[0]
+    params, after = steps(rule, linear, state, optax.adamw(1e-2, weight_decay=0.1), 5)
+    signal = [g["b"] for g in grad(params, after, linear.batch, linear.key)[0]]
+    yield equal("drtp", "signal of each label unchanged by 5 steps", signal[:-1], [g["b"] for g in before[:-1]], 1e-12)
+    yield large("drtp", "while the output error changes", relative(signal[-1], before[-1]["b"]), 1e-2)
+    shuffled = Batch(linear.batch.x, jnp.roll(linear.batch.y, 1, axis=1))
+    other = [g["b"] for g in grad(params, after, shuffled, linear.key)[0][:-1]]
+    yield large("drtp", "and other labels have another signal", relative(other, signal[:-1]), 0.1)
+    yield equal("drtp", "B unchanged after 5 steps of AdamW", after.feedback, state.feedback, 0.0)
+
+
+def least(a, b) -> float:
+    """The smallest cosine over layers."""
+    return min(cosine(g, t) for g, t in zip(a, b, strict=True))
+
+
+def sensitivity(factory: RuleFactory) -> tuple[float, float]:
+    """Largest relative change of the hidden dW_l, first when all later weights change, then when the loss does."""
+    p = problem()
+
+    def hidden(q: Problem):
+        rule = factory(q.net, q.loss)
+        state = rule.init(jax.random.key(6), p.params, p.batch)
+        grad = jax.jit(rule.grad)
+        return lambda params: grad(params, state, q.batch, q.key)[0][:-1]
+
+    grads = hidden(p)
+    before, outputs = grads(p.params), forward(p.net, p.params, p.batch.x, p.key).output
+
+    def change(l: int) -> float:
+        params = (*p.params[: l + 1], *jax.tree.map(lambda w: 1.5 * w + 0.1, p.params[l + 1 :]))
+        moved = relative(forward(p.net, params, p.batch.x, p.key).output, outputs)
+        return relative(grads(params)[l], before[l]) if moved > 0.1 else jnp.inf
+
+    return max(change(l) for l in range(len(p.net) - 1)), relative(hidden(p._replace(loss=mse))(p.params), before)

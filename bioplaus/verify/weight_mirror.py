@@ -1,0 +1,163 @@
+"""Weight mirror: identities and negative controls.
+
+A batch that holds every sign vector of the noise gives its mean exactly: the feedback weights of a linear layer move by
+rate sigma^2 W - decay B, to rounding, and so tend to (rate sigma^2 / decay) W.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.neurons import sigmoid
+from bioplaus.types import Array, Gates, Key, Neuron, PyTree, RuleFactory
+from bioplaus.verify.common import (
+    LINEAR,
+    TANH,
+    Check,
+    Problem,
+    by_hand,
+    cosine,
+    equal,
+    gradient,
+    large,
+    pose,
+    problem,
+    small,
+    truth,
+)
+from bioplaus.verify.feedback_alignment import away, weights
+
+RATE, DECAY, SIGMA, WIDTH = 0.7, 0.05, 0.3, 4
+EXAMPLES = 2**WIDTH
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be the weight mirror."""
+    p = problem()
+    aligned = gradient(factory, p, lambda s: s._replace(feedback=p.params))[0]
+    yield equal("wm", "backprop at B = W", aligned, truth(p), 1e-12)
+    grads, state, _ = gradient(factory, p)
+    hand = by_hand(p, lambda l, s, e: s @ state.feedback[l + 1]["w"].T)
+    yield equal("wm", "hand-coded feedback alignment at random B", grads, hand, 1e-12)
+    yield away("wm", grads, truth(p))
+
+    linear, w = enumerable(LINEAR), weights(enumerable(LINEAR).params)
+    for sigma in (SIGMA, 2 * SIGMA):
+        before, after = mirrored(factory, linear, sigma=sigma)
+        moved = [b - (1 - DECAY) * a for a, b in zip(before, after, strict=True)]
+        want = [RATE * sigma**2 * v for v in w]
+        yield equal("wm", f"mean over all noise: B grows by rate sigma^2 W, sigma {sigma}", moved, want, 1e-12)
+    before, after = mirrored(factory, linear, times=40)
+    limit = RATE * SIGMA**2 / DECAY
+    want = [limit * v + (1 - DECAY) ** 40 * (b - limit * v) for b, v in zip(before, w, strict=True)]
+    yield equal("wm", "at fixed W, B - B* shrinks by (1 - decay) a step", after, want, 1e-12)
+    yield large("wm", "and B was not there at first: 1 - cosine", 1 - cosine(before, w), 0.5)
+
+    yield small("wm", "noise of non-zero mean, centred: 1 - cosine", 1 - cosine(growth(factory, linear, sample=offset), w), 1e-12)
+    naive = growth(factory, linear, centred=False, sample=offset)
+    yield large("wm", "noise of non-zero mean, not centred: 1 - cosine", 1 - cosine(naive, w), 0.3)
+    plain = growth(factory, linear, centred=False)
+    yield equal("wm", "zero-mean noise, not centred, all signs: sigma^2 W", plain, [SIGMA**2 * v for v in w], 1e-12)
+
+    curved = enumerable(sigmoid())
+    hidden = [weights(curved.params)[0], growth(factory, curved, sigma=0.1)[0]]
+    yield small("wm", "through a sigmoid: 1 - cosine", 1 - cosine(*hidden), 1e-3)
+    drawn = [growth(factory, curved, sigma=0.1, centred=c, sample=jax.random.normal)[0] for c in (False, True)]
+    bad, good = (1 - cosine(d, hidden[0]) for d in drawn)
+    yield large("wm", "a sigmoid's 1/2, one draw of 16: 1 - cosine not centred / centred", bad / good, 2.0)
+
+    yield from images(factory)
+    yield from gates(factory)
+
+
+def enumerable(neuron: Neuron) -> Problem:
+    """A net whose mirrored layers have four inputs, and a batch for each of their sign vectors."""
+    return pose(mlp((3, WIDTH, WIDTH, 2), neuron), (EXAMPLES, 3), 2)
+
+
+def every_sign(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
+    """All sign vectors over the last axis, one an example and the same at every position: mean 0 and variance 1."""
+    del key
+    signs = 2 * ((jnp.arange(shape[0])[:, None] >> jnp.arange(shape[-1])) & 1) - 1
+    return jnp.broadcast_to(signs.reshape(shape[0], *(1,) * (len(shape) - 2), shape[-1]), shape).astype(dtype)
+
+
+def offset(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
+    """The same with mean 3."""
+    return every_sign(key, shape, dtype) + 3.0
+
+
+def mirrored(
+    factory: RuleFactory,
+    p: Problem,
+    *,
+    rate: float = RATE,
+    decay: float = DECAY,
+    sigma: float = SIGMA,
+    centred: bool = True,
+    sample: Callable[..., Array] = every_sign,
+    times: int = 1,
+    gate: Gates = None,
+) -> tuple[PyTree, PyTree]:
+    """The feedback weights before and after some steps at fixed W."""
+    rule = factory(p.net, p.loss, rate=rate, decay=decay, sigma=sigma, centred=centred, sample=sample)
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    keys = jax.random.split(p.key, times)
+    after = jax.jit(lambda s: jax.lax.scan(lambda s, k: (rule.grad(p.params, s, p.batch, k, gate)[1], None), s, keys)[0])(state)
+    return weights(state.feedback), weights(after.feedback)
+
+
+def growth(
+    factory: RuleFactory,
+    p: Problem,
+    *,
+    sigma: float = SIGMA,
+    centred: bool = True,
+    sample: Callable[..., Array] = every_sign,
+    times: int = 1,
+    gate: Gates = None,
+) -> PyTree:
+    """By how much the feedback weights grow without decay, at rate 1."""
+    before, after = mirrored(factory, p, rate=1.0, decay=0.0, sigma=sigma, centred=centred, sample=sample, times=times, gate=gate)
+    return [b - a for a, b in zip(before, after, strict=True)]
+
+
+def images(factory: RuleFactory) -> Iterator[Check]:
+    """Convolutions, by all signs, and a pooling that gives the noise a mean, by 2000 draws."""
+    p = pose((conv(WIDTH, 1, LINEAR), conv(3, 1, LINEAR), flattened(dense(2))), (EXAMPLES, 2, 3, 2), 2)
+    found, want = growth(factory, p)[0], SIGMA**2 * weights(p.params)[0]
+    yield equal("wm", "convolution, mean over all noise and positions: sigma^2 W", found, want, 1e-12)
+
+    net = (conv(2, 3, TANH), pooled(2, conv(3, 2, TANH)), flattened(dense(4)))
+    p = pose(net, (8, 8, 8, 2), 4)
+    w = weights(p.params)
+
+    found, naive = (growth(factory, p, times=250, sigma=0.1, sample=jax.random.normal, centred=c) for c in (True, False))
+    for l, name in enumerate(("max pooling and convolution", "flattened")):
+        yield small("wm", f"{name}: 1 - cosine of growth to W", 1 - cosine(found[l], w[l]), 0.05)
+    yield large("wm", "max pooling, not centred: 1 - cosine", 1 - cosine(naive[0], w[0]), 0.3)
+    ratio = jnp.linalg.norm(found[1]) / jnp.linalg.norm(w[1])
+    yield small("wm", "flattened: |growth| is 250 steps of 7/8 sigma^2 |W|, relative", abs(ratio / (250 * 0.01 * 7 / 8) - 1), 0.1)
+
+
+def gates(factory: RuleFactory) -> Iterator[Check]:
+    """A gate weights each example's part of the growth."""
+    p = enumerable(LINEAR)
+    g = jnp.linspace(0.0, 2.0, EXAMPLES)
+    xi = SIGMA * every_sign(p.key, (EXAMPLES, WIDTH), jnp.float64)
+    want = []
+    for w in weights(p.params):
+        r = xi @ w  # its mean over all signs is zero; the bias is taken off
+        want.append((xi * g[:, None]).T @ r / EXAMPLES)
+    yield equal("wm", "a gate on examples: hand-coded growth", growth(factory, p, gate=g), want, 1e-12)
+    before, after = mirrored(factory, p, rate=0.0, gate=0.5 * g)
+    yield equal("wm", "and decay, by its mean", after, [(1 - DECAY / 2) * b for b in before], 1e-12)
+    before, after = mirrored(factory, p, gate=0.0)
+    yield equal("wm", "a closed gate stops B", after, before, 0.0)
+    units = jnp.broadcast_to(jnp.array([1.0, 0.0]), (EXAMPLES, 2))
+    after = mirrored(factory, p, gate=(None, None, units))[1][-1]
+    yield equal("wm", "a closed unit keeps its B", after[:, 1], before[-1][:, 1], 0.0)
+    yield equal("wm", "and an open one learns as ever", after[:, 0], mirrored(factory, p)[1][-1][:, 0], 1e-12)

@@ -1,0 +1,56 @@
+"""Mutants of target propagation."""
+
+NEVER = (("own = jax.tree.map(jnp.add, own, updates)", "jax.tree.map(jnp.add, own, updates)"),)
+DIFFERENCE = "path.h[l] + path.g(l, above).output - path.base[l].output"
+UPDATE = "updates, opt = tx.update(tuple(slopes), opt, own)"
+INTO_W = "grads = [grads[0], *(jax.tree.map(jnp.add, g, s[0]) for g, s in zip(grads[1:], slopes))]"
+LESSON = "[(read, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]"
+
+MUTANTS = [
+    ("tp", "the difference is taken", (("return path.g(l, above).output", f"return {DIFFERENCE}"),)),
+    ("tp", "sign of the teaching signal", (("(h[l] - target) / eta", "(target - h[l]) / eta"),)),
+    ("tp", "1 / eta dropped", (("(h[l] - target) / eta", "(h[l] - target)"),)),
+    ("tp", "no biases in the inverses", (("+ own[1]", "+ 0 * own[1]"),)),
+    ("tp", "inverses never learn", NEVER),
+    ("dtp", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),)),
+    ("dtp", "sign of the difference", ((DIFFERENCE, "path.h[l] - path.g(l, above).output + path.base[l].output"),)),
+    ("dtp", "first target up the gradient", (("h[-1] - eta * error", "h[-1] + eta * error"),)),
+    ("dtp", "1 / eta dropped", (("(h[l] - target) / eta", "(h[l] - target)"),)),
+    ("dtp", "all targets from the output's", (("target = down(path, l, target)", "_ = down; target = h[l] - eta * 0 * h[l]"),)),
+    ("dtp", "phi' dropped", (("through(layer, trace.currents[l], k[l], taught[l])", "taught[l]"),)),
+    ("dtp", "B replaced by W", (("send(above, params, own[0],", "send(above, params, params,"),)),
+    ("dtp", "no neurons in the inverses", (("fire(inverses[l], current, k[l])", "current"),)),
+    ("dtp", "inverses never learn", NEVER),
+    ("dtp", "inverses climb", (("jnp.add, own, updates", "jnp.subtract, own, updates"),)),
+    ("dtp", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),)),
+    ("dtp", "their optimiser forgets", ((UPDATE, UPDATE.replace("opt =", "_ =")),)),
+    ("dtp", "their optimiser forgets between batches", (("for _, bias in own), opt)", "for _, bias in own), state.opt)"),)),
+    ("dtp", "they ignore the gate", (("read.u, k[l], signal, gates[l])", "read.u, k[l], signal, None)"),)),
+    ("dtp", "phi' dropped in their learning", (("through(inverses[l], read.current, k[l], e)", "e"),)),
+    ("dtp", "every step at the first weights", (("path, noise, slopes = path_at(own)", "path, noise, slopes = path"),)),
+    ("dtp", "they learn without noise", (("noisy = path.h[l] + sigma * xi", "noisy = path.h[l] + 0 * sigma * xi"),)),
+    ("dtp", "they remove the noise", (("read.output - noisy)", "read.output - path.h[l])"),)),
+    ("drl", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),)),
+    ("drl", "sign of the noise", (("base.output - sigma * xi)", "base.output + sigma * xi)"),)),
+    ("drl", "1 / sigma^2 dropped", (("sigma * xi) / sigma**2", "sigma * xi)"),)),
+    ("drl", "no gradient at the second reading", (("[(read, error), (base, -error)]", "[(read, error)]"),)),
+    ("drl", "vanilla targets on the way back", (("above = difference(path, j, above)", "above = vanilla(path, j, above)"),)),
+    (
+        "drl",
+        "one layer there and back",
+        (("range(l, len(path.base))", "range(l, l + 1)"), ("range(l + 1, len(path.base))", "range(0)")),
+    ),
+    ("drl", "inverses never learn", NEVER),
+    ("drl", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),)),
+    ("ldrl", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),)),
+    (
+        "ldrl",
+        "anti-correlated with the noise",
+        ((LESSON, LESSON.replace("xi / sigma -", "-xi / sigma -").replace("-xi", "xi", 1)),),
+    ),
+    ("ldrl", "no damping", (("excess = (", "excess = 0 * ("),)),
+    ("ldrl", "no gradient at the quiet reading", ((LESSON, LESSON.replace(", (base, xi / sigma - excess)", "")),)),
+    ("ldrl", "damped by the noise of the input", (("path.h[l + 1] + sigma * zeta", "path.f(l, path.h[l] + sigma * xi)"),)),
+    ("ldrl", "inverses never learn", NEVER),
+    ("ldrl", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),)),
+]
