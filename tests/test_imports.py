@@ -30,7 +30,13 @@ ALLOWED = {
 }
 
 # rules with weights of their own, which optax trains
-WITH_WEIGHTS = ("rules.kolen_pollack", "rules.deep_feedback_control", "rules.weight_mirror", "rules.target_propagation")
+WITH_WEIGHTS = (
+    "rules.kolen_pollack",
+    "rules.dendritic_microcircuit",
+    "rules.deep_feedback_control",
+    "rules.weight_mirror",
+    "rules.target_propagation",
+)
 
 
 def module(path: Path) -> str:

@@ -3,7 +3,9 @@
 import importlib.metadata
 
 from bioplaus.rules.backprop import backprop, readout_only
+from bioplaus.rules.burst import burstprop
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
+from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
 from bioplaus.rules.equilibrium_propagation import equilibrium_propagation
@@ -38,6 +40,8 @@ RULES = {
     "ldrl": local_difference_reconstruction_loss,
     "pc": predictive_coding,
     "ep": equilibrium_propagation,
+    "burstprop": burstprop,
+    "dendritic_microcircuit": dendritic_microcircuit,
     "dfc": deep_feedback_control,
 }
 
@@ -63,7 +67,9 @@ __all__ = [
     "available",
     "backprop",
     "batchwise_sign_concordant",
+    "burstprop",
     "deep_feedback_control",
+    "dendritic_microcircuit",
     "difference_reconstruction_loss",
     "difference_target_propagation",
     "direct_feedback_alignment",
