@@ -69,7 +69,7 @@ def burstprop(
                 event = outputs[l] + jnp.asarray(tonic)
                 if l == last:
                     p_bar = jnp.asarray(baseline)
-                    taught = nudge * -through(net[l], a, k, error)
+                    taught = -jnp.asarray(nudge) * through(net[l], a, k, error)
                 else:
                     upper = (net[l + 1], params[l + 1], state.feedback[l + 1], outputs[l], layer_key(key, l + 1))
                     rate = jnp.where(event == 0, 1, event)  # no events, no bursts: nothing to divide

@@ -12,7 +12,7 @@ MUTANTS = [
     ("burstprop", "1 / e dropped", (("send(*upper, b)) / rate", "send(*upper, b))"),)),
     ("burstprop", "phi' dropped", (("slope * through(net[l], a, k, send(*upper, b))", "slope * send(*upper, b)"),)),
     ("burstprop", "B replaced by W", (("state.feedback[l + 1]", "params[l + 1]"),)),
-    ("burstprop", "sign of the error", (("-nudge * through", "nudge * through"),)),
+    ("burstprop", "sign of the error", (("-jnp.asarray(nudge) * through", "nudge * through"),)),
     ("burstprop", "1 / kappa dropped", (("-taught / nudge", "-taught"),)),
     ("burstprop", "inhibition of all or nothing", (("(1 - inhibition) * drive", "jnp.round(1 - inhibition) * drive"),)),
     ("burstprop", "linear burst probability", (("(jax.nn.sigmoid(rest + change) - p_bar)", "0.25 * change"),)),
