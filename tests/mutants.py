@@ -173,7 +173,7 @@ def main(keys: list[str]) -> int:
     killed = total = 0
     for mutant, cause in run(keys):
         total, killed = total + 1, killed + (cause is not None)
-        print(f"{'killed' if cause else 'SURVIVED':9}{mutant.key:7}{mutant.name:36}{cause or ''}", flush=True)
+        print(f"{'killed' if cause else 'SURVIVED':9}{mutant.key:24}{mutant.name:40}{cause or ''}", flush=True)
     print(f"{killed}/{total} killed")
     return int(killed < total)
 
