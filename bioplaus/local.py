@@ -99,13 +99,16 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
     return gate
 
 
-def _gated(signal: Array, gate) -> Array:
-    if gate is None:
-        return signal
-    gate = jnp.asarray(gate, signal.dtype)
-    if gate.ndim and gate.shape not in (signal.shape[:1], signal.shape):
+def spread(gate, like: Array) -> Array:
+    """A gate that is None (open), [], [B] or [B, n_post], with the shape of `like` [B, n_post]. Raises ValueError for another shape."""
+    gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
+    if gate.ndim and gate.shape not in (like.shape[:1], like.shape):
         raise ValueError(
-            f"gate: got shape {gate.shape} where a layer's signal is {signal.shape}; give a scalar, [B] = {signal.shape[:1]},"
-            f" or [B, n_post] = {signal.shape}"
+            f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar, [B] = {like.shape[:1]},"
+            f" or [B, n_post] = {like.shape}"
         )
-    return signal * (gate.reshape(gate.shape + (1,) * (signal.ndim - gate.ndim)) if gate.ndim else gate)
+    return jnp.broadcast_to(gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape)
+
+
+def _gated(signal: Array, gate) -> Array:
+    return signal if gate is None else signal * spread(gate, signal)

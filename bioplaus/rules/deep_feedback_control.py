@@ -29,10 +29,10 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, signals_of
+from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
-from bioplaus.types import Array, Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -88,7 +88,7 @@ def deep_feedback_control(
         u = (trace.output - output) / sigma
         grads = []
         for q, x, back, gate in zip(state.feedback, xi, inject(u, state.feedback), gates, strict=True):
-            g = _spread(gate, x)
+            g = spread(gate, x)
             grads.append(jnp.tensordot(u, g * (x + back), (0, 0)) / len(u) + damping * g.mean(0) * q)
         updates, opt = tx.update(tuple(grads), state.opt, state.feedback)
         return State(optax.apply_updates(state.feedback, updates), opt)
@@ -134,9 +134,3 @@ def deep_feedback_control(
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}
 
     return Rule(init, grad, predictor(net))
-
-
-def _spread(gate, like: Array) -> Array:
-    """A gate that is None, [], [B] or [B, n], with the shape of `like` [B, n]."""
-    gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
-    return jnp.broadcast_to(gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape)

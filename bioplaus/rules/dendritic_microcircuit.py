@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, send, signals_of
+from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
-from bioplaus.types import Array, Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -89,7 +89,7 @@ def dendritic_microcircuit(
 
         def silence(l, r, v, rate, gate):
             """dP_{l+1}, exact where pooling stands before the synapses above. rate: phi(w_l)."""
-            rate = _spread(gate, rate) * rate / len(rate)
+            rate = spread(gate, rate) * rate / len(rate)
             up, p = net[l + 1], params[l + 1]
             return jax.vjp(lambda c: send(up, p, c, r, k[l + 1], rate), state.cancel[l + 1])[1](v)[0]
 
@@ -127,9 +127,3 @@ def dendritic_microcircuit(
         return tuple(grads), State(state.feedback, lateral[0], lateral[1], opt), info
 
     return Rule(init, grad, predictor(net))
-
-
-def _spread(gate, like: Array) -> Array:
-    """A gate that is None, [], [B] or [B, n], with the shape of `like` [B, n]."""
-    gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
-    return jnp.broadcast_to(gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape)
