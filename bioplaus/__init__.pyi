@@ -1,4 +1,5 @@
 from . import data as data
+from . import identities as identities
 from . import layers as layers
 from . import measure as measure
 from . import modulators as modulators
@@ -6,7 +7,7 @@ from . import neurons as neurons
 from . import rules as rules
 from . import study as study
 from . import testing as testing
-from . import verify as verify
+from .identities import verify as verify
 from .layers import after as after
 from .layers import cnn as cnn
 from .layers import conv as conv

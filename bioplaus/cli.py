@@ -180,9 +180,9 @@ def _new(path: Path) -> Path:
 
 
 def _verify(command: Verify, rest: list[str]) -> int:
+    from bioplaus.identities import verify
     from bioplaus.rules import RULES
     from bioplaus.study.spec import nearest
-    from bioplaus.verify import verify
 
     del rest
     for name in command.rules:

@@ -3,7 +3,7 @@
     python -m tests.mutants [key ...]
 
 A mutant is a replacement in the source of a rule, or of the functions that rules share. It is killed if a check of its rule's
-family (`bioplaus.verify`) fails, or, where all of them pass, an item of the contract (`bioplaus.testing`).
+family (`bioplaus.identities`) fails, or, where all of them pass, an item of the contract (`bioplaus.testing`).
 
 The first rules' mutants stand here; those of other families in mutations/, one file each: MUTANTS, a list of
 (key, name, ((old, new), ...)) and, for a mistake in local.py, True.
@@ -20,10 +20,10 @@ from unittest.mock import patch
 import jax
 
 import bioplaus
+from bioplaus.identities import first_failure
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
-from bioplaus.verify import first_failure
 
 ROOT = Path(bioplaus.__file__).parent
 

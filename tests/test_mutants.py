@@ -5,8 +5,8 @@ import itertools
 import pytest
 from mutants import MUTANTS, factory_of, killer
 
+from bioplaus.identities import FAMILIES
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.verify import FAMILIES
 
 FEW = {
     ("bp", "phi' dropped"),

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.common import Problem
 from bioplaus.net import forward
 from bioplaus.types import PyTree
-from bioplaus.verify.common import Problem
 
 
 def own(state) -> PyTree:

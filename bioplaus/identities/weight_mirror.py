@@ -10,10 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bioplaus.layers import conv, dense, flattened, mlp, pooled
-from bioplaus.neurons import sigmoid
-from bioplaus.types import Array, Gates, Key, Neuron, PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     TANH,
     Check,
@@ -28,7 +25,10 @@ from bioplaus.verify.common import (
     small,
     truth,
 )
-from bioplaus.verify.feedback_alignment import away, weights
+from bioplaus.identities.feedback_alignment import away, weights
+from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.neurons import sigmoid
+from bioplaus.types import Array, Gates, Key, Neuron, PyTree, RuleFactory
 
 RATE, DECAY, SIGMA, WIDTH = 0.7, 0.05, 0.3, 4
 EXAMPLES = 2**WIDTH

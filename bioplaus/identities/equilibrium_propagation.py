@@ -10,11 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bioplaus.layers import mlp
-from bioplaus.losses import mse
-from bioplaus.neurons import relu
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     Check,
     Problem,
     cosine,
@@ -29,6 +25,10 @@ from bioplaus.verify.common import (
     sweep,
     truth,
 )
+from bioplaus.layers import mlp
+from bioplaus.losses import mse
+from bioplaus.neurons import relu
+from bioplaus.types import PyTree, RuleFactory
 
 BETAS = [0.4, 0.2, 0.1, 0.05]
 LONG: dict[str, Any] = {"free_steps": 100, "nudged_steps": 100}

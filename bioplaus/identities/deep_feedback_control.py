@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from bioplaus.identities.common import LINEAR, Check, Problem, convolutional, cosine, equal, large, problem, small, truth
 from bioplaus.net import drive, fire, layer_key
 from bioplaus.types import Array, Batch, PyTree, RuleFactory
-from bioplaus.verify.common import LINEAR, Check, Problem, convolutional, cosine, equal, large, problem, small, truth
 
 RATE = 0.05
 

@@ -6,11 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.losses import mse
-from bioplaus.net import forward
-from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
-from bioplaus.types import Batch, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     Check,
     Problem,
@@ -26,6 +22,10 @@ from bioplaus.verify.common import (
     steps,
     truth,
 )
+from bioplaus.losses import mse
+from bioplaus.net import forward
+from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
+from bioplaus.types import Batch, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

@@ -9,10 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.losses import mse
-from bioplaus.net import forward
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     Check,
     Problem,
@@ -28,7 +25,7 @@ from bioplaus.verify.common import (
     small,
     truth,
 )
-from bioplaus.verify.targets_by_hand import (
+from bioplaus.identities.targets_by_hand import (
     biased,
     by_targets,
     descent,
@@ -43,6 +40,9 @@ from bioplaus.verify.targets_by_hand import (
     own,
     reconstruction,
 )
+from bioplaus.losses import mse
+from bioplaus.net import forward
+from bioplaus.types import PyTree, RuleFactory
 
 ETAS = [1e-1, 1e-2, 1e-3]
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from bioplaus.identities.common import Check, by_hand, equal, gradient, large, problem, relative, small, steps, truth
+from bioplaus.identities.feedback_alignment import weights
 from bioplaus.types import RuleFactory
-from bioplaus.verify.common import Check, by_hand, equal, gradient, large, problem, relative, small, steps, truth
-from bioplaus.verify.feedback_alignment import weights
 
 RATE, DECAY, STEPS = 1e-2, 2.0, 60
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.common import Check, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
 from bioplaus.layers import mlp
 from bioplaus.neurons import gaussian, tanh
 from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import Check, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
 
 SIGMAS = [0.1, 0.03, 0.01]
 

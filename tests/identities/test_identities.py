@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bioplaus.identities import FAMILIES, first_failure, verify
+from bioplaus.identities.common import cosine, equal, large, relative, slope, small
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.verify import FAMILIES, first_failure, verify
-from bioplaus.verify.common import cosine, equal, large, relative, slope, small
 
 
 @pytest.mark.parametrize("key", FAMILIES)

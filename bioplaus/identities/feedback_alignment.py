@@ -12,9 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.losses import mse
-from bioplaus.types import Batch, PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     Check,
     Problem,
@@ -31,6 +29,8 @@ from bioplaus.verify.common import (
     steps,
     truth,
 )
+from bioplaus.losses import mse
+from bioplaus.types import Batch, PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

@@ -11,10 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.losses import cross_entropy, mse
-from bioplaus.neurons import sigmoid
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     Check,
     Problem,
     convolutional,
@@ -28,7 +25,10 @@ from bioplaus.verify.common import (
     small,
     truth,
 )
-from bioplaus.verify.feedback_alignment import away, weights
+from bioplaus.identities.feedback_alignment import away, weights
+from bioplaus.losses import cross_entropy, mse
+from bioplaus.neurons import sigmoid
+from bioplaus.types import PyTree, RuleFactory
 
 NUDGES = [0.2, 0.1, 0.05]
 SIGMOID = sigmoid()

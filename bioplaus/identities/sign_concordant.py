@@ -5,10 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from bioplaus.net import feedback_init
-from bioplaus.rules.feedback_alignment import feedback_alignment
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     Check,
     Problem,
     by_hand,
@@ -23,6 +20,9 @@ from bioplaus.verify.common import (
     small,
     truth,
 )
+from bioplaus.net import feedback_init
+from bioplaus.rules.feedback_alignment import feedback_alignment
+from bioplaus.types import PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from bioplaus.losses import mse
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     Check,
     Problem,
@@ -24,6 +22,8 @@ from bioplaus.verify.common import (
     sweep,
     truth,
 )
+from bioplaus.losses import mse
+from bioplaus.types import PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

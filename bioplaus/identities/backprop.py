@@ -6,12 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from bioplaus.layers import dense, group_normed
-from bioplaus.losses import mse
-from bioplaus.net import forward
-from bioplaus.neurons import gaussian, multiplicative, synaptic_release, tanh
-from bioplaus.types import Batch, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     Check,
     Problem,
     by_hand,
@@ -25,6 +20,11 @@ from bioplaus.verify.common import (
     small,
     truth,
 )
+from bioplaus.layers import dense, group_normed
+from bioplaus.losses import mse
+from bioplaus.net import forward
+from bioplaus.neurons import gaussian, multiplicative, synaptic_release, tanh
+from bioplaus.types import Batch, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:

@@ -6,10 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.net import drive, fire, forward, layer_key
-from bioplaus.rules.feedback_alignment import feedback_alignment
-from bioplaus.types import PyTree, RuleFactory
-from bioplaus.verify.common import (
+from bioplaus.identities.common import (
     LINEAR,
     Check,
     Problem,
@@ -24,7 +21,10 @@ from bioplaus.verify.common import (
     steps,
     truth,
 )
-from bioplaus.verify.feedback_alignment import away
+from bioplaus.identities.feedback_alignment import away
+from bioplaus.net import drive, fire, forward, layer_key
+from bioplaus.rules.feedback_alignment import feedback_alignment
+from bioplaus.types import PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
