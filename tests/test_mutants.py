@@ -33,7 +33,7 @@ def test_killed(mutant):
 def test_b_replaced_by_w_fails_the_identity_and_the_control(x64):
     """At B = W it is backprop, as feedback alignment is: only random B tells them apart, in two ways."""
     mutant = next(m for m in MUTANTS if (m.key, m.name) == ("fa", "B replaced by W"))
-    checks = itertools.islice(FAMILIES["fa"](factory_of(mutant)), 4)
+    checks = itertools.islice(FAMILIES["fa"].checks(factory_of(mutant)), 4)
     assert [c.passed for c in checks] == [True, False, True, False]
 
 
