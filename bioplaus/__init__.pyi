@@ -17,6 +17,7 @@ from .layers import group_normed as group_normed
 from .layers import mlp as mlp
 from .layers import pooled as pooled
 from .layers.flax import from_flax as from_flax
+from .losses import bernoulli as bernoulli
 from .losses import binary_cross_entropy as binary_cross_entropy
 from .losses import cross_entropy as cross_entropy
 from .losses import mse as mse

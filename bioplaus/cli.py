@@ -20,10 +20,10 @@ class Compare:
     """Keys separated by commas, or all for every rule there is. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist or cifar10."""
-    seeds: int = 5
-    """Seeds, trained together."""
-    steps: int = 1000
-    """Training steps."""
+    seeds: int | None = None
+    """Seeds, trained together; 5 on digits and 3 on larger data where none is given."""
+    steps: int | None = None
+    """Training steps; 1,000 on digits and each rule's epochs, at most 5, on larger data where none is given."""
     own: bool = False
     """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common ones."""
     out: Path | None = None
@@ -44,7 +44,8 @@ class Run:
 
 @dataclass
 class Tune:
-    """Find each rule's own settings: the same number of trials for all, on the validation split. Writes a defaults.toml."""
+    """Find each rule's own settings: the same number of trials for all, on the validation split. Writes a defaults.toml, rule by rule; a
+    run that was stopped goes on."""
 
     rules: str = "all"
     """Keys separated by commas, or all; the frozen baseline is tuned with them."""
@@ -56,6 +57,8 @@ class Tune:
     """Seeds for each trial."""
     steps: int = 1000
     """Training steps of a trial."""
+    epochs: int = 10
+    """How long the settings are to be used, written with them."""
     out: Path = Path("defaults.toml")
     """The file to write."""
 
@@ -152,14 +155,21 @@ def _keys(text: str) -> list[str]:
 
 def _tune(command: Tune, rest: list[str]) -> int:
     from bioplaus.rules import BASELINES, RULES
-    from bioplaus.study.tune import tune, write
+    from bioplaus.study.tune import tune
 
     del rest
-    if min(command.trials, command.seeds, command.steps) < 1:
-        raise UsageError("trials, seeds and steps must each be 1 or more")
+    if min(command.trials, command.seeds, command.steps, command.epochs) < 1:
+        raise UsageError("trials, seeds, steps and epochs must each be 1 or more")
     keys = list(RULES) if command.rules == "all" else _keys(command.rules)
-    budget = {"data": command.data, "trials": command.trials, "seeds": command.seeds, "steps": command.steps}
-    write(command.out, tune([*keys, *BASELINES], **budget), budget)
+    tune(
+        [*keys, *BASELINES],
+        data=command.data,
+        trials=command.trials,
+        seeds=command.seeds,
+        steps=command.steps,
+        epochs=command.epochs,
+        out=command.out,
+    )
     print(f"written: {command.out}")
     return 0
 

@@ -5,6 +5,8 @@ import optax
 
 from bioplaus.types import Array
 
+TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
+
 
 def cross_entropy(output: Array, y: Array) -> Array:
     """-sum_k y_k log softmax(output)_k, in nats. output: logits [B, C]."""
@@ -16,6 +18,13 @@ def binary_cross_entropy(output: Array, y: Array) -> Array:
     """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B, C]; y in [0, 1]."""
     _same_shape("binary_cross_entropy", output, y)
     return optax.sigmoid_binary_cross_entropy(output, y).sum(-1)
+
+
+def bernoulli(output: Array, y: Array) -> Array:
+    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1]."""
+    _same_shape("bernoulli", output, y)
+    p = jnp.clip(output, TINY, 1 - TINY)
+    return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
 
 def mse(output: Array, y: Array) -> Array:

@@ -7,8 +7,10 @@ from bioplaus.neurons import tanh
 from bioplaus.types import Net, Neuron
 
 
-def mlp(sizes: Sequence[int], neuron: Neuron | None = None, *, weights: Initializer = settling) -> Net:
-    """Dense layers of sizes [n_in, n_1, ..., C]: `neuron` (tanh) in the hidden layers, a linear output.
+def mlp(
+    sizes: Sequence[int], neuron: Neuron | None = None, *, output: Neuron | None = None, weights: Initializer = settling
+) -> Net:
+    """Dense layers of sizes [n_in, n_1, ..., C]: `neuron` (tanh) in the hidden layers, `output` (linear) in the last.
 
     x: [B, n_in], or images, which are flattened.  W ~ N(0, 0.25 / fan_in), b = 0 unless `weights` says otherwise.
     Raises ValueError for fewer than two sizes or a size below 1.
@@ -16,7 +18,7 @@ def mlp(sizes: Sequence[int], neuron: Neuron | None = None, *, weights: Initiali
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"mlp: got sizes {list(sizes)}; give at least [inputs, outputs], each 1 or more")
     neuron = neuron or tanh()
-    layers = [dense(n, neuron, weights=weights) for n in sizes[1:-1]] + [dense(sizes[-1], weights=weights)]
+    layers = [dense(n, neuron, weights=weights) for n in sizes[1:-1]] + [dense(sizes[-1], output, weights=weights)]
     return (_sized(flattened(layers[0]), sizes[0]), *layers[1:])
 
 
@@ -29,12 +31,19 @@ def _sized(layer, n: int):
     return layer._replace(init=init)
 
 
-def cnn(classes: int, neuron: Neuron | None = None, *, padding: int = 2, weights: Initializer = settling) -> Net:
-    """LeNet-5's shape: conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84, dense `classes`.
+def cnn(
+    classes: int,
+    neuron: Neuron | None = None,
+    *,
+    output: Neuron | None = None,
+    padding: int = 2,
+    weights: Initializer = settling,
+) -> Net:
+    """LeNet-5's shape: conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84, dense `classes` (`output`, linear).
 
     x: [B, H, W, C]; `padding` 2 brings 28x28 to the 32x32 of the paper; 0 for images that are 32x32.
     LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998,
-    doi:10.1109/5.726791. Departures: one neuron type throughout, max pooling, full connections, a linear output.
+    doi:10.1109/5.726791. Departures: one neuron type throughout, max pooling, full connections, no radial basis functions.
     """
     neuron = neuron or tanh()
     return (
@@ -42,5 +51,5 @@ def cnn(classes: int, neuron: Neuron | None = None, *, padding: int = 2, weights
         pooled(2, conv(16, 5, neuron, weights=weights)),
         pooled(2, flattened(dense(120, neuron, weights=weights))),
         dense(84, neuron, weights=weights),
-        dense(classes, weights=weights),
+        dense(classes, output, weights=weights),
     )

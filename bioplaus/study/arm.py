@@ -71,7 +71,7 @@ def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path 
     began, rule = time.perf_counter(), built.rule(built.net)
     train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size)
     keys = seed_keys(arm.seeds)
-    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)))
+    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params)
     train = replicate(train, over)
     probe = measures_during_training(arm, built, data, over)
 
@@ -95,9 +95,9 @@ def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path 
     return Trained(state, rows, _diverged(rows), spent + time.perf_counter() - began)
 
 
-def seeds_over(state: TrainState) -> Callable[..., Any]:
-    """How the seeds of a net of this size share a program. state: of one seed."""
-    size = sum(math.prod(a.shape) for a in jax.tree.leaves(state.params))
+def seeds_over(params: PyTree) -> Callable[..., Any]:
+    """How the seeds of a net of this size share a program. params: of one seed."""
+    size = sum(math.prod(a.shape) for a in jax.tree.leaves(params))
     return jax.vmap if size <= TOGETHER else in_turn
 
 

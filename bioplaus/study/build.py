@@ -42,7 +42,7 @@ def build(
     Raises StudyError if the arm's net does not fit the data.
     """
     net = net or make_net(arm, example, classes)
-    tx, loss = make_tx(arm.optimiser, learning_rate), getattr(losses, arm.loss)
+    tx, loss = make_tx(arm.optimiser, arm.steps, learning_rate), getattr(losses, arm.loss)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
@@ -57,24 +57,28 @@ def build(
 
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
     """The arm's net with its neurons and noise."""
-    neuron, level = NEURONS[arm.neuron.kind](), arm.neuron.level
+    neuron, output, level = NEURONS[arm.neuron.kind](), NEURONS[arm.net.output](), arm.neuron.level
     if arm.neuron.noise in NOISES:
         neuron = NOISES[arm.neuron.noise](neuron, level)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
     if arm.net.kind == "cnn":
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
             raise StudyError(f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]}; use mlp")
-        net = cnn(classes, neuron, padding=2 if example.shape[1] == 28 else 0, weights=weights)
+        net = cnn(classes, neuron, output=output, padding=2 if example.shape[1] == 28 else 0, weights=weights)
     else:
-        net = mlp([example[0].size, *arm.net.hidden, classes], neuron, weights=weights)
+        net = mlp([example[0].size, *arm.net.hidden, classes], neuron, output=output, weights=weights)
     if arm.neuron.noise in SYNAPTIC_NOISES:
         net = tuple(SYNAPTIC_NOISES[arm.neuron.noise](layer, level) for layer in net)
     return net
 
 
-def make_tx(spec: OptimiserSpec, learning_rate: ArrayLike | None = None) -> optax.GradientTransformation:
-    """The optimiser, with decoupled weight decay. learning_rate: instead of its own."""
+def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike | None = None) -> optax.GradientTransformation:
+    """The optimiser, with decoupled weight decay, for a training of so many steps. learning_rate: instead of its own."""
     rate: Any = spec.learning_rate if learning_rate is None else learning_rate
+    if spec.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(rate, steps)
+    if spec.schedule == "step":
+        rate = optax.piecewise_constant_schedule(rate, {round(steps * m): 0.1 for m in spec.milestones})
     kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
     return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
 

@@ -1,6 +1,7 @@
 """Run a study: check everything, train arm by arm, measure, and write what was found."""
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -21,12 +22,15 @@ from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.spec import Arm, Study, StudyError
 from bioplaus.study.summary import summarise
-from bioplaus.study.tune import defaults
+from bioplaus.study.tune import LARGE, defaults
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
 CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
 """The rules of the main job: one of each family that sends errors another way."""
+
+EPOCHS = 5
+"""Most that `compare` gives a rule on a data set that is downloaded."""
 
 
 class Results(NamedTuple):
@@ -62,15 +66,16 @@ def compare(
     *,
     net: Net | None = None,
     data: str | tuple[Any, Any] | Dataset = "digits",
-    seeds: int = 5,
-    steps: int = 1000,
+    seeds: int | None = None,
+    steps: int | None = None,
     own: bool = False,
     out: str | Path | None = None,
     show: bool = True,
 ) -> Results:
     """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
 
-    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: 64-128-128-10-like by default. data: a name, (x, y), or a Dataset.
+    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: see `comparison`. data: a name, (x, y), or a Dataset.
+    seeds, steps: None for 5 and 1,000, on a data set that is downloaded for 3 and at most 5 epochs.
     own: each rule at its own tuned settings, rather than all at common ones.
     print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
     """
@@ -80,18 +85,26 @@ def compare(
     return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
 
 
-def comparison(rules: Sequence[str], *, data: str, seeds: int, steps: int, own: bool = False) -> Study:
+def comparison(
+    rules: Sequence[str], *, data: str, seeds: int | None = None, steps: int | None = None, own: bool = False
+) -> Study:
     """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`.
 
-    own: at the settings that tuning found for each rule instead.
+    Digits and arrays: hidden layers 128-128, 5 seeds, 1,000 steps. Data sets that are downloaded: 256-256, batches of 128,
+    3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
     """
-    rules = list(RULES) if list(rules) == ["all"] else rules
-    return Study(
-        name=f"compare {data}",
-        base={"data": data, "seeds": seeds, "steps": steps},
-        rules=defaults([*rules, "frozen"]) if own else {},
-        grid={"rule": [*dict.fromkeys([*rules, "frozen"])]},
-    )
+    keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
+    large, tuned = data != "digits", defaults(keys)
+    base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
+    budget: dict[str, dict[str, Any]] = {}
+    if steps is None and large:
+        budget = {key: {"epochs": min(tuned[key]["epochs"], EPOCHS)} for key in tuned}
+        base["epochs"] = EPOCHS
+    else:
+        base["steps"] = 1000 if steps is None else steps
+    if own:
+        budget = {key: {k: v for k, v in tuned[key].items() if k != "epochs"} | budget.get(key, {}) for key in tuned}
+    return Study(name=f"compare {data}", base=base, rules=budget, grid={"rule": keys})
 
 
 def run_study(
@@ -118,9 +131,9 @@ def run_study(
     twins: dict[Label, Deployed] = {}
     done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
-        for i, p in enumerate(plans):
+        for p in plans:
             say(" · ".join([p.label.rule, *_distinct(p, plans)]))
-            folder = out / "arms" / f"{i:03d}-{p.arm.rule}" if out else None
+            folder = out / "arms" / _named(p, plans) if out else None
             trained, found, said = _run_arm(p, folder, twins, tick)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
@@ -147,7 +160,8 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
         use = loaded[arm.data]
-        arm = arm.model_copy(update={"data": use.name})
+        steps = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size))) if arm.epochs else arm.steps
+        arm = arm.model_copy(update={"data": use.name, "steps": steps})
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:
@@ -173,6 +187,15 @@ def _run_arm(p: Plan, folder: Path | None, twins: dict[Label, Deployed], tick) -
         write_json(finished.with_suffix(".json"), said)
         write_rows(finished, found)
     return trained, found, said
+
+
+def _named(p: Plan, plans: Sequence[Plan]) -> str:
+    """An arm's folder, named by what it depends on: its settings, its net, and whether backprop is there to attack it from.
+
+    So a study that has grown finds the arms that are finished.
+    """
+    twin = any(q.arm.rule == "bp" and planned_pair(q.arm, q.label) == planned_pair(p.arm, p.label) for q in plans)
+    return f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {twin}'.encode()).hexdigest()[:12]}"
 
 
 def _varied(study: Study, arm: Arm) -> dict[str, Any]:
@@ -202,8 +225,8 @@ def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
         if out.exists() and any(out.iterdir()):
             if not resume:
                 raise StudyError(f"{out}: exists already; give another --out, or --resume to go on with it")
-            if not (out / "study.toml").exists() or (out / "study.toml").read_text() != text:
-                raise StudyError(f"{out}: holds another study; --resume needs the same settings, or give another --out")
+            if not (out / "study.toml").exists():
+                raise StudyError(f"{out}: holds no study; --resume needs the folder of one, or give another --out")
         out.mkdir(parents=True, exist_ok=True)
         (out / "study.toml").write_text(text)
         if not os.access(out, os.W_OK):

@@ -1,4 +1,5 @@
-"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed.
+"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed;
+[[extra]], arms beside the grid.
 
     name = "noise"
     [base]
@@ -11,6 +12,9 @@
     [grid]
     rule = ["bp", "fa", "pc"]
     "neuron.level" = [0.0, 0.1, 0.3]
+    [[extra]]
+    rule = "bp"
+    net = {hidden = []}
 
 Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
 """
@@ -19,11 +23,11 @@ import difflib
 import inspect
 import itertools
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class StudyError(ValueError):
@@ -35,10 +39,14 @@ class _Strict(BaseModel):
 
 
 class NetSpec(_Strict):
-    """kind: mlp (hidden layers of these sizes) or cnn (LeNet-5's shape). W ~ N(0, variance / fan)."""
+    """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
+
+    output: the neurons of the last layer; sigmoid goes with the losses mse and bernoulli.
+    """
 
     kind: Literal["mlp", "cnn"] = "mlp"
     hidden: tuple[int, ...] = (128, 128)
+    output: Literal["identity", "sigmoid"] = "identity"
     variance: float = Field(default=0.25, gt=0)
     fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
 
@@ -60,43 +68,60 @@ class ModulatorSpec(_Strict):
 
 
 class OptimiserSpec(_Strict):
-    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW."""
+    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW.
+
+    schedule: constant; cosine, to zero at the end of training; or step, times 0.1 at each of `milestones` (fractions of training).
+    """
 
     kind: Literal["sgd", "momentum", "adam"] = "adam"
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    milestones: tuple[float, ...] = (0.5, 0.75)
 
 
 class Arm(_Strict):
-    """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters."""
+    """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
+
+    Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
+    """
 
     data: str = "digits"
     net: NetSpec = NetSpec()
     neuron: NeuronSpec = NeuronSpec()
     rule: str = "bp"
-    hyper: dict[str, int | float] = {}
+    hyper: dict[str, bool | int | float] = {}
     modulator: ModulatorSpec = ModulatorSpec()
-    loss: Literal["cross_entropy", "binary_cross_entropy", "mse"] = "cross_entropy"
+    loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
     batch_size: int = Field(default=64, gt=0)
     steps: int = Field(default=1000, gt=0)
+    epochs: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=5, gt=0)
     points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
     alignment: bool = True
     robustness: bool = True
     energy: bool = True
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if "steps" in settings and "epochs" in settings:
+            raise ValueError("give steps or epochs, not both")
+        return settings
+
 
 class Study(_Strict):
     """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
 
-    The grid is crossed in the order written, and has the last word.
+    The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over base.
     """
 
     name: str = Field(min_length=1)
     base: dict[str, Any] = {}
     rules: dict[str, dict[str, Any]] = {}
     grid: dict[str, list[Any]] = {}
+    extra: list[dict[str, Any]] = []
 
 
 def load(path: Path) -> Study:
@@ -128,9 +153,10 @@ def override(study: Study, words: Sequence[str]) -> Study:
         if key.startswith("rules."):
             rules = _put(rules, key.removeprefix("rules."), value)
         else:
-            base, rules = _put(base, key, value), {rule: _drop(settings, key) for rule, settings in rules.items()}
+            base = _put(_drop_budget(base, {key}), key, value)
+            rules = {rule: _drop(_drop_budget(settings, {key}), key) for rule, settings in rules.items()}
             grid.pop(key, None)
-    return Study(name=study.name, base=base, rules=rules, grid=grid)
+    return study.model_copy(update={"base": base, "rules": rules, "grid": grid})
 
 
 def arms(study: Study) -> list[Arm]:
@@ -141,23 +167,30 @@ def arms(study: Study) -> list[Arm]:
     for rule, settings in study.rules.items():
         _check_names(_checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}"))
     found = []
+
+    def add(settings: dict[str, Any], where: str) -> None:
+        arm = _checked(Arm, settings, where)
+        _check_names(arm)
+        if arm not in found:
+            found.append(arm)
+
     for combination in itertools.product(*study.grid.values()):
         chosen = dict(zip(study.grid, combination, strict=True))
         rule = chosen.get("rule", study.base.get("rule", "bp"))
         settings = _over(study.base, study.rules.get(rule, {}))
         for key, value in chosen.items():
-            settings = _put(settings, key, value)
-        arm = _checked(Arm, settings, "base")
-        _check_names(arm)
-        if arm not in found:
-            found.append(arm)
+            settings = _put(_drop_budget(settings, {key}), key, value)
+        add(settings, "base")
+    for i, settings in enumerate(study.extra):
+        add(_over(study.base, settings), f"extra[{i}]")
     return found
 
 
 def resolved(study: Study) -> dict[str, Any]:
     """The study with all defaults written out, re-runnable: what is saved as study.toml."""
-    base = _checked(Arm, study.base, "base").model_dump(mode="json")
-    return {"name": study.name, "base": base, "rules": dict(study.rules), "grid": dict(study.grid)}
+    base = _checked(Arm, study.base, "base").model_dump(mode="json", exclude_none=True)
+    base.pop("steps" if "epochs" in base else "", None)
+    return {**study.model_dump(), "base": base}
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -177,9 +210,15 @@ def _drop(settings: dict[str, Any], key: str) -> dict[str, Any]:
     return {**settings, head: _drop(settings[head], rest)}
 
 
+def _drop_budget(settings: dict[str, Any], keys: Container[str]) -> dict[str, Any]:
+    """`settings` without steps and epochs if one of them is among `keys`, which then says how long training lasts."""
+    given = "steps" in keys or "epochs" in keys
+    return {k: v for k, v in settings.items() if k not in ("steps", "epochs")} if given else dict(settings)
+
+
 def _over(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """`more` over `settings`, table by table."""
-    found = dict(settings)
+    found = _drop_budget(settings, more)
     for key, value in more.items():
         old = found.get(key)
         found[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
@@ -249,4 +288,4 @@ def _check_names(arm: Arm) -> None:
 def _numeric(annotation: Any) -> bool:
     from jax.typing import ArrayLike
 
-    return annotation in (int, float, ArrayLike)
+    return annotation in (bool, int, float, ArrayLike)

@@ -33,7 +33,7 @@ def summarise(
         "name": name,
         "version": importlib.metadata.version("bioplaus"),
         "data_note": " ".join(dict.fromkeys(notes.values())),
-        "settings": "own" if settings["rules"] else "common",
+        "settings": "own" if any(rule.keys() - {"epochs"} for rule in settings["rules"].values()) else "common",
         "chance": chance,
         "attack": ATTACK,
         "energy_profile": PROFILE,

@@ -1,12 +1,13 @@
 """Tuning: the same number of trials for every rule, on the validation split; its result is bioplaus/defaults.toml.
 
-A trial draws the learning rate log-uniformly on RATES, and every array hyperparameter of the rule within a factor of 4 of its
-default; counts (steps of inference) stay. All trials and seeds of a rule are one compiled program. Best is the highest mean
-validation accuracy over seeds; the test split is never read.
+A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine), and every array hyperparameter
+of the rule within a factor of 4 of its default; counts (steps of inference) stay. All trials and seeds of a rule are one compiled
+program. Best is the highest mean validation accuracy over seeds; the test split is never read.
 """
 
 import functools
 import inspect
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from jax.typing import ArrayLike
 
 from bioplaus import data as datasets
 from bioplaus.measure.accuracy import accuracy
+from bioplaus.net import init
 from bioplaus.rules import available
+from bioplaus.study.arm import seeds_over
 from bioplaus.study.build import build
 from bioplaus.study.results import replacing
 from bioplaus.study.spec import Arm, Study, arms
@@ -27,6 +30,9 @@ from bioplaus.train import make_train, seed_keys
 DEFAULTS = Path(__file__).parents[1] / "defaults.toml"
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
+OPTIMISER = {"kind": "adam", "schedule": "cosine"}
+LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
+"""The net and batch of comparisons and tuning on data sets that are downloaded."""
 HEAD = "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not edited by hand.\n\n"
 
 
@@ -37,21 +43,33 @@ def tune(
     trials: int = 24,
     seeds: int = 3,
     steps: int = 1000,
+    epochs: int = 10,
+    out: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """rule -> its best settings, as a study's [rules] takes them. Raises StudyError for what is not there."""
-    found = {}
+    """rule -> its best settings, as a study's [rules] takes them. Raises StudyError for what is not there.
+
+    epochs: how long the settings are to be used, written with them. out: the file to write, after each rule; rules that it has at
+    the same budget are kept, and a run that was stopped goes on.
+    """
+    budget = {"data": data, "trials": trials, "seeds": seeds, "steps": steps}
+    found = _written(out, budget) if out else {}
     use = datasets.load(data)
-    for rule in rules:
-        (arm,) = arms(Study(name="tune", base={"data": data, "rule": rule, "steps": steps, "seeds": seeds}))
+    base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER}
+    if data != "digits":
+        base |= LARGE
+    for rule in [rule for rule in rules if rule not in found]:
+        (arm,) = arms(Study(name="tune", base={**base, "rule": rule}))
         draws = search(rule, trials)
         scores = np.asarray(_scores(arm, use, draws))
         mean = np.where(np.isfinite(scores).all(1), scores.mean(1), -1.0)
         best = int(mean.argmax())
         chosen = {name: float(f"{values[best]:.3g}") for name, values in draws.items()}
         rate = chosen.pop("learning_rate")
-        found[rule] = {"optimiser": {"learning_rate": rate}, "hyper": chosen}
+        found[rule] = {"epochs": epochs, "optimiser": {**OPTIMISER, "learning_rate": rate}, "hyper": chosen}
         say(f"{rule:8} validation {mean[best]:.4f}  learning rate {rate:g}  {chosen or ''}")
+        if out:
+            _write(out, found, budget)
     return found
 
 
@@ -76,6 +94,7 @@ def search(rule: str, trials: int) -> dict[str, np.ndarray]:
 def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> jax.Array:
     """Validation accuracy [trials, seeds]."""
     example, classes = use.train.x[:1], use.train.y.shape[-1]
+    over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, jax.random.key(0), example)))
 
     def run(values: dict[str, Any], key: jax.Array, train_data, validation) -> jax.Array:
         hyper = {n: v for n, v in values.items() if n != "learning_rate"}
@@ -88,13 +107,19 @@ def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> ja
     @jax.jit
     def every(values, keys, train_data, validation):
         each = functools.partial(run, train_data=train_data, validation=validation)
-        return jax.lax.map(lambda v: jax.vmap(lambda k: each(v, k))(keys), values)
+        return jax.lax.map(lambda v: over(lambda k: each(v, k))(keys), values)
 
     values = {n: jnp.asarray(v, jnp.float32) for n, v in draws.items()}
     return every(values, seed_keys(arm.seeds), *jax.tree.map(jnp.asarray, (use.train, use.validation)))
 
 
-def write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None:
+def _written(path: Path, budget: dict[str, Any]) -> dict[str, Any]:
+    """The settings in a file that `tune` wrote with this budget; none if there is no such file."""
+    found = tomllib.loads(path.read_text()) if path.exists() else {}
+    return found["rules"] if found.get("budget") == budget else {}
+
+
+def _write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None:
     """Write settings as defaults.toml has them: [budget], and [rules] as in a study file."""
     import tomli_w
 
@@ -104,7 +129,5 @@ def write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None:
 
 def defaults(rules: Sequence[str]) -> dict[str, Any]:
     """The tuned settings of these rules, as a study's [rules] takes them; rules that were never tuned keep the common ones."""
-    import tomllib
-
     found = tomllib.loads(DEFAULTS.read_text())["rules"]
     return {rule: found[rule] for rule in rules if rule in found}

@@ -16,6 +16,8 @@ BAD = {
     "unknown nested key": (GOOD + "[base.optimiser]\nlerning_rate = 0.1\n", "did you mean 'learning_rate'"),
     "unknown section": (GOOD + "[grids]\nrule = ['bp']\n", "did you mean 'grid'"),
     "wrong type": ('name = "s"\n[base]\nsteps = "many"\n', "base.steps"),
+    "steps and epochs": (GOOD + "epochs = 2\n", "steps or epochs, not both"),
+    "bad arm beside the grid": (GOOD + '[[extra]]\nrule = "fq"\n', "there is no 'fq'"),
     "negative seeds": ('name = "s"\n[base]\nseeds = -1\n', "base.seeds: input should be greater than 0, got -1"),
     "zero steps": ('name = "s"\n[base]\nsteps = 0\n', "base.steps"),
     "unknown rule": (GOOD + 'rule = "backprob"\n', "rule: there is no 'backprob'"),
@@ -117,7 +119,26 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     study = Study(name="s", base={"seeds": 2}, rules={"pc": {"hyper": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
     assert arms(load(tmp_path / "study.toml")) == arms(study)
-    assert set(resolved(study)["base"]) == set(Arm.model_fields)
+    assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs"}
+
+
+def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
+    import tomli_w
+
+    study = Study(name="s", base={"epochs": 2}, rules={"fa": {"steps": 7}}, grid={"rule": ["bp", "fa"]}, extra=[{"steps": 3}])
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
+    for s in (study, load(tmp_path / "study.toml")):
+        assert [(a.rule, a.epochs, a.steps) for a in arms(s)] == [("bp", 2, 1000), ("fa", None, 7), ("bp", None, 3)]
+    assert [(a.epochs, a.steps) for a in arms(override(study, ["--steps", "5"]))] == [(None, 5), (None, 5), (None, 3)]
+    assert [a.epochs for a in arms(override(study, ["--epochs", "0.5"]))] == [0.5, 0.5, None]
+
+
+def test_arms_beside_the_grid_stand_over_base():
+    study = Study(name="s", base={"seeds": 2, "net": {"variance": 1.0}}, extra=[{"rule": "fa", "net": {"hidden": []}}])
+    assert [(a.rule, a.seeds, a.net.hidden, a.net.variance) for a in arms(study)] == [
+        ("bp", 2, (128, 128), 1.0),
+        ("fa", 2, (), 1.0),
+    ]
 
 
 def test_unknown_names_raise_study_error_from_python():

@@ -37,9 +37,19 @@ def test_it_finds_a_rate_that_learns_and_writes_a_study(tmp_path, capsys):
 def test_the_budget_decides_nothing_else():
     said: list[str] = []
     assert tune(["bp"], trials=1, seeds=1, steps=5, say=said.append) == {
-        "bp": {"optimiser": {"learning_rate": 2e-3}, "hyper": {}}
+        "bp": {"epochs": 10, "optimiser": {"kind": "adam", "schedule": "cosine", "learning_rate": 2e-3}, "hyper": {}}
     }
     assert len(said) == 1
+
+
+def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
+    said: list[str] = []
+    out = tmp_path / "defaults.toml"
+    first = tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=said.append)
+    assert tune(["bp", "frozen"], trials=1, seeds=1, steps=5, out=out, say=said.append)["bp"] == first["bp"]
+    assert [line.split()[0] for line in said] == ["bp", "frozen"]
+    assert set(tune(["bp"], trials=1, seeds=1, steps=6, out=out, say=said.append)) == {"bp"}
+    assert len(said) == 3
 
 
 def test_the_shipped_settings_run():
