@@ -7,6 +7,7 @@ from . import neurons as neurons
 from . import rules as rules
 from . import study as study
 from . import testing as testing
+from .by_layer import by_layer as by_layer
 from .identities import verify as verify
 from .layers import after as after
 from .layers import cnn as cnn

@@ -34,6 +34,7 @@ WITH_WEIGHTS = (
     "rules.kolen_pollack",
     "rules.dendritic_microcircuit",
     "rules.deep_feedback_control",
+    "rules.local_losses",
     "rules.weight_mirror",
     "rules.target_propagation",
 )

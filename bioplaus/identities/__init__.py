@@ -3,29 +3,42 @@
 FAMILIES: key -> its `Family` of checks. `bioplaus verify` and the tests run the same ones.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 
 from bioplaus.identities import (
     backprop,
+    contrastive,
     deep_feedback_control,
     dendrites,
     direct_feedback_alignment,
     direct_random_target_projection,
     equilibrium_propagation,
+    equilibrium_variants,
     feedback_alignment,
+    forward_forward,
+    forward_gradient,
+    hebbian,
     kolen_pollack,
+    local_losses,
     node_perturbation,
+    pepita,
+    phsic,
     predictive_coding,
+    predictive_coding_variants,
     sign_concordant,
     target_propagation,
+    three_factor,
     weight_mirror,
 )
+from bioplaus.identities.any_net import posed
 from bioplaus.identities.common import Check, Problem
+from bioplaus.losses import cross_entropy
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.types import RuleFactory
+from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
 class Family(NamedTuple):
@@ -39,41 +52,105 @@ class Family(NamedTuple):
 
 
 FAMILIES: dict[str, Family] = {
-    "bp": Family(backprop.checks),
-    "fa": Family(feedback_alignment.checks),
-    "kp": Family(kolen_pollack.checks),
-    "wm": Family(weight_mirror.checks),
-    "usf": Family(sign_concordant.checks),
-    "frsf": Family(sign_concordant.fixed_checks),
-    "brsf": Family(sign_concordant.batchwise_checks),
-    "dfa": Family(direct_feedback_alignment.checks),
-    "drtp": Family(direct_random_target_projection.checks),
-    "np": Family(node_perturbation.checks),
-    "tp": Family(target_propagation.tp_checks),
-    "dtp": Family(target_propagation.dtp_checks),
-    "drl": Family(target_propagation.drl_checks),
-    "ldrl": Family(target_propagation.ldrl_checks),
-    "pc": Family(predictive_coding.checks),
-    "ep": Family(equilibrium_propagation.checks),
-    "burstprop": Family(dendrites.burst_checks),
-    "dendritic_microcircuit": Family(dendrites.microcircuit_checks),
-    "dfc": Family(deep_feedback_control.checks),
-    "frozen": Family(backprop.readout_checks),
+    "bp": Family(backprop.checks, backprop.on_net),
+    "fa": Family(feedback_alignment.checks, feedback_alignment.on_net),
+    "kp": Family(kolen_pollack.checks, kolen_pollack.on_net),
+    "wm": Family(weight_mirror.checks, weight_mirror.on_net),
+    "usf": Family(sign_concordant.checks, sign_concordant.on_net),
+    "frsf": Family(sign_concordant.fixed_checks, sign_concordant.fixed_on_net),
+    "brsf": Family(sign_concordant.batchwise_checks, sign_concordant.batchwise_on_net),
+    "dfa": Family(direct_feedback_alignment.checks, direct_feedback_alignment.on_net),
+    "drtp": Family(direct_random_target_projection.checks, direct_random_target_projection.on_net),
+    "np": Family(node_perturbation.checks, node_perturbation.on_net),
+    "wp": Family(forward_gradient.wp_checks, forward_gradient.wp_on_net),
+    "fg": Family(forward_gradient.fg_checks, forward_gradient.fg_on_net),
+    "afg": Family(forward_gradient.afg_checks, forward_gradient.afg_on_net),
+    "threefactor": Family(three_factor.checks, three_factor.on_net),
+    "phsic": Family(phsic.checks, phsic.on_net),
+    "tp": Family(target_propagation.tp_checks, target_propagation.tp_on_net),
+    "dtp": Family(target_propagation.dtp_checks, target_propagation.dtp_on_net),
+    "drl": Family(target_propagation.drl_checks, target_propagation.drl_on_net),
+    "ldrl": Family(target_propagation.ldrl_checks, target_propagation.ldrl_on_net),
+    "pc": Family(predictive_coding.checks, predictive_coding.on_net),
+    "zil": Family(predictive_coding_variants.zil_checks, predictive_coding_variants.zil_on_net),
+    "fpa": Family(predictive_coding_variants.fpa_checks, predictive_coding_variants.fpa_on_net),
+    "epc": Family(predictive_coding_variants.epc_checks, predictive_coding_variants.epc_on_net),
+    "ipc": Family(predictive_coding_variants.ipc_checks, predictive_coding_variants.ipc_on_net),
+    "ep": Family(equilibrium_propagation.checks, equilibrium_propagation.on_net),
+    "pep": Family(equilibrium_variants.pep_checks, equilibrium_variants.pep_on_net),
+    "nep": Family(equilibrium_variants.nep_checks, equilibrium_variants.nep_on_net),
+    "hep": Family(equilibrium_variants.hep_checks, equilibrium_variants.hep_on_net),
+    "chl": Family(contrastive.chl_checks, contrastive.chl_on_net),
+    "cpl": Family(contrastive.cpl_checks, contrastive.cpl_on_net),
+    "burstprop": Family(dendrites.burst_checks, dendrites.burst_on_net),
+    "dendritic_microcircuit": Family(dendrites.microcircuit_checks, dendrites.microcircuit_on_net),
+    "dfc": Family(deep_feedback_control.checks, deep_feedback_control.on_net),
+    "pepita": Family(pepita.checks, pepita.on_net),
+    "local_pred": Family(local_losses.prediction_checks, local_losses.prediction_on_net),
+    "local_sim": Family(local_losses.similarity_checks, local_losses.similarity_on_net),
+    "local_losses": Family(local_losses.both_checks, local_losses.both_on_net),
+    "ff": Family(forward_forward.checks, forward_forward.on_net),
+    "hebb": Family(hebbian.hebb_checks, functools.partial(hebbian.on_net, "hebb")),
+    "oja": Family(hebbian.oja_checks, functools.partial(hebbian.on_net, "oja")),
+    "sanger": Family(hebbian.sanger_checks, functools.partial(hebbian.on_net, "sanger")),
+    "bcm": Family(hebbian.bcm_checks, functools.partial(hebbian.on_net, "bcm")),
+    "softhebb": Family(hebbian.softhebb_checks, functools.partial(hebbian.on_net, "softhebb")),
+    "krotov": Family(hebbian.krotov_checks, functools.partial(hebbian.on_net, "krotov")),
+    "frozen": Family(backprop.readout_checks, backprop.readout_on_net),
 }
 __all__ = ["FAMILIES", "Check", "Family", "first_failure", "verify"]
 
 
-def verify(keys: Sequence[str] | None = None) -> list[Check]:
-    """Run the checks of these rules, or of all. Raises ValueError for a key without checks."""
-    keys = list(FAMILIES) if keys is None else keys
-    if unknown := [k for k in keys if k not in FAMILIES]:
-        raise ValueError(f"verify: no checks for {unknown}; choose from {list(FAMILIES)}")
-    factories = RULES | BASELINES
+def verify(
+    rule: str | RuleFactory,
+    net: Net | None = None,
+    batch: Batch | None = None,
+    loss: Loss = cross_entropy,
+    params: PyTree | None = None,
+) -> list[Check]:
+    """Check a rule's identities, with controls that must differ: on small nets made for them, or on a net and a batch of yours.
+
+    rule: a key, or a factory, of `RULES` or `BASELINES`; `functools.partial` may bind its hyperparameters where a net is given.
+    params: fresh ones where none are given. Everything is computed in float64, in a batch as large as is given: ten examples will
+    do. The noise of `net` stays on where the reference can take the same sample; not for wm's mirror, np, ep and dfc.
+
+    Raises ValueError for a rule without checks, a net without a batch, and where the rule itself refuses the net.
+    """
+    key, factories = _key_of(rule), RULES | BASELINES
     with jax.enable_x64():
-        return [check for key in keys for check in FAMILIES[key].checks(factories[key])]
+        if net is None and batch is None and params is None:
+            if isinstance(rule, functools.partial):
+                raise ValueError(
+                    "verify: without a net, rules are checked at settings of the checks' own; give a net, or the bare rule"
+                )
+            return list(FAMILIES[key].checks(factories[key]))
+        if net is None or batch is None:
+            raise ValueError("verify: give both a net and a batch for it, or neither")
+        on_net = FAMILIES[key].on_net
+        if on_net is None:
+            raise ValueError(f"verify: {key!r} has no checks on a net of yours; verify({key!r}) runs those on nets of their own")
+        return list(on_net(factories[key] if isinstance(rule, str) else rule, posed(net, loss, batch, params)))
 
 
-def first_failure(key: str, factory: RuleFactory) -> Check | None:
-    """The first check of the family `key` that a factory fails, or None: how mutants and third-party versions are judged."""
+def _key_of(rule: str | RuleFactory) -> str:
+    bare: Any = rule
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    found = [key for key, factory in (RULES | BASELINES).items() if bare in (key, factory) and key in FAMILIES]
+    if not found:
+        raise ValueError(
+            f"verify: there are no checks for {bare!r}; give one of {list(FAMILIES)}, or its factory, such as"
+            " bp.rules.feedback_alignment. For a rule of your own there is bp.testing.check_rule(factory)"
+        )
+    return found[0]
+
+
+def first_failure(key: str, factory: RuleFactory, problem: Problem | None = None) -> Check | None:
+    """The first check of the family `key` that a factory fails, or None: how mutants and third-party versions are judged.
+
+    problem: a net of the caller's, `bioplaus.identities.common.posed`; the family's own where there is none.
+    """
+    family = FAMILIES[key]
     with jax.enable_x64():
-        return next((check for check in FAMILIES[key].checks(factory) if not check.passed), None)
+        checks = family.checks(factory) if problem is None or family.on_net is None else family.on_net(factory, problem)
+        return next((check for check in checks if not check.passed), None)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from bioplaus.identities.any_net import apart, by_layer, same
 from bioplaus.identities.common import (
     Check,
     Problem,
@@ -53,6 +54,17 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("bp", "differs from jax.grad at another sample of the noise", relative(grads, other), 0.05)
 
 
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Backprop on a net of the caller's, with its noise."""
+    grads, want = gradient(factory, p)[0], truth(p)
+    yield same("bp", "jax.grad of the mean loss", grads, want)
+    other = jnp.roll(p.batch.y, 1, -1) if p.batch.y.shape[-1] > 1 else p.batch.y + 1
+    shuffled = truth(p._replace(batch=p.batch._replace(y=other)))
+    yield large(
+        "bp", "differs from that at other labels, relative difference", relative(by_layer(grads), by_layer(shuffled)), 1e-3
+    )
+
+
 def noisy_problem() -> Problem:
     """Synaptic release, noise in the neurons, and group normalisation."""
     net = (
@@ -84,3 +96,12 @@ def readout_checks(factory: RuleFactory) -> Iterator[Check]:
     single = problem((12, 5))
     yield equal("frozen", "backprop on a net of one layer", gradient(factory, single)[0], truth(single), 1e-12)
     yield large("frozen", "is not backprop on a deep net", relative(grads, want), 0.9)
+
+
+def readout_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The readout alone on a net of the caller's, with its noise."""
+    grads = gradient(factory, p)[0]
+    yield same("frozen", "the last layer is backprop", grads[-1:], truth(p)[-1:])
+    still = max((abs(g).max() for g in jax.tree.leaves(grads[:-1])), default=0.0)
+    yield small("frozen", "hidden layers stay as drawn: largest gradient", still, 0.0)
+    yield from apart("frozen", p, grads)

@@ -1,7 +1,6 @@
 """What the identities share: the record of one check, small problems in float64, and references written by hand.
 
-The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the rules.
-"""
+The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the rules."""
 
 import functools
 import math
@@ -28,6 +27,10 @@ class Check(NamedTuple):
     limit: float
     passed: bool
     control: bool = False
+
+    def __str__(self) -> str:
+        mark, sign, kind = "ok    " if self.passed else "FAILED", *((">=", "control ") if self.control else ("<=", "identity"))
+        return f"{mark} {self.rule:4} {kind} {self.name}: {self.value:.3g} {sign} {self.limit:g}"
 
 
 class Problem(NamedTuple):
@@ -121,7 +124,7 @@ def pose(net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entr
 def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree] = lambda state: state, **hyper: Any):
     """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info). `change` edits the state."""
     rule = factory(p.net, p.loss, **hyper)
-    state = change(rule.init(jax.random.key(6), p.params, p.batch))
+    state = change(float64(rule.init(jax.random.key(6), p.params, p.batch)))
     grads, _, info = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
     return grads, state, info
 
@@ -188,3 +191,12 @@ def feedback_by_grad(p: Problem, feedback: PyTree) -> PyTree:
         return p.loss(h, p.batch.y).mean()
 
     return jax.jit(jax.grad(loss))(p.params)
+
+
+def float64(tree: PyTree) -> PyTree:
+    """Floating-point leaves in double precision."""
+
+    def cast(a):
+        return jnp.asarray(a, jnp.float64) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a
+
+    return jax.tree.map(cast, tree)

@@ -11,7 +11,20 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus.identities.common import LINEAR, Check, Problem, convolutional, cosine, equal, large, problem, small, truth
+from bioplaus.identities.any_net import apart, directional, drawn, given, quiet, same, settings
+from bioplaus.identities.common import (
+    LINEAR,
+    Check,
+    Problem,
+    convolutional,
+    cosine,
+    equal,
+    gradient,
+    large,
+    problem,
+    small,
+    truth,
+)
 from bioplaus.net import drive, fire, layer_key
 from bioplaus.types import Array, Batch, PyTree, RuleFactory
 
@@ -23,6 +36,27 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield from settles(factory)
     yield from credits(factory)
     yield from aligns(factory)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Deep feedback control on a net of the caller's, without noise but its own, at the factory's settings. A controller that does
+    not settle fails the first check: its rate is too high, or its leak too low."""
+    p, hyper = quiet(p), settings(factory)
+    grads, state, info = gradient(factory, p, steps=400)
+    yield small("dfc", "the controller settles: residual after 400 steps", info["residual"], 1e-9)
+    leak = hyper["leak"] / (1 + hyper["leak"] * hyper["proportional"])
+    want = jax.jit(lambda: settled(p, state.feedback, hyper["nudge"], leak))()
+    yield same("dfc", "dW of the controller settled by Newton's method", grads, want, 1e-6)
+    yield from apart("dfc", p, grads)
+
+    xi, tx = drawn(p), optax.sgd(1.0)
+    rule = factory(p.net, p.loss, tx=tx, sigma=1e-6, sample=given(xi))
+    after = jax.jit(rule.grad)(p.params, state._replace(opt=tx.init(state.feedback)), p.batch, p.key)[1]
+    u = -jax.jit(lambda: directional(p, xi)[1])()
+    back = [x + jnp.tensordot(u, q, 1) for x, q in zip(xi, state.feedback, strict=True)]
+    want = [jnp.tensordot(u, b, (0, 0)) / len(u) + hyper["damping"] * q for b, q in zip(back, state.feedback, strict=True)]
+    moved = [a - b for a, b in zip(state.feedback, after.feedback, strict=True)]
+    yield same("dfc", "a step of Q: noise times the output's derivative along it", moved, want, 1e-4)
 
 
 def settles(factory: RuleFactory) -> Iterator[Check]:
@@ -148,10 +182,7 @@ def settled(p: Problem, feedback: tuple[Array, ...], nudge: ArrayLike, leak: Arr
         def gap(u):
             return target - respond(p, x[None], inject(u[None]))[0][0] - leak * u
 
-        u = jnp.zeros_like(y)
-        for _ in range(20):
-            u = u - jnp.linalg.solve(jax.jacfwd(gap)(u), gap(u))
-        return u
+        return jax.lax.fori_loop(0, 20, lambda _, u: u - jnp.linalg.solve(jax.jacfwd(gap)(u), gap(u)), jnp.zeros_like(y))
 
     def pulled(params):
         offsets = inject(jax.vmap(example)(p.batch.x, p.batch.y))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from bioplaus.identities.any_net import aligned, apart, feedback_through, same
 from bioplaus.identities.common import (
     Check,
     Problem,
@@ -55,8 +56,8 @@ def burst_checks(factory: RuleFactory) -> Iterator[Check]:
 
     p = problem()
     backprop = truth(p)
-    aligned = gradient(factory, p, symmetric(p), inhibition=0.0, slope=0.01, nudge=0.1)[0]
-    worst = min(cosine(g, t) for g, t in zip(aligned, backprop, strict=True))
+    flat = gradient(factory, p, symmetric(p), inhibition=0.0, slope=0.01, nudge=0.1)[0]
+    worst = min(cosine(g, t) for g, t in zip(flat, backprop, strict=True))
     yield small(key, "a flat burst probability, no inhibition: 1 - cosine to backprop", 1 - worst, 1e-5)
     steep = gradient(factory, p, symmetric(p), inhibition=0.0, slope=4.0, nudge=0.1)[0]
     yield large(key, "a steep one: 1 - cosine of the first layer", 1 - cosine(steep[0], backprop[0]), 1e-4)
@@ -219,12 +220,12 @@ def displaced(state):
 
 def symmetric(p: Problem) -> Callable[[PyTree], PyTree]:
     """B = W."""
-    return lambda state: state._replace(feedback=((), *p.params[1:]))
+    return lambda state: state._replace(feedback=aligned(p))
 
 
 def cancelled(p: Problem) -> Callable[[PyTree], PyTree]:
     """B = W and P = -B."""
-    return lambda state: symmetric(p)(state)._replace(cancel=jax.tree.map(jnp.negative, ((), *p.params[1:])))
+    return lambda state: symmetric(p)(state)._replace(cancel=jax.tree.map(jnp.negative, aligned(p)))
 
 
 def without_teaching(p: Problem) -> Problem:
@@ -247,11 +248,11 @@ def silent(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
     yield small(key, "y = softmax(output), cross-entropy: largest gradient", norm(gradient(factory, met, **hyper)[0]), 1e-14)
 
 
-def limit(key: str, factory: RuleFactory, aligned: Callable[[Problem], Callable], order: int) -> Iterator[Check]:
+def limit(key: str, factory: RuleFactory, alike: Callable[[Problem], Callable], order: int) -> Iterator[Check]:
     """Backprop at symmetric feedback as the nudge vanishes, in the order claimed; at random feedback another direction."""
     p = problem()
     backprop = truth(p)
-    got = nudged(factory, p, aligned(p), NUDGES)
+    got = nudged(factory, p, alike(p), NUDGES)
     worst = min(cosine(g, t) for g, t in zip(got[-1], backprop, strict=True))
     yield small(key, f"B = W, nudge {NUDGES[-1]}: 1 - cosine to backprop, worst layer", 1 - worst, 1e-3)
     errors = [relative(g, backprop) for g in got]
@@ -263,7 +264,7 @@ def limit(key: str, factory: RuleFactory, aligned: Callable[[Problem], Callable]
     )
     yield away(key, gradient(factory, p)[0], backprop)
     images = convolutional()
-    close = nudged(factory, images, aligned(images), [1e-4])[0]
+    close = nudged(factory, images, alike(images), [1e-4])[0]
     yield equal(key, "backprop with convolutions and pooling at B = W, nudge 1e-4", close, truth(images), 1e-3)
     doubled, single = (weights(gradient(factory, p, scale=s)[1].feedback) for s in (2.0, 1.0))
     yield equal(key, "scale multiplies B", doubled, [2.0 * b for b in single], 1e-12)
@@ -274,3 +275,24 @@ def nudged(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree],
     state = change(factory(p.net, p.loss).init(jax.random.key(6), p.params, p.batch))
     at = jax.jit(lambda value: factory(p.net, p.loss, nudge=value).grad(p.params, state, p.batch, p.key)[0])
     return [at(value) for value in values]
+
+
+def burst_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Burst-dependent plasticity on a net of the caller's, with its noise."""
+    yield from weakly_nudged("burstprop", factory, p, symmetric(p), slope=4.0, inhibition=1.0)
+
+
+def microcircuit_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The dendritic microcircuit on a net of the caller's, with its noise."""
+    yield from weakly_nudged("dendritic_microcircuit", factory, p, cancelled(p))
+
+
+def weakly_nudged(key: str, factory: RuleFactory, p: Problem, alike: Callable[[PyTree], PyTree], **hyper: Any) -> Iterator[Check]:
+    """Backprop at B = W, and feedback alignment at the B that it has, as the nudge vanishes; nothing without a teaching signal."""
+    grads, state, _ = gradient(factory, p, nudge=1e-5, **hyper)
+    yield same(key, "backprop at B = W, nudge 1e-5", gradient(factory, p, alike, nudge=1e-5, **hyper)[0], truth(p), 1e-3)
+    want = feedback_through(p, state.feedback, inside=False)
+    yield same(key, "jax.grad with every error crossing B at random B, nudge 1e-5", grads, want, 1e-3)
+    yield from apart(key, p, grads)
+    silence = norm(gradient(factory, without_teaching(p))[0]) / norm(want)
+    yield small(key, "without teaching, dW = 0: largest gradient over that with it", silence, 1e-6)

@@ -1,11 +1,12 @@
 """Direct feedback alignment: identities and negative controls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from bioplaus.identities.any_net import apart, same
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -24,7 +25,7 @@ from bioplaus.identities.common import (
 from bioplaus.identities.feedback_alignment import away
 from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.rules.feedback_alignment import feedback_alignment
-from bioplaus.types import PyTree, RuleFactory
+from bioplaus.types import Array, PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
@@ -64,13 +65,21 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("dfa", "while W changes", relative(params, p.params), 1e-2)
 
 
-def surrogate(p: Problem, feedback: PyTree) -> PyTree:
-    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l."""
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Direct feedback alignment on a net of the caller's, with its noise."""
+    grads, state, _ = gradient(factory, p)
+    yield same("dfa", "jax.grad of a surrogate, random B", grads, surrogate(p, state.feedback))
+    yield same("dfa", "the last layer is backprop", grads[-1:], truth(p)[-1:])
+    yield from apart("dfa", p, grads)
+
+
+def surrogate(p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], Array] = lambda e, y: e) -> PyTree:
+    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l. broadcast: (e, y) -> what B_l carries."""
 
     def loss(params):
         trace = forward(p.net, p.params, p.batch.x, p.key)
         e = jax.grad(lambda o: p.loss(o, p.batch.y).sum())(trace.output)
-        taught = [*(jnp.tensordot(e, b, 1) for b in feedback), e]
+        taught = [*(jnp.tensordot(broadcast(e, p.batch.y), b, 1) for b in feedback), e]
         k = [layer_key(p.key, l) for l in range(len(p.net))]
         h = [fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l]) for l, layer in enumerate(p.net)]
         return sum(jnp.sum(t * out) for t, out in zip(taught, h, strict=True)) / len(e)

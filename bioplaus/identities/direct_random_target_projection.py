@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from bioplaus.identities.any_net import apart, same
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -22,6 +23,7 @@ from bioplaus.identities.common import (
     steps,
     truth,
 )
+from bioplaus.identities.direct_feedback_alignment import surrogate
 from bioplaus.losses import mse
 from bioplaus.net import forward
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
@@ -67,6 +69,14 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     other = [g["b"] for g in grad(params, after, shuffled, linear.key)[0][:-1]]
     yield large("drtp", "and other labels have another signal", relative(other, signal[:-1]), 0.1)
     yield equal("drtp", "B unchanged after 5 steps of AdamW", after.feedback, state.feedback, 0.0)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Direct random target projection on a net of the caller's, with its noise."""
+    grads, state, _ = gradient(factory, p)
+    yield same("drtp", "jax.grad of a surrogate, random B", grads, surrogate(p, state.feedback, lambda e, y: -y))
+    yield same("drtp", "the last layer is backprop", grads[-1:], truth(p)[-1:])
+    yield from apart("drtp", p, grads)
 
 
 def least(a, b) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from bioplaus.identities.any_net import apart, quiet, same
 from bioplaus.identities.common import (
     Check,
     Problem,
@@ -25,11 +26,13 @@ from bioplaus.identities.common import (
     sweep,
     truth,
 )
+from bioplaus.identities.equilibrium_energy import energy_checks, euler_checks, linear_checks
 from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.neurons import relu
 from bioplaus.types import PyTree, RuleFactory
 
+SWEEPS = 200
 BETAS = [0.4, 0.2, 0.1, 0.05]
 LONG: dict[str, Any] = {"free_steps": 100, "nudged_steps": 100}
 
@@ -59,6 +62,22 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large(
         "ep", "says that a ReLU net at He's initialisation does not settle: residual", jnp.nan_to_num(residual, nan=jnp.inf), 0.05
     )
+    yield from linear_checks("ep", factory, [1, -1])
+    yield from energy_checks("ep", factory)
+    yield from euler_checks("ep", factory)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Equilibrium propagation on a net of the caller's, without noise. A net that does not settle fails the first check: its
+    weights are too large, or its neurons unbounded."""
+    p = quiet(p)
+    grads, _, info = gradient(factory, p, beta=1e-3, free_steps=SWEEPS, nudged_steps=SWEEPS)
+    yield small("ep", f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
+    predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
+    yield same("ep", "jax.grad of the loss of predict, through its sweeps, beta 0.001", grads, want, 1e-3)
+    if len(p.net) > 2:  # one hidden layer has no other to hear from: its equilibrium is the forward pass
+        yield from apart("ep", p, grads, 1e-4)
 
 
 def equilibrium(p: Problem, params: PyTree) -> jax.Array:

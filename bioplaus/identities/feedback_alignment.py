@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from bioplaus.identities.any_net import aligned, apart, feedback_through, same
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -37,8 +38,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be feedback alignment."""
     p = problem()
     backprop = truth(p)
-    aligned = gradient(factory, p, lambda s: s._replace(feedback=p.params))[0]
-    yield equal("fa", "backprop at B = W", aligned, backprop, 1e-12)
+    yield equal("fa", "backprop at B = W", gradient(factory, p, lambda s: s._replace(feedback=p.params))[0], backprop, 1e-12)
 
     grads, state, _ = gradient(factory, p)
     hand = by_hand(p, lambda l, s, e: s @ state.feedback[l + 1]["w"].T)
@@ -58,6 +58,20 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal("fa", "B unchanged after 5 steps of AdamW", weights(after.feedback), weights(state.feedback), 0.0)
     yield large("fa", "while W changes", relative(params, p.params), 1e-2)
     yield from alignment(factory)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Feedback alignment on a net of the caller's, with its noise."""
+    yield from crossing("fa", factory, p)
+
+
+def crossing(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Any net with feedback weights in `state.feedback`: backprop at B = W, and feedback alignment at the B that it has."""
+    grads = gradient(factory, p, lambda s: s._replace(feedback=aligned(p)))[0]
+    yield same(key, "backprop at B = W", grads, truth(p))
+    grads, state, _ = gradient(factory, p)
+    yield same(key, "jax.grad with every error crossing B at random B", grads, feedback_through(p, state.feedback))
+    yield from apart(key, p, grads)
 
 
 def weights(feedback: PyTree) -> PyTree:

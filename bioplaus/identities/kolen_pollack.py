@@ -6,8 +6,22 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.identities.common import Check, by_hand, equal, gradient, large, problem, relative, small, steps, truth
-from bioplaus.identities.feedback_alignment import weights
+from bioplaus.identities.any_net import aligned, same
+from bioplaus.identities.common import (
+    Check,
+    Problem,
+    by_hand,
+    equal,
+    float64,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+    steps,
+    truth,
+)
+from bioplaus.identities.feedback_alignment import crossing, weights
 from bioplaus.types import RuleFactory
 
 RATE, DECAY, STEPS = 1e-2, 2.0, 60
@@ -47,6 +61,19 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     state = rule.init(jax.random.key(6), p.params, p.batch)
     closed = jax.jit(rule.grad)(p.params, state, p.batch, p.key, 0.0)[1]
     yield equal("kp", "a closed gate stops B (no decay)", weights(closed.feedback), weights(state.feedback), 0.0)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Kolen-Pollack on a net of the caller's, with its noise."""
+    yield from crossing("kp", factory, p)
+    if len(p.net) > 1:
+        sgd = optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(RATE))
+        rule = factory(p.net, p.loss, tx=sgd)
+        state = float64(rule.init(jax.random.key(6), p.params, p.batch))
+        params, after = steps(rule, p, state, sgd, 5)
+        left = jax.tree.map(jnp.subtract, aligned(p._replace(params=params)), after.feedback)
+        want = jax.tree.map(lambda w, b: (1 - RATE * DECAY) ** 5 * (w - b), aligned(p), state.feedback)
+        yield same("kp", "W - B = (1 - lr wd)^5 of what it was, decayed SGD", left, want)
 
 
 def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float) -> float:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.any_net import by_layer, directional, drawn, given, pulled, quiet, same
 from bioplaus.identities.common import Check, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
 from bioplaus.layers import mlp
 from bioplaus.neurons import gaussian, tanh
@@ -40,6 +41,24 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     near, far = sweep(factory, wide, "sigma", [1e-5, 1e-4])
     yield equal("np", "one draw is a directional derivative: the same at any small sigma", far, near, 1e-2)
     yield large("np", "one draw is not backprop", relative([d[0] for d in draws], want), 0.5)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Node perturbation on a net of the caller's, without noise but its own: the mean of the draws xi and -xi."""
+    p = quiet(p)
+    xi = drawn(p)
+
+    def at(sign):
+        rule = factory(p.net, p.loss, sigma=1e-5, sample=given([sign * x for x in xi]))
+        return rule.grad(p.params, (), p.batch, p.key)[0]
+
+    def signals():
+        slopes = directional(p, xi)[0]
+        return [slopes.reshape(-1, *(1,) * (x.ndim - 1)) * x for x in xi]
+
+    one, mean = jax.jit(lambda: (at(1.0), jax.tree.map(lambda a, b: (a + b) / 2, at(1.0), at(-1.0))))()
+    yield same("np", "mean of xi and -xi: the loss's derivative along xi, times xi, pulled", mean, pulled(p, signals), 1e-4)
+    yield large("np", "one draw is not backprop, relative difference", relative(by_layer(one), by_layer(truth(p))), 0.1)
 
 
 def enumerated(factory: RuleFactory, p: Problem, sigmas: list[float]) -> list[PyTree]:

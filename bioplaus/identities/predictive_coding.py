@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
+from bioplaus.identities.any_net import apart, output_of, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -60,19 +61,21 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         yield large("pc", f"which differs at precision {2 * precision}", relative(got, other), 0.1)
 
 
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Predictive coding on a net of the caller's, with its noise, at the factory's settings."""
+    grads, hyper = gradient(factory, p)[0], settings(factory)
+    name = f"jax.grad of F after {hyper['steps']} steps of gradient descent on F"
+    yield same("pc", name, grads, descended(p, hyper["steps"], hyper["rate"], hyper["precision"]))
+    yield from apart("pc", p, grads, 1e-6)
+
+
 def energy(p: Problem, params: PyTree, z: tuple, precision: float) -> jax.Array:
     """F summed over the batch, in terms of single layers."""
     total, below = 0.0, p.batch.x
-    for layer, w, above in zip(p.net[:-1], params[:-1], z, strict=True):
-        total += 0.5 * jnp.sum((above - run(layer, w, below)) ** 2)
+    for l, above in enumerate(z):
+        total += 0.5 * jnp.sum((above - output_of(p, l, params[l], below)) ** 2)
         below = above
-    return total + precision * p.loss(run(p.net[-1], params[-1], below), p.batch.y).sum()
-
-
-def run(layer, params: PyTree, x: jax.Array) -> jax.Array:
-    """The output of a layer without noise."""
-    key = jax.random.key(0)
-    return layer.neuron.step((), layer.synapse(params, (), x, key)[1], key)[1]
+    return total + precision * p.loss(output_of(p, len(z), params[-1], below), p.batch.y).sum()
 
 
 def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
@@ -80,8 +83,8 @@ def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
 
     def gradients(params):
         z, h = [], p.batch.x
-        for layer, w in zip(p.net[:-1], params[:-1], strict=True):
-            z.append(h := run(layer, w, h))
+        for l, w in enumerate(params[:-1]):
+            z.append(h := output_of(p, l, w, h))
 
         def body(z, _):
             return jax.tree.map(lambda a, d: a - rate * d, z, jax.grad(energy, argnums=2)(p, params, z, precision)), None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
+from bioplaus.identities.any_net import apart, feedback_through, same, settings
 from bioplaus.identities.common import (
     Check,
     Problem,
@@ -109,6 +110,39 @@ def shared(key: str, factory: RuleFactory, magnitude: PyTree) -> Iterator[Check]
     yield small(key, "near to backprop at random W: 1 - cosine of a layer", 1 - least(grads, want), 0.75)
     yield large(key, "and feedback alignment is not: 1 - cosine", 1 - least(fa, want), 0.75)
     yield large(key, "not parallel to backprop: 1 - cosine", 1 - cosine(grads[0], want[0]), 1e-2)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Uniform sign-concordant feedback on a net of the caller's, with its noise."""
+    size = jax.tree.map(lambda w: jnp.sqrt(jnp.mean(w**2)), p.params)
+    equal_sizes = p._replace(params=jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), size, p.params))
+    grads = gradient(factory, equal_sizes, scale=1.0)[0]
+    yield same("usf", "backprop where all |W| of a layer are equal", grads, truth(equal_sizes))
+    yield from concordant_on_net("usf", p, gradient(factory, p)[0], jax.tree.map(lambda c: settings(factory)["scale"] * c, size))
+
+
+def fixed_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Fixed random sign-concordant feedback on a net of the caller's, with its noise."""
+    grads = gradient(factory, p, lambda s: s._replace(magnitude=((), *jax.tree.map(jnp.abs, p.params[1:]))))[0]
+    yield same("frsf", "backprop at M = |W|", grads, truth(p))
+    grads, state, _ = gradient(factory, p)
+    negative = max((float(-m.min()) for m in jax.tree.leaves(state.magnitude)), default=0.0)
+    yield small("frsf", "M is not negative: -smallest", negative, 0.0)
+    yield from concordant_on_net("frsf", p, grads, state.magnitude)
+
+
+def batchwise_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Batch-wise random sign-concordant feedback on a net of the caller's, with its noise."""
+    scale, drawn = settings(factory)["scale"], feedback_init(p.net, p.key, p.params, p.batch.x)
+    magnitude = jax.tree.map(lambda r: scale * jnp.abs(r), drawn)
+    yield from concordant_on_net("brsf", p, gradient(factory, p)[0], magnitude)
+
+
+def concordant_on_net(key: str, p: Problem, grads: PyTree, magnitude: PyTree) -> Iterator[Check]:
+    """Against feedback alignment at B = M sign(W)."""
+    want = feedback_through(p, ((), *signed(magnitude, p.params)))
+    yield same(key, "jax.grad with every error crossing B = M sign(W)", grads, want)
+    yield from apart(key, p, grads)
 
 
 def concordant(magnitude: PyTree, p: Problem, signs: PyTree | None = None) -> PyTree:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from bioplaus.identities.any_net import apart, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -16,6 +17,7 @@ from bioplaus.identities.common import (
     convolutional,
     cosine,
     equal,
+    float64,
     gradient,
     large,
     pose,
@@ -104,6 +106,41 @@ def ldrl_checks(factory: RuleFactory) -> Iterator[Check]:
     before, after = jacobian_cosines(factory, sigma=0.1)
     yield large("ldrl", "at first the inverses' Jacobian is not the transpose: 1 - cosine", 1 - before, 0.5)
     yield small("ldrl", "learning brings it there: 1 - cosine", 1 - after, 0.05)
+
+
+def tp_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Vanilla target propagation on a net of the caller's."""
+    yield from on_net("tp", factory, p, reconstruction, corrected=False)
+
+
+def dtp_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Difference target propagation on a net of the caller's."""
+    yield from on_net("dtp", factory, p, reconstruction)
+
+
+def drl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The difference reconstruction loss on a net of the caller's."""
+    yield from on_net("drl", factory, p, difference_reconstruction)
+
+
+def ldrl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The local difference reconstruction loss on a net of the caller's."""
+    yield from on_net("ldrl", factory, p, jacobian_matching)
+
+
+def on_net(key: str, factory: RuleFactory, p: Problem, lesson: Callable, *, corrected: bool = True) -> Iterator[Check]:
+    """Targets and inverses on a net of the caller's, with its noise, at the factory's eta and sigma."""
+    hyper = settings(factory)
+    rule = factory(p.net, p.loss, tx=optax.sgd(1.0), feedback_steps=1, sample=frozen)
+    state = biased(float64(rule.init(jax.random.key(6), p.params, p.batch)))
+    grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
+    yield same(key, "jax.grad of 1/2 |h_l - t_l|^2, targets by hand", grads, by_targets(p, state, hyper["eta"], corrected))
+    if len(p.net) > 1:
+        slopes = jax.jit(lambda s: descent(p, s, hyper["sigma"], lesson))(state)
+        first = jax.tree.map(jnp.subtract, own(state), own(after))
+        pairs = [list(zip(*tree, strict=True)) for tree in (first, slopes)]  # B_{l+1} and c_l, one pair a hidden layer
+        yield same(key, "the inverses descend R_l by jax.grad", *pairs, 1e-8)
+    yield from apart(key, p, grads)
 
 
 def sent(key: str, factory: RuleFactory, *, corrected: bool = True) -> Iterator[Check]:

@@ -1,6 +1,6 @@
 """Target propagation by hand: targets, inverses and the losses R_l that they learn by, for the identities.
 
-Written with plain products, `jax.vjp` of a layer's synapses and `jax.grad`.
+Written with `jax.grad` and single layers: their outputs, and their credit for the way down.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.any_net import credit_of
+from bioplaus.identities.any_net import output_of as layer
 from bioplaus.identities.common import Problem
-from bioplaus.net import forward
+from bioplaus.net import fire, forward, layer_key
 from bioplaus.types import PyTree
 
 
@@ -42,16 +44,10 @@ def error(p: Problem) -> jax.Array:
     return jax.grad(lambda o: p.loss(o, p.batch.y).sum())(output)
 
 
-def layer(p: Problem, l: int, params: PyTree, h: jax.Array) -> jax.Array:
-    """The output of layer l, without noise."""
-    return p.net[l].neuron.step((), p.net[l].synapse(params, (), h, p.key)[1], p.key)[1]
-
-
 def inverse(p: Problem, l: int, own: tuple, h: jax.Array, u: jax.Array) -> jax.Array:
-    """g_l(u) = phi_l(u B_{l+1}^T + c_l), by the vjp of the synapses of layer l + 1 at its input h."""
-    weights, bias = own[0][l], own[1][l]
-    back = jax.vjp(lambda x: p.net[l + 1].synapse(weights, (), x, p.key)[1], h)[1](u)[0]
-    return p.net[l].neuron.step((), back + bias, p.key)[1]
+    """g_l(u) = phi_l(u B_{l+1}^T + c_l), by the credit of layer l + 1 at its input h."""
+    back = credit_of(p, l + 1, p.params[l + 1], own[0][l], h, u)[1]
+    return fire(p.net[l], back + own[1][l], layer_key(p.key, l))
 
 
 def outputs(p: Problem, params: PyTree) -> list[jax.Array]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from bioplaus.identities.any_net import given, quiet, same
 from bioplaus.identities.common import (
     LINEAR,
     TANH,
@@ -18,6 +20,7 @@ from bioplaus.identities.common import (
     by_hand,
     cosine,
     equal,
+    float64,
     gradient,
     large,
     pose,
@@ -25,8 +28,9 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.identities.feedback_alignment import away, weights
+from bioplaus.identities.feedback_alignment import away, crossing, weights
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.neurons import sigmoid
 from bioplaus.types import Array, Gates, Key, Neuron, PyTree, RuleFactory
 
@@ -71,6 +75,35 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     yield from images(factory)
     yield from gates(factory)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The weight mirror on a net of the caller's; the mirror itself without noise but its own."""
+    yield from crossing("wm", factory, p)
+    p = quiet(p)
+    inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
+    draw = np.random.default_rng(2)
+    xi = [jnp.asarray(draw.standard_normal(x.shape)) for x in inputs]
+
+    def mirror(params):
+        """<xi's response, a_l> over batch and positions, whose gradient by W_l is B_l's growth."""
+        total = 0.0
+        for l in range(1, len(p.net)):
+            a = drive(p.net[l], params[l], SIGMA * xi[l], layer_key(p.key, l))
+            r = jax.lax.stop_gradient(fire(p.net[l], a, layer_key(p.key, l)))
+            total += jnp.sum((r - r.mean(0)) * a) / r[..., 0].size
+        return total
+
+    if len(p.net) > 1:
+        rule = factory(p.net, p.loss, rate=RATE, decay=DECAY, sigma=SIGMA, sample=given(xi[1:]))
+        state = float64(rule.init(jax.random.key(6), p.params, p.batch))
+        after = jax.jit(rule.grad)(p.params, state, p.batch, p.key)[1]
+        moved = jax.tree.map(lambda b, a: b - (1 - DECAY) * a if a.ndim > 1 else b - a, after.feedback, state.feedback)
+        want = jax.tree.map(lambda g: RATE * g if g.ndim > 1 else 0 * g, jax.jit(jax.grad(mirror))(p.params)[1:])
+        yield same("wm", "B grows by noise times the response to it, jax.grad of <r, a>", moved[1:], want)
+        yield large(
+            "wm", "which is towards W: cosine", max(cosine(m, w) for m, w in zip(moved[1:], p.params[1:], strict=True)), 0.01
+        )
 
 
 def enumerable(neuron: Neuron) -> Problem:

@@ -109,7 +109,7 @@ def _noisy(neuron: Neuron, perturb) -> Neuron:
 
 
 def _normal(key: Key, like: Array) -> Array:
-    return jax.random.normal(key, like.shape, like.dtype)
+    return jax.random.normal(key, like.shape, like.real.dtype)  # real where the states are complex
 
 
 def _bernoulli(key: Key, p: ArrayLike, like: Array) -> Array:

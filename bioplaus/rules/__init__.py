@@ -4,15 +4,33 @@ import importlib.metadata
 
 from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
+from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
-from bioplaus.rules.equilibrium_propagation import equilibrium_propagation
+from bioplaus.rules.equilibrium_propagation import (
+    equilibrium_propagation,
+    holomorphic_equilibrium_propagation,
+    negative_equilibrium_propagation,
+    positive_equilibrium_propagation,
+)
+from bioplaus.rules.error_predictive_coding import error_predictive_coding
 from bioplaus.rules.feedback_alignment import feedback_alignment
+from bioplaus.rules.fixed_prediction import fixed_prediction
+from bioplaus.rules.forward_forward import forward_forward
+from bioplaus.rules.forward_gradient import activity_forward_gradient, forward_gradient, weight_perturbation
+from bioplaus.rules.hebbian import bcm, hebb, krotov, oja, sanger, softhebb
 from bioplaus.rules.kolen_pollack import kolen_pollack
+from bioplaus.rules.local_losses import local_losses, local_prediction, local_similarity
 from bioplaus.rules.node_perturbation import node_perturbation
-from bioplaus.rules.predictive_coding import predictive_coding
+from bioplaus.rules.pepita import pepita
+from bioplaus.rules.phsic import phsic
+from bioplaus.rules.predictive_coding import (
+    incremental_predictive_coding,
+    predictive_coding,
+    zero_divergence_inference_learning,
+)
 from bioplaus.rules.sign_concordant import batchwise_sign_concordant, fixed_sign_concordant, uniform_sign_concordant
 from bioplaus.rules.target_propagation import (
     difference_reconstruction_loss,
@@ -20,6 +38,7 @@ from bioplaus.rules.target_propagation import (
     local_difference_reconstruction_loss,
     target_propagation,
 )
+from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
 from bioplaus.types import RuleFactory
 
@@ -34,15 +53,40 @@ RULES = {
     "dfa": direct_feedback_alignment,
     "drtp": direct_random_target_projection,
     "np": node_perturbation,
+    "wp": weight_perturbation,
+    "fg": forward_gradient,
+    "afg": activity_forward_gradient,
+    "threefactor": three_factor,
+    "phsic": phsic,
     "tp": target_propagation,
     "dtp": difference_target_propagation,
     "drl": difference_reconstruction_loss,
     "ldrl": local_difference_reconstruction_loss,
     "pc": predictive_coding,
+    "zil": zero_divergence_inference_learning,
+    "fpa": fixed_prediction,
+    "epc": error_predictive_coding,
+    "ipc": incremental_predictive_coding,
     "ep": equilibrium_propagation,
+    "pep": positive_equilibrium_propagation,
+    "nep": negative_equilibrium_propagation,
+    "hep": holomorphic_equilibrium_propagation,
+    "chl": contrastive_hebbian,
+    "cpl": coupled_learning,
     "burstprop": burstprop,
     "dendritic_microcircuit": dendritic_microcircuit,
     "dfc": deep_feedback_control,
+    "pepita": pepita,
+    "local_pred": local_prediction,
+    "local_sim": local_similarity,
+    "local_losses": local_losses,
+    "ff": forward_forward,
+    "hebb": hebb,
+    "oja": oja,
+    "sanger": sanger,
+    "bcm": bcm,
+    "softhebb": softhebb,
+    "krotov": krotov,
 }
 
 BASELINES = {"frozen": readout_only}
@@ -64,10 +108,14 @@ def available() -> dict[str, RuleFactory]:
 __all__ = [
     "BASELINES",
     "RULES",
+    "activity_forward_gradient",
     "available",
     "backprop",
     "batchwise_sign_concordant",
+    "bcm",
     "burstprop",
+    "contrastive_hebbian",
+    "coupled_learning",
     "deep_feedback_control",
     "dendritic_microcircuit",
     "difference_reconstruction_loss",
@@ -75,14 +123,35 @@ __all__ = [
     "direct_feedback_alignment",
     "direct_random_target_projection",
     "equilibrium_propagation",
+    "error_predictive_coding",
     "feedback_alignment",
+    "fixed_prediction",
     "fixed_sign_concordant",
+    "forward_forward",
+    "forward_gradient",
+    "hebb",
+    "holomorphic_equilibrium_propagation",
+    "incremental_predictive_coding",
     "kolen_pollack",
+    "krotov",
     "local_difference_reconstruction_loss",
+    "local_losses",
+    "local_prediction",
+    "local_similarity",
+    "negative_equilibrium_propagation",
     "node_perturbation",
+    "oja",
+    "pepita",
+    "phsic",
+    "positive_equilibrium_propagation",
     "predictive_coding",
     "readout_only",
+    "sanger",
+    "softhebb",
     "target_propagation",
+    "three_factor",
     "uniform_sign_concordant",
     "weight_mirror",
+    "weight_perturbation",
+    "zero_divergence_inference_learning",
 ]

@@ -1,17 +1,23 @@
-"""Equilibrium propagation, centred.
+"""Equilibrium propagation: centred, one-sided with a positive or a negative nudge, and holomorphic.
 
 The hidden layers are one recurrent network with symmetric weights, which settles to a minimum of
-    Phi = sum_{l<L} [G(h_l) - h_l . a_l] + beta C,    a_l = h_{l-1} W_l,    G' = f^{-1},    C = L(f(a_L), y),    h_0 = x
-    settle:  h_l <- f(a_l + h_{l+1} W_{l+1}^T),    and for the last hidden layer  h <- f(a_{L-1} - beta (dC/da_L) W_L^T)
-first free (beta = 0), then from the free state at +beta and at -beta. Weights learn by the difference of the two phases:
-    dW_l = (1 / (2 beta B)) [dPhi/dW_l at +beta - dPhi/dW_l at -beta],    dPhi/dW_l = -h_{l-1}^T h_l,
-    dPhi/dW_L = beta h_{L-1}^T dC/da_L
-which is two pullbacks: pulling the difference of the states once is wrong. h_l: [B, n_l].
+    Phi = sum_{l<L} [G(h_l) - h_l . a_l] + b C,    a_l = h_{l-1} W_l,    G' = f^{-1},    C = L(f(a_L), y),    h_0 = x
+    settle:  h_l <- f(a_l + h_{l+1} W_{l+1}^T),    and for the last hidden layer  h <- f(a_{L-1} - b (dC/da_L) W_L^T)
+first free (b = 0), then from the free state at one nudge b or more. Weights learn by the difference of the phases:
+    dW_l = (1/N) sum_b (1 / (b B)) [dPhi/dW_l at b - dPhi/dW_l at 0],    dPhi/dW_l = -h_{l-1}^T h_l,
+    dPhi/dW_L = b h_{L-1}^T dC/da_L
+    centred: b = +-beta;  one-sided: b = beta, or -beta;  holomorphic: b = beta exp(2 pi i n / N), n = 0 .. N - 1
+which is two pullbacks or more: pulling the difference of the states once is wrong. With two nudges or more the 1 / b add up to
+zero, and the free phase drops out. h_l: [B, n_l]; complex at a complex b, where dW is the real part.
 
 Scellier and Bengio, "Equilibrium Propagation: Bridging the Gap between Energy-Based Models and Backpropagation", 2017,
 arXiv:1602.05179. Centred, with a readout outside of the dynamics: Laborieux et al., "Scaling Equilibrium Propagation to
-Deep ConvNets", 2021, arXiv:2006.03824.
-Departures: sweeps in layer order, each layer set to its fixed-point equation, instead of a gradient flow.
+Deep ConvNets", 2021, arXiv:2006.03824. Signs of the nudge: Scellier, Ernoult, Kendall, Kumar, "Energy-based learning
+algorithms for analog computing: a comparative study", 2023, arXiv:2312.15103. Holomorphic: Laborieux and Zenke, "Holomorphic
+Equilibrium Propagation Computes Exact Gradients Through Finite Size Oscillations", 2022, arXiv:2209.00530.
+Departures: sweeps in layer order, each layer set to its fixed-point equation, instead of a gradient flow (`rate`: Euler
+steps of it). Holomorphic: N phases that settle, not one oscillation in time; max pooling follows the larger real part, which
+is holomorphic as long as no winner changes along the circle (the paper pools by a softmax).
 """
 
 import jax
@@ -24,13 +30,95 @@ from bioplaus.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
-def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free_steps: int = 15, nudged_steps: int = 8) -> Rule:
+def equilibrium_propagation(
+    net: Net,
+    loss: Loss,
+    *,
+    beta: ArrayLike = 0.2,
+    free_steps: int = 15,
+    nudged_steps: int = 8,
+    rate: ArrayLike | None = None,
+) -> Rule:
     """The gradient of the loss AT EQUILIBRIUM up to O(beta^2), if the net contracts; not that of a forward pass.
 
     free_steps, nudged_steps: sweeps T1 and T2, (T1 + 2 T2) (F + X) in all. f must be bounded or the weights small:
     info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1, or not finite, where the net does not settle.
+    rate: h <- h + rate (f(..) - h) in a sweep, an Euler step in units of the neurons' time constant; None is 1.
     """
-    last = len(net) - 1
+    return _rule(net, loss, beta, (1, -1), free_steps, nudged_steps, rate)
+
+
+def positive_equilibrium_propagation(
+    net: Net, loss: Loss, *, beta: ArrayLike = 0.3, free_steps: int = 50, nudged_steps: int = 8
+) -> Rule:
+    """One-sided, towards the target, as in the paper of 2017: an error of O(beta), opposite to that of a negative nudge.
+
+    (T1 + T2) (F + X) in all: see `equilibrium_propagation`, which is the mean of both signs at the same beta. T1 is long: what
+    the free phase has not settled yet is divided by beta, and no second phase cancels it.
+    """
+    return _rule(net, loss, beta, (1,), free_steps, nudged_steps)
+
+
+def negative_equilibrium_propagation(
+    net: Net, loss: Loss, *, beta: ArrayLike = 0.1, free_steps: int = 15, nudged_steps: int = 8
+) -> Rule:
+    """One-sided, away from the target: it descends an upper bound of the loss (Scellier et al. 2023). See the positive one."""
+    return _rule(net, loss, beta, (-1,), free_steps, nudged_steps)
+
+
+def holomorphic_equilibrium_propagation(
+    net: Net, loss: Loss, *, beta: ArrayLike = 0.2, points: int = 4, free_steps: int = 15, nudged_steps: int = 8
+) -> Rule:
+    """The gradient at equilibrium up to O(beta^points), within the radius of analyticity in b and not beyond it.
+
+    points: N, at least 2, which is `equilibrium_propagation`. (T1 + N T2) (F + X) in all, the nudged ones in complex numbers,
+    of 4 real products each. Raises ValueError for neurons (here) or a loss (in `init`) that are not holomorphic.
+    """
+    if points < 2:
+        raise ValueError(f"holomorphic_equilibrium_propagation: got points={points}; give 2 or more")
+    for l, layer in enumerate(net):
+        if not _holomorphic(lambda a, layer=layer: fire(layer, a, jax.random.key(0)), 1):
+            raise ValueError(
+                f"holomorphic_equilibrium_propagation: the neurons of layer {l} are not holomorphic within 1/4 of the real line"
+                " (a rectifier and a hard sigmoid have kinks); use tanh, sigmoid, softplus or identity"
+            )
+
+    def init(key, params, batch):
+        del key, params
+        classes = batch.y.shape[-1]
+        if not _holomorphic(lambda o: error_of(loss, o, jax.nn.one_hot(jnp.zeros(len(o), int), classes))[1], classes):
+            raise ValueError(
+                "holomorphic_equilibrium_propagation: the loss is not holomorphic in the output, or refuses complex numbers;"
+                " use cross_entropy or mse"
+            )
+        return ()
+
+    circle = tuple(complex(-1) ** (2 * i / points) for i in range(points))
+    return _rule(net, loss, beta, circle, free_steps, nudged_steps)._replace(init=init)
+
+
+def _holomorphic(function, width: int) -> bool:
+    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4 about the real line its Laurent
+    coefficients of negative order vanish (Cauchy), and on that line it is itself. True where it cannot be tested alone."""
+    with jax.ensure_compile_time_eval():
+        centre = jnp.broadcast_to(jnp.linspace(-4, 4, 33)[:, None], (33, width))
+        try:
+            real = function(centre + 0.25)
+        except (TypeError, ValueError):  # it asks for another shape
+            return True
+        try:
+            circle = jax.vmap(function)(centre + 0.25 * jnp.exp(2j * jnp.pi * jnp.arange(64) / 64)[:, None, None])
+            negative = jnp.abs(jnp.fft.fft(circle, axis=0))[32:].max(0) / 64
+            return bool(jnp.all(jnp.maximum(negative, jnp.abs(circle[0] - real)) <= 1e-2 * jnp.abs(circle).max(0)))
+        except jax.errors.ConcretizationTypeError:  # of a gain or a noise level that is traced
+            return True
+        except (TypeError, ValueError):
+            return False
+
+
+def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: int, nudged_steps: int, rate=None) -> Rule:
+    """directions: b / beta of the N nudged phases."""
+    last, n = len(net) - 1, len(directions)
 
     def settle(params, first, key, h, nudge, steps):
         """Sweeps from activities h of the hidden layers. first: the current of x; nudge: (h_{L-1}) -> signal at a_L, or None."""
@@ -43,7 +131,8 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
                 above = h[l + 1] if l + 1 < last else nudge and nudge(h[l])
                 if above is not None:
                     a = a + send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], above)
-                h[l] = fire(net[l], a, k[l])
+                new = fire(net[l], a, k[l])
+                h[l] = new if rate is None else h[l] + rate * (new - h[l])
             return tuple(h)
 
         return relax(sweep, h, steps) if last else ((), jnp.zeros((), first.dtype))
@@ -75,17 +164,28 @@ def equilibrium_propagation(net: Net, loss: Loss, *, beta: ArrayLike = 0.2, free
         gates = gates_of(gate, signals, len(net))
 
         def phase(b):
-            """The part of dW from the phase at nudge b: dPhi/dW / (2 b)."""
+            """The part of dW from the phase at nudge b: dPhi/dW / (N b)."""
+
+            def nudge(top):
+                return -b * readout_signal(params, top, y, key)
+
             with jax.named_scope("forward"):
-                h, residual = settle(params, first, key, free, lambda top: -b * readout_signal(params, top, y, key), nudged_steps)
-                pre = (x, *h)
-                signal = (*(-post / (2 * b) for post in h), readout_signal(params, pre[-1], y, key) / 2)
+                start = tuple(a.astype(b.dtype) for a in free)
+                h, residual = settle(params, first, key, start, nudge, nudged_steps)
+                pre = (x.astype(b.dtype), *h)
+                signal = (*(-post / (n * b) for post in h), readout_signal(params, pre[-1], y, key) / n)
             grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
             return tuple(grads), residual
 
-        parts, nudged = jax.vmap(phase)(jnp.asarray(beta, x.dtype) * jnp.array([1, -1], x.dtype))
+        b = jnp.asarray(beta, x.dtype) * jnp.array(directions, jnp.result_type(x.dtype, *directions))
+        parts, nudged = jax.vmap(phase)(b)
+        grads = jax.tree.map(lambda g: g.sum(0), parts)
+        if n == 1:
+            pre = (x, *free)
+            rest = [pull(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0], gates[l]) for l in range(last)]
+            grads = (*jax.tree.map(jnp.add, grads[:last], tuple(rest)), grads[last])
         info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, nudged.max())}
-        return jax.tree.map(lambda g: g.sum(0), parts), state, info
+        return grads, state, info
 
     def predict(params, state, x, key, context=()):
         del state, context

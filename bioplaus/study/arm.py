@@ -69,7 +69,7 @@ def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path 
     tick: called with the number of steps done.
     """
     began, rule = time.perf_counter(), built.rule(built.net)
-    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size)
+    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size, hold=built.hold)
     keys = seed_keys(arm.seeds)
     over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params)
     train = replicate(train, over)
@@ -113,8 +113,11 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
         found = {"accuracy at step": accuracy(out, test.y)}
         if arm.alignment:
+            taught = state.rule if built.hold == 1 else rule.init(key, state.params, few)  # what is held is of one batch
+            for _ in range(built.hold - 1):
+                taught = rule.grad(state.params, taught, few, key)[1]
             found["angle to backprop"] = angles(
-                rule.grad(state.params, state.rule, few, key)[0], truth.grad(state.params, (), few, key)[0]
+                rule.grad(state.params, taught, few, key)[0], truth.grad(state.params, (), few, key)[0]
             )
             if (feedback := feedback_of(state.rule, state.params)) is not None:
                 found["feedback angle"] = feedback_angle(state.params, feedback)

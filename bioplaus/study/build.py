@@ -19,12 +19,16 @@ from bioplaus.types import Array, Loss, Net, Rule
 
 
 class Built(NamedTuple):
-    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the lesioned net as well."""
+    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the lesioned net as well.
+
+    hold: steps that each batch is presented for, the hyperparameter `hold` of rules that have one.
+    """
 
     net: Net
     loss: Loss
     rule: Callable[[Net], Rule]
     tx: optax.GradientTransformation
+    hold: int = 1
 
 
 def build(
@@ -47,12 +51,14 @@ def build(
         tx = train_last_only(tx)
     factory = available()[arm.rule]
     hyper = dict(arm.hyper if hyper is None else hyper)
-    if "tx" in inspect.signature(factory).parameters:
+    known = inspect.signature(factory).parameters
+    if "tx" in known:
         hyper["tx"] = tx
+    hold = hyper.get("hold", known["hold"].default) if "hold" in known else 1
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
-    return Built(net, loss, lambda net: factory(net, loss), tx)
+    return Built(net, loss, lambda net: factory(net, loss), tx, hold)
 
 
 def make_net(arm: Arm, example: Array, classes: int) -> Net:

@@ -165,7 +165,7 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:
-            train = make_train(built.net, built.rule(built.net), built.tx, use.train, batch_size=arm.batch_size)
+            train = make_train(built.net, built.rule(built.net), built.tx, use.train, batch_size=arm.batch_size, hold=built.hold)
             jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error

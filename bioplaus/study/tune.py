@@ -100,7 +100,7 @@ def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> ja
         hyper = {n: v for n, v in values.items() if n != "learning_rate"}
         built = build(arm, example, classes, learning_rate=values["learning_rate"], hyper=hyper)
         rule = built.rule(built.net)
-        program = make_train(built.net, rule, built.tx, train_data, batch_size=arm.batch_size).program
+        program = make_train(built.net, rule, built.tx, train_data, batch_size=arm.batch_size, hold=built.hold).program
         state, _ = program.advance(program.init(key, train_data), train_data, arm.steps)
         return accuracy(rule.predict(state.params, state.rule, validation.x, key), validation.y)
 

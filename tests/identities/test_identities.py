@@ -13,7 +13,7 @@ from bioplaus.rules import BASELINES, RULES
 
 @pytest.mark.parametrize("key", FAMILIES)
 def test_identities(key):
-    checks = verify([key])
+    checks = verify(key)
     assert not [c for c in checks if not c.passed]
     assert any(c.control for c in checks), "a family without a negative control"
     assert len({c.name for c in checks}) == len(checks) > 3
@@ -23,7 +23,7 @@ def test_identities(key):
 def test_every_rule_has_a_family():
     assert FAMILIES.keys() == RULES.keys() | BASELINES.keys()
     with pytest.raises(ValueError, match="no checks for"):
-        verify(["no such rule"])
+        verify("no such rule")
 
 
 PAIRS = [("bp", "fa"), ("bp", "dfa"), ("bp", "pc"), ("bp", "ep"), ("bp", "frozen"), ("frozen", "bp"), ("usf", "fa")]

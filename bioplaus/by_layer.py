@@ -1,0 +1,48 @@
+"""Composition: one learning rule for each layer, such as a Hebbian body under a backprop head."""
+
+import jax
+
+from bioplaus.net import check_depth
+from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
+
+
+def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
+    """A factory of the rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb, backprop)).
+
+    Every different factory makes one rule for the whole net, and the gradients of its layers are taken; what the others would
+    need is never computed, but for the forward passes, which a compiler merges. Predictions, loss and signals are those of
+    the rule of the last layer. Hyperparameters are bound beforehand, by `functools.partial`, once for all layers of a rule.
+    Raises ValueError where the net does not have as many layers.
+    """
+    factories = tuple(factories)
+    different = list(dict.fromkeys(reversed(factories)))  # that of the last layer comes first: it gives the gates their signals
+    owner = [different.index(f) for f in factories]
+
+    def composed(net: Net, loss: Loss) -> Rule:
+        if len(factories) != len(net):
+            raise ValueError(f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one a layer")
+        rules = [factory(net, loss) for factory in different]
+
+        def init(key, params, batch):
+            return tuple(rule.init(jax.random.fold_in(key, i), params, batch) for i, rule in enumerate(rules))
+
+        def grad(params, state, batch, key, gate: Gate = None):
+            check_depth(net, params)
+            asked: list[Gates] = []
+
+            def once(signals: Signals) -> Gates:
+                asked.append(gate(signals) if callable(gate) else gate)
+                return asked[0]
+
+            first = rules[0].grad(params, state[0], batch, key, once)
+            others = [r.grad(params, s, batch, key, asked[0]) for r, s in zip(rules[1:], state[1:], strict=True)]
+            found = [first, *others]
+            grads = tuple(found[i][0][l] for l, i in enumerate(owner))
+            return grads, tuple(state for _, state, _ in found), first[2]
+
+        def predict(params, state, x, key, context=()):
+            return rules[0].predict(params, state[0], x, key, context)
+
+        return Rule(init, grad, predict)
+
+    return composed

@@ -1,0 +1,127 @@
+"""What checks on a net of the caller's share. They hold for any layers, whose equations are not known here: synapses are crossed by
+the layer's own `credit`, and layers are joined by `jax.grad` and `jax.jvp`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.identities.common import Check, Problem, equal, float64, large, relative, truth
+from bioplaus.net import current_shapes, drive, fire, forward, init, layer_key, noise_mode
+from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
+
+
+def posed(net: Net, loss: Loss, batch: Batch, params: PyTree | None = None) -> Problem:
+    """A net, a batch and parameters (fresh ones where none are given) of the caller's, in float64."""
+    batch, key = float64(batch), jax.random.key(0)
+    return Problem(net, loss, float64(init(net, key, batch.x) if params is None else params), batch, jax.random.key(5))
+
+
+def quiet(p: Problem) -> Problem:
+    """The problem without noise."""
+    return p._replace(net=noise_mode(p.net, "off"))
+
+
+def settings(factory: RuleFactory) -> dict[str, Any]:
+    """The hyperparameters of a factory, at their defaults or as `functools.partial` has bound them."""
+    return {k: v.default for k, v in inspect.signature(factory).parameters.items() if v.default is not v.empty}
+
+
+def aligned(p: Problem) -> PyTree:
+    """Feedback weights that are the forward weights: (); W_2; ...; W_L."""
+    return ((), *p.params[1:])
+
+
+def by_layer(tree: PyTree) -> list[np.ndarray]:
+    """One vector a layer. In a leaf alone, rounding may be all there is: the bias of attention's keys, or one before a norm."""
+    layers = [jax.tree.leaves(layer) for layer in tree]
+    return [np.concatenate([np.ravel(leaf) for leaf in layer]) for layer in layers if layer]
+
+
+def same(rule: str, name: str, got: PyTree, want: PyTree, limit: float = 1e-9) -> Check:
+    """`equal`, layer by layer."""
+    return equal(rule, name, by_layer(got), by_layer(want), limit)
+
+
+def apart(rule: str, p: Problem, grads: PyTree, limit: float = 1e-3) -> Iterator[Check]:
+    """Control: the hidden layers, if there are any, do not learn as in backprop."""
+    if len(p.net) > 1:
+        gap = relative(by_layer(grads[:-1]), by_layer(truth(p)[:-1]))
+        yield large(rule, "hidden layers differ from backprop, relative difference", gap, limit)
+
+
+def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
+    """What layer l makes of h, with the noise of the problem's key."""
+    k = layer_key(p.key, l)
+    return fire(p.net[l], drive(p.net[l], params, h, k), k)
+
+
+def credit_of(p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any) -> tuple[PyTree, jax.Array]:
+    """Layer l's own credit: a signal at its current pulled on its parameters, and on its input through feedback weights."""
+    return p.net[l].credit(params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), 0), signal)
+
+
+def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> PyTree:
+    """Feedback alignment of any net: `jax.grad` of the mean loss, where the derivative of each layer's synapses but the first's
+    is that layer's credit at its feedback weights. inside: these cross a composite block on the way to its parameters, too."""
+
+    def crossed(l: int):
+        @jax.custom_vjp
+        def synapse(params, h):
+            return drive(p.net[l], params, h, layer_key(p.key, l))
+
+        def back(saved, signal):
+            w, h = saved
+            grads, below = credit_of(p, l, w, feedback[l], h, signal)
+            return (grads if inside else credit_of(p, l, w, w, h, signal)[0]), below
+
+        synapse.defvjp(lambda w, h: (synapse(w, h), (w, h)), back)
+        return synapse
+
+    def loss(params):
+        h = output_of(p, 0, params[0], p.batch.x)
+        for l in range(1, len(p.net)):
+            h = fire(p.net[l], crossed(l)(params[l], h), layer_key(p.key, l))
+        return p.loss(h, p.batch.y).mean()
+
+    return jax.jit(jax.grad(loss))(p.params)
+
+
+def drawn(p: Problem) -> list[jax.Array]:
+    """xi ~ N(0, 1), one array a layer, of the shape of its current."""
+    draw = np.random.default_rng(2)
+    return [jnp.asarray(draw.standard_normal(a.shape)) for a in current_shapes(p.net, p.params, p.batch, p.key)]
+
+
+def given(xi: list[jax.Array]) -> Callable[..., jax.Array]:
+    """A `sample` that returns these arrays in turn. For one trace."""
+    rest = iter(xi)
+    return lambda key, shape, dtype: next(rest).reshape(shape).astype(dtype)
+
+
+def directional(p: Problem, xi: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Derivatives of the losses [B] and of the output [B, C] along xi, offsets of the currents. By `jax.jvp`."""
+
+    def run(t):
+        h = p.batch.x
+        for l, layer in enumerate(p.net):
+            k = layer_key(p.key, l)
+            h = fire(layer, drive(layer, p.params[l], h, k) + t * xi[l], k)
+        return p.loss(h, p.batch.y), h
+
+    return jax.jvp(run, (0.0,), (1.0,))[1]
+
+
+def pulled(p: Problem, signals: Callable[[], list[Any]]) -> PyTree:
+    """`jax.grad` of (1/B) sum_l <s_l, a_l>: signals at the currents of the forward pass, pulled on each layer's parameters."""
+
+    def total(params, signals):
+        inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
+        a = [drive(layer, params[l], inputs[l], layer_key(p.key, l)) for l, layer in enumerate(p.net)]
+        return sum(jnp.sum(s * out) for s, out in zip(signals, a, strict=True)) / len(p.batch.y)
+
+    return jax.jit(lambda params: jax.grad(total)(params, signals()))(p.params)

@@ -1,0 +1,132 @@
+"""One-sided and holomorphic equilibrium propagation: identities and negative controls. The truth is as in `equilibrium_propagation`."""
+
+import functools
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from bioplaus.identities.any_net import apart, quiet, same
+from bioplaus.identities.common import (
+    LINEAR,
+    TANH,
+    Check,
+    Problem,
+    cosine,
+    equal,
+    gradient,
+    large,
+    pose,
+    problem,
+    relative,
+    slope,
+    small,
+    sweep,
+)
+from bioplaus.identities.equilibrium_energy import linear_checks
+from bioplaus.identities.equilibrium_propagation import BETAS, LONG, SWEEPS, equilibrium, equilibrium_loss
+from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.losses import cross_entropy, mse
+from bioplaus.neurons import hard_sigmoid, relu, sigmoid, softplus
+from bioplaus.rules import equilibrium_propagation, negative_equilibrium_propagation, positive_equilibrium_propagation
+from bioplaus.types import RuleFactory
+
+CENTRED, POSITIVE, NEGATIVE = equilibrium_propagation, positive_equilibrium_propagation, negative_equilibrium_propagation
+
+
+def pep_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to nudge towards the target."""
+    yield from one_sided("pep", factory, NEGATIVE, 1)
+
+
+def nep_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to nudge away from the target."""
+    yield from one_sided("nep", factory, POSITIVE, -1)
+
+
+def one_sided(key: str, factory: RuleFactory, opposite: RuleFactory, sign: int) -> Iterator[Check]:
+    """What both have in common. opposite: the rule of the other sign."""
+    yield from linear_checks(key, factory, [sign])
+    p = problem()
+    output = jax.jit(factory(p.net, p.loss, **LONG).predict)(p.params, (), p.batch.x, p.key)
+    yield equal(key, "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
+    want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
+    swept = sweep(factory, p, "beta", BETAS, **LONG)
+    errors, grads = [relative(g, want) for g in swept], swept[BETAS.index(0.2)]
+    yield small(key, "one-sided, its error is O(beta): |order - 1|", abs(slope(BETAS, errors) - 1), 0.2)
+    centred, other = (gradient(rule, p, beta=0.2, **LONG)[0] for rule in (CENTRED, opposite))
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, grads, other)
+    yield equal(key, "the mean with the opposite sign is the centred rule, at the same beta", mean, centred, 1e-12)
+    bias, against = (jax.tree.map(np.subtract, g, want) for g in (grads, other))
+    yield large(key, "the bias of the opposite sign is opposite: -cosine", -cosine(bias, against), 0.9)
+    yield large(
+        key, "at the same beta its error is that of the centred rule times", relative(grads, want) / relative(centred, want), 3.0
+    )
+
+
+def one_sided_on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """On a net of the caller's, without noise. A net that does not settle fails the first check."""
+    p = quiet(p)
+    grads, _, info = gradient(factory, p, beta=1e-4, free_steps=SWEEPS, nudged_steps=SWEEPS)
+    yield small(key, f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
+    predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
+    yield same(key, "jax.grad of the loss of predict, through its sweeps, beta 0.0001", grads, want, 1e-3)
+    if len(p.net) > 2:  # one hidden layer has no other to hear from: its equilibrium is the forward pass
+        yield from apart(key, p, grads, 1e-4)
+
+
+def pep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """A positive nudge on a net of the caller's."""
+    yield from one_sided_on_net("pep", factory, p)
+
+
+def nep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """A negative nudge on a net of the caller's."""
+    yield from one_sided_on_net("nep", factory, p)
+
+
+def hep_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be holomorphic equilibrium propagation."""
+    yield from linear_checks("hep", factory, [1, 1j, -1, -1j], beta=1.0, points=4)
+    net = (conv(2, 3, TANH), pooled(2, flattened(dense(6, TANH))), dense(3))
+    p = pose(net, (4, 6, 6, 2), 3)
+    two, centred = (gradient(functools.partial(f, beta=0.2), p)[0] for f in (functools.partial(factory, points=2), CENTRED))
+    yield equal("hep", "two points are the centred rule, convolutions and pooling", two, centred, 1e-11)
+
+    p, points, inside, outside = problem(), [3, 6], 0.25, 4.0
+    want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
+    pairs = [sweep(factory, p, "beta", [inside, outside], points=n, **LONG) for n in points]
+    near, far = ([relative(pair[i], want) for pair in pairs] for i in (0, 1))
+    yield small("hep", "six points within the radius of analyticity: relative error", near[-1], 1e-5)
+    rate = np.polyfit(points, np.log(near), 1)[0]
+    yield small("hep", "the error there falls exponentially: slope of log error over N", rate, -1.0)
+    yield large("hep", "not beyond it: relative error of six points", far[-1], 0.05)
+
+    for name, neuron in {"ReLU": relu(), "hard sigmoid": hard_sigmoid()}.items():
+        yield small("hep", f"refuses {name} neurons", accepts(factory, neuron, mse), 0)
+    yield small("hep", "refuses a loss of moduli", accepts(factory, sigmoid(), lambda o, y: abs(o - y).sum(-1)), 0)
+    good = [accepts(factory, f, loss) for f in (sigmoid(), softplus(), LINEAR) for loss in (mse, cross_entropy)]
+    yield large("hep", "accepts sigmoid, softplus and linear ones, under both losses", sum(good), 6)
+
+
+def accepts(factory: RuleFactory, neuron, loss) -> bool:
+    """Whether the rule takes a net of these neurons and this loss."""
+    p = problem()
+    try:
+        factory(mlp((12, 20, 16, 5), neuron), loss).init(p.key, p.params, p.batch)
+    except ValueError:
+        return False
+    return True
+
+
+def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """On a net of the caller's, without noise: a small circle, and two points against the centred rule."""
+    p = quiet(p)
+    grads, _, info = gradient(factory, p, beta=0.01, free_steps=SWEEPS, nudged_steps=SWEEPS)
+    yield small("hep", f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
+    predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
+    yield same("hep", "jax.grad of the loss of predict, through its sweeps, |beta| 0.01", grads, want, 1e-4)
+    if len(p.net) > 2:
+        yield from apart("hep", p, grads, 1e-4)

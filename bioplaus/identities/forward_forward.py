@@ -1,0 +1,98 @@
+"""Forward-forward: identities and negative controls."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.identities.any_net import same, settings
+from bioplaus.identities.common import Check, Problem, convolutional, equal, large, problem, relative, small
+from bioplaus.net import drive, fire, layer_key
+from bioplaus.neurons import relu
+from bioplaus.rules.forward_forward import hard
+from bioplaus.types import Array, Key, PyTree, RuleFactory
+
+RELU = relu()
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be forward-forward."""
+    p = problem()
+    yield from _on_net(factory, p, {"theta": 0.3, "strength": 0.7})
+    yield from _on_net(factory, convolutional(), {"theta": 0.1, "strength": 1.0}, ", convolutions")
+
+    y = np.asarray(p.batch.y)
+    scores = factory(p.net, p.loss, strength=0.7).predict(p.params, (), p.batch.x, p.key)
+    want = np.stack([(hidden(p, p.params, 0.7 * np.eye(5)[[c] * 8])[1] ** 2).sum(-1) for c in range(5)], 1)
+    yield equal("ff", "predict: goodness of the second hidden layer for each label, in numpy", scores, want, 1e-9)
+    rule = factory(p.net, p.loss, negatives=shifted, theta=0.3)
+    step = jax.jit(lambda params: rule.grad(params, (), p.batch, p.key)[0])
+    after = jax.tree.map(lambda w, g: w - 0.01 * g, p.params, step(p.params))
+    for l in range(2):
+        gaps = [(hidden(p, w, y)[l] ** 2).sum() - (hidden(p, w, np.roll(y, 1, -1))[l] ** 2).sum() for w in (p.params, after)]
+        yield large("ff", f"a step makes layer {l + 1} prefer the right labels: rise of the goodness", gaps[1] - gaps[0], 1e-4)
+
+    q = problem(neuron=RELU)
+    rule = factory(q.net, q.loss, negatives=shifted)
+    step = jax.jit(lambda s: rule.grad((jax.tree.map(lambda w: s * w, q.params[0]), *q.params[1:]), (), q.batch, q.key)[0])
+    grads, louder = step(1.0), step(3.0)
+    yield equal("ff", "three times the activity in the first layer: the same gradients behind it", louder[1:], grads[1:], 1e-9)
+    yield large("ff", "but not its own", relative(louder[0], grads[0]), 0.1)
+
+    drawn = [np.asarray(settings(factory)["negatives"](jax.random.key(i), p.batch.y, jnp.zeros((8, 5)))) for i in range(40)]
+    yield small("ff", "wrong labels are never the right one", (np.mean(drawn, 0) * y).max(), 0.0)
+    yield small("ff", "each is one label", np.abs(np.sum(drawn, -1) - 1).max(), 0.0)
+    yield large("ff", "and any other may be drawn", (np.mean(drawn, 0) + y).min(), 0.02)
+    sure = hard(jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y))
+    yield equal("ff", "hard: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0)
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Any net: the gradient of every layer's own objective, with wrong labels drawn by shifting the right ones."""
+    yield from _on_net(factory, p, {k: float(settings(factory)[k]) for k in ("theta", "strength")})
+
+
+def shifted(key: Key, y: Array, output: Array) -> Array:
+    """The next label."""
+    del key, output
+    return jnp.roll(y, 1, -1)
+
+
+def _on_net(factory: RuleFactory, p: Problem, hyper: dict[str, Any], name: str = "") -> Iterator[Check]:
+    rule = factory(p.net, p.loss, negatives=shifted, **hyper)
+    grads, _, info = jax.jit(rule.grad)(p.params, (), p.batch, p.key)
+    x, y, stop = p.batch.x, p.batch.y, jax.lax.stop_gradient
+
+    def total(params, joined):
+        def layers(label):
+            h = jnp.concatenate([hyper["strength"] * label, x.reshape(len(x), -1)[:, y.shape[1] :]], 1).reshape(x.shape)
+            for l, (layer, w) in enumerate(zip(p.net, params, strict=True)):
+                h, k = joined * h + (1 - joined) * stop(h), layer_key(p.key, l)
+                length = jnp.sqrt(jnp.mean(h**2, tuple(range(1, h.ndim)), keepdims=True))
+                yield (h := fire(layer, drive(layer, w, h / length, k), k))
+
+        objective = 0.0
+        for label, sign in ((y, -1.0), (jnp.roll(y, 1, -1), 1.0)):
+            for h in list(layers(label))[:-1]:
+                z = (h**2).reshape(len(x), -1).sum(-1) - hyper["theta"] * h[0].size
+                objective += 0.5 * jnp.log1p(jnp.exp(sign * z)).mean()
+        readout = p.loss(list(layers(jnp.ones_like(y) / y.shape[1]))[-1], y).mean()
+        return objective + readout, readout
+
+    slopes = jax.jit(jax.grad(total, has_aux=True))
+    want, readout = slopes(p.params, 0.0)
+    yield same("ff", "jax.grad of the layers' objectives" + name, grads, want)
+    yield equal("ff", "info['loss'] is that of the readout without a label" + name, info["loss"], readout, 1e-9)
+    yield large("ff", "which differs if errors pass" + name, relative(grads[:-1], slopes(p.params, 1.0)[0][:-1]), 1e-3)
+
+
+def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
+    """Outputs of the hidden layers of a tanh perceptron for an overlaid label, in numpy."""
+    h, outputs = np.array(p.batch.x), []
+    h[:, : label.shape[1]] = label
+    for w in params[:-1]:
+        h = np.tanh(h / np.sqrt((h**2).mean(-1, keepdims=True)) @ np.asarray(w["w"]) + np.asarray(w["b"]))
+        outputs.append(h)
+    return outputs

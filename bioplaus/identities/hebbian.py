@@ -1,0 +1,227 @@
+"""Hebbian and competitive learning: one update against its equation, and where many updates lead, which is known.
+
+The equation is written out once for any net, with `jax.grad` of <s, a(x) - a(m)> for what a layer's synapses see.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.identities.any_net import apart, same, settings
+from bioplaus.identities.common import Check, Problem, convolutional, cosine, equal, large, problem, relative, small, truth
+from bioplaus.layers import dense
+from bioplaus.losses import cross_entropy
+from bioplaus.net import drive, forward, layer_key
+from bioplaus.rules.hebbian import repelling
+from bioplaus.types import Batch, PyTree, RuleFactory
+
+DRAW = np.random.default_rng
+AXES = np.linalg.qr(DRAW(3).standard_normal((5, 5)))[0]
+SPREAD = np.array([3.0, 2.0, 1.3, 0.5, 0.3])
+CLOUD = DRAW(4).standard_normal((64, 5)) @ (AXES * SPREAD).T + 2.0  # its mean is larger than its spread
+SQUARE = np.cov(CLOUD.T, bias=True)
+COMPONENTS = np.linalg.eigh(SQUARE)[1][:, ::-1]
+
+
+def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any]) -> list[PyTree]:
+    """What hidden layers should return, in terms of the derivatives of single layers."""
+    trace, grads, b = forward(p.net, p.params, p.batch.x, p.key), [], len(p.batch.y)
+    outputs = (*trace.inputs[1:], trace.output)
+    for l, (layer, w) in enumerate(zip(p.net[:-1], p.params[:-1], strict=True)):
+        k = layer_key(p.key, l)
+
+        def current(w, layer=layer, k=k, l=l):
+            return drive(layer, w, trace.inputs[l], k), drive(layer, w, mean[l][None], k)
+
+        a, rest = (np.asarray(v) for v in current(w))
+        u = np.asarray(outputs[l]) if key == "hebb" else a - rest
+        s = SIGNALS[key](u, theta[l] if theta else None, hyper)
+        product = jax.grad(lambda w, s=s, current=current: surrogate(s, current(w), key) / b)(w)
+        if key == "hebb":
+            grads.append(jax.tree.map(lambda g: -g, product))
+            continue
+        rows = [v.reshape(-1, v.shape[-1]) for v in (s, u)]
+        m = MATRICES.get(key, lambda m: 0 * m)(rows[0].T @ rows[1] / b)
+
+        def descended(v, g, m=m, rest=rest):
+            if v.ndim == 1:
+                return rest.reshape(-1, len(v)).mean(0)
+            norm = np.sqrt((np.asarray(v) ** 2).sum(tuple(range(v.ndim - 1))))
+            return -(g - np.tensordot(np.asarray(v), m, 1)) * (np.abs(norm - 1) ** hyper["power"] if key == "softhebb" else 1)
+
+        grads.append(jax.tree.map(descended, w, product))
+    return grads
+
+
+def surrogate(s, currents, key: str) -> jax.Array:
+    """<s, a(x) - a(m)>, whose gradient is the product of pre and post."""
+    a, rest = currents
+    return jnp.sum(s * (a if key == "hebb" else a - rest))
+
+
+def shares(u, theta, hyper):
+    """Softmax, written out, and with the sign of the losers turned."""
+    e = np.exp((u - u.max(-1, keepdims=True)) / hyper["temperature"])
+    sign = np.where((e == 1) | (hyper["competition"] is not repelling), 1, -1)
+    return sign * e / e.sum(-1, keepdims=True)
+
+
+def ranked(u, theta, hyper):
+    """1 for the first, -delta for the one of rank k."""
+    place = np.argsort(np.argsort(-u, -1), -1)
+    return np.where(place == 0, 1.0, np.where(place == hyper["rank"] - 1, -hyper["delta"], 0.0))
+
+
+SIGNALS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("hebb", "oja", "sanger"), lambda u, theta, hyper: u),
+    "bcm": lambda u, theta, hyper: u * (u - theta),
+    "softhebb": shares,
+    "krotov": ranked,
+}
+MATRICES: dict[str, Callable[..., Any]] = {
+    "oja": lambda m: m,
+    "sanger": lambda m: np.triu(m),
+    **dict.fromkeys(("softhebb", "krotov"), lambda m: np.diag(np.diag(m))),
+}
+
+
+def update(factory: RuleFactory, p: Problem, **hyper: Any):
+    """Grads and the states before and after, at a mean and thresholds that are not zero."""
+    rule, draw = factory(p.net, p.loss, **hyper), DRAW(9)
+    state = jax.tree.map(lambda a: jnp.asarray(0.3 * draw.standard_normal(a.shape)), rule.init(p.key, p.params, p.batch))
+    grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
+    return grads, state, after
+
+
+def by_equation(key: str, factory: RuleFactory, p: Problem, name: str, **hyper: Any) -> Iterator[Check]:
+    """One update on any net."""
+    grads, state, after = update(factory, p, **hyper)
+    inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
+    own = state != ()
+    mean, theta = (state.mean, state.threshold) if own else ([h.mean(0) for h in inputs], ())
+    all_hyper = settings(factory) | hyper
+    if len(p.net) > 1:
+        want = equation(key, p, mean, theta, all_hyper)
+        yield same(key, "the equation, layer by layer" + name, grads[:-1], want)
+    yield same(key, "the last layer is backprop" + name, grads[-1:], truth(p)[-1:])
+    if own and len(p.net) > 1:
+        moved = [m + 0.05 * (np.asarray(x).mean(0) - m) for m, x in zip(mean, inputs, strict=False)]
+        yield equal(key, "the running mean of the input" + name, after.mean, moved, 1e-9)
+    yield from (c._replace(name=c.name + name) for c in apart(key, p, grads))
+
+
+def on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Any net with plain synapses (hebb: any net)."""
+    yield from by_equation(key, factory, p, "")
+
+
+def learned(factory: RuleFactory, x, units: int, steps: int, rate: float, seed: int = 2, **hyper: Any):
+    """The weights of one linear hidden layer after gradient descent by the rule on the same batch, and the rule's state."""
+    net, draw = (dense(units), dense(2)), DRAW(seed)
+    params = tuple(
+        {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])} for s in ((x.shape[1], units), (units, 2))
+    )
+    batch = Batch(jnp.asarray(x), jnp.asarray(np.eye(2)[np.arange(len(x)) % 2]))
+    rule = factory(net, cross_entropy, **hyper)
+
+    def body(carry, _):
+        grads, state, _ = rule.grad(carry[0], carry[1], batch, jax.random.key(0))
+        return (jax.tree.map(lambda w, g: w - rate * g, carry[0], grads), state), None
+
+    run = jax.jit(lambda c: jax.lax.scan(body, c, length=steps)[0])
+    params, state = run((params, rule.init(jax.random.key(1), params, batch)))
+    return np.asarray(params[0]["w"]), state
+
+
+def both(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
+    """The equation on a perceptron and on a net with convolutions."""
+    yield from by_equation(key, factory, problem(), "", **hyper)
+    yield from by_equation(key, factory, convolutional(), ", convolutions", **hyper)
+
+
+def hebb_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be Hebb's rule."""
+    yield from both("hebb", factory)
+    w, _ = learned(factory, CLOUD - CLOUD.mean(0), 2, 30, 0.1)
+    yield large("hebb", "the first component, whatever the other units do: least |cosine|", min(cosines(w)[:, 0]), 0.99)
+    yield large("hebb", "without bound: length", np.linalg.norm(w, axis=0).min(), 10.0)
+
+
+def cosines(w) -> np.ndarray:
+    """|cosine| of each unit with each principal component."""
+    return np.abs(COMPONENTS.T @ (w / np.linalg.norm(w, axis=0))).T
+
+
+def oja_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be Oja's rule."""
+    yield from both("oja", factory)
+    w, _ = learned(factory, CLOUD, 1, 400, 0.05)
+    yield small("oja", "one unit: 1 - |cosine| to the first component of data with a mean", 1 - cosines(w)[0, 0], 1e-9)
+    yield small("oja", "one unit: its length is 1", abs(np.linalg.norm(w) - 1), 1e-9)
+    w, _ = learned(factory, CLOUD, 3, 800, 0.05)
+    want = COMPONENTS[:, :3] @ COMPONENTS[:, :3].T
+    yield equal("oja", "three units: the projector on the principal subspace", w @ w.T, want, 1e-8)
+    yield large("oja", "but no components: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 0.02)
+
+
+def sanger_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be Sanger's rule."""
+    yield from both("sanger", factory)
+    w, _ = learned(factory, CLOUD, 3, 1500, 0.05)
+    yield small("sanger", "the components in order: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 1e-8)
+    yield small("sanger", "of length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-8)
+
+
+PATTERNS = np.eye(4) + 0.2 * DRAW(6).standard_normal((4, 4))
+TIMES = np.array([4, 3, 2, 1])
+
+
+def bcm_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be the rule of Bienenstock, Cooper and Munro."""
+    yield from both("bcm", factory)
+    x = np.repeat(PATTERNS, TIMES, axis=0)
+    w, state = learned(factory, x, 3, 8000, 0.02, averaging=0.0, target=1.0)
+    response = PATTERNS @ w
+    chosen = response.argmax(0)
+    want = np.eye(4)[:, chosen] * (10 / TIMES[chosen])
+    yield small("bcm", "responses are 1 / p to one pattern, 0 to the others", np.abs(response - want).max(), 1e-5)
+    yield equal("bcm", "the threshold is the mean square", state.threshold[0], ((x @ w) ** 2).mean(0), 1e-5)
+    yield large("bcm", "and not the square of the mean", relative(state.threshold[0], (x @ w).mean(0) ** 2), 0.1)
+
+
+def single(factory: RuleFactory) -> tuple[PyTree, Problem]:
+    """One linear unit, and its update at a mean of zero."""
+    p = problem((12, 1, 5))
+    rule = factory(p.net, p.loss)
+    return jax.jit(rule.grad)(p.params, rule.init(p.key, p.params, p.batch), p.batch, p.key)[0][0]["w"], p
+
+
+def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be SoftHebb."""
+    yield from both("softhebb", factory, temperature=0.3)
+    yield from by_equation("softhebb", factory, problem(), ", losers repelled", temperature=0.3, competition=repelling)
+    w, _ = learned(factory, CLOUD, 4, 2000, 0.1, temperature=0.5, power=0.0)
+    yield small("softhebb", "weights come to length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-6)
+    got, p = single(functools.partial(factory, temperature=1.0, power=0.0, competition=lambda v: v))
+    x, v = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
+    y = x @ v
+    yield equal("softhebb", "Oja's rule where y := u", got, -(x.T @ y - v * (y**2).sum()) / len(x), 1e-12)
+    got, _ = single(functools.partial(factory, temperature=1.0, power=0.0))
+    yield large("softhebb", "which it is not otherwise", relative(got, -(x.T @ y - v * (y**2).sum()) / len(x)), 0.1)
+
+
+def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be the rule of Krotov and Hopfield."""
+    yield from both("krotov", factory, rank=3, delta=0.4)
+    w, _ = learned(factory, CLOUD, 4, 600, 0.1, delta=0.0)
+    yield small("krotov", "weights of winners come to length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-6)
+    yield large("krotov", "different units, different features: 1 - largest cosine", 1 - closest(w), 0.05)
+
+
+def closest(w) -> float:
+    """The largest cosine of two units."""
+    return max(cosine(w[:, i], w[:, j]) for i in range(w.shape[1]) for j in range(i))

@@ -1,0 +1,138 @@
+"""PEPITA: identities and negative controls."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.identities.any_net import same
+from bioplaus.identities.common import (
+    Check,
+    Problem,
+    convolutional,
+    cosine,
+    equal,
+    gradient,
+    large,
+    pose,
+    problem,
+    relative,
+    slope,
+    small,
+    truth,
+)
+from bioplaus.layers import mlp
+from bioplaus.net import drive, fire, forward, layer_key
+from bioplaus.neurons import gaussian, tanh
+from bioplaus.types import PyTree, RuleFactory
+
+SCALES = [0.1, 0.01, 0.001]
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be PEPITA."""
+    p = problem()
+    rule = factory(p.net, p.loss, scale=1.0)  # large enough for the two passes to differ
+    state, grad = rule.init(jax.random.key(6), p.params, p.batch), jax.jit(rule.grad)
+
+    def at(projection, y=p.batch.y):
+        return grad(p.params, state._replace(projection=projection), p.batch._replace(y=y), p.key)[0]
+
+    f = state.projection
+    got = at(f)
+    yield equal("pepita", "hand-coded, two passes in numpy", got, by_hand(p, np.asarray(f)), 1e-12)
+    yield large("pepita", "is not backprop: 1 - cosine", 1 - cosine(got[:-1], truth(p)[:-1]), 0.1)
+    bound = (6 / f.shape[-1]) ** 0.5
+    yield small("pepita", "F is within He's uniform bound", jnp.abs(f).max() / bound, 1.0)
+    yield large("pepita", "and fills it", jnp.abs(f).max() / bound, 0.9)
+    default = factory(p.net, p.loss).init(jax.random.key(6), p.params, p.batch)
+    yield equal("pepita", "scale multiplies F, 0.05 by default", default.projection, 0.05 * f, 1e-12)
+
+    grads = [at(s * f) for s in SCALES]
+    linear = feedback_aligned(p, f)
+    errors = [relative(g[0]["w"], s * linear) for g, s in zip(grads, SCALES, strict=True)]
+    yield small("pepita", "first layer: feedback alignment by -F W_1 at small F, relative error", errors[-1], 1e-2)
+    yield small("pepita", "in proportion to F: |order - 1|", abs(slope(SCALES, errors) - 1), 0.2)
+    yield equal(
+        "pepita", "-F flips the sign to first order", at(-1e-4 * f)[:-1], jax.tree.map(jnp.negative, at(1e-4 * f)[:-1]), 1e-2
+    )
+
+    none = at(0.0 * f)
+    yield small("pepita", "no modulation, no change of the hidden layers", size(none[:-1]), 0.0)
+    yield equal("pepita", "while the last layer is backprop", none[-1], truth(p)[-1], 1e-12)
+    content = jax.nn.softmax(forward(p.net, p.params, p.batch.x, p.key).output)
+    yield small("pepita", "no error, no change at all", size(at(f, content)), 1e-14)
+    after = grad(p.params, state, p.batch, p.key)[1]
+    yield equal("pepita", "F stays as drawn", after.projection, f, 0.0)
+
+    noisy = pose(mlp((5, 6, 4, 3), gaussian(tanh(), 0.5)), (4, 5), 3)
+    rule = factory(noisy.net, noisy.loss)
+    state, grad = rule.init(jax.random.key(6), noisy.params, noisy.batch), jax.jit(rule.grad)
+    still, moved = (grad(noisy.params, s, noisy.batch, noisy.key)[0][:-1] for s in (jax.tree.map(jnp.zeros_like, state), state))
+    yield small("pepita", "both passes see the same noise: still none without modulation", size(still), 0.0)
+    yield large("pepita", "with modulation there is", size(moved), 1e-4)
+    yield from on_net(factory, convolutional())
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Any net: the gradient of a surrogate loss in which every layer is alone with the input of its second pass."""
+    grads, state, _ = gradient(factory, p)
+    slope_of = jax.jit(jax.grad(surrogate(p, state.projection)))
+    want, joined = slope_of(p.params, 0.0), slope_of(p.params, 1.0)
+    yield same("pepita", "jax.grad of sum_l <h_l - h'_l, a'_l>, layer by layer", grads, want)
+    if len(p.net) > 1:
+        yield large("pepita", "which differs if signals pass between layers", relative(grads[:-1], joined[:-1]), 1e-3)
+
+
+def surrogate(p: Problem, projection: jax.Array):
+    """(params, joined) -> a loss in terms of single layers, between which signals pass if joined is 1, and do not if 0."""
+    stop = jax.lax.stop_gradient
+
+    def through(params, h, joined):
+        passed = []
+        for l, (layer, w) in enumerate(zip(p.net, params, strict=True)):
+            a = drive(layer, w, joined * h + (1 - joined) * stop(h), layer_key(p.key, l))
+            passed.append((a, h := fire(layer, a, layer_key(p.key, l))))
+        return passed
+
+    def loss(params, joined):
+        first = through(stop(params), p.batch.x, 0.0)
+        error = jax.grad(lambda output: p.loss(output, p.batch.y).sum())(first[-1][1])
+        second = through(params, p.batch.x + jnp.tensordot(error, projection, 1), joined)
+        hidden = [jnp.sum(stop(h - g) * a) for (_, h), (a, g) in zip(first[:-1], second[:-1], strict=True)]
+        return (sum(hidden) + p.loss(second[-1][1], p.batch.y).sum()) / len(p.batch.y)
+
+    return loss
+
+
+def by_hand(p: Problem, f: np.ndarray) -> PyTree:
+    """The rule on a tanh perceptron under cross-entropy, in numpy."""
+    weights, y = jax.tree.map(np.asarray, p.params), np.asarray(p.batch.y)
+
+    def forward(h):
+        hs = [h]
+        for w in weights[:-1]:
+            hs.append(np.tanh(hs[-1] @ w["w"] + w["b"]))
+        odds = np.exp(hs[-1] @ weights[-1]["w"] + weights[-1]["b"])
+        return hs, odds / odds.sum(-1, keepdims=True) - y
+
+    x = np.asarray(p.batch.x)
+    h, e = forward(x)
+    m, last = forward(x + e @ f)
+    signals = [*(a - b for a, b in zip(h[1:], m[1:], strict=True)), last]
+    return tuple({"w": pre.T @ s / len(x), "b": s.mean(0)} for pre, s in zip(m, signals, strict=True))
+
+
+def feedback_aligned(p: Problem, f: jax.Array) -> np.ndarray:
+    """dW_1 of feedback alignment with B = -F W_1: -(1/B) x^T (phi'(a_1) * (e F W_1))."""
+    x, w = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
+    a, e = x @ w + np.asarray(p.params[0]["b"]), np.asarray(p.batch.y)
+    output = forward(p.net, p.params, p.batch.x, p.key).output
+    e = np.asarray(jax.nn.softmax(output)) - e
+    return -x.T @ ((1 - np.tanh(a) ** 2) * (e @ np.asarray(f) @ w)) / len(x)
+
+
+def size(tree: PyTree) -> float:
+    """The largest absolute value in a tree."""
+    return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))

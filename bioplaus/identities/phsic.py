@@ -1,0 +1,113 @@
+"""pHSIC: identities and negative controls.
+
+The reference is `jax.grad` of the layers' objectives, written with explicit pairs, each layer cut off from those below it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.identities.common import Check, Problem, convolutional, cosine, equal, gradient, large, problem, relative, truth
+from bioplaus.net import drive, fire, layer_key
+from bioplaus.rules.phsic import cosine as cosine_similarity
+from bioplaus.types import PyTree, RuleFactory
+
+KEY = "phsic"
+GAMMA, WIDTH = 2.0, 5.0
+
+
+def checks(factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory that claims to be pHSIC."""
+    p = problem()
+    want = by_grad(p, gauss(2.0), plain, 1.5)
+    got = gradient(factory, p, width=2.0, gamma=1.5)[0]
+    yield equal(KEY, "jax.grad of each layer's objective, pair by pair", got, want, 1e-10)
+    yield equal(KEY, "the last layer learns as in backprop", got[-1], truth(p)[-1], 1e-12)
+    away = max(abs(cosine(g, t)) for g, t in zip(got[:-1], truth(p)[:-1], strict=True))
+    yield large(KEY, "the others do not: 1 - |cosine|", 1 - away, 0.1)
+    hsic = by_grad(p, gauss(2.0), plain, 1.5, middle=True)
+    yield large(KEY, "nor as by HSIC with its third term", relative(got[:-1], hsic[:-1]), 1e-2)
+
+    similar = gradient(factory, p, kernel=cosine_similarity)[0]
+    yield equal(KEY, "the same for the cosine", similar, by_grad(p, angle, plain, GAMMA), 1e-10)
+    grouped = gradient(factory, p, groups=4, power=0.6, smoothing=0.7, width=2.0)[0]
+    parts = by_grad(p, gauss(2.0), lambda h: groups_of(h, 4, 0.6, 0.7), GAMMA)
+    yield equal(KEY, "the same for variances in groups of units", grouped, parts, 1e-10)
+    yield large(KEY, "which is another rule", relative(grouped[:-1], similar[:-1]), 0.1)
+    images = convolutional()
+    yield equal(
+        KEY,
+        "the same with convolutions and pooling",
+        gradient(factory, images)[0],
+        by_grad(images, gauss(WIDTH), plain, GAMMA),
+        1e-9,
+    )
+
+    renamed = p._replace(batch=p.batch._replace(y=p.batch.y[:, ::-1]))
+    other = gradient(factory, renamed, width=2.0, gamma=1.5)[0]
+    yield equal(KEY, "other names for the classes: the hidden layers learn the same", other[:-1], got[:-1], 1e-12)
+    yield large(KEY, "while the last one does not", relative(other[-1], got[-1]), 0.1)
+    above = p._replace(params=(*p.params[:1], *jax.tree.map(lambda w: 2 * w, p.params[1:])))
+    yield equal(
+        KEY,
+        "other weights above: the first layer learns the same",
+        gradient(factory, above, width=2.0, gamma=1.5)[0][0],
+        got[0],
+        0.0,
+    )
+
+
+def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """On any net: `jax.grad` of each layer's objective, and of the loss for the last."""
+    got = gradient(factory, p)[0]
+    yield equal(KEY, "jax.grad of each layer's objective, pair by pair", got, by_grad(p, gauss(WIDTH), plain, GAMMA), 1e-6)
+    yield large(KEY, "which is not backprop", relative(got, truth(p)), 0.1)
+
+
+def gauss(width: float) -> Callable:
+    """Similarity of two vectors."""
+    return lambda u, v: jnp.exp(-jnp.sum((u - v) ** 2) / (2 * width**2))
+
+
+def angle(u, v):
+    """Similarity of two vectors."""
+    return jnp.dot(u, v) / jnp.sqrt(jnp.dot(u, u) * jnp.dot(v, v))
+
+
+def plain(h: Any) -> Any:
+    """Outputs as vectors."""
+    return h.reshape(len(h), -1)
+
+
+def groups_of(h: Any, groups: int, power: float, smoothing: float) -> Any:
+    """Powers of the variances in groups of neighbouring units, without their mean."""
+    parts = jnp.stack(jnp.split(h, groups, -1), 1)
+    u = (parts.var(-1) + smoothing / parts.shape[-1]) ** power
+    return u - u.mean(-1, keepdims=True)
+
+
+def by_grad(p: Problem, kernel: Callable, features: Callable, gamma: float, *, middle: bool = False) -> PyTree:
+    """Gradients of sum_l O_l + L, in which no layer sees those below; middle: with the term that HSIC has and pHSIC has not."""
+    stop, n = jax.lax.stop_gradient, len(p.batch.y)
+    labels = p.batch.y - p.batch.y.mean(-1, keepdims=True)
+
+    def matrix(k, u):
+        return jax.vmap(lambda a: jax.vmap(lambda b: k(a, b))(u))(u)
+
+    def between(a, b):
+        crossed = (a.sum(0) * b.sum(0)).sum() / n**3 - a.mean() * b.mean() if middle else 0.0
+        return (a * b).sum() / n**2 - a.mean() * b.mean() - 2 * crossed
+
+    def objective(params):
+        h, total = p.batch.x, 0.0
+        for l, layer in enumerate(p.net):
+            k = layer_key(p.key, l)
+            h = fire(layer, drive(layer, params[l], stop(h), k), k)
+            if l < len(p.net) - 1:
+                similar = matrix(kernel, features(h))
+                total += between(similar, similar) - gamma * between(matrix(angle, labels), similar)
+        return total + p.loss(h, p.batch.y).mean()
+
+    return jax.jit(jax.grad(objective))(p.params)

@@ -1,0 +1,101 @@
+"""Contrastive Hebbian and coupled learning: the output, too, is part of the dynamics, and is clamped in the second phase.
+
+The whole network settles, with feedback of gain gamma through the forward weights, to a minimum of
+    E = sum_l gamma^{l-L} [G(h_l) - h_l . a_l],    a_l = h_{l-1} W_l,    G' = f^{-1},    h_0 = x
+    settle:  h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
+first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers relax again (h_l^o):
+    dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],    o = h_L^0 - beta e
+h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output. With `mse`, o = (1 - beta) h_L^0 + beta y. The hidden layers see the
+clamped output itself, and no phi'(a_L) enters: at linear outputs and gamma -> 0, this is backprop.
+
+Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous Hopfield Model", 1991,
+doi:10.1016/B978-1-4832-1448-1.50007-X. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
+Learning in a Layered Network", 2003, doi:10.1162/089976603762552988. Coupled learning (for any E): Stern, Hexner, Rocks, Liu,
+"Supervised Learning in Physical Networks: From Machine Learning to Learning Machines", 2021, arXiv:2011.03861.
+Departures: any loss, by its target o at the output (y itself for half the squared error, as in the papers); sweeps in layer
+order, each layer set to its fixed-point equation, instead of a gradient flow.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import error_of, gates_of, pull, send, signals_of
+from bioplaus.net import drive, fire, forward, layer_key
+from bioplaus.relax import relax
+from bioplaus.types import Array, Loss, Net, Rule
+
+
+def contrastive_hebbian(net: Net, loss: Loss, *, gain: ArrayLike = 0.03, free_steps: int = 15, clamped_steps: int = 8) -> Rule:
+    """Tends to backprop as gain -> 0, at linear outputs, with an error of O(gain). T1 (F + X) + T2 (F + X - |W_L|) in all.
+
+    gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f must be bounded or the
+    weights small: info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1 where the net does not settle.
+    """
+    return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
+
+
+def coupled_learning(
+    net: Net, loss: Loss, *, beta: ArrayLike = 0.2, gain: ArrayLike = 0.03, free_steps: int = 15, clamped_steps: int = 8
+) -> Rule:
+    """A small nudge of the output that the whole network follows: as beta -> 0, a gradient of the output with e weighted by how
+    stiff the output is, not of the loss. beta: how far towards the target; at 1 it is `contrastive_hebbian`, see there.
+
+    gain: gamma of the network; at 1 it is symmetric, as physical ones are, and training then tends to make it bistable.
+    """
+    return _rule(net, loss, beta, gain, free_steps, clamped_steps)
+
+
+def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: int, clamped_steps: int) -> Rule:
+    depth = len(net)
+
+    def settle(params, first, key, h, above, steps) -> tuple[tuple[Array, ...], Array]:
+        """Sweeps from activities h, of all layers or of the hidden ones. first: the current of x; above: the clamped output."""
+        k = [layer_key(key, l) for l in range(depth)]
+
+        def sweep(h):
+            h = list(h)
+            for l in range(len(h)):
+                a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])
+                upper = h[l + 1] if l + 1 < len(h) else above
+                if upper is not None:
+                    a = a + jnp.asarray(gain, a.dtype) * send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], upper)
+                h[l] = fire(net[l], a, k[l])
+            return tuple(h)
+
+        return relax(sweep, h, steps) if h else ((), jnp.zeros((), first.dtype))
+
+    def free_phase(params, x, key):
+        trace = forward(net, params, x, key)
+        first = trace.currents[0]
+        return first, settle(params, first, key, (*trace.inputs[1:], trace.output), None, free_steps)
+
+    def init(key, params, batch):
+        del key, params, batch
+        return ()
+
+    def grad(params, state, batch, key, gate=None):
+        with jax.named_scope("forward"):
+            first, (free, residual) = free_phase(params, batch.x, key)
+        losses, error = error_of(loss, free[-1], batch.y)
+        signals = signals_of(losses, free[-1], batch.y)
+        gates = gates_of(gate, signals, depth)
+        with jax.named_scope("credit"):
+            target = free[-1] - jnp.asarray(beta, error.dtype) * error
+            hidden, after = settle(params, first, key, free[:-1], target, clamped_steps)
+        grads = []
+        for l in range(depth):
+            scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)
+            phases = []
+            for sign, h in ((-1, (*hidden, target)), (1, free)):
+                signal = sign * scale * h[l]
+                phases.append(pull(net[l], params[l], (batch.x, *h)[l], layer_key(key, l), signal, gates[l]))
+            grads.append(jax.tree.map(jnp.add, *phases))
+        info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, after)}
+        return tuple(grads), state, info
+
+    def predict(params, state, x, key, context=()):
+        del state, context
+        return free_phase(params, x, key)[1][0][-1]
+
+    return Rule(init, grad, predict)

@@ -1,0 +1,143 @@
+"""Forward gradients: a random direction, times the slope of the loss along it. Weight perturbation is their finite difference.
+
+    fg, wp:  dtheta = (1/B) sum_b c_b v_b
+    afg:     s_l = c u_l,    dW_l = (1/B) h_{l-1}^T s_l
+    fg:  c_b = d/dt L_b(theta + t v_b) at t = 0,    wp:  c_b = (L_b(theta + sigma v_b) - L_b(theta)) / sigma
+    afg: c = d/dt L(a + t u) at t = 0
+L: [B] loss of each example;  v_b: a direction in the space of theta, one an example or one for the batch;  u_l: [B, n_l] one in
+the space of the currents a_l, of all layers at once;  h_{l-1}: [B, n_{l-1}];  all components independent, mean 0, variance 1.
+E[c v] = grad L; the variance is d + 1 times |grad L|^2 for a Gaussian direction of d components, d - 1 for random signs.
+fg and wp are not of the form teaching signal x local eligibility: a synapse sees its own v and the broadcast c.
+
+Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without Backpropagation", 2022, arXiv:2202.08587 (fg).
+Ren, Kornblith, Liao, Hinton, "Scaling Forward Gradient With Local Losses", 2023, arXiv:2210.03310 (afg).
+Jabri and Flower, "Weight perturbation", 1992, doi:10.1109/72.105429; all weights at once: Cauwenberghs, "A Fast Stochastic
+Error-Descent Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005, doi:10.1162/089976605774320539 (wp).
+Departures: afg has one loss, at the output, instead of one at each block (which is a change of the network). wp takes the
+one-sided difference, the unperturbed loss computed in a second pass with the same neural noise.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import gates_of, pull, signals_of, spread
+from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
+from bioplaus.types import Array, Gain, Loss, Net, Rule
+
+Sample = Callable[
+    ..., Array
+]  # (key, shape, dtype) -> array of mean 0 and variance 1, as jax.random.normal, jax.random.rademacher
+
+
+def forward_gradient(net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal) -> Rule:
+    """Backprop in expectation, exactly. F + F + X forward, no credit, |theta| random numbers a batch.
+
+    shared: one direction for the batch, as in the paper; else one an example: the variance falls as 1 / B, for B |theta| memory.
+    sample: (key, shape, dtype) -> v with mean 0 and variance 1.
+    """
+
+    def slope(path, params, batch, key):
+        del params, key
+        output, tangent = jax.jvp(path, (0.0,), (1.0,))
+        losses, change = jax.jvp(lambda o: loss(o, batch.y), (output,), (tangent,))
+        return output, losses, change
+
+    return _along_weights(net, slope, shared, sample)
+
+
+def weight_perturbation(
+    net: Net, loss: Loss, *, sigma: ArrayLike = 1e-3, shared: bool = True, sample: Sample = jax.random.normal
+) -> Rule:
+    """Backprop in expectation as sigma -> 0. 2F forward, no credit, |theta| random numbers a batch.
+
+    sigma: perturbation, in units of the weights. shared, sample: see `forward_gradient`. With one direction an example, as in
+    learning on line, nothing can be folded: every example has weights of its own, B |theta| numbers and |theta| update MACs.
+    """
+
+    def slope(path, params, batch, key):
+        output = forward(net, params, batch.x, key).output
+        losses = loss(output, batch.y)
+        return output, losses, (loss(path(sigma), batch.y) - losses) / sigma
+
+    return _along_weights(net, slope, shared, sample)
+
+
+def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.random.normal) -> Rule:
+    """Backprop in expectation, exactly: node perturbation at sigma = 0. F + X forward, F update, sum_l n_l random numbers an example.
+
+    sample: (key, shape, dtype) -> u with mean 0 and variance 1.
+    """
+
+    def grad(params, state, batch, key, gate=None):
+        own = jax.random.fold_in(key, 0x0AF)
+        u = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(current_shapes(net, params, batch, key))]
+
+        def path(t):
+            trace = forward(with_gain(net, [Gain(offset=t * x) for x in u]), params, batch.x, key)
+            return loss(trace.output, batch.y), trace
+
+        (losses, trace), (change, _) = jax.jvp(path, (0.0,), (1.0,))
+        signals = signals_of(losses, trace.output, batch.y)
+        gates, grads = gates_of(gate, signals, len(net)), []
+        for l, layer in enumerate(net):
+            signal = change.reshape(-1, *(1,) * (u[l].ndim - 1)) * u[l]
+            grads.append(pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l]))
+        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+
+    return Rule(_no_state, grad, predictor(net))
+
+
+def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> Rule:
+    """slope: (path, params, batch, key) -> output, losses and c; path: t -> the output at theta + t v."""
+
+    def grad(params, state, batch, key, gate=None):
+        check_depth(net, params)
+        own, examples = jax.random.fold_in(key, 0x0FD), () if shared else batch.x.shape[:1]
+
+        def direction(l):
+            leaves, tree = jax.tree.flatten(params[l])
+            keys = [jax.random.fold_in(layer_key(own, l), i) for i in range(len(leaves))]
+            return tree.unflatten([sample(k, (*examples, *w.shape), w.dtype) for k, w in zip(keys, leaves, strict=True)])
+
+        v = [direction(l) for l in range(len(net))]
+
+        def path(t):
+            """One example at a time through each synapse, all of them through the neurons: the noise is that of `forward`."""
+            h = batch.x
+            with jax.named_scope("forward"):
+                for l, layer in enumerate(net):
+                    k, weights = layer_key(key, l), jax.tree.map(lambda w, d: w + t * d, params[l], v[l])
+
+                    def current(w, x, layer=layer, k=k):
+                        return drive(layer, w, x[None], k)[0]
+
+                    h = fire(layer, jax.vmap(current, (None if shared else 0, 0))(weights, h), k)
+            return h
+
+        output, losses, change = slope(path, params, batch, key)
+        signals = signals_of(losses, output, batch.y)
+        weights = [_weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
+        with jax.named_scope("update"):
+            grads = [
+                jax.tree.map(lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d)
+                for c, d in zip(weights, v, strict=True)
+            ]
+        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+
+    return Rule(_no_state, grad, predictor(net))
+
+
+def _no_state(key, params, batch):
+    del key, params, batch
+    return ()
+
+
+def _weighed(gate, change: Array) -> Array:
+    if jnp.ndim(0.0 if gate is None else gate) > 1:
+        raise ValueError(
+            "gate: a direction in weight space has no signal at each unit that [B, n_post] could gate; give [] or [B]"
+        )
+    return change * spread(gate, change)

@@ -1,0 +1,157 @@
+"""Local losses: every hidden layer is taught by a small head of its own, and no error passes from layer to layer.
+
+    pred:  L_l = L(h_l A_l + c_l, y)        sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
+    predsim:  L_l = p pred + (1 - p) sim
+    s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) h_{l-1}^T s_l,    the last layer: L_L = L(h_L, y)
+h_l, a_l, s_l: [B, n_l];  S(u): [B, B] cosines between the rows of u, each less its mean;  A_l: [n_l, C], c_l: [C] and
+G_l: [n_l, n_l], the heads, which learn by descent on the same L_l. The derivative by h_l takes the head's weights backwards, one step.
+
+Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656. Their MNIST net: 784-1024-1024-
+1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and dropout 0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
+Departures: behind a convolution A_l reads all positions (theirs pools them to 4096 features at most), and G_l [channels, channels]
+is shared by them (theirs is a 3x3 convolution), before the standard deviation over positions that S sees; the noise of the neurons
+reaches the head too (their dropout comes after it); no batch normalisation. A_l starts at zero, G_l uniform in +-1 / sqrt(n_l).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
+from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
+
+ADAM = optax.adam(2e-3)
+
+
+class State(NamedTuple):
+    """heads: one tuple a hidden layer, the weights of each of its heads; opt: the state of `tx` over them."""
+
+    heads: PyTree
+    opt: Any
+
+
+class Head(NamedTuple):
+    """init: (key, shape and dtype of h, classes) -> weights;  read: (weights, h) -> u, linear in both;  loss: (u, y) -> [B]."""
+
+    init: Callable[[Key, jax.ShapeDtypeStruct, int], PyTree]
+    read: Callable[[PyTree, Array], Array]
+    loss: Loss
+
+
+def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
+    """Backprop on a net of one layer. 1 head a hidden layer: C sum_l n_l each forward, back and to learn, instead of X.
+
+    tx: optimiser of the heads; give the one that trains the net.
+    """
+    return _rule(net, loss, tx, (_prediction(loss, 1.0),))
+
+
+def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
+    """Examples of a class should look alike in every layer, and others not. Needs batches of two or more. See `local_prediction`.
+
+    A head costs n_l^2 an example each forward, back and to learn, its cosines 3 B n_l.
+    """
+    return _rule(net, loss, tx, (_matching(1.0),))
+
+
+def local_losses(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: ArrayLike = 0.01) -> Rule:
+    """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's. See `local_similarity`."""
+    return _rule(net, loss, tx, (_prediction(loss, prediction), _matching(1 - jnp.asarray(prediction))))
+
+
+def _prediction(loss: Loss, weight: ArrayLike) -> Head:
+    def init(key, h, classes):
+        del key
+        return {"w": jnp.zeros((h.size // h.shape[0], classes), h.dtype), "b": jnp.zeros(classes, h.dtype)}
+
+    def read(p, h):
+        return h.reshape(h.shape[0], -1) @ p["w"] + p["b"]
+
+    return Head(init, read, lambda u, y: jnp.asarray(weight) * loss(u, y))
+
+
+def _matching(weight: ArrayLike) -> Head:
+    def pairs(h):
+        if h.shape[0] < 2:
+            raise ValueError("local similarity compares examples with one another: give a batch of two or more, not of one")
+
+    def init(key, h, classes):
+        del classes
+        pairs(h)
+        n = h.shape[-1]
+        return {"w": jax.random.uniform(key, (n, n), h.dtype, -1, 1) / n**0.5}
+
+    def read(p, h):
+        return h @ p["w"]
+
+    def loss(u, y):
+        pairs(u)
+        return jnp.asarray(weight) * jnp.mean((_cosines(u) - _cosines(y)) ** 2, -1)
+
+    return Head(init, read, loss)
+
+
+def _cosines(u: Array) -> Array:
+    """S [B, B]; 0 where an example does not vary. Images of more than 3 channels are compared by each one's spread over positions."""
+
+    def root(a):  # with a derivative at 0
+        return jnp.where(a > 0, jnp.sqrt(jnp.where(a > 0, a, 1)), 0)
+
+    channels = u.shape[-1]
+    u = u.reshape(len(u), -1, channels)
+    u = root(u.var(1)) if u.shape[1] > 1 and channels > 3 else u.reshape(len(u), -1)
+    u = u - u.mean(-1, keepdims=True)
+    norm = root((u**2).sum(-1, keepdims=True))
+    u = u / jnp.where(norm > 0, norm, 1)
+    return u @ u.T
+
+
+def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[Head, ...]) -> Rule:
+    def init(key, params, batch):
+        *hidden, last = current_shapes(net, params, batch, key)
+        heads = tuple(
+            tuple(part.init(jax.random.fold_in(layer_key(key, l), i), h, last.shape[-1]) for i, part in enumerate(parts))
+            for l, h in enumerate(hidden)
+        )
+        return State(heads, tx.init(heads))
+
+    def teach(heads, h, y, gate):
+        """dL_l/dh_l per example, and the gradients of a layer's heads."""
+        taught, grads = jnp.zeros_like(h), []
+        gate = spread(gate, h).reshape(len(h), -1).mean(-1)  # heads have units of their own: one gate an example
+        for part, p in zip(parts, heads, strict=True):
+            with jax.named_scope("forward"):
+                u = part.read(p, h)
+            error = error_of(part.loss, u, y)[1]
+            with jax.named_scope("credit"), jax.named_scope("feedback"):
+                taught += jax.vjp(lambda h, part=part, p=p: part.read(p, h), h)[1](error)[0]
+            with jax.named_scope("auxiliary"):
+                gated = error * spread(gate, error) / len(h)
+                grads.append(jax.vjp(lambda p, part=part: part.read(p, h), p)[1](gated)[0])
+        return taught, tuple(grads)
+
+    def grad(params, state, batch, key, gate=None):
+        if len(state.heads) != len(net) - 1:
+            raise ValueError(f"heads has {len(state.heads)} entries for {len(net) - 1} hidden layers; make it with rule.init")
+        trace = forward(net, params, batch.x, key)
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        gates, grads, slopes = gates_of(gate, signals, len(net)), [], []
+        for l, layer in enumerate(net):
+            k, taught = layer_key(key, l), error
+            if l < len(net) - 1:
+                taught, slope = teach(state.heads[l], trace.inputs[l + 1], batch.y, gates[l])
+                slopes.append(slope)
+            signal = through(layer, trace.currents[l], k, taught)
+            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+        with jax.named_scope("auxiliary"):
+            updates, opt = tx.update(tuple(slopes), state.opt, state.heads)
+            heads = optax.apply_updates(state.heads, updates)
+        return tuple(grads), State(heads, opt), {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))

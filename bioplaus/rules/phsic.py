@@ -1,0 +1,103 @@
+"""pHSIC: each hidden layer makes examples similar where their labels are, and dissimilar otherwise. Layer by layer, no feedback.
+
+    minimise  O_l = pHSIC(Z_l, Z_l) - gamma pHSIC(Y, Z_l),    pHSIC(A, B) = mean_ij (A_ij - mean A) B_ij
+    dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i,    M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
+K: [B, B] similarities k(h_i, h_j) of a layer's outputs h_l: [B, n_l];  Y: cosine similarity of the labels, centred over classes.
+dK_ij/dh_i holds h_j: example i, the postsynaptic one, changes by pairs with the others, which it remembers; that is what a gate
+of example i weighs. M is the third factor: it needs how similar two labels are, not which they are. The last layer learns by the
+loss, alone. k is Gaussian, exp(-|u - v|^2 / (2 width^2)), or the cosine; with groups, u_c = (variance in group c + smoothing /
+size)^power of the outputs, centred over the groups c, stands for h.
+
+Pogodin and Latham, "Kernelized information bottleneck leads to biologically plausible 3-factor Hebbian learning in deep networks",
+2020, arXiv:2006.07123. Their settings (https://github.com/romanpogodin/plausible-kernelized-bottleneck): gamma 2, width 5,
+smoothing 1, power 0.5.
+Departures: one optimiser for all layers; the update over a batch, as in their experiments, is simultaneous in all layers. Divisive
+normalisation is left to the net: it changes what a layer sends on, not how it learns.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import error_of, gates_of, pull, signals_of, through
+from bioplaus.net import forward, layer_key, predictor
+from bioplaus.types import Array, Loss, Net, Rule
+
+Kernel = Callable[[Array, Array, ArrayLike], Array]  # (u [B, n], v [B, n], width) -> similarities [B, B]
+
+
+def cosine(u: Array, v: Array, width: ArrayLike) -> Array:
+    """u . v / |u| |v|; zero for a zero vector."""
+    del width
+    return _unit(u) @ _unit(v).T
+
+
+def gaussian(u: Array, v: Array, width: ArrayLike) -> Array:
+    """exp(-|u - v|^2 / (2 width^2))."""
+    distance = jnp.sum(u * u, -1)[:, None] + jnp.sum(v * v, -1) - 2 * u @ v.T
+    return jnp.exp(-distance / (2 * jnp.asarray(width) ** 2))
+
+
+def phsic(
+    net: Net,
+    loss: Loss,
+    *,
+    gamma: ArrayLike = 2.0,
+    width: ArrayLike = 5.0,
+    kernel: Kernel = gaussian,
+    groups: int = 0,
+    power: ArrayLike = 0.5,
+    smoothing: ArrayLike = 1.0,
+) -> Rule:
+    """Not backprop, but for the last layer. F forward, 2 B sum_{l<L} n_l credit, F update: batches are compared with themselves.
+
+    gamma: weight of the labels against compression. kernel: `gaussian`, of this width in units of the outputs, or `cosine`.
+    groups: the paper's grouping of units (of channels, in convolutions) into this many; 0 for none; it must divide n_l.
+    """
+
+    def features(h):
+        if not groups:
+            return h.reshape(len(h), -1)
+        if h.shape[-1] % groups or h[0].size == groups:
+            raise ValueError(f"phsic: an output of {h.shape} does not divide into {groups} groups of two units or more")
+        members = jnp.moveaxis(h, -1, 1).reshape(len(h), groups, -1)
+        spread = jnp.sum((members - members.mean(-1, keepdims=True)) ** 2, -1) + smoothing
+        u = (spread / members.shape[-1]) ** power
+        return u - u.mean(-1, keepdims=True)
+
+    def init(key, params, batch):
+        del key, params
+        if batch.x.shape[0] < 2:
+            raise ValueError("phsic: learns from pairs of examples, and a batch of one has none; give two or more")
+        return ()
+
+    def grad(params, state, batch, key, gate=None):
+        trace = forward(net, params, batch.x, key)
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        gates, outputs, grads = gates_of(gate, signals, len(net)), (*trace.inputs[1:], trace.output), []
+        with jax.named_scope("credit"):
+            labels = batch.y - batch.y.mean(-1, keepdims=True)
+            wanted = _centred(cosine(labels, labels, 1.0))
+        for l, (layer, h) in enumerate(zip(net, outputs, strict=True)):
+            k, taught = layer_key(key, l), error
+            if l < len(net) - 1:
+                with jax.named_scope("credit"):
+                    others = features(h)
+                    similar, pullback = jax.vjp(lambda own, others=others: kernel(features(own), others, width), h)
+                    taught = pullback((2 * _centred(similar) - gamma * wanted) * 2 / len(h))[0]
+            signal = through(layer, trace.currents[l], k, taught)
+            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))
+
+
+def _unit(u: Array) -> Array:
+    return u * jax.lax.rsqrt(jnp.sum(u * u, -1, keepdims=True) + jnp.finfo(u.dtype).tiny)
+
+
+def _centred(similarities: Array) -> Array:
+    return similarities - similarities.mean()

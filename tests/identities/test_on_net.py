@@ -1,0 +1,105 @@
+"""`bp.verify` on nets of the caller's: the rules pass, and rules with a mistake do not."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from mutants import MUTANTS, factory_of
+
+import bioplaus as bp
+from bioplaus.identities import FAMILIES, first_failure
+from bioplaus.identities.any_net import posed
+from bioplaus.rules import BASELINES, RULES
+
+ALL = RULES | BASELINES
+
+
+def data(*shape, classes=3):
+    draw = np.random.default_rng(0)
+    y = np.eye(classes, dtype=np.float32)[draw.integers(0, classes, shape[0])]
+    return bp.Batch(jnp.asarray(draw.standard_normal(shape), jnp.float32), jnp.asarray(y))
+
+
+TANH = bp.mlp((6, 8, 7, 3)), data(5, 6)
+RELU = bp.mlp((6, 8, 7, 3), bp.relu()), data(5, 6)
+CONV = (bp.conv(3, 3, bp.tanh()), bp.pooled(2, bp.flattened(bp.dense(6, bp.tanh()))), bp.dense(3)), data(4, 6, 6, 2)
+NOISY = (bp.synaptic_release(bp.dense(8, bp.gaussian(bp.tanh(), 0.3)), 0.7), bp.dense(6, bp.tanh()), bp.dense(3)), data(5, 6)
+
+
+class Block(nnx.Module):
+    def __init__(self, rngs):
+        self.norm, self.inner = nnx.LayerNorm(8, rngs=rngs), nnx.Linear(8, 8, rngs=rngs)
+
+    def __call__(self, x):
+        return x + self.inner(self.norm(x))
+
+
+def flax_net():
+    layers = partial(nnx.Linear, 6, 8), bp.tanh(), Block, bp.tanh(), partial(nnx.Linear, 8, 3)
+    return bp.from_flax(*layers), data(5, 6)
+
+
+KEYS = [key for key, family in FAMILIES.items() if family.on_net]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_rule_passes_on_a_perceptron(key):
+    checks = bp.verify(key, *TANH)
+    assert not [str(c) for c in checks if not c.passed]
+    assert {c.rule for c in checks} == {key}
+
+
+@pytest.mark.parametrize("key", ["bp", "fa", "wm", "dfa", "ldrl", "np"])
+@pytest.mark.parametrize("net", [RELU, CONV, NOISY, flax_net()], ids=["relu", "conv", "noisy", "flax"])
+def test_on_other_nets(key, net):
+    assert not [str(c) for c in bp.verify(ALL[key], *net) if not c.passed]
+
+
+def test_a_net_that_does_not_settle_is_told():
+    net, batch = bp.mlp((6, 30, 30, 3), bp.relu(), weights=jax.nn.initializers.he_normal()), data(5, 6)
+    failed = [c.name for c in bp.verify("ep", net, batch) if not c.passed]
+    assert failed[0].startswith("settles")
+
+
+FIRST = {  # a mutant to begin with, where the first in the list is none on any net: of the start, of the gate, ...
+    "bp": "sign flipped",
+    "kp": "B never learns",
+    "usf": "signs reversed",
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_mistake_fails(x64, key):
+    problem = posed(TANH[0], bp.cross_entropy, TANH[1])
+    mutants = sorted((m for m in MUTANTS if m.key == key), key=lambda m: m.name != FIRST.get(key))
+    assert any(first_failure(key, factory_of(m), problem) for m in mutants)
+
+
+@pytest.mark.parametrize(("claim", "factory"), [("bp", "fa"), ("bp", "frozen"), ("frozen", "bp"), ("fa", "kp")])
+def test_another_rule(x64, claim, factory):
+    """Kolen-Pollack's first gradient is feedback alignment's: passing is right there."""
+    net, batch = RELU
+    failed = first_failure(claim, ALL[factory], posed(net, bp.cross_entropy, batch))
+    assert (failed is None) == ((claim, factory) == ("fa", "kp"))
+
+
+def test_hyperparameters_and_params_of_the_caller():
+    net, batch = RELU
+    params = bp.init(net, jax.random.key(3), batch.x)
+    assert all(
+        c.passed for c in bp.verify(partial(bp.rules.predictive_coding, steps=3, precision=0.5), net, batch, bp.mse, params)
+    )
+
+
+def test_errors():
+    net, batch = RELU
+    with pytest.raises(ValueError, match="check_rule"):
+        bp.verify(lambda net, loss: None, net, batch)
+    with pytest.raises(ValueError, match="both a net and a batch"):
+        bp.verify("fa", net)
+    with pytest.raises(ValueError, match="without a net"):
+        bp.verify(partial(bp.rules.feedback_alignment, scale=2.0))
+    assert str(bp.verify("frozen", net, batch)[0]).startswith("ok     frozen identity the last layer is backprop")

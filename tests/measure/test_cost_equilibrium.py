@@ -1,0 +1,47 @@
+"""MACs of the variants of equilibrium propagation, and of contrastive learning, by hand."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from bioplaus.layers import mlp
+from bioplaus.losses import cross_entropy
+from bioplaus.measure.cost import cost
+from bioplaus.rules import RULES
+from bioplaus.types import Batch
+
+SIZES = (6, 5, 4, 3)
+F1, F2, F3 = 30, 20, 12
+F, X = F1 + F2 + F3, F2 + F3
+FREE, SECOND = 5, 3
+SETTLED = (F - F3) + FREE * 2 * F2  # the readout is outside of the dynamics; the current of x is computed once
+
+
+def counted(name, **hyper):
+    batch = jax.eval_shape(lambda: Batch(jnp.zeros((7, SIZES[0])), jnp.zeros((7, SIZES[-1]))))
+    c = cost(RULES[name](mlp(SIZES), cross_entropy, free_steps=FREE, **hyper), mlp(SIZES), batch)
+    return {phase: p.macs for phase, p in c.phases.items() if p.macs}, c.inference_macs
+
+
+@pytest.mark.parametrize("name", ["pep", "nep"])
+def test_one_sided(name):
+    """One nudged phase and its readout; the hidden layers are pulled at both states, the readout at one."""
+    phases, inference = counted(name, nudged_steps=SECOND)
+    assert phases == {"forward": SETTLED + SECOND * 2 * X + F3, "update": 2 * F - F3}
+    assert inference == SETTLED + F3
+
+
+@pytest.mark.parametrize("points", [2, 4])
+def test_holomorphic(points):
+    """N nudged phases, their readouts and pulls. A product of complex numbers counts as one."""
+    phases, inference = counted("hep", nudged_steps=SECOND, points=points)
+    assert phases == {"forward": SETTLED + points * (SECOND * 2 * X + F3), "update": points * F}
+    assert inference == SETTLED + F3
+
+
+@pytest.mark.parametrize("name", ["chl", "cpl"])
+def test_contrastive(name):
+    """The output settles, too; held, it is not computed."""
+    phases, inference = counted(name, clamped_steps=SECOND)
+    assert phases == {"forward": F + FREE * 2 * X, "credit": SECOND * (2 * X - F3), "update": 2 * F}
+    assert inference == F + FREE * 2 * X

@@ -1,0 +1,16 @@
+"""Mutants of forward-forward."""
+
+MUTANTS = [
+    ("ff", "right and wrong labels swapped", (("((y, 1), (wrong, -1))", "((y, -1), (wrong, 1))"),)),
+    ("ff", "no length normalisation", (("inputs.append(_unit(x))", "inputs.append(x)"),)),
+    ("ff", "normalised by the mean, not the mean square", (("(h**2).mean(", "jnp.abs(h).mean("),)),
+    ("ff", "theta a layer, not a unit", (("theta * h[l][0].size", "theta"),)),
+    ("ff", "sum for mean of both labels", (("slope = -sign *", "slope = -2 * sign *"),)),
+    ("ff", "phi' dropped", (("through(net[l], a[l], k, slope)", "slope"),)),
+    ("ff", "readout sees the right label", (("overlaid(x, jnp.full_like(y, 1 / y.shape[-1]))", "overlaid(x, y)"),)),
+    ("ff", "wrong labels may be right", (("jnp.where(right, -jnp.inf, logits)", "logits"),)),
+    ("ff", "first layer counts in the answer", (("for z in h[1:] or h]", "for z in h]"),)),
+    ("ff", "strength dropped", ((".set(strength * label)", ".set(label)"),)),
+    ("ff", "label added to the input", ((".set(strength * label)", ".add(strength * label)"),)),
+    ("ff", "gate ignored", (("k, slope), gates[l]))", "k, slope), None))"),)),
+]
