@@ -59,7 +59,7 @@ def label_of(arm: Arm, varied: dict[str, Any], net: str | None = None) -> Label:
     noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
     mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
     extra = "".join(f" {key}={value}" for key, value in varied.items())
-    own = f"mlp {sizes}" if arm.net.kind == "mlp" else "cnn"
+    own = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
     return Label(arm.data, net or own, arm.rule + extra, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 

@@ -18,11 +18,12 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, planned_pair, train_arm
 from bioplaus.study.build import Built, build
 from bioplaus.study.costs import Costs, cost_rows, costs_of
+from bioplaus.study.defaults import defaults
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.spec import Arm, Study, StudyError
 from bioplaus.study.summary import summarise
-from bioplaus.study.tune import LARGE, defaults
+from bioplaus.study.tune import LARGE
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
@@ -94,7 +95,7 @@ def comparison(
     3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
     """
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
-    large, tuned = data != "digits", defaults(keys)
+    large, tuned = data != "digits", {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
     budget: dict[str, dict[str, Any]] = {}
     if steps is None and large:

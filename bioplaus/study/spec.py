@@ -29,6 +29,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bioplaus.study.defaults import defaults
+
 
 class StudyError(ValueError):
     """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
@@ -114,10 +116,12 @@ class Arm(_Strict):
 class Study(_Strict):
     """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
 
-    The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over base.
+    The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over those.
+    tuned: in a study file, rules stand over the settings that `bioplaus tune` found for each.
     """
 
     name: str = Field(min_length=1)
+    tuned: bool = False
     base: dict[str, Any] = {}
     rules: dict[str, dict[str, Any]] = {}
     grid: dict[str, list[Any]] = {}
@@ -127,11 +131,14 @@ class Study(_Strict):
 def load(path: Path) -> Study:
     """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
     try:
-        return _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
+        study = _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: is not valid TOML: {error}") from error
+    rules = defaults() if study.tuned else {}  # written out, so that what is saved with the results says it all
+    rules |= {rule: _over(rules.get(rule, {}), settings) for rule, settings in study.rules.items()}
+    return study.model_copy(update={"rules": rules, "tuned": False})
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
@@ -182,7 +189,8 @@ def arms(study: Study) -> list[Arm]:
             settings = _put(_drop_budget(settings, {key}), key, value)
         add(settings, "base")
     for i, settings in enumerate(study.extra):
-        add(_over(study.base, settings), f"extra[{i}]")
+        own = study.rules.get(settings.get("rule", study.base.get("rule", "bp")), {})
+        add(_over(_over(study.base, own), settings), f"extra[{i}]")
     return found
 
 

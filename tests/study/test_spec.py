@@ -134,10 +134,11 @@ def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
 
 
 def test_arms_beside_the_grid_stand_over_base():
-    study = Study(name="s", base={"seeds": 2, "net": {"variance": 1.0}}, extra=[{"rule": "fa", "net": {"hidden": []}}])
-    assert [(a.rule, a.seeds, a.net.hidden, a.net.variance) for a in arms(study)] == [
-        ("bp", 2, (128, 128), 1.0),
-        ("fa", 2, (), 1.0),
+    linear = {"rule": "fa", "net": {"hidden": []}}
+    study = Study(name="s", base={"seeds": 2, "net": {"variance": 1.0}}, rules={"fa": {"batch_size": 9}}, extra=[linear])
+    assert [(a.rule, a.seeds, a.net.hidden, a.net.variance, a.batch_size) for a in arms(study)] == [
+        ("bp", 2, (128, 128), 1.0, 64),
+        ("fa", 2, (), 1.0, 9),
     ]
 
 
