@@ -6,6 +6,7 @@ from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
+from bioplaus.rules.difference_reconstruction import difference_reconstruction_loss, local_difference_reconstruction_loss
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
 from bioplaus.rules.equilibrium_propagation import equilibrium_propagation
@@ -14,12 +15,7 @@ from bioplaus.rules.kolen_pollack import kolen_pollack
 from bioplaus.rules.node_perturbation import node_perturbation
 from bioplaus.rules.predictive_coding import predictive_coding
 from bioplaus.rules.sign_concordant import batchwise_sign_concordant, fixed_sign_concordant, uniform_sign_concordant
-from bioplaus.rules.target_propagation import (
-    difference_reconstruction_loss,
-    difference_target_propagation,
-    local_difference_reconstruction_loss,
-    target_propagation,
-)
+from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.weight_mirror import weight_mirror
 from bioplaus.types import RuleFactory
 
