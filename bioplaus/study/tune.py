@@ -24,7 +24,8 @@ from bioplaus.rules import available
 from bioplaus.study.arm import seeds_over
 from bioplaus.study.build import build
 from bioplaus.study.results import replacing
-from bioplaus.study.spec import Arm, Study, arms
+from bioplaus.study.settings import Arm, Study
+from bioplaus.study.spec import arms
 from bioplaus.train import make_train, seed_keys
 
 RATES = (3e-4, 3e-2)

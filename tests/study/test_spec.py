@@ -7,7 +7,8 @@ import pytest
 
 from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, load, override
-from bioplaus.study.spec import Arm, arms, resolved
+from bioplaus.study.settings import Arm
+from bioplaus.study.spec import arms, resolved
 
 GOOD = 'name = "s"\n[base]\nsteps = 2\nseeds = 1\n'
 
