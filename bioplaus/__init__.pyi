@@ -28,8 +28,10 @@ from .net import noise_mode as noise_mode
 from .net import with_gain as with_gain
 from .neurons import gaussian as gaussian
 from .neurons import gaussian_current as gaussian_current
+from .neurons import gelu as gelu
 from .neurons import hard_sigmoid as hard_sigmoid
 from .neurons import identity as identity
+from .neurons import leaky_relu as leaky_relu
 from .neurons import multiplicative as multiplicative
 from .neurons import poisson as poisson
 from .neurons import rate as rate

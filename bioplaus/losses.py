@@ -24,7 +24,7 @@ def binary_cross_entropy(output: Array, y: Array) -> Array:
 def bernoulli(output: Array, y: Array) -> Array:
     """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1]."""
     _same_shape("bernoulli", output, y)
-    p = jnp.clip(output, TINY, 1 - TINY)
+    p = output + jax.lax.stop_gradient(jnp.clip(output, TINY, 1 - TINY) - output)  # a wrong, saturated output still learns
     return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
 

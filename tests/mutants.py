@@ -29,7 +29,10 @@ ROOT = Path(bioplaus.__file__).parent
 
 
 class Mutant(NamedTuple):
-    """`edits` are pairs (old, new) of source text; each old text stands exactly once. `shared` ones are made in local.py."""
+    """`edits` are pairs (old, new) of source text; each old text stands exactly once, in the rule's file or in inverses.py.
+
+    `shared` ones are made in local.py.
+    """
 
     key: str
     name: str
@@ -132,7 +135,11 @@ def factory_of(mutant: Mutant) -> RuleFactory:
         helpers = _module(ROOT / "local.py", mutant.edits)
         with patch.dict(sys.modules, {"bioplaus.local": helpers}):
             return getattr(_module(path), original.__name__)
-    return getattr(_module(path, mutant.edits), original.__name__)
+    own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text())
+    if elsewhere := tuple(edit for edit in mutant.edits if edit not in own):
+        with patch.dict(sys.modules, {"bioplaus.inverses": _module(ROOT / "inverses.py", elsewhere)}):
+            return getattr(_module(path, own), original.__name__)
+    return getattr(_module(path, own), original.__name__)
 
 
 def _module(path: Path, edits: tuple[tuple[str, str], ...] = ()) -> ModuleType:

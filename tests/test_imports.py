@@ -20,9 +20,10 @@ ALLOWED = {
     "neurons": ("types",),
     "local": ("types", "net"),
     "modulators": ("types", "net"),
+    "inverses": ("types", "net", "local"),
     "relax": ("types", "net", "local", "neurons"),
     "layers": ("types", "net", "local", "neurons"),
-    "rules": ("types", "net", "local", "relax"),
+    "rules": ("types", "net", "local", "relax", "inverses"),
     "measure": ("types", "net"),
     "measure.robustness.adversarial": ("types", "net", "local", "measure"),
     "data": ("types",),
@@ -37,6 +38,7 @@ WITH_WEIGHTS = (
     "rules.local_losses",
     "rules.weight_mirror",
     "rules.target_propagation",
+    "rules.difference_reconstruction",
 )
 
 

@@ -1,13 +1,15 @@
 """Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the names in a study file."""
 
 from bioplaus.neurons.noise import gaussian, gaussian_current, multiplicative, poisson, synaptic_release
-from bioplaus.neurons.rate import hard_sigmoid, identity, rate, relu, sigmoid, softplus, tanh
+from bioplaus.neurons.rate import gelu, hard_sigmoid, identity, leaky_relu, rate, relu, sigmoid, softplus, tanh
 
 NEURONS = {
     "tanh": tanh,
     "sigmoid": sigmoid,
     "hard_sigmoid": hard_sigmoid,
     "relu": relu,
+    "leaky_relu": leaky_relu,
+    "gelu": gelu,
     "softplus": softplus,
     "identity": identity,
 }
@@ -22,8 +24,10 @@ __all__ = [
     "SYNAPTIC_NOISES",
     "gaussian",
     "gaussian_current",
+    "gelu",
     "hard_sigmoid",
     "identity",
+    "leaky_relu",
     "multiplicative",
     "poisson",
     "rate",

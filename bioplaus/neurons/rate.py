@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.types import Array, Neuron
 
@@ -32,9 +33,9 @@ def tanh() -> Neuron:
     return rate(jnp.tanh)
 
 
-def sigmoid() -> Neuron:
-    """f(a) = 1 / (1 + exp(-a))."""
-    return rate(jax.nn.sigmoid)
+def sigmoid(slope: ArrayLike = 1.0, threshold: ArrayLike = 0.0) -> Neuron:
+    """f(a) = 1 / (1 + exp(-slope (a - threshold)))."""
+    return rate(lambda a: jax.nn.sigmoid(slope * (a - threshold)))
 
 
 def hard_sigmoid() -> Neuron:
@@ -45,6 +46,16 @@ def hard_sigmoid() -> Neuron:
 def relu() -> Neuron:
     """f(a) = max(a, 0), with f'(0) = 0."""
     return rate(jax.nn.relu)
+
+
+def leaky_relu() -> Neuron:
+    """f(a) = a for a > 0, 0.01 a otherwise."""
+    return rate(jax.nn.leaky_relu)
+
+
+def gelu() -> Neuron:
+    """f(a) = a Phi(a), with the standard normal distribution function Phi."""
+    return rate(lambda a: jax.nn.gelu(a, approximate=False))
 
 
 def softplus() -> Neuron:

@@ -7,6 +7,7 @@ from bioplaus.rules.burst import burstprop
 from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
+from bioplaus.rules.difference_reconstruction import difference_reconstruction_loss, local_difference_reconstruction_loss
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
 from bioplaus.rules.equilibrium_propagation import (
@@ -32,12 +33,7 @@ from bioplaus.rules.predictive_coding import (
     zero_divergence_inference_learning,
 )
 from bioplaus.rules.sign_concordant import batchwise_sign_concordant, fixed_sign_concordant, uniform_sign_concordant
-from bioplaus.rules.target_propagation import (
-    difference_reconstruction_loss,
-    difference_target_propagation,
-    local_difference_reconstruction_loss,
-    target_propagation,
-)
+from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
 from bioplaus.types import RuleFactory

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from bioplaus.net import noise_mode
 from bioplaus.rules import backprop
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row, write_json
-from bioplaus.study.spec import Arm, StudyError
+from bioplaus.study.settings import Arm, StudyError
 from bioplaus.train import TrainState, in_turn, make_train, replicate, restore, save, seed_keys
 from bioplaus.types import Array, Batch, PyTree
 
@@ -44,6 +44,24 @@ def planned_pair(arm: Arm, label: Label) -> Label:
     return label._replace(rule=label.rule.removeprefix(arm.rule))
 
 
+def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:
+    """The labels, with the settings in which arms of the same label differ written behind the rule."""
+    found = []
+    for arm, label in arms:
+        alike = [_flat(other.model_dump()) for other, l in arms if l == label]
+        differs = {k: v for k, v in _flat(arm.model_dump()).items() if any(other.get(k) != v for other in alike)}
+        found.append(label._replace(rule=arm.rule + "".join(f" {k}={v}" for k, v in differs.items())))
+    return found
+
+
+def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
+    """Dotted key -> value."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}
+    return found
+
+
 class Trained(NamedTuple):
     """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite."""
 
@@ -53,14 +71,13 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def label_of(arm: Arm, varied: dict[str, Any], net: str | None = None) -> Label:
-    """varied: what the grid sets beyond the columns, so that no two arms carry the same label."""
+def label_of(arm: Arm, net: str | None = None) -> Label:
+    """What the columns say of an arm. net: what to call a net that the arm did not make."""
     sizes = "-".join(map(str, arm.net.hidden))
     noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
     mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
-    extra = "".join(f" {key}={value}" for key, value in varied.items())
-    own = f"mlp {sizes}" if arm.net.kind == "mlp" else "cnn"
-    return Label(arm.data, net or own, arm.rule + extra, arm.neuron.kind + noise + mode, arm.modulator.kind)
+    own = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
+    return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
 def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]) -> Trained:

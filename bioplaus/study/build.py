@@ -14,7 +14,7 @@ from bioplaus.layers import cnn, mlp
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import available
-from bioplaus.study.spec import Arm, OptimiserSpec, StudyError
+from bioplaus.study.settings import Arm, OptimiserSpec, StudyError
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -63,7 +63,9 @@ def build(
 
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
     """The arm's net with its neurons and noise."""
-    neuron, output, level = NEURONS[arm.neuron.kind](), NEURONS[arm.net.output](), arm.neuron.level
+    output, level = NEURONS[arm.net.output](), arm.neuron.level
+    curve = (arm.neuron.slope, arm.neuron.threshold) if arm.neuron.kind == "sigmoid" else ()
+    neuron = NEURONS[arm.neuron.kind](*curve)
     if arm.neuron.noise in NOISES:
         neuron = NOISES[arm.neuron.noise](neuron, level)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
@@ -83,8 +85,10 @@ def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike | None = N
     rate: Any = spec.learning_rate if learning_rate is None else learning_rate
     if spec.schedule == "cosine":
         rate = optax.cosine_decay_schedule(rate, steps)
+    if spec.schedule == "warmup":
+        rate = optax.warmup_cosine_decay_schedule(rate, 1.1 * rate, max(1, steps // 10), steps, 0.1 * rate)
     if spec.schedule == "step":
-        rate = optax.piecewise_constant_schedule(rate, {round(steps * m): 0.1 for m in spec.milestones})
+        rate = optax.piecewise_constant_schedule(rate, {round(steps * m): spec.factor for m in spec.milestones})
     kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
     return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
 

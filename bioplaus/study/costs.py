@@ -10,7 +10,7 @@ from bioplaus.measure.energy import ADAM, MOMENTUM, SGD, Energy, energy, profile
 from bioplaus.study.arm import Label
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
-from bioplaus.study.spec import Arm
+from bioplaus.study.settings import Arm
 from bioplaus.types import Batch
 
 PROFILE = "horowitz45"

@@ -23,7 +23,7 @@ from bioplaus.net import noise_mode
 from bioplaus.study.arm import Label, Trained, seeds_over
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
-from bioplaus.study.spec import Arm
+from bioplaus.study.settings import Arm
 from bioplaus.train import TrainState
 from bioplaus.types import Array, Batch
 

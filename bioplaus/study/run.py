@@ -15,14 +15,15 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.rules import RULES
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, label_of, planned_pair, train_arm
+from bioplaus.study.arm import Label, Trained, label_of, planned_pair, told_apart, train_arm
 from bioplaus.study.build import Built, build
 from bioplaus.study.costs import Costs, cost_rows, costs_of
+from bioplaus.study.defaults import defaults
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
-from bioplaus.study.spec import Arm, Study, StudyError
+from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import summarise
-from bioplaus.study.tune import LARGE, defaults
+from bioplaus.study.tune import LARGE
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
@@ -94,7 +95,7 @@ def comparison(
     3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
     """
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
-    large, tuned = data != "digits", defaults(keys)
+    large, tuned = data != "digits", {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
     budget: dict[str, dict[str, Any]] = {}
     if steps is None and large:
@@ -161,7 +162,7 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
             loaded[arm.data] = data or datasets.load(arm.data)
         use = loaded[arm.data]
         steps = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size))) if arm.epochs else arm.steps
-        arm = arm.model_copy(update={"data": use.name, "steps": steps})
+        arm = arm.model_copy(update={"data": use.name, "steps": steps, "epochs": None})
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:
@@ -169,8 +170,9 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
             jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
-        found.append(Plan(arm, built, use, label_of(arm, _varied(study, arm), "own" if net else None)))
-    return found
+        found.append(Plan(arm, built, use, label_of(arm, "own" if net else None)))
+    labels = told_apart([(p.arm, p.label) for p in found])
+    return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
 def _run_arm(p: Plan, folder: Path | None, twins: dict[Label, Deployed], tick) -> tuple[Trained, list[Row], list[str]]:
@@ -196,20 +198,6 @@ def _named(p: Plan, plans: Sequence[Plan]) -> str:
     """
     twin = any(q.arm.rule == "bp" and planned_pair(q.arm, q.label) == planned_pair(p.arm, p.label) for q in plans)
     return f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {twin}'.encode()).hexdigest()[:12]}"
-
-
-def _varied(study: Study, arm: Arm) -> dict[str, Any]:
-    """What the grid sets for this arm beyond the columns data, net, rule, neuron and modulator.kind."""
-    columns = ("data", "rule", "net.kind", "net.hidden", "neuron", "modulator.kind")
-    found = {}
-    for key in study.grid:
-        if any(key == c or (c == "neuron" and key.startswith("neuron.")) for c in columns):
-            continue
-        value: Any = arm
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else getattr(value, part)
-        found[key] = value
-    return found
 
 
 def _distinct(p: Plan, plans: Sequence[Plan]) -> list[str]:

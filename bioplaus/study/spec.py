@@ -25,113 +25,25 @@ import itertools
 import tomllib
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
-
-class StudyError(ValueError):
-    """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NetSpec(_Strict):
-    """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
-
-    output: the neurons of the last layer; sigmoid goes with the losses mse and bernoulli.
-    """
-
-    kind: Literal["mlp", "cnn"] = "mlp"
-    hidden: tuple[int, ...] = (128, 128)
-    output: Literal["identity", "sigmoid"] = "identity"
-    variance: float = Field(default=0.25, gt=0)
-    fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
-
-
-class NeuronSpec(_Strict):
-    """kind: the rate function. level: sigma, the window of poisson, or the release probability. evaluate: noise at test time."""
-
-    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "softplus"] = "tanh"
-    noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
-    level: float = Field(default=0.0, ge=0)
-    evaluate: Literal["on", "off", "mean"] = "on"
-
-
-class ModulatorSpec(_Strict):
-    """kind: a key of MODULATORS. hyper: its hyperparameters."""
-
-    kind: str = "unmodulated"
-    hyper: dict[str, int | float] = {}
-
-
-class OptimiserSpec(_Strict):
-    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW.
-
-    schedule: constant; cosine, to zero at the end of training; or step, times 0.1 at each of `milestones` (fractions of training).
-    """
-
-    kind: Literal["sgd", "momentum", "adam"] = "adam"
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    milestones: tuple[float, ...] = (0.5, 0.75)
-
-
-class Arm(_Strict):
-    """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
-
-    Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
-    """
-
-    data: str = "digits"
-    net: NetSpec = NetSpec()
-    neuron: NeuronSpec = NeuronSpec()
-    rule: str = "bp"
-    hyper: dict[str, bool | int | float] = {}
-    modulator: ModulatorSpec = ModulatorSpec()
-    loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
-    optimiser: OptimiserSpec = OptimiserSpec()
-    batch_size: int = Field(default=64, gt=0)
-    steps: int = Field(default=1000, gt=0)
-    epochs: float | None = Field(default=None, gt=0)
-    seeds: int = Field(default=5, gt=0)
-    points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
-    alignment: bool = True
-    robustness: bool = True
-    energy: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_budget(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        if "steps" in settings and "epochs" in settings:
-            raise ValueError("give steps or epochs, not both")
-        return settings
-
-
-class Study(_Strict):
-    """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
-
-    The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over base.
-    """
-
-    name: str = Field(min_length=1)
-    base: dict[str, Any] = {}
-    rules: dict[str, dict[str, Any]] = {}
-    grid: dict[str, list[Any]] = {}
-    extra: list[dict[str, Any]] = []
+from bioplaus.study.defaults import defaults
+from bioplaus.study.settings import Arm, Study, StudyError
 
 
 def load(path: Path) -> Study:
     """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
     try:
-        return _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
+        study = _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: is not valid TOML: {error}") from error
+    rules = defaults() if study.tuned else {}  # written out, so that what is saved with the results says it all
+    rules |= {rule: _over(rules.get(rule, {}), settings) for rule, settings in study.rules.items()}
+    return study.model_copy(update={"rules": rules, "tuned": False})
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
@@ -182,7 +94,8 @@ def arms(study: Study) -> list[Arm]:
             settings = _put(_drop_budget(settings, {key}), key, value)
         add(settings, "base")
     for i, settings in enumerate(study.extra):
-        add(_over(study.base, settings), f"extra[{i}]")
+        own = study.rules.get(settings.get("rule", study.base.get("rule", "bp")), {})
+        add(_over(_over(study.base, own), settings), f"extra[{i}]")
     return found
 
 

@@ -12,7 +12,7 @@ from bioplaus.study.arm import Label, Trained, planned_pair
 from bioplaus.study.costs import PROFILE, Costs
 from bioplaus.study.final import ATTACK
 from bioplaus.study.results import Row
-from bioplaus.study.spec import Arm
+from bioplaus.study.settings import Arm
 
 SETTLED = 0.1  # a relative change of a state in its last step, above which it is not called settled
 

@@ -24,10 +24,10 @@ from bioplaus.rules import available
 from bioplaus.study.arm import seeds_over
 from bioplaus.study.build import build
 from bioplaus.study.results import replacing
-from bioplaus.study.spec import Arm, Study, arms
+from bioplaus.study.settings import Arm, Study
+from bioplaus.study.spec import arms
 from bioplaus.train import make_train, seed_keys
 
-DEFAULTS = Path(__file__).parents[1] / "defaults.toml"
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
@@ -125,9 +125,3 @@ def _write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None
 
     with replacing(path) as part:
         part.write_text(HEAD + tomli_w.dumps({"budget": budget, "rules": settings}))
-
-
-def defaults(rules: Sequence[str]) -> dict[str, Any]:
-    """The tuned settings of these rules, as a study's [rules] takes them; rules that were never tuned keep the common ones."""
-    found = tomllib.loads(DEFAULTS.read_text())["rules"]
-    return {rule: found[rule] for rule in rules if rule in found}

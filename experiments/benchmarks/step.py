@@ -8,6 +8,7 @@ over rounds of the ratio within a round. Quote ratios, not seconds.
 """
 
 import argparse
+import inspect
 import json
 import statistics
 import time
@@ -29,7 +30,8 @@ def harness(name: str, data: bp.Batch, steps: int):
     """A function that advances a training run of the rule by `steps` and waits for it."""
     net = bp.mlp(SIZES)
     factory = bp.rules.RULES[name]
-    rule = factory(net, bp.cross_entropy, tx=TX) if name == "kp" else factory(net, bp.cross_entropy)
+    own = {"tx": TX} if "tx" in inspect.signature(factory).parameters else {}  # for weights that the rule keeps itself
+    rule = factory(net, bp.cross_entropy, **own)
     train = make_train(net, rule, TX, data, batch_size=BATCH)
     return runner(train.init(jax.random.key(0)), lambda s: train.advance(s, steps)[0])
 

@@ -34,7 +34,7 @@ MUTANTS = [
     ("drl", "sign of the noise", (("base.output - sigma * xi)", "base.output + sigma * xi)"),)),
     ("drl", "1 / sigma^2 dropped", (("sigma * xi) / sigma**2", "sigma * xi)"),)),
     ("drl", "no gradient at the second reading", (("[(read, error), (base, -error)]", "[(read, error)]"),)),
-    ("drl", "vanilla targets on the way back", (("above = difference(path, j, above)", "above = vanilla(path, j, above)"),)),
+    ("drl", "vanilla targets on the way back", (("above = difference(path, j, above)", "above = path.g(j, above).output"),)),
     (
         "drl",
         "one layer there and back",

@@ -1,5 +1,7 @@
 """Rate neurons against their closed forms, values and derivatives."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +12,14 @@ from bioplaus.neurons import NEURONS
 
 A = np.array([-1.7, -0.4, 0.3, 0.8, 2.5])
 S = 1 / (1 + np.exp(-A))
+PHI = np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in A])
 CLOSED = {
     "tanh": (np.tanh(A), 1 - np.tanh(A) ** 2),
     "sigmoid": (S, S * (1 - S)),
     "hard_sigmoid": (np.clip(A, 0, 1), (A > 0) & (A < 1)),
     "relu": (np.maximum(A, 0), A > 0),
+    "leaky_relu": (np.where(A > 0, A, 0.01 * A), np.where(A > 0, 1, 0.01)),
+    "gelu": (A * PHI, PHI + A * np.exp(-(A**2) / 2) / np.sqrt(2 * np.pi)),
     "softplus": (np.log1p(np.exp(A)), S),
     "identity": (A, np.ones(5)),
 }
@@ -22,6 +27,11 @@ CLOSED = {
 
 def test_every_neuron_has_a_closed_form():
     assert CLOSED.keys() == NEURONS.keys()
+
+
+def test_a_sigmoid_has_slope_and_threshold(x64):
+    output = bp.sigmoid(4.0, 0.5).step((), jnp.asarray(A), jax.random.key(0))[1]
+    np.testing.assert_allclose(output, 1 / (1 + np.exp(-4 * (A - 0.5))), atol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")

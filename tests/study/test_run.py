@@ -12,7 +12,7 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.cli import main
-from bioplaus.study import Study, StudyError, arm, compare, run_study
+from bioplaus.study import Study, StudyError, arm, compare, run, run_study
 from bioplaus.study.results import Row, read_rows
 
 SMALL = Study(
@@ -113,9 +113,28 @@ def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
         run_study(SMALL, out=tmp_path / "run", show=False)
     resumed = written(SMALL, tmp_path / "run", resume=True)
     assert (resumed.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
-    other = SMALL.model_copy(update={"base": {**SMALL.base, "steps": 30}})
-    with pytest.raises(StudyError, match="another study"):
-        run_study(other, out=tmp_path / "run", resume=True, show=False)
+
+
+def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
+    quick = {"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    small = Study(name="s", base=quick, grid={"rule": ["bp", "fa"]})
+    first, final, measured = written(small, tmp_path / "run"), run.final_rows, []
+
+    def counted(arm, *args):
+        measured.append(arm.rule)
+        return final(arm, *args)
+
+    monkeypatch.setattr(run, "final_rows", counted)
+    grown = written(small.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}}), tmp_path / "run", resume=True)
+    assert measured == ["dfa"]
+    assert [r for r in grown.rows if r.rule != "dfa"] == first.rows
+    changed = small.model_copy(update={"base": {**quick, "steps": 5}})
+    assert written(changed, tmp_path / "run", resume=True).rows != first.rows
+    assert measured == ["dfa", "bp", "fa"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(StudyError, match="holds no study"):
+        run_study(small, out=tmp_path / "other", resume=True, show=False)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

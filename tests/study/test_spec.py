@@ -7,7 +7,8 @@ import pytest
 
 from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, load, override
-from bioplaus.study.spec import Arm, arms, resolved
+from bioplaus.study.settings import Arm
+from bioplaus.study.spec import arms, resolved
 
 GOOD = 'name = "s"\n[base]\nsteps = 2\nseeds = 1\n'
 
@@ -134,10 +135,11 @@ def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
 
 
 def test_arms_beside_the_grid_stand_over_base():
-    study = Study(name="s", base={"seeds": 2, "net": {"variance": 1.0}}, extra=[{"rule": "fa", "net": {"hidden": []}}])
-    assert [(a.rule, a.seeds, a.net.hidden, a.net.variance) for a in arms(study)] == [
-        ("bp", 2, (128, 128), 1.0),
-        ("fa", 2, (), 1.0),
+    linear = {"rule": "fa", "net": {"hidden": []}}
+    study = Study(name="s", base={"seeds": 2, "net": {"variance": 1.0}}, rules={"fa": {"batch_size": 9}}, extra=[linear])
+    assert [(a.rule, a.seeds, a.net.hidden, a.net.variance, a.batch_size) for a in arms(study)] == [
+        ("bp", 2, (128, 128), 1.0, 64),
+        ("fa", 2, (), 1.0, 9),
     ]
 
 

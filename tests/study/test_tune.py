@@ -3,10 +3,12 @@
 import numpy as np
 
 from bioplaus.cli import main
+from bioplaus.rules import BASELINES, RULES
 from bioplaus.study import Study, load
+from bioplaus.study.defaults import defaults
 from bioplaus.study.run import comparison
 from bioplaus.study.spec import arms
-from bioplaus.study.tune import FACTOR, RATES, defaults, search, tune
+from bioplaus.study.tune import FACTOR, RATES, search, tune
 
 
 def test_every_rule_has_the_same_trials_and_starts_as_it_comes():
@@ -53,8 +55,18 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
 
 
 def test_the_shipped_settings_run():
-    keys = list(defaults(["bp", "fa", "np", "frozen"]))
-    assert keys == ["bp", "fa", "np", "frozen"]
+    assert set(defaults()) == RULES.keys() | BASELINES.keys()
     study = comparison(["bp", "np"], data="digits", seeds=1, steps=5, own=True)
     rates = {a.rule: a.optimiser.learning_rate for a in arms(study)}
     assert len(set(rates.values())) > 1
+    assert {a.steps for a in arms(study)} == {5}
+
+
+def test_a_study_file_may_start_from_them(tmp_path):
+    text = 'name = "s"\ntuned = true\n[base]\noptimiser.kind = "sgd"\n[rules.fa]\noptimiser.learning_rate = 0.5\n'
+    text += '[grid]\nrule = ["bp", "fa"]\n'
+    (tmp_path / "study.toml").write_text(text)
+    bp, fa = arms(load(tmp_path / "study.toml"))
+    assert (bp.optimiser.kind, bp.optimiser.learning_rate) == ("adam", defaults()["bp"]["optimiser"]["learning_rate"])
+    assert (fa.optimiser.kind, fa.optimiser.learning_rate) == ("adam", 0.5)
+    assert bp.epochs == defaults()["bp"]["epochs"]

@@ -1,0 +1,108 @@
+"""What can be set in a study, its types and its defaults."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class StudyError(ValueError):
+    """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetSpec(_Strict):
+    """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
+
+    output: the neurons of the last layer; sigmoid goes with the losses mse and bernoulli.
+    """
+
+    kind: Literal["mlp", "cnn"] = "mlp"
+    hidden: tuple[int, ...] = (128, 128)
+    output: Literal["identity", "sigmoid"] = "identity"
+    variance: float = Field(default=0.25, gt=0)
+    fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+
+
+class NeuronSpec(_Strict):
+    """kind: the rate function. level: sigma, the window of poisson, or the release probability. evaluate: noise at test time.
+
+    slope, threshold: of sigmoid.
+    """
+
+    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus"] = "tanh"
+    slope: float = Field(default=1.0, gt=0)
+    threshold: float = 0.0
+    noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
+    level: float = Field(default=0.0, ge=0)
+    evaluate: Literal["on", "off", "mean"] = "on"
+
+
+class ModulatorSpec(_Strict):
+    """kind: a key of MODULATORS. hyper: its hyperparameters."""
+
+    kind: str = "unmodulated"
+    hyper: dict[str, int | float] = {}
+
+
+class OptimiserSpec(_Strict):
+    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW.
+
+    schedule: constant; cosine, to zero at the end of training; warmup, over a tenth of training to 1.1 times the rate, then along
+    a cosine to a tenth of it; or step, times `factor` at each of `milestones` (fractions of training).
+    """
+
+    kind: Literal["sgd", "momentum", "adam"] = "adam"
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    factor: float = Field(default=0.1, gt=0)
+
+
+class Arm(_Strict):
+    """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
+
+    Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
+    """
+
+    data: str = "digits"
+    net: NetSpec = NetSpec()
+    neuron: NeuronSpec = NeuronSpec()
+    rule: str = "bp"
+    hyper: dict[str, bool | int | float] = {}
+    modulator: ModulatorSpec = ModulatorSpec()
+    loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
+    optimiser: OptimiserSpec = OptimiserSpec()
+    batch_size: int = Field(default=64, gt=0)
+    steps: int = Field(default=1000, gt=0)
+    epochs: float | None = Field(default=None, gt=0)
+    seeds: int = Field(default=5, gt=0)
+    points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
+    alignment: bool = True
+    robustness: bool = True
+    energy: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if "steps" in settings and "epochs" in settings:
+            raise ValueError("give steps or epochs, not both")
+        return settings
+
+
+class Study(_Strict):
+    """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
+
+    The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over those.
+    tuned: in a study file, rules stand over the settings that `bioplaus tune` found for each.
+    """
+
+    name: str = Field(min_length=1)
+    tuned: bool = False
+    base: dict[str, Any] = {}
+    rules: dict[str, dict[str, Any]] = {}
+    grid: dict[str, list[Any]] = {}
+    extra: list[dict[str, Any]] = []

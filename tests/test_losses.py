@@ -1,0 +1,43 @@
+"""Losses against their formulas in numpy; what a saturated output still learns; shapes that do not fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bioplaus as bp
+
+A = np.array([[0.3, -1.2, 2.0], [0.1, 0.4, -0.7]])
+Y = np.array([[0.0, 0.0, 1.0], [0.2, 0.5, 0.3]])
+P = 1 / (1 + np.exp(-A))
+FORMULA = {
+    bp.cross_entropy: (A, -(Y * (A - np.log(np.exp(A).sum(-1, keepdims=True)))).sum(-1)),
+    bp.binary_cross_entropy: (A, -(Y * np.log(P) + (1 - Y) * np.log(1 - P)).sum(-1)),
+    bp.bernoulli: (P, -(Y * np.log(P) + (1 - Y) * np.log(1 - P)).sum(-1)),
+    bp.mse: (A, 0.5 * ((A - Y) ** 2).sum(-1)),
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("loss", FORMULA, ids=lambda loss: loss.__name__)
+def test_is_its_formula(loss):
+    output, value = FORMULA[loss]
+    np.testing.assert_allclose(loss(jnp.asarray(output), jnp.asarray(Y)), value, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", FORMULA, ids=lambda loss: loss.__name__)
+def test_refuses_labels(loss):
+    with pytest.raises(ValueError, match="one-hot"):
+        loss(jnp.asarray(A), jnp.array([2, 1]))
+
+
+@pytest.mark.parametrize("logit", [-15.0, -3.0, 3.0, 15.0])
+def test_bernoulli_through_a_sigmoid_is_binary_cross_entropy(logit):
+    """In float32 a sigmoid is 0 or 1 long before its logit is infinite; a wrong output must still be corrected."""
+
+    def slope(loss, f):
+        return jax.grad(lambda a: loss(f(a), jnp.array([[0.5]])).sum())(jnp.array([[logit]])).item()
+
+    want, got = slope(bp.binary_cross_entropy, lambda a: a), slope(bp.bernoulli, jax.nn.sigmoid)
+    assert got == pytest.approx(want, rel=0.7 if abs(logit) > 10 else 1e-4)
+    assert got * want > 0
