@@ -4,6 +4,7 @@ from . import layers as layers
 from . import measure as measure
 from . import modulators as modulators
 from . import neurons as neurons
+from . import projections as projections
 from . import rules as rules
 from . import study as study
 from . import testing as testing

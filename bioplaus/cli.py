@@ -200,10 +200,8 @@ def _verify(command: Verify, rest: list[str]) -> int:
             raise UsageError(f"there is no rule {name!r}{nearest(name, RULES)}")
     passed = True
     for key in command.rules or RULES:
-        for check in verify([key]):
-            sign, kind = (">=", "control ") if check.control else ("<=", "identity")
-            mark = "ok    " if check.passed else "FAILED"
-            print(f"{mark} {check.rule:4} {kind} {check.name}: {check.value:.3g} {sign} {check.limit:g}", flush=True)
+        for check in verify(key):
+            print(check, flush=True)
             passed &= check.passed
     print("all identities hold, all controls differ" if passed else "FAILED: see the lines marked above")
     return 0 if passed else 1

@@ -57,7 +57,7 @@ def wp_checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("wp", "its bias is O(sigma^2): |order - 2|", abs(slope(SIGMAS, errors) - 2), 0.1)
     yield large("wp", "the bias at sigma 0.1 is seen", errors[0], 1e-5)
     gate = jnp.array([0.5, 2.0])
-    both = average(estimates(factory, p, orthogonal(12), gate=gate, sigma=0.01))
+    both = average(estimates(factory, p, orthogonal(12), gate=gate, sigma=1e-3))
     yield small(
         "wp", "one direction for the batch: gates weigh the examples, in the mean", relative(both, weighed(p, gate)), 1e-3
     )

@@ -138,8 +138,8 @@ def on_net(key: str, factory: RuleFactory, p: Problem, lesson: Callable, *, corr
     if len(p.net) > 1:
         slopes = jax.jit(lambda s: descent(p, s, hyper["sigma"], lesson))(state)
         first = jax.tree.map(jnp.subtract, own(state), own(after))
-        pairs = [list(zip(*tree, strict=True)) for tree in (first, slopes)]  # B_{l+1} and c_l, one pair a hidden layer
-        yield same(key, "the inverses descend R_l by jax.grad", *pairs, 1e-8)
+        got, want = (list(zip(*tree, strict=True)) for tree in (first, slopes))  # B_{l+1} and c_l, one pair a hidden layer
+        yield same(key, "the inverses descend R_l by jax.grad", got, want, 1e-8)
     yield from apart(key, p, grads)
 
 

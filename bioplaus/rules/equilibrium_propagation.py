@@ -71,8 +71,8 @@ def holomorphic_equilibrium_propagation(
 ) -> Rule:
     """The gradient at equilibrium up to O(beta^points), within the radius of analyticity in b and not beyond it.
 
-    points: N, at least 2, which is `equilibrium_propagation`. (T1 + N T2) (F + X) in all, the nudged ones in complex numbers,
-    of 4 real products each. Raises ValueError for neurons (here) or a loss (in `init`) that are not holomorphic.
+    points: N, at least 2, which is `equilibrium_propagation`. (T1 + (N/2 + 1) T2) (F + X) in all for even N, as
+    conjugate nudges have conjugate phases; those off the real line take 4 real products for each. Raises ValueError for neurons (here) or a loss (in `init`) that are not holomorphic.
     """
     if points < 2:
         raise ValueError(f"holomorphic_equilibrium_propagation: got points={points}; give 2 or more")
@@ -93,8 +93,8 @@ def holomorphic_equilibrium_propagation(
             )
         return ()
 
-    circle = tuple(complex(-1) ** (2 * i / points) for i in range(points))
-    return _rule(net, loss, beta, circle, free_steps, nudged_steps)._replace(init=init)
+    real, upper = (1, -1)[: 2 - points % 2], (complex(-1) ** (2 * i / points) for i in range(1, (points + 1) // 2))
+    return _rule(net, loss, beta, (*real, *upper), free_steps, nudged_steps)._replace(init=init)
 
 
 def _holomorphic(function, width: int) -> bool:
@@ -117,8 +117,10 @@ def _holomorphic(function, width: int) -> bool:
 
 
 def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: int, nudged_steps: int, rate=None) -> Rule:
-    """directions: b / beta of the N nudged phases."""
-    last, n = len(net) - 1, len(directions)
+    """directions: b / beta of the N nudged phases; a complex one stands for its conjugate, whose phase is conjugate, too."""
+    last = len(net) - 1
+    kinds = [[d for d in directions if isinstance(d, complex) == c] for c in (False, True)]
+    n = len(kinds[0]) + 2 * len(kinds[1])
 
     def settle(params, first, key, h, nudge, steps):
         """Sweeps from activities h of the hidden layers. first: the current of x; nudge: (h_{L-1}) -> signal at a_L, or None."""
@@ -164,7 +166,8 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
         gates = gates_of(gate, signals, len(net))
 
         def phase(b):
-            """The part of dW from the phase at nudge b: dPhi/dW / (N b)."""
+            """The part of dW from the phase at nudge b: dPhi/dW / (N b), twice that where b is complex."""
+            share = n / 2 if jnp.iscomplexobj(b) else n
 
             def nudge(top):
                 return -b * readout_signal(params, top, y, key)
@@ -173,18 +176,18 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
                 start = tuple(a.astype(b.dtype) for a in free)
                 h, residual = settle(params, first, key, start, nudge, nudged_steps)
                 pre = (x.astype(b.dtype), *h)
-                signal = (*(-post / (n * b) for post in h), readout_signal(params, pre[-1], y, key) / n)
+                signal = (*(-post / (share * b) for post in h), readout_signal(params, pre[-1], y, key) / share)
             grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
             return tuple(grads), residual
 
-        b = jnp.asarray(beta, x.dtype) * jnp.array(directions, jnp.result_type(x.dtype, *directions))
-        parts, nudged = jax.vmap(phase)(b)
-        grads = jax.tree.map(lambda g: g.sum(0), parts)
+        b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
+        parts, nudged = zip(*map(jax.vmap(phase), b), strict=True)
+        grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
         if n == 1:
             pre = (x, *free)
-            rest = [pull(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0], gates[l]) for l in range(last)]
+            rest = [pull(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0][0], gates[l]) for l in range(last)]
             grads = (*jax.tree.map(jnp.add, grads[:last], tuple(rest)), grads[last])
-        info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, nudged.max())}
+        info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, jnp.concatenate(nudged).max())}
         return grads, state, info
 
     def predict(params, state, x, key, context=()):

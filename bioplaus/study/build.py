@@ -9,7 +9,7 @@ import jax
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus import losses
+from bioplaus import losses, projections
 from bioplaus.layers import cnn, mlp
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
@@ -21,7 +21,7 @@ from bioplaus.types import Array, Loss, Net, Rule
 class Built(NamedTuple):
     """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the lesioned net as well.
 
-    hold: steps that each batch is presented for, the hyperparameter `hold` of rules that have one.
+    hold: steps that each batch is presented for.
     """
 
     net: Net
@@ -54,11 +54,16 @@ def build(
     known = inspect.signature(factory).parameters
     if "tx" in known:
         hyper["tx"] = tx
-    hold = hyper.get("hold", known["hold"].default) if "hold" in known else 1
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
-    return Built(net, loss, lambda net: factory(net, loss), tx, hold)
+    return Built(net, loss, lambda net: factory(net, loss), optax.chain(tx, *constraints(arm.optimiser)), hold_of(arm))
+
+
+def hold_of(arm: Arm) -> int:
+    """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An epoch has as many times more steps."""
+    known = inspect.signature(available()[arm.rule]).parameters.get("hold")
+    return 1 if known is None else int(arm.hyper["hold"] if "hold" in arm.hyper else known.default)
 
 
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
@@ -91,6 +96,20 @@ def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike | None = N
         rate = optax.piecewise_constant_schedule(rate, {round(steps * m): spec.factor for m in spec.milestones})
     kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
     return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
+
+
+def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
+    """What keeps the net's weights in a set, last in its optimiser. Weights of a rule's own are other synapses, and free."""
+    found = []
+    if spec.bits < 32:
+        found.append(projections.low_bit(spec.bits, spec.bound))
+    elif spec.bound is not None:
+        found.append(projections.bounded(-spec.bound, spec.bound))
+    if spec.dale:
+        found.append(projections.dale())
+    if spec.density < 1:
+        found.append(projections.sparse(spec.density, jax.random.key(0)))
+    return found
 
 
 def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -16,7 +16,7 @@ from bioplaus.data import Dataset
 from bioplaus.rules import RULES
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, planned_pair, told_apart, train_arm
-from bioplaus.study.build import Built, build
+from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.defaults import defaults
 from bioplaus.study.final import Deployed, final_rows
@@ -161,8 +161,10 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
         use = loaded[arm.data]
-        steps = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size))) if arm.epochs else arm.steps
-        arm = arm.model_copy(update={"data": use.name, "steps": steps, "epochs": None})
+        if arm.epochs:
+            batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
+            arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
+        arm = arm.model_copy(update={"data": use.name})
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:

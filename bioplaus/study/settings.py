@@ -52,6 +52,8 @@ class OptimiserSpec(_Strict):
 
     schedule: constant; cosine, to zero at the end of training; warmup, over a tenth of training to 1.1 times the rate, then along
     a cosine to a tenth of it; or step, times `factor` at each of `milestones` (fractions of training).
+    Constraints on the net's weights, see `bioplaus.projections`: dale, Dale's law, for hidden units; density, the fraction of
+    synapses that exist; bits of each weight, 32 for no rounding; bound, the largest weight, for low bits the range of the levels.
     """
 
     kind: Literal["sgd", "momentum", "adam"] = "adam"
@@ -60,6 +62,10 @@ class OptimiserSpec(_Strict):
     schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
     milestones: tuple[float, ...] = (0.5, 0.75)
     factor: float = Field(default=0.1, gt=0)
+    dale: bool = False
+    density: float = Field(default=1.0, gt=0, le=1)
+    bits: Literal[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 32] = 32
+    bound: float | None = Field(default=None, gt=0)
 
 
 class Arm(_Strict):

@@ -1,7 +1,7 @@
 """Mutants of one-sided and holomorphic equilibrium propagation."""
 
-SIGNAL = "-post / (n * b)"
-REST = "free[l] / b[0], gates[l])"
+SIGNAL = "-post / (share * b)"
+REST = "free[l] / b[0][0], gates[l])"
 PEP, NEP = "beta, (1,), free_steps", "beta, (-1,), free_steps"
 CIRCLE = "complex(-1) ** (2 * i / points)"
 
@@ -10,13 +10,13 @@ MUTANTS = [
     ("pep", "centred", ((PEP, "beta, (1, -1), free_steps"),)),
     ("pep", "1 / beta dropped", ((SIGNAL, "-post"), (REST, "free[l], gates[l])"))),
     ("pep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
-    ("pep", "free phase with the wrong sign", ((REST, "-free[l] / b[0], gates[l])"),)),
+    ("pep", "free phase with the wrong sign", ((REST, "-free[l] / b[0][0], gates[l])"),)),
     ("pep", "one pullback of the difference", (("pre = (x.astype(b.dtype), *h)", "pre = (x, *free)"),)),
-    ("pep", "free phase ignores the gate", ((REST, "free[l] / b[0], None)"),)),
-    ("pep", "half of it", (("last, n = len(net) - 1, len(directions)", "last, n = len(net) - 1, len(directions) + 1"),)),
+    ("pep", "free phase ignores the gate", ((REST, "free[l] / b[0][0], None)"),)),
+    ("pep", "half of it", (("n = len(kinds[0]) +", "n = 1 + len(kinds[0]) +"),)),
     ("nep", "the other sign", ((NEP, "beta, (1.0,), free_steps"),)),
-    ("nep", "sign of the update", ((SIGNAL, "post / (n * b)"), (REST, "-free[l] / b[0], gates[l])"))),
-    ("nep", "1 / beta without its sign", ((SIGNAL, "-post / (n * jnp.abs(b))"), (REST, "free[l] / jnp.abs(b[0]), gates[l])"))),
+    ("nep", "sign of the update", ((SIGNAL, "post / (share * b)"), (REST, "-free[l] / b[0][0], gates[l])"))),
+    ("nep", "1 / beta without its sign", ((SIGNAL, "-post / (share * jnp.abs(b))"), (REST, "free[l] / jnp.abs(b[0][0]), gates[l])"))),
     ("nep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
     (
         "nep",
@@ -26,14 +26,15 @@ MUTANTS = [
             ("start, nudge, nudged_steps)", "start, nudge, 1)"),
         ),
     ),
-    ("nep", "the readout does not learn", (("pre[-1], y, key) / n", "pre[-1], y, key) * 0"),)),
+    ("nep", "the readout does not learn", (("pre[-1], y, key) / share", "pre[-1], y, key) * 0"),)),
     ("hep", "half a circle", ((CIRCLE, "complex(-1) ** (i / points)"),)),
     ("hep", "real points alone", ((CIRCLE, "complex(-1) ** i"),)),
-    ("hep", "the conjugate for 1 / b", ((SIGNAL, "-post / (n * b.conj())"),)),
-    ("hep", "the conjugate of the states", ((SIGNAL, "-post.conj() / (n * b)"),)),
+    ("hep", "the conjugate for 1 / b", ((SIGNAL, "-post / (share * b.conj())"),)),
+    ("hep", "the conjugate of the states", ((SIGNAL, "-post.conj() / (share * b)"),)),
     ("hep", "the conjugate derivative of the loss", (("return -b *", "return -b.conj() *"),)),
-    ("hep", "the modulus for 1 / b", ((SIGNAL, "-post / (n * jnp.abs(b))"),)),
+    ("hep", "the modulus for 1 / b", ((SIGNAL, "-post / (share * jnp.abs(b))"),)),
     ("hep", "sum for mean over the points", ((SIGNAL, "-post / b"),)),
+    ("hep", "a complex nudge without its conjugate", (("share = n / 2 if", "share = n if"),)),
     ("hep", "any neurons", (("if not _holomorphic(lambda a,", "if False and _holomorphic(lambda a,"),)),
     ("hep", "any loss", (("if not _holomorphic(lambda o:", "if False and _holomorphic(lambda o:"),)),
     ("hep", "the neurons' test sees mirror images alone", (("[32:].max(0)", "[48:56].max(0) * 0"),)),
