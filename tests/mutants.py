@@ -26,10 +26,11 @@ from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
 
 ROOT = Path(bioplaus.__file__).parent
+CORES = ("inverses", "unsupervised")  # what families of rules share
 
 
 class Mutant(NamedTuple):
-    """`edits` are pairs (old, new) of source text; each old text stands exactly once, in the rule's file or in inverses.py.
+    """`edits` are pairs (old, new) of source text; each old text stands exactly once, in the rule's file or in one of CORES.
 
     `shared` ones are made in local.py.
     """
@@ -137,7 +138,8 @@ def factory_of(mutant: Mutant) -> RuleFactory:
             return getattr(_module(path), original.__name__)
     own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text())
     if elsewhere := tuple(edit for edit in mutant.edits if edit not in own):
-        with patch.dict(sys.modules, {"bioplaus.inverses": _module(ROOT / "inverses.py", elsewhere)}):
+        core = next((c for c in CORES if elsewhere[0][0] in (ROOT / f"{c}.py").read_text()), CORES[0])
+        with patch.dict(sys.modules, {f"bioplaus.{core}": _module(ROOT / f"{core}.py", elsewhere)}):
             return getattr(_module(path, own), original.__name__)
     return getattr(_module(path, own), original.__name__)
 

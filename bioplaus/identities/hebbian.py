@@ -16,7 +16,7 @@ from bioplaus.identities.common import Check, Problem, convolutional, cosine, eq
 from bioplaus.layers import dense
 from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, forward, layer_key
-from bioplaus.rules.hebbian import repelling
+from bioplaus.rules.competitive import repelling
 from bioplaus.types import Batch, PyTree, RuleFactory
 
 DRAW = np.random.default_rng
@@ -38,29 +38,26 @@ def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any])
             return drive(layer, w, trace.inputs[l], k), drive(layer, w, mean[l][None], k)
 
         a, rest = (np.asarray(v) for v in current(w))
-        u = np.asarray(outputs[l]) if key == "hebb" else a - rest
-        s = SIGNALS[key](u, theta[l] if theta else None, hyper)
-        product = jax.grad(lambda w, s=s, current=current: surrogate(s, current(w), key) / b)(w)
-        if key == "hebb":
-            grads.append(jax.tree.map(lambda g: -g, product))
-            continue
-        rows = [v.reshape(-1, v.shape[-1]) for v in (s, u)]
-        m = MATRICES.get(key, lambda m: 0 * m)(rows[0].T @ rows[1] / b)
+        u = a - rest
+        s = np.asarray(outputs[l]) if key == "hebb" else SIGNALS[key](u, theta[l] if theta else None, hyper)
+        product = pre_and_post(lambda w, current=current: jnp.subtract(*current(w)), w, s / b)
+        rows = [v.reshape(-1, v.shape[-1]) for v in (u, s)]
+        m = MATRICES[key](rows[0].T @ rows[1] / b, hyper) / hyper.get("length", 1.0) ** 2
 
         def descended(v, g, m=m, rest=rest):
             if v.ndim == 1:
                 return rest.reshape(-1, len(v)).mean(0)
             norm = np.sqrt((np.asarray(v) ** 2).sum(tuple(range(v.ndim - 1))))
-            return -(g - np.tensordot(np.asarray(v), m, 1)) * (np.abs(norm - 1) ** hyper["power"] if key == "softhebb" else 1)
+            pace = np.abs(norm / hyper["length"] - 1) ** hyper["power"] if key == "softhebb" else 1
+            return -(g - np.tensordot(np.asarray(v), m, 1)) * pace
 
         grads.append(jax.tree.map(descended, w, product))
     return grads
 
 
-def surrogate(s, currents, key: str) -> jax.Array:
-    """<s, a(x) - a(m)>, whose gradient is the product of pre and post."""
-    a, rest = currents
-    return jnp.sum(s * (a if key == "hebb" else a - rest))
+def pre_and_post(current: Callable[[PyTree], jax.Array], w: PyTree, s: np.ndarray) -> PyTree:
+    """The derivative of <s, a(x) - a(m)>. Compiled as one: step by step, each operation would be."""
+    return jax.jit(jax.grad(lambda w: jnp.sum(s * current(w))))(w)
 
 
 def shares(u, theta, hyper):
@@ -77,15 +74,17 @@ def ranked(u, theta, hyper):
 
 
 SIGNALS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("hebb", "oja", "sanger"), lambda u, theta, hyper: u),
+    **dict.fromkeys(("oja", "sanger"), lambda u, theta, hyper: u),
     "bcm": lambda u, theta, hyper: u * (u - theta),
     "softhebb": shares,
     "krotov": ranked,
 }
 MATRICES: dict[str, Callable[..., Any]] = {
-    "oja": lambda m: m,
-    "sanger": lambda m: np.triu(m),
-    **dict.fromkeys(("softhebb", "krotov"), lambda m: np.diag(np.diag(m))),
+    "hebb": lambda m, hyper: hyper["inhibition"] * m,
+    "oja": lambda m, hyper: m,
+    "sanger": lambda m, hyper: np.triu(m),
+    "bcm": lambda m, hyper: 0 * m,
+    **dict.fromkeys(("softhebb", "krotov"), lambda m, hyper: np.diag(np.diag(m))),
 }
 
 

@@ -64,7 +64,7 @@ def timing(factory: RuleFactory) -> Iterator[Check]:
             grads, state, _ = rule.grad(p.params, state, Batch(x, y), p.key, gate)
             return state, grads
 
-        first = factory(p.net, p.loss, delay=DELAY).init(p.key, p.params, Batch(x[0], y[0]))
+        first = factory(p.net, p.loss, decay=DECAY, delay=DELAY).init(p.key, p.params, Batch(x[0], y[0]))
         return jax.lax.scan(step, first, (x, y, xi, gates))[1]
 
     run = jax.jit(run)

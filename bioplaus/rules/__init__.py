@@ -4,6 +4,7 @@ import importlib.metadata
 
 from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
+from bioplaus.rules.competitive import krotov, softhebb
 from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
@@ -21,7 +22,7 @@ from bioplaus.rules.feedback_alignment import feedback_alignment
 from bioplaus.rules.fixed_prediction import fixed_prediction
 from bioplaus.rules.forward_forward import forward_forward
 from bioplaus.rules.forward_gradient import activity_forward_gradient, forward_gradient, weight_perturbation
-from bioplaus.rules.hebbian import bcm, hebb, krotov, oja, sanger, softhebb
+from bioplaus.rules.hebbian import bcm, hebb, oja, sanger
 from bioplaus.rules.kolen_pollack import kolen_pollack
 from bioplaus.rules.local_losses import local_losses, local_prediction, local_similarity
 from bioplaus.rules.node_perturbation import node_perturbation

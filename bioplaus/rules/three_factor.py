@@ -44,24 +44,29 @@ def three_factor(
     loss: Loss,
     *,
     sigma: ArrayLike = 0.5,
-    decay: ArrayLike = 0.2,
+    decay: ArrayLike | None = None,
     rate: ArrayLike = 0.1,
     delay: int = 0,
     sample=jax.random.normal,
 ) -> Rule:
     """The gradient of the noisy network's expected loss, in expectation. F forward, no credit, F update, once more |theta| sums.
 
-    sigma: noise, in units of the currents. decay: lambda, a step; it must not be 0 if the reward is late. rate: of the baseline,
-    a step. delay: d, in steps. sample: (key, shape, dtype) -> xi, standard normal.
+    sigma: noise, in units of the currents. decay: lambda, a step; None for no trace of other steps, and no delay: then the reward
+    is there when the synapses learn, and eligibility folds into one pullback. rate: of the baseline, a step. delay: d, in steps.
+    sample: (key, shape, dtype) -> xi, standard normal.
     Memory: B |theta| for the traces, which cannot be folded: the rewards that will weigh the examples are not known yet. Row b of a
     batch continues row b of the last one: B learners in parallel with common weights, whose batches must keep their size.
+    Raises ValueError for a delay without a trace.
     A gate acts with the reward, on row b's trace. Answers are given without the noise.
     """
+
+    if delay and decay is None:
+        raise ValueError(f"three_factor: a reward {delay} steps late needs traces that wait for it; give decay, in (0, 1]")
 
     def init(key, params, batch):
         examples = batch.x.shape[0]
         losses = loss(forward(net, params, batch.x, key).output, batch.y)
-        traces = jax.tree.map(lambda w: jnp.zeros((examples, *w.shape), w.dtype), params)
+        traces = () if decay is None else jax.tree.map(lambda w: jnp.zeros((examples, *w.shape), w.dtype), params)
         return State(traces, jnp.zeros((delay, examples), losses.dtype), jnp.zeros((), jnp.int32), losses.mean())
 
     def grad(params, state, batch, key, gate=None):
@@ -82,13 +87,17 @@ def three_factor(
 
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
+            pre, score, learns = trace.inputs[l], xi[l] / sigma, _weighed(gates[l], surprise)
+            if decay is None:
+                grads.append(pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score))
+                continue
 
             def alone(x, s, l=l, layer=layer):
                 return pull(layer, params[l], x[None], layer_key(key, l), s[None])
 
-            fresh = jax.vmap(alone)(trace.inputs[l], xi[l] / sigma)
+            fresh = jax.vmap(alone)(pre, score)
             eligibility.append(jax.tree.map(lambda e, f: decay * e + f, state.eligibility[l], fresh))
-            weight = _weighed(gates[l], surprise) / (losses.size * jnp.asarray(decay) ** delay)
+            weight = learns / (losses.size * jnp.asarray(decay) ** delay)
             with jax.named_scope("update"):
                 grads.append(jax.tree.map(lambda e, w=weight: (w.reshape(-1, *(1,) * (e.ndim - 1)) * e).sum(0), eligibility[l]))
         state = State(tuple(eligibility), pending[1:], state.seen + 1, baseline)

@@ -201,4 +201,4 @@ def _check_names(arm: Arm) -> None:
 def _numeric(annotation: Any) -> bool:
     from jax.typing import ArrayLike
 
-    return annotation in (bool, int, float, ArrayLike)
+    return annotation in (bool, int, float, ArrayLike, ArrayLike | None)

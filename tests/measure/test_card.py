@@ -54,7 +54,7 @@ EXPECTED = {
     "wp": PLAIN._replace(forward_passes=2.0, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)),  # a batch of four
     "fg": PLAIN._replace(forward_passes=(2 * F + X) / F, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)),
     "afg": PLAIN._replace(forward_passes=(F + X) / F, locking=(4, 4, 4), random=HIDDEN + CLASSES),
-    "threefactor": PLAIN._replace(locking=(3, 3, 3), random=HIDDEN + CLASSES),
+    "threefactor": PLAIN._replace(locking=(4, 4, 4), random=HIDDEN + CLASSES),
     "phsic": PLAIN._replace(locking=(4, 5, 4)),  # after the layer's own product: similarities, and what they do to it
     "tp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
     "dtp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),

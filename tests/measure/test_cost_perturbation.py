@@ -41,7 +41,7 @@ def test_directions_by_hand(name, hyper, expected, random):
 @pytest.mark.parametrize("delay", [0, 2])
 def test_three_factor_by_hand(delay):
     """One noisy pass, and an outer product an example for the traces, which stay in the state."""
-    c = counted("threefactor", delay=delay)
+    c = counted("threefactor", delay=delay, decay=0.5)
     assert {phase: p.macs for phase, p in c.phases.items() if p.macs} == {"forward": F, "update": F}
     assert total(c).random == UNITS
     assert c.state_words == 2 * WEIGHTS + 2 * delay + Fraction(2 * 2, EXAMPLES)  # traces, rewards, the baseline and a counter

@@ -16,7 +16,11 @@ MUTANTS = [
     ("pep", "half of it", (("n = len(kinds[0]) +", "n = 1 + len(kinds[0]) +"),)),
     ("nep", "the other sign", ((NEP, "beta, (1.0,), free_steps"),)),
     ("nep", "sign of the update", ((SIGNAL, "post / (share * b)"), (REST, "-free[l] / b[0][0], gates[l])"))),
-    ("nep", "1 / beta without its sign", ((SIGNAL, "-post / (share * jnp.abs(b))"), (REST, "free[l] / jnp.abs(b[0][0]), gates[l])"))),
+    (
+        "nep",
+        "1 / beta without its sign",
+        ((SIGNAL, "-post / (share * jnp.abs(b))"), (REST, "free[l] / jnp.abs(b[0][0]), gates[l])")),
+    ),
     ("nep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
     (
         "nep",

@@ -1,0 +1,87 @@
+"""Competitive learning: units of a hidden layer compete for inputs; the readout alone learns from the labels.
+
+    dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2), unit by unit,    u = (x - m) W_l
+x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  R: the length that
+weights tend to, where s u is positive on average.
+    softhebb   s = softmax(u / T)
+    krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
+The readout, m and the biases: `bioplaus.unsupervised`. Competition reads the currents; features are what the net's own neurons make
+of them: neurons that compete as well, as in the papers, are a matter of the net.
+
+Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all networks", 2022, arXiv:2107.05747;
+Journe et al., "Hebbian Deep Learning Without Feedback", 2023, arXiv:2209.11883 (losers; rates by the norm).
+Krotov and Hopfield, "Unsupervised learning by competing hidden units", 2019, arXiv:1806.10181, at p = 2.
+Departures: all layers learn at once. R for softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's
+input (averaging = 0 leaves it out); homeostasis for biases that they do not have, or learn otherwise. No division of an update by
+its largest entry, which would mix the examples: that is the optimiser's (Adam scales every entry).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import spread
+from bioplaus.types import Array, Loss, Net, PyTree, Rule
+from bioplaus.unsupervised import Seen, product, unsupervised
+
+
+def repelling(v: Array) -> Array:
+    """Softmax, negative for all but the winner: the losers move away (Journe et al.)."""
+    return jax.nn.softmax(v) * jnp.where(v == v.max(-1, keepdims=True), 1, -1)
+
+
+def softhebb(
+    net: Net,
+    loss: Loss,
+    *,
+    temperature: ArrayLike = 0.01,
+    power: ArrayLike = 0.5,
+    length: ArrayLike = 1.0,
+    averaging: ArrayLike = 0.05,
+    homeostasis: bool = True,
+    competition: Callable[[Array], Array] = jax.nn.softmax,
+) -> Rule:
+    """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or sent back.
+
+    temperature: T, in units of the current. power: a unit learns at | |w| / R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves
+    that out). competition: (u / T) -> s; `repelling` is that of deep nets.
+    """
+
+    def growth(seen, gate):
+        def paced(w, g):
+            norm = jnp.sqrt((w**2).sum(tuple(range(w.ndim - 1))))
+            return g * jnp.abs(norm / length - 1) ** power if w.ndim > 1 else g
+
+        return jax.tree.map(paced, seen.params, _bounded(seen, competition(seen.u / temperature), length, gate))
+
+    return unsupervised(net, loss, growth, averaging, homeostasis)
+
+
+def krotov(
+    net: Net,
+    loss: Loss,
+    *,
+    rank: int = 2,
+    delta: ArrayLike = 0.05,
+    length: ArrayLike = 1.0,
+    averaging: ArrayLike = 0.05,
+    homeostasis: bool = True,
+) -> Rule:
+    """Hard competition: the winner moves towards the input, the unit of rank k away. Raises ValueError for layers of fewer units."""
+
+    def growth(seen, gate):
+        if not 2 <= rank <= seen.u.shape[-1]:
+            raise ValueError(f"krotov: rank is {rank}; expected 2 to the number of units of a hidden layer, {seen.u.shape[-1]}")
+        best = jax.lax.top_k(seen.u, rank)[0]
+        s = jnp.where(seen.u == best[..., -1:], -jnp.asarray(delta, seen.u.dtype), 0)
+        return _bounded(seen, jnp.where(seen.u == best[..., :1], 1, s), length, gate)
+
+    return unsupervised(net, loss, growth, averaging, homeostasis)
+
+
+def _bounded(seen: Seen, s: Array, length: ArrayLike, gate) -> PyTree:
+    """(1/B) sum_b g_b s_b (x_b - m - u_b w / R^2)."""
+    decay = (spread(gate, s) * s * seen.u).sum(tuple(range(s.ndim - 1))) / (len(s) * jnp.asarray(length, s.dtype) ** 2)
+    return jax.tree.map(lambda w, g: g - decay * w if w.ndim > 1 else g, seen.params, product(seen, s, gate))

@@ -1,0 +1,102 @@
+"""Hidden layers that learn from what they see, under a readout that alone learns from the labels; shared by Hebb's family.
+
+    dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l),    dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
+    m <- m + averaging (mean x - m)
+x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  h: [B, n_l] output;
+e: [B, C] error. What is returned is -dW, to be descended. A convolution learns at every position, by its patches.
+
+m makes of a product of pre and post their covariance: Sejnowski, "Storing covariance with nonlinearly interacting neurons", 1977,
+doi:10.1007/BF00275079. Biases keep the mean current at 0 (homeostasis), as in mean-only batch normalisation: Salimans and Kingma,
+"Weight Normalization", 2016, arXiv:1602.07868.
+Departures: all layers learn at once; m and the biases follow step by step, where those papers take the mean of all data, or of a batch.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
+from bioplaus.net import current_shapes, drive, forward, layer_key, predictor
+from bioplaus.types import Array, Key, Layer, Loss, Net, PyTree, Rule
+
+
+class State(NamedTuple):
+    """mean: m, one a hidden layer; threshold: theta [n_l], one a hidden layer, () for rules without."""
+
+    mean: tuple[Array, ...]
+    threshold: tuple[Array, ...]
+
+
+class Seen(NamedTuple):
+    """What a hidden layer learns from. u, h: [B, n_l], see above; theta: None but for rules with a threshold."""
+
+    layer: Layer
+    params: PyTree
+    x: Array
+    mean: Array
+    u: Array
+    h: Array
+    theta: Array | None
+    key: Key
+
+
+Growth = Callable[[Seen, ArrayLike | None], PyTree]
+"""(seen, gate) -> dW of a layer; entries for biases are not read."""
+
+
+def product(seen: Seen, s: Array, gate) -> PyTree:
+    """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
+    at_mean = (spread(gate, s) * s).mean(0, keepdims=True)
+    parts = pull(seen.layer, seen.params, seen.x, seen.key, s, gate), pull(*seen[:2], seen.mean[None], seen.key, at_mean)
+    return jax.tree.map(jnp.subtract, *parts)
+
+
+def unsupervised(
+    net: Net,
+    loss: Loss,
+    growth: Growth,
+    averaging: ArrayLike,
+    homeostasis: bool,
+    slide: Callable[[Seen, ArrayLike | None], Array] | None = None,
+) -> Rule:
+    """A rule whose hidden layers grow by `growth`. averaging: rate of m, a step. homeostasis: False leaves biases as they are.
+
+    slide: (seen, gate) -> theta, for rules with a threshold.
+    """
+    hidden = range(len(net) - 1)
+
+    def init(key, params, batch):
+        currents = current_shapes(net, params, batch, key)
+        inputs = jax.eval_shape(lambda p, x: forward(net, p, x, key).inputs, params, batch.x)
+        for l in hidden:
+            shapes = [jnp.shape(w) for w in jax.tree.leaves(params[l])]
+            if len(shapes) > 2 or [s[-1] for s in shapes if len(s) > 1] != [currents[l].shape[-1]]:
+                raise ValueError(
+                    f"layer {l}: weights [..., n] and at most one bias are expected, not {shapes}; use plain synapses"
+                )
+        mean = tuple(jnp.zeros(inputs[l].shape[1:], inputs[l].dtype) for l in hidden)
+        return State(mean, tuple(jnp.zeros(currents[l].shape[-1], currents[l].dtype) for l in hidden) if slide else ())
+
+    def grad(params, state, batch, key, gate=None):
+        trace, k = forward(net, params, batch.x, key), [layer_key(key, l) for l in range(len(net))]
+        losses, error = error_of(loss, trace.output, batch.y)
+        signals = signals_of(losses, trace.output, batch.y)
+        gates = gates_of(gate, signals, len(net))
+        taught = through(net[-1], trace.currents[-1], k[-1], error)
+        readout = pull(net[-1], params[-1], trace.inputs[-1], k[-1], taught, gates[-1])
+        grads, mean, threshold = [], [], []
+        for l in hidden:
+            x, m, h = trace.inputs[l], state.mean[l], trace.inputs[l + 1]
+            rest = drive(net[l], params[l], m[None], k[l])
+            u = trace.currents[l] - rest
+            seen = Seen(net[l], params[l], x, m, u, h, state.threshold[l] if slide else None, k[l])
+            drift = homeostasis * (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
+            grads.append(jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l])))
+            mean.append(m + averaging * (x.mean(0) - m))
+            threshold += [slide(seen, gates[l])] if slide else []
+        return (*grads, readout), State(tuple(mean), tuple(threshold)), {"loss": losses.mean(), "signals": signals}
+
+    return Rule(init, grad, predictor(net))
