@@ -21,7 +21,7 @@ mutants: .venv/ready
 	$(RUN) tests.mutants
 
 tune: .venv/ready
-	$(BIN)/bioplaus tune --out bioplaus/defaults.toml
+	$(BIN)/bioplaus tune --data mnist --trials 16 --seeds 1 --steps 860 --out bioplaus/defaults.toml
 
 bench: .venv/ready
 	$(BIN)/python experiments/benchmarks/step.py
