@@ -18,9 +18,14 @@ def x64():
         yield
 
 
+COMPARES_BITS = ("dfc", "dendritic_microcircuit")  # rules with an identity that holds to the last bit, if the compiler helps
+
+
 @pytest.fixture
-def quick():
+def quick(request):
     """Compile without most optimisations: for tests that compile much, compute little, and do not compare bits across programs."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    params = getattr(request.node, "callspec", None) and request.node.callspec.params or {}
+    key = params.get("key", getattr(params.get("mutant"), "key", None))
+    jax.config.update("jax_disable_most_optimizations", key not in COMPARES_BITS)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

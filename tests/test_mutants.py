@@ -25,6 +25,7 @@ FIRST = {m.key: (m.key, m.name) for m in reversed(MUTANTS)}
 FEW |= {pair for key, pair in FIRST.items() if key not in {k for k, _ in FEW}}
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=lambda m: f"{m.key}: {m.name}")
 def test_killed(mutant):
     assert killer(mutant)
