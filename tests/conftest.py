@@ -24,7 +24,7 @@ COMPARES_BITS = ("dfc", "dendritic_microcircuit")  # rules with an identity that
 @pytest.fixture
 def quick(request):
     """Compile without most optimisations: for tests that compile much, compute little, and do not compare bits across programs."""
-    params = getattr(request.node, "callspec", None) and request.node.callspec.params or {}
+    params = getattr(getattr(request.node, "callspec", None), "params", {})
     key = params.get("key", getattr(params.get("mutant"), "key", None))
     jax.config.update("jax_disable_most_optimizations", key not in COMPARES_BITS)
     yield

@@ -16,7 +16,8 @@ Departures: rates at the settled state, each example alone, instead of potential
 basal attenuation is 1; any loss nudges the output; dW is divided by lambda and by c_l, which stand for learning rates of the
 layers' own; W_l and I_{l+1} have biases; B is fixed, and starts, as I and P do, in the self-predicting state; the rule
 answers by a forward pass, the settled state without target where the circuit predicts itself. Convolutions: the
-interneurons have the layer above's synapses.
+interneurons have the layer above's synapses, which must be linear in their weights for P = -B to cancel B: not so in a flax
+block with a skip connection or a norm, where the circuit does not predict itself.
 """
 
 from typing import Any, NamedTuple

@@ -46,16 +46,12 @@ def hebb(
     return unsupervised(net, loss, _rebuilt(lambda seen: seen.h, lambda m: inhibition * m, length), averaging, homeostasis)
 
 
-def oja(
-    net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True
-) -> Rule:
+def oja(net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True) -> Rule:
     """The principal subspace of a layer's input; one unit finds the first component. Costs n_l^2 more, and n_{l-1} n_l^2 a batch."""
     return unsupervised(net, loss, _rebuilt(lambda seen: seen.u, lambda m: m, length), averaging, homeostasis)
 
 
-def sanger(
-    net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True
-) -> Rule:
+def sanger(net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True) -> Rule:
     """The principal components in order: unit k sees what units 1 ... k - 1 have left. Costs as `oja`."""
     return unsupervised(net, loss, _rebuilt(lambda seen: seen.u, jnp.triu, length), averaging, homeostasis)
 
