@@ -61,7 +61,7 @@ def dale(excitatory: float = 0.8, *, inputs: bool = False) -> optax.GradientTran
         if w.ndim not in (2, 4):
             raise ValueError(f"dale: weights of shape {w.shape}; expected [n_in, n_out] or [h, w, n_in, n_out]")
         lean = w.sum([axis for axis in range(w.ndim) if axis != w.ndim - 2])
-        return (jnp.argsort(jnp.argsort(-lean)) < round(excitatory * lean.size))[:, None]
+        return _largest(lean, round(excitatory * lean.size))[:, None]
 
     def settle(signs: Array, w: Array, update: Array) -> Array:
         return jnp.where(signs, jnp.maximum(update, -w), jnp.minimum(update, -w))
@@ -102,8 +102,7 @@ def sparse(density: float, key: Key) -> optax.GradientTransformation:
             raise ValueError(f"sparse: a density of {density} leaves none of the {w.size} weights {w.shape}; give a larger one")
         bits = (w.ravel()[:31] > 0) << jnp.arange(min(w.size, 31))  # the starting weights tell seeds and layers apart
         score = (w != 0) + jax.random.uniform(jax.random.fold_in(key, bits.sum()), w.shape)
-        kept = jnp.argsort(score.ravel())[w.size - count :]
-        return jnp.zeros(w.size, bool).at[kept].set(True).reshape(w.shape)
+        return _largest(score.ravel(), count).reshape(w.shape)
 
     return optax.masked(_projection(mask, lambda mask, w, update: jnp.where(mask, update, -w)), are_weights)
 
@@ -165,6 +164,11 @@ def _projection(draw: Callable[[Array], PyTree], settle: Callable[[PyTree, Array
         return jax.tree.map(lambda w, u, kept: settle(kept, w, u), _given(params), updates, state), state
 
     return optax.GradientTransformation(lambda params: jax.tree.map(draw, params), update)
+
+
+def _largest(x: Array, count: int) -> Array:
+    """Which of x [n] are its `count` largest, [n] of booleans."""
+    return jnp.zeros(x.size, bool).at[jax.lax.top_k(x, count)[1]].set(True)
 
 
 def _given(params: PyTree) -> PyTree:

@@ -54,6 +54,15 @@ def product(seen: Seen, s: Array, gate) -> PyTree:
     return jax.tree.map(jnp.subtract, *parts)
 
 
+def inhibited(seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate) -> PyTree:
+    """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not learned again. R: length."""
+    u, gated = (a.reshape(-1, a.shape[-1]) for a in (seen.u, spread(gate, s) * s))
+    with jax.named_scope("update"):
+        m = part(u.T @ gated) / (len(s) * jnp.asarray(length, u.dtype) ** 2)
+        decay = jax.tree.map(lambda w: jnp.tensordot(w, m, 1) if w.ndim > 1 else 0 * w, seen.params)
+    return jax.tree.map(jnp.subtract, product(seen, s, gate), decay)
+
+
 def unsupervised(
     net: Net,
     loss: Loss,

@@ -47,7 +47,7 @@ def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any])
 
         def descended(v, g, m=m, rest=rest):
             if v.ndim == 1:
-                return rest.reshape(-1, len(v)).mean(0)
+                return hyper["homeostasis"] * rest.reshape(-1, len(v)).mean(0)
             norm = np.sqrt((np.asarray(v) ** 2).sum(tuple(range(v.ndim - 1))))
             pace = np.abs(norm / hyper["length"] - 1) ** hyper["power"] if key == "softhebb" else 1
             return -(g - np.tensordot(np.asarray(v), m, 1)) * pace
@@ -85,7 +85,8 @@ MATRICES: dict[str, Callable[..., Any]] = {
     "oja": lambda m, hyper: m,
     "sanger": lambda m, hyper: np.triu(m),
     "bcm": lambda m, hyper: 0 * m,
-    **dict.fromkeys(("softhebb", "krotov"), lambda m, hyper: np.diag(np.diag(m))),
+    "softhebb": lambda m, hyper: np.diag(np.diag(m)) + hyper["inhibition"] * (m - np.diag(np.diag(m))),
+    "krotov": lambda m, hyper: np.diag(np.diag(m)),
 }
 
 
@@ -141,8 +142,8 @@ def learned(factory: RuleFactory, x, units: int, steps: int, rate: float, seed: 
 
 
 def both(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
-    """The equation on a perceptron and on a net with convolutions."""
-    yield from by_equation(key, factory, perceptron(), "", **hyper)
+    """The equation on a perceptron whose biases stay, and on a net with convolutions."""
+    yield from by_equation(key, factory, perceptron(), "", homeostasis=False, **hyper)
     yield from by_equation(key, factory, convolutional(), ", convolutions", **hyper)
 
 
@@ -151,7 +152,7 @@ def hebb_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from both("hebb", factory)
     w, _ = learned(factory, CLOUD, 3, 800, 0.05, length=1.0)
     yield equal("hebb", "linear units: the projector on the principal subspace", w @ w.T, SUBSPACE, 1e-8)
-    w, _ = learned(factory, CLOUD, 2, 30, 0.1, inhibition=0.0)
+    w, _ = learned(factory, CLOUD - CLOUD.mean(0), 2, 30, 0.1, inhibition=0.0)
     yield large("hebb", "no inhibition: all units find the first component, least |cosine|", min(cosines(w)[:, 0]), 0.99)
     yield large("hebb", "no inhibition, no bound: length", np.linalg.norm(w, axis=0).min(), 10.0)
 
@@ -206,9 +207,9 @@ def single(factory: RuleFactory) -> tuple[PyTree, Problem]:
 
 def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be SoftHebb."""
-    yield from both("softhebb", factory, temperature=0.3)
+    yield from both("softhebb", factory, temperature=0.3, inhibition=0.7)
     yield from by_equation("softhebb", factory, perceptron(), ", losers repelled", temperature=0.3, competition=repelling)
-    w, _ = learned(factory, CLOUD, 4, 2000, 0.1, temperature=0.5, power=0.0, length=1.5)
+    w, _ = learned(factory, CLOUD, 4, 2000, 0.1, temperature=0.5, inhibition=0.0, power=0.0, length=1.5)
     yield small("softhebb", "weights come to length R", np.abs(np.linalg.norm(w, axis=0) - 1.5).max(), 1e-6)
     got, p = single(functools.partial(factory, temperature=1.0, power=0.0, length=1.0, competition=lambda v: v))
     x, v = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])

@@ -3,7 +3,7 @@
     dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2), unit by unit,    u = (x - m) W_l
 x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  R: the length that
 weights tend to, where s u is positive on average.
-    softhebb   s = softmax(u / T)
+    softhebb   s = softmax(u / T), and inhibition by the others, - (inhibition / R^2) sum_j s_b u_bj w_j, j not the unit itself
     krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
 The readout, m and the biases: `bioplaus.unsupervised`. Competition reads the currents; features are what the net's own neurons make
 of them: neurons that compete as well, as in the papers, are a matter of the net.
@@ -11,9 +11,11 @@ of them: neurons that compete as well, as in the papers, are a matter of the net
 Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all networks", 2022, arXiv:2107.05747;
 Journe et al., "Hebbian Deep Learning Without Feedback", 2023, arXiv:2209.11883 (losers; rates by the norm).
 Krotov and Hopfield, "Unsupervised learning by competing hidden units", 2019, arXiv:1806.10181, at p = 2.
-Departures: all layers learn at once. R for softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's
-input (averaging = 0 leaves it out); homeostasis for biases that they do not have, or learn otherwise. No division of an update by
-its largest entry, which would mix the examples: that is the optimiser's (Adam scales every entry).
+Departures: all layers learn at once. Inhibition is not theirs, but that of Oja's subspace rule with s for its linear output
+(Oja, "The nonlinear PCA learning rule in independent component analysis", 1997, doi:10.1016/S0925-2312(97)00045-3). R for
+softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's input (averaging = 0 leaves it out);
+homeostasis for biases that they do not have, or learn otherwise. No division of an update by its largest entry, which would mix
+the examples: that is the optimiser's (Adam scales every entry).
 """
 
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import spread
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
-from bioplaus.unsupervised import Seen, product, unsupervised
+from bioplaus.unsupervised import Seen, inhibited, product, unsupervised
 
 
 def repelling(v: Array) -> Array:
@@ -36,17 +38,21 @@ def softhebb(
     net: Net,
     loss: Loss,
     *,
-    temperature: ArrayLike = 0.01,
+    temperature: ArrayLike = 0.1,
+    inhibition: ArrayLike = 1.0,
     power: ArrayLike = 0.5,
-    length: ArrayLike = 1.0,
+    length: ArrayLike = 2.0,
     averaging: ArrayLike = 0.05,
     homeostasis: bool = True,
     competition: Callable[[Array], Array] = jax.nn.softmax,
 ) -> Rule:
     """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or sent back.
 
-    temperature: T, in units of the current. power: a unit learns at | |w| / R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves
-    that out). competition: (u / T) -> s; `repelling` is that of deep nets.
+    temperature: T, in units of the current. inhibition: 0 is the papers' rule, at which deep or nearly linear layers lose
+    what does not vary much: prototypes lie along the first components. At 1 what other units have rebuilt is not learned
+    again, as in `oja`, which costs n_l^2 more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit
+    learns at | |w| / R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves that out). competition: (u / T) -> s;
+    `repelling` is that of deep nets.
     """
 
     def growth(seen, gate):
@@ -54,7 +60,11 @@ def softhebb(
             norm = jnp.sqrt((w**2).sum(tuple(range(w.ndim - 1))))
             return g * jnp.abs(norm / length - 1) ** power if w.ndim > 1 else g
 
-        return jax.tree.map(paced, seen.params, _bounded(seen, competition(seen.u / temperature), length, gate))
+        def part(m):
+            own = jnp.eye(len(m), dtype=m.dtype)
+            return m * (own + inhibition * (1 - own))
+
+        return jax.tree.map(paced, seen.params, inhibited(seen, competition(seen.u / temperature), part, length, gate))
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 

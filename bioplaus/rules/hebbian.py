@@ -21,13 +21,12 @@ for biases that the papers do not have. theta has the mean of u^2.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bioplaus.local import spread
 from bioplaus.types import Array, Loss, Net, Rule
-from bioplaus.unsupervised import Growth, product, unsupervised
+from bioplaus.unsupervised import Growth, Seen, inhibited, product, unsupervised
 
 
 def hebb(
@@ -80,15 +79,5 @@ def bcm(
     return unsupervised(net, loss, growth, averaging, homeostasis, slide)
 
 
-def _rebuilt(post: Callable, part: Callable[[Array], Array], length: ArrayLike) -> Growth:
-    """(1/B) [(x - m)^T s - W part(u^T s) / R^2]."""
-
-    def growth(seen, gate):
-        s = post(seen)
-        u, gated = (a.reshape(-1, a.shape[-1]) for a in (seen.u, spread(gate, s) * s))
-        with jax.named_scope("update"):
-            m = part(u.T @ gated) / (len(seen.u) * jnp.asarray(length, u.dtype) ** 2)
-            decay = jax.tree.map(lambda w: jnp.tensordot(w, m, 1) if w.ndim > 1 else 0 * w, seen.params)
-        return jax.tree.map(jnp.subtract, product(seen, s, gate), decay)
-
-    return growth
+def _rebuilt(post: Callable[[Seen], Array], part: Callable[[Array], Array], length: ArrayLike) -> Growth:
+    return lambda seen, gate: inhibited(seen, post(seen), part, length, gate)

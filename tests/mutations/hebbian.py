@@ -1,32 +1,37 @@
 """Mutants of the Hebbian and competitive rules."""
 
 SIGN = (("-g if g.ndim > 1 else d", "g if g.ndim > 1 else d"),)
-UNCENTRED = (("trace.currents[l] - rest,", "trace.currents[l],"),)
+UNCENTRED = (("u = trace.currents[l] - rest", "u = trace.currents[l]"),)
 PRE = (("jax.tree.map(jnp.subtract, *parts)", "parts[0]"),)
 FROZEN_MEAN = (("averaging * (x.mean(0) - m)", "averaging * 0 * m"),)
 BIAS = (("-g if g.ndim > 1 else d,", "-g if g.ndim > 1 else -d,"),)
-SUM = (("/ len(seen.u)", "/ 1"),)
+SUM = (("m = part(u.T @ gated) / (len(s) *", "m = part(u.T @ gated) / (1 *"),)
 BOUND_GATE = (("(spread(gate, s) * s * seen.u).sum", "(s * seen.u).sum"),)
+LENGTH = (("jnp.asarray(length, s.dtype) ** 2", "jnp.asarray(length, s.dtype)"),)
+OF_U = "_rebuilt(lambda seen: seen.u, "
 COUPLED = (("trace.currents[-1], k[-1], error)", "trace.currents[-1], k[-1], -error)"),)
 NO_DECAY = (("g - decay * w if", "g - 0 * decay * w if"),)
 DECAY_BY_POST = (("(spread(gate, s) * s * seen.u).sum", "(spread(gate, s) * s * s).sum"),)
 
 MUTANTS = [
-    ("hebb", "sign flipped", (("-h[l + 1]", "h[l + 1]"),)),
-    ("hebb", "current for the output", (("-h[l + 1]", "-trace.currents[l]"),)),
-    ("hebb", "gate ignored", (("-h[l + 1], gates[l])", "-h[l + 1], None)"),)),
+    ("hebb", "sign flipped", SIGN),
+    ("hebb", "current for the output", (("lambda seen: seen.h", "lambda seen: seen.u"),)),
+    ("hebb", "no inhibition", (("inhibition * m", "0 * inhibition * m"),)),
+    ("hebb", "post and current exchanged in the inhibition", (("part(u.T @ gated)", "part((u.T @ gated).T)"),)),
+    ("hebb", "R for R^2", (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),)),
+    ("hebb", "biases always settle", (("drift = homeostasis * (", "drift = ("),)),
     ("hebb", "the readout climbs", COUPLED),
     ("oja", "sign flipped", SIGN),
-    ("oja", "Sanger's rule", (("_decorrelating(lambda m: m)", "_decorrelating(jnp.triu)"),)),
-    ("oja", "every unit alone", (("_decorrelating(lambda m: m)", "_decorrelating(lambda m: jnp.diag(jnp.diag(m)))"),)),
+    ("oja", "Sanger's rule", ((OF_U + "lambda m: m", OF_U + "jnp.triu"),)),
+    ("oja", "every unit alone", ((OF_U + "lambda m: m", OF_U + "lambda m: jnp.diag(jnp.diag(m))"),)),
     ("oja", "no decay", (("jnp.tensordot(w, m, 1)", "0 * w"),)),
     ("oja", "data not centred", UNCENTRED),
     ("oja", "presynaptic activity not centred", PRE),
     ("oja", "sum for mean in the decay", SUM),
-    ("sanger", "the subspace rule", (("_decorrelating(jnp.triu)", "_decorrelating(lambda m: m)"),)),
-    ("sanger", "the lower triangle", (("_decorrelating(jnp.triu)", "_decorrelating(jnp.tril)"),)),
-    ("sanger", "without the unit itself", (("_decorrelating(jnp.triu)", "_decorrelating(lambda m: jnp.triu(m, 1))"),)),
-    ("sanger", "gate ignored in the decay", (("spread(gate, seen.u) * seen.u)", "seen.u)"),)),
+    ("sanger", "the subspace rule", ((OF_U + "jnp.triu", OF_U + "lambda m: m"),)),
+    ("sanger", "the lower triangle", ((OF_U + "jnp.triu", OF_U + "jnp.tril"),)),
+    ("sanger", "without the unit itself", ((OF_U + "jnp.triu", OF_U + "lambda m: jnp.triu(m, 1)"),)),
+    ("sanger", "gate ignored in the decay", (("spread(gate, s) * s)", "s)"),)),
     ("sanger", "the mean does not follow", FROZEN_MEAN),
     ("bcm", "the mean for the mean square", (("seen.u**2 / target", "seen.u / target"),)),
     ("bcm", "no threshold", (("seen.u * (seen.u - seen.theta)", "seen.u * seen.u"),)),
@@ -34,16 +39,24 @@ MUTANTS = [
     ("bcm", "the threshold stands still", (("seen.theta + rate * change", "seen.theta + 0 * rate * change"),)),
     ("bcm", "target dropped and halved", (("seen.u**2 / target", "seen.u**2 / (2 * target)"),)),
     ("softhebb", "sign flipped", SIGN),
-    ("softhebb", "post for current in the decay", DECAY_BY_POST),
-    ("softhebb", "no decay", NO_DECAY),
+    ("softhebb", "post for current in the decay", (("part(u.T @ gated)", "part(s.reshape(-1, s.shape[-1]).T @ gated)"),)),
+    ("softhebb", "no inhibition", (("(own + inhibition * (1 - own))", "own"),)),
+    (
+        "softhebb",
+        "no decay",
+        (("product(seen, s, gate), decay)", "product(seen, s, gate), jax.tree.map(jnp.zeros_like, decay))"),),
+    ),
+    ("softhebb", "R for R^2", (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),)),
     ("softhebb", "temperature multiplies", (("seen.u / temperature", "seen.u * temperature"),)),
     ("softhebb", "rate by the norm dropped", (("jnp.abs(norm - 1) ** power", "1"),)),
     ("softhebb", "softmax over the batch", (("competition(seen.u / temperature)", "competition(seen.u.T / temperature).T"),)),
     ("softhebb", "biases drift away", BIAS),
-    ("softhebb", "gate ignored in the decay", BOUND_GATE),
+    ("softhebb", "gate ignored in the decay", (("spread(gate, s) * s)", "s)"),)),
     ("krotov", "sign flipped", SIGN),
     ("krotov", "the loser is drawn as well", (("-jnp.asarray(delta", "jnp.asarray(delta"),)),
     ("krotov", "every unit up to rank k loses", (("seen.u == best[..., -1:]", "seen.u >= best[..., -1:]"),)),
     ("krotov", "no decay", NO_DECAY),
+    ("krotov", "R for R^2", LENGTH),
     ("krotov", "gate ignored in the decay", BOUND_GATE),
+    ("krotov", "post for current in the decay", DECAY_BY_POST),
 ]
