@@ -9,9 +9,10 @@ import pytest
 from bioplaus.measure.statistics import interval
 
 FOLDER = Path(__file__).parents[1] / "papers" / "akrout2019"
-PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accuracy"): 97.00} | {
+PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accuracy"): 97.00, ("wm", "accuracy"): 92.62} | {
     ("fa", "feedback angle"): 31.2,
     ("kp", "feedback angle"): 8.70,
+    ("wm", "feedback angle"): 18.75,
 }
 
 
