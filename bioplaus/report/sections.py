@@ -10,6 +10,7 @@ from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
 CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
+MANY = 6  # orders that are listed one by one; of more, the exceptions are
 SETTINGS = {
     "common": "All arms share one setting of the optimiser: the comparison isolates the rule, and a rule that needs another"
     " setting is seen below its best.",
@@ -164,10 +165,15 @@ def _orders(run: Run) -> str:
     if not ranks:
         return ""
     sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
+    names = list(dict.fromkeys(a for a, _, _ in ranks))
     lines = []
     for a in dict.fromkeys(a for a, _, _ in sure):
-        less = [f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a]  # never rounded up
-        lines.append(f"<li>{escape(a)} needs less energy than {listed(less)}.</li>")
+        less = {b: f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a}  # never rounded up
+        rest = [b for b in names if b != a and b not in less]
+        exceptions = "all others" + (f" but {listed(rest)}" if rest else "")
+        lines.append(
+            f"<li>{escape(a)} needs less energy than {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
+        )
     open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
     out = f"<p>R: share of draws of the assumptions in which the order holds. An order is stated at R\xa0≥\xa0{CLEAR}.</p>"
     out += f"<ul>{''.join(lines)}</ul>" if lines else ""
