@@ -1,7 +1,7 @@
 """Tuning: the same number of trials for every rule, on the validation split; its result is bioplaus/defaults.toml.
 
 A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine), and every array hyperparameter
-of the rule within a factor of 4 of its default; counts (steps of inference) stay. All trials and seeds of a rule are one compiled
+of the rule within a factor of 4 of its default; counts (steps of inference) stay; a rule that holds each batch for some steps has as many more. All trials and seeds of a rule are one compiled
 program. Best is the highest mean validation accuracy over seeds; the test split is never read.
 """
 
@@ -101,7 +101,7 @@ def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> ja
         built = build(arm, example, classes, learning_rate=values["learning_rate"], hyper=hyper)
         rule = built.rule(built.net)
         program = make_train(built.net, rule, built.tx, train_data, batch_size=arm.batch_size, hold=built.hold).program
-        state, _ = program.advance(program.init(key, train_data), train_data, arm.steps)
+        state, _ = program.advance(program.init(key, train_data), train_data, arm.steps * built.hold)
         return accuracy(rule.predict(state.params, state.rule, validation.x, key), validation.y)
 
     @jax.jit

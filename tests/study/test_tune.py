@@ -6,7 +6,7 @@ from bioplaus.cli import main
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study import Study, load
 from bioplaus.study.defaults import defaults
-from bioplaus.study.run import comparison
+from bioplaus.study.run import CORE, comparison
 from bioplaus.study.spec import arms
 from bioplaus.study.tune import FACTOR, RATES, search, tune
 
@@ -55,7 +55,7 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
 
 
 def test_the_shipped_settings_run():
-    assert set(defaults()) == RULES.keys() | BASELINES.keys()
+    assert {*CORE, *BASELINES} <= defaults().keys() <= RULES.keys() | BASELINES.keys()
     study = comparison(["bp", "np"], data="digits", seeds=1, steps=5, own=True)
     rates = {a.rule: a.optimiser.learning_rate for a in arms(study)}
     assert len(set(rates.values())) > 1
