@@ -159,7 +159,7 @@ def test_free_weights_leave_every_set():
     for w in moved(optax.identity()):
         assert np.abs(w).max() > 1
         assert (w != 0).all()
-        assert ((w > 0).any((0, 1, -1)) & (w < 0).any((0, 1, -1))).all()
+        assert wrong_signs(w[0]) > 0
 
 
 def test_what_is_allowed_is_left_as_it_was():
@@ -195,12 +195,10 @@ def test_divergence_is_not_hidden():
     assert all(np.isnan(w).any() for params in found for w in w_of(params))
 
 
-def test_each_seed_has_its_own_and_the_same_alone(started):
-    params, (bits, signs, masks) = started
-    alone = ALL.init(jax.tree.map(lambda a: a[1], params))
-    for a, b in zip(jax.tree.leaves((bits, signs, masks)), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_array_equal(a[1], b)
-    assert all((mask[0] != mask[1]).any() for mask in jax.tree.leaves(masks))
+def test_each_seed_has_its_own(started):
+    _, (bits, signs, masks) = started
+    for own in (bits, signs, masks):
+        assert all((a[0] != a[1]).any() for a in jax.tree.leaves(own) if a.ndim > 1)
 
 
 def test_a_study_constrains_the_net_and_not_the_rules_own_weights():

@@ -1,8 +1,9 @@
 """Tuning: the same number of trials for every rule, on the validation split; its result is bioplaus/defaults.toml.
 
 A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine), and every array hyperparameter
-of the rule within a factor of 4 of its default; counts (steps of inference) stay; a rule that holds each batch for some steps has as many more. All trials and seeds of a rule are one compiled
-program. Best is the highest mean validation accuracy over seeds; the test split is never read.
+of the rule within a factor of 4 of its default; counts (steps of inference) stay. A rule that presents each batch for some steps
+has as many more, so that all see the same batches. All trials and seeds of a rule are one compiled program. Best is the highest
+mean validation accuracy over seeds; the test split is never read.
 """
 
 import functools
