@@ -8,7 +8,7 @@ import pytest
 
 from bioplaus.measure.statistics import interval
 
-FOLDER = Path(__file__).parents[1] / "papers" / "akrout2019"
+PAPERS = Path(__file__).parents[1] / "papers"
 PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accuracy"): 97.00, ("wm", "accuracy"): 92.62} | {
     ("fa", "feedback angle"): 31.2,
     ("kp", "feedback angle"): 8.70,
@@ -16,16 +16,37 @@ PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accur
 }
 
 
-@pytest.mark.parametrize("key", PUBLISHED)
-def test_akrout_2019(key):
+def found_in(folder: str) -> dict[tuple[str, str], list[float]]:
+    """(rule, measure) -> one value a seed; accuracies in %."""
     found = defaultdict(list)
-    with (FOLDER / "results.csv").open(newline="") as file:
+    with (PAPERS / folder / "results.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             found[row["rule"], row["measure"]].append(float(row["value"]) * (100 if row["unit"] == "fraction" else 1))
-    assert len(found[key]) == 3
-    x = interval(found[key])
+    return found
+
+
+def printed(values: list[float], digits: int = 2, unit: str = "") -> str:
+    x = interval(values)
+    return f"{x.mean:.{digits}f}{unit} [{x.low:.{digits}f}, {x.high:.{digits}f}]"
+
+
+def said(folder: str) -> str:
+    return (PAPERS / folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_akrout_2019(key):
+    values = found_in("akrout2019")[key]
+    assert len(values) == 3
     accuracy = key[1] == "accuracy"
-    assert float(x.mean) == pytest.approx(PUBLISHED[key], abs=0.5 if accuracy else 3)
+    assert sum(values) / 3 == pytest.approx(PUBLISHED[key], abs=0.5 if accuracy else 3)
     digits = 2 if accuracy or key[0] == "kp" else 1
-    printed = f"{x.mean:.{digits}f}{'' if accuracy else '°'} [{x.low:.{digits}f}, {x.high:.{digits}f}]"
-    assert printed in (FOLDER / "README.md").read_text()
+    assert printed(values, digits, "" if accuracy else "°") in said("akrout2019")
+
+
+def test_bartunov_2018():
+    """Backprop, difference target propagation, its simplified form: in that order of error."""
+    errors = [[100 - a for a in values] for values in found_in("bartunov2018").values()]
+    assert [len(e) for e in errors] == [3, 3, 3]
+    assert sum(errors[0]) < sum(errors[1]) < sum(errors[2])
+    assert all(printed(e) in said("bartunov2018") for e in errors)

@@ -221,7 +221,7 @@ def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
 
 def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be the rule of Krotov and Hopfield."""
-    yield from both("krotov", factory, rank=3, delta=0.4)
+    yield from both("krotov", factory, rank=3, delta=0.4, length=1.5)
     w, _ = learned(factory, CLOUD, 4, 600, 0.1, delta=0.0, length=1.0)
     yield small("krotov", "weights of winners come to length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-6)
     yield large("krotov", "different units, different features: 1 - largest cosine", 1 - closest(w), 0.05)

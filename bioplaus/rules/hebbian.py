@@ -42,7 +42,9 @@ def hebb(
 
     inhibition: at 0 this is the covariance alone: weights grow without bound, all of them to the direction of largest variance.
     """
-    return unsupervised(net, loss, _rebuilt(lambda seen: seen.h, lambda m: inhibition * m, length), averaging, homeostasis)
+    return unsupervised(
+        net, loss, _rebuilt(lambda seen: seen.h, lambda m: jnp.asarray(inhibition) * m, length), averaging, homeostasis
+    )
 
 
 def oja(net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True) -> Rule:

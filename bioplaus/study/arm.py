@@ -94,7 +94,7 @@ def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path 
 
     state, rows, done, spent = train.init(keys), [], 0, 0.0
     if folder and (folder / PROGRESS).exists():
-        state, rows, done, spent = _resume(folder, state)
+        state, rows, done, spent = _resume(folder, state, label)
         tick(done)
     saved = time.perf_counter()
     chunk = math.ceil(arm.steps / arm.points)
@@ -185,6 +185,11 @@ def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row
 UNITS = {"loss": "nat", "residual": "relative"}
 
 
+def relabelled(rows: list[Row], label: Label) -> list[Row]:
+    """The rows of an arm under the label that it has now: a study that has grown may need more words to tell its arms apart."""
+    return [row._replace(**label._asdict()) for row in rows]
+
+
 def _diverged(rows: list[Row]) -> dict[int, int]:
     found: dict[int, int] = {}
     for row in rows:
@@ -204,10 +209,10 @@ def _save(folder: Path, state: TrainState, rows: list[Row], seconds: float) -> N
             shutil.rmtree(old)
 
 
-def _resume(folder: Path, like: TrainState) -> tuple[TrainState, list[Row], int, float]:
+def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, list[Row], int, float]:
     try:
         found = json.loads((folder / PROGRESS).read_text())
         state = restore(folder / f"state-{found['step']}", like)
-        return state, [Row(*row) for row in found["rows"]], found["step"], found["seconds"]
+        return state, relabelled([Row(*row) for row in found["rows"]], label), found["step"], found["seconds"]
     except (ValueError, KeyError) as error:
         raise StudyError(f"{folder}: cannot be resumed ({error}); delete that folder, and this arm starts again") from error

@@ -15,7 +15,7 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.rules import RULES
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, label_of, planned_pair, told_apart, train_arm
+from bioplaus.study.arm import Label, Trained, label_of, planned_pair, relabelled, told_apart, train_arm
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.defaults import defaults
@@ -185,7 +185,7 @@ def _run_arm(p: Plan, folder: Path | None, twins: dict[Label, Deployed], tick) -
         twins[alike] = deployed
     finished = folder / "final.csv" if folder else None
     if finished and finished.exists():
-        return trained, read_rows(finished), json.loads((finished.with_suffix(".json")).read_text())
+        return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
     found, said = final_rows(p.arm, deployed, trained, twins.get(alike), p.data, p.label)
     if finished:
         write_json(finished.with_suffix(".json"), said)

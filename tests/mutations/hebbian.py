@@ -16,7 +16,7 @@ DECAY_BY_POST = (("(spread(gate, s) * s * seen.u).sum", "(spread(gate, s) * s * 
 MUTANTS = [
     ("hebb", "sign flipped", SIGN),
     ("hebb", "current for the output", (("lambda seen: seen.h", "lambda seen: seen.u"),)),
-    ("hebb", "no inhibition", (("inhibition * m", "0 * inhibition * m"),)),
+    ("hebb", "no inhibition", (("jnp.asarray(inhibition) * m", "0 * m"),)),
     ("hebb", "post and current exchanged in the inhibition", (("part(u.T @ gated)", "part((u.T @ gated).T)"),)),
     ("hebb", "R for R^2", (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),)),
     ("hebb", "biases always settle", (("drift = homeostasis * (", "drift = ("),)),
@@ -48,7 +48,7 @@ MUTANTS = [
     ),
     ("softhebb", "R for R^2", (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),)),
     ("softhebb", "temperature multiplies", (("seen.u / temperature", "seen.u * temperature"),)),
-    ("softhebb", "rate by the norm dropped", (("jnp.abs(norm - 1) ** power", "1"),)),
+    ("softhebb", "rate by the norm dropped", (("jnp.abs(norm / length - 1) ** power", "1"),)),
     ("softhebb", "softmax over the batch", (("competition(seen.u / temperature)", "competition(seen.u.T / temperature).T"),)),
     ("softhebb", "biases drift away", BIAS),
     ("softhebb", "gate ignored in the decay", (("(seen.u, spread(gate, s) * s)", "(seen.u, s)"),)),
