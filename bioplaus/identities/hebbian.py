@@ -85,7 +85,7 @@ MATRICES: dict[str, Callable[..., Any]] = {
     "oja": lambda m, hyper: m,
     "sanger": lambda m, hyper: np.triu(m),
     "bcm": lambda m, hyper: 0 * m,
-    "softhebb": lambda m, hyper: np.diag(np.diag(m)) + hyper["inhibition"] * (m - np.diag(np.diag(m))),
+    "softhebb": lambda m, hyper: np.diag(np.diag(m)) + (hyper["inhibition"] or 0) * (m - np.diag(np.diag(m))),
     "krotov": lambda m, hyper: np.diag(np.diag(m)),
 }
 

@@ -3,7 +3,7 @@
     dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2), unit by unit,    u = (x - m) W_l
 x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  R: the length that
 weights tend to, where s u is positive on average.
-    softhebb   s = softmax(u / T), and inhibition by the others, - (inhibition / R^2) sum_j s_b u_bj w_j, j not the unit itself
+    softhebb   s = softmax(u / T); as an option, inhibition by the other units, - (inhibition / R^2) sum_j s_b u_bj w_j
     krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
 The readout, m and the biases: `bioplaus.unsupervised`. Competition reads the currents; features are what the net's own neurons make
 of them: neurons that compete as well, as in the papers, are a matter of the net.
@@ -38,8 +38,8 @@ def softhebb(
     net: Net,
     loss: Loss,
     *,
-    temperature: ArrayLike = 0.1,
-    inhibition: ArrayLike = 1.0,
+    temperature: ArrayLike = 0.02,
+    inhibition: ArrayLike | None = None,
     power: ArrayLike = 0.5,
     length: ArrayLike = 2.0,
     averaging: ArrayLike = 0.05,
@@ -48,9 +48,9 @@ def softhebb(
 ) -> Rule:
     """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or sent back.
 
-    temperature: T, in units of the current. inhibition: 0 is the papers' rule, at which deep or nearly linear layers lose
-    what does not vary much: prototypes lie along the first components. At 1 what other units have rebuilt is not learned
-    again, as in `oja`, which costs n_l^2 more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit
+    temperature: T, in units of the current. inhibition: None is the papers' rule, at which deep or nearly linear layers lose
+    what does not vary much: prototypes lie along the first components. At 1 (with T 0.1) what other units have rebuilt is not
+    learned again, as in `oja`; that costs n_l^2 more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit
     learns at | |w| / R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves that out). competition: (u / T) -> s;
     `repelling` is that of deep nets.
     """
@@ -62,9 +62,11 @@ def softhebb(
 
         def part(m):
             own = jnp.eye(len(m), dtype=m.dtype)
-            return m * (own + inhibition * (1 - own))
+            return m * (own + jnp.asarray(inhibition, m.dtype) * (1 - own))
 
-        return jax.tree.map(paced, seen.params, inhibited(seen, competition(seen.u / temperature), part, length, gate))
+        s = competition(seen.u / temperature)
+        grown = _bounded(seen, s, length, gate) if inhibition is None else inhibited(seen, s, part, length, gate)
+        return jax.tree.map(paced, seen.params, grown)
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 

@@ -129,9 +129,9 @@ EXPECTED = {
         settling_steps=T,
         locking=tuple(2 * T + d for d in (4, 5, 4)),
     ),
-    **dict.fromkeys(("bcm", "krotov"), PLAIN._replace(locking=(2, 3, 4))),
+    **dict.fromkeys(("bcm", "softhebb", "krotov"), PLAIN._replace(locking=(2, 3, 4))),
     # the decay reads the weights of the other units of the layer
-    **dict.fromkeys(("hebb", "oja", "sanger", "softhebb"), PLAIN._replace(locking=(3, 4, 4), crossed=(1, 1, 0))),
+    **dict.fromkeys(("hebb", "oja", "sanger"), PLAIN._replace(locking=(3, 4, 4), crossed=(1, 1, 0))),
     "frozen": PLAIN._replace(locking=(0, 0, 4)),
 }
 HYPER = {

@@ -40,7 +40,7 @@ MUTANTS = [
     ("bcm", "target dropped and halved", (("seen.u**2 / target", "seen.u**2 / (2 * target)"),)),
     ("softhebb", "sign flipped", SIGN),
     ("softhebb", "post for current in the decay", (("part(u.T @ gated)", "part(s.reshape(-1, s.shape[-1]).T @ gated)"),)),
-    ("softhebb", "no inhibition", (("(own + inhibition * (1 - own))", "own"),)),
+    ("softhebb", "no inhibition", (("(own + jnp.asarray(inhibition, m.dtype) * (1 - own))", "own"),)),
     (
         "softhebb",
         "no decay",
@@ -51,7 +51,7 @@ MUTANTS = [
     ("softhebb", "rate by the norm dropped", (("jnp.abs(norm / length - 1) ** power", "1"),)),
     ("softhebb", "softmax over the batch", (("competition(seen.u / temperature)", "competition(seen.u.T / temperature).T"),)),
     ("softhebb", "biases drift away", BIAS),
-    ("softhebb", "gate ignored in the decay", (("(seen.u, spread(gate, s) * s)", "(seen.u, s)"),)),
+    ("softhebb", "gate ignored in the decay", BOUND_GATE),
     ("krotov", "sign flipped", SIGN),
     ("krotov", "the loser is drawn as well", (("-jnp.asarray(delta", "jnp.asarray(delta"),)),
     ("krotov", "every unit up to rank k loses", (("seen.u == best[..., -1:]", "seen.u >= best[..., -1:]"),)),
