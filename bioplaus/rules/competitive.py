@@ -12,7 +12,7 @@ Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winn
 Journe et al., "Hebbian Deep Learning Without Feedback", 2023, arXiv:2209.11883 (losers; rates by the norm).
 Krotov and Hopfield, "Unsupervised learning by competing hidden units", 2019, arXiv:1806.10181, at p = 2.
 Departures: all layers learn at once. Inhibition is not theirs, but that of Oja's subspace rule with s for its linear output
-(Oja, "The nonlinear PCA learning rule in independent component analysis", 1997, doi:10.1016/S0925-2312(97)00045-3). R for
+(Oja, "The Nonlinear PCA Learning Rule and Signal Separation - Mathematical Analysis", 1995). R for
 softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's input (averaging = 0 leaves it out);
 homeostasis for biases that they do not have, or learn otherwise. No division of an update by its largest entry, which would mix
 the examples: that is the optimiser's (Adam scales every entry).

@@ -9,7 +9,7 @@ h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output. With `mse`, o = (1 - bet
 clamped output itself, and no phi'(a_L) enters: at linear outputs and gamma -> 0, this is backprop.
 
 Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous Hopfield Model", 1991,
-doi:10.1016/B978-1-4832-1448-1.50007-X. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
+in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
 Learning in a Layered Network", 2003, doi:10.1162/089976603762552988. Coupled learning (for any E): Stern, Hexner, Rocks, Liu,
 "Supervised Learning in Physical Networks: From Machine Learning to Learning Machines", 2021, arXiv:2011.03861.
 Departures: any loss, by its target o at the output (y itself for half the squared error, as in the papers); sweeps in layer

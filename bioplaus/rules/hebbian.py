@@ -9,8 +9,8 @@ x: [B, n_{l-1}] input of layer l, m its running mean;  u, h: [B, n_l] current re
 The readout, m and the biases: `bioplaus.unsupervised`. M is inhibition through the layer's own weights, of x by W^T u: what other
 units have rebuilt is not learned again, or all units would come to the same direction. It is no product of pre and post alone.
 
-Hebb, "The Organization of Behavior", 1949; its product with a nonlinear output, bounded: Oja, "The nonlinear PCA learning rule in
-independent component analysis", 1997, doi:10.1016/S0925-2312(97)00045-3.
+Hebb, "The Organization of Behavior", 1949; its product with a nonlinear output, bounded: Oja, "The Nonlinear PCA Learning Rule
+and Signal Separation - Mathematical Analysis", 1995, http://citeseer.ist.psu.edu/viewdoc/summary?doi=10.1.1.31.5705.
 Oja, "Simplified neuron model as a principal component analyzer", 1982, doi:10.1007/BF00275687; several units: Oja, "Neural networks,
 principal components, and subspaces", 1989, doi:10.1142/S0129065789000475.
 Sanger, "Optimal unsupervised learning in a single-layer linear feedforward neural network", 1989, doi:10.1016/0893-6080(89)90044-0.
