@@ -72,7 +72,9 @@ def legend(fig: Figure, arms: list[Arm], style: dict[str, Look]) -> None:
     ]
     room = fig.get_figwidth() / 0.075  # characters in a row
     columns = max(1, int(room // (max(len(a.label) for a in arms) + 8)))
-    columns = math.ceil(len(arms) / math.ceil(len(arms) / columns))  # rows of equal length
+    rows = math.ceil(len(arms) / columns)
+    columns = math.ceil(len(arms) / rows)  # rows of equal length
+    fig.set_figheight(fig.get_figheight() + 0.19 * max(0, rows - 2))  # a long legend must not take its room from the panels
     for h in handles:
         h.set_label("\u200b" + str(h.get_label()))  # matplotlib leaves out labels that begin with an underscore
     fig.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4, borderaxespad=0.2)
@@ -96,7 +98,7 @@ def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, L
             va="center",
             fontsize=7.5,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": style[label].colour, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": style[label].colour, "relpos": (0, 0.5), "shrinkA": 1},
         )
 
 
