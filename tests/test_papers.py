@@ -50,3 +50,16 @@ def test_bartunov_2018():
     assert [len(e) for e in errors] == [3, 3, 3]
     assert sum(errors[0]) < sum(errors[1]) < sum(errors[2])
     assert all(printed(e) in said("bartunov2018") for e in errors)
+
+
+def test_biotorch_2021():
+    """Rules that know the signs of the weights stay near backprop; random feedback does not. One seed."""
+    found = {rule: 100 - value for (rule, _), (value,) in found_in("sanfiz2021").items()}
+    gap = {rule: error - found["bp"] for rule, error in found.items() if rule != "bp"}
+    assert gap.keys() == {"fa", "dfa", "usf", "brsf", "frsf"}
+    assert min(gap["fa"], gap["dfa"]) >= 2.5
+    assert 0 < gap["usf"] <= 1.0
+    assert max(gap["usf"], gap["brsf"], gap["frsf"]) < min(gap["fa"], gap["dfa"])
+    lines = said("sanfiz2021")
+    assert all(f"| {error:.2f} |" in lines for error in found.values())
+    assert all(f"| {g:.2f} |" in lines for g in gap.values())
