@@ -9,7 +9,7 @@ compare: .venv/ready
 	$(BIN)/bioplaus compare
 
 test: check
-	$(RUN) pytest -n 2
+	$(RUN) pytest -n 2 --dist worksteal
 
 check: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright
