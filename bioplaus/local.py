@@ -110,5 +110,15 @@ def spread(gate, like: Array) -> Array:
     return jnp.broadcast_to(gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape)
 
 
+def weighed(gate, change: Array) -> Array:
+    """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a gate a unit, [B, n_post]."""
+    if jnp.ndim(0.0 if gate is None else gate) > 1:
+        raise ValueError(
+            "gate: this rule has one number an example for all the synapses of a layer, and no signal at each unit that [B, n_post]"
+            " could gate; give a scalar or [B]"
+        )
+    return change * spread(gate, change)
+
+
 def _gated(signal: Array, gate) -> Array:
     return signal if gate is None else signal * spread(gate, signal)

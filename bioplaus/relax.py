@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from bioplaus.types import Array, PyTree
+from bioplaus.local import send
+from bioplaus.net import drive, fire, layer_key
+from bioplaus.types import Array, Key, Net, PyTree
 
 
 def relax(step: Callable[[PyTree], PyTree], state: PyTree, steps: int) -> tuple[PyTree, Array]:
@@ -25,3 +28,38 @@ def relax(step: Callable[[PyTree], PyTree], state: PyTree, steps: int) -> tuple[
 
     state, changes = jax.lax.scan(body, state, length=steps)
     return state, changes[-1] / jnp.maximum(rms(state), jnp.finfo(changes.dtype).tiny)
+
+
+def settle(
+    net: Net,
+    params: PyTree,
+    first: Array,
+    key: Key,
+    h: tuple[Array, ...],
+    above: Callable[[Array], Array] | None,
+    steps: int,
+    *,
+    gain: ArrayLike | None = None,
+    rate: ArrayLike | None = None,
+) -> tuple[tuple[Array, ...], Array]:
+    """Sweeps in layer order of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}) over the layers whose activities h are given, from there.
+
+    h: [B, n_l] of the first layers, one or more fewer than the net has or all of them; returned as it settled, with the residual
+    of `relax`. first: a_1, the current of the input, which does not move. above: (h_l of the last of them) -> what the weights
+    over it carry down, or None. gain: of the feedback, 1 where None. rate: h <- h + rate (f(..) - h) instead, 1 where None.
+    """
+    k = [layer_key(key, l) for l in range(len(net))]
+
+    def sweep(h):
+        h = list(h)
+        for l in range(len(h)):
+            a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])
+            upper = h[l + 1] if l + 1 < len(h) else above and above(h[l])
+            if upper is not None:
+                back = send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], upper)
+                a = a + (back if gain is None else jnp.asarray(gain, a.dtype) * back)
+            new = fire(net[l], a, k[l])
+            h[l] = new if rate is None else h[l] + rate * (new - h[l])
+        return tuple(h)
+
+    return relax(sweep, h, steps) if h else ((), jnp.zeros((), first.dtype))

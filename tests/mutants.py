@@ -26,23 +26,19 @@ from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
 
 ROOT = Path(bioplaus.__file__).parent
-CORES = ("inverses", "unsupervised")  # what families of rules share
+CORES = ("local", "relax", "inverses", "unsupervised")  # what families of rules share
 
 
 class Mutant(NamedTuple):
-    """`edits` are pairs (old, new) of source text; each old text stands exactly once, in the rule's file or in one of CORES.
-
-    `shared` ones are made in local.py.
-    """
+    """`edits` are pairs (old, new) of source text; each old text stands exactly once, in the rule's file or in one of CORES."""
 
     key: str
     name: str
     edits: tuple[tuple[str, str], ...]
-    shared: bool = False
 
 
-def _one(key: str, name: str, old: str, new: str, *, shared: bool = False) -> Mutant:
-    return Mutant(key, name, ((old, new),), shared)
+def _one(key: str, name: str, old: str, new: str) -> Mutant:
+    return Mutant(key, name, ((old, new),))
 
 
 BACK = "backward(net, params, state.feedback, trace, error, key"
@@ -52,18 +48,16 @@ RETURN = "return grads, state, "
 SIGN = "c * jnp.where(w < 0, -1, 1)"
 
 MUTANTS = (
-    _one("bp", "phi' dropped", PHI, "return signal", shared=True),
-    _one("bp", "sign flipped", "pullback(jnp.ones_like(losses))[0]", "-pullback(jnp.ones_like(losses))[0]", shared=True),
-    _one("bp", "sum for mean over the batch", "error / error.shape[0], [()]", "error, [()]", shared=True),
-    _one(
-        "bp", "a gate stops the error too", "below if gates[l] is None else send(layer, p, b, x, k, signal)", "below", shared=True
-    ),
+    _one("bp", "phi' dropped", PHI, "return signal"),
+    _one("bp", "sign flipped", "pullback(jnp.ones_like(losses))[0]", "-pullback(jnp.ones_like(losses))[0]"),
+    _one("bp", "sum for mean over the batch", "error / error.shape[0], [()]", "error, [()]"),
+    _one("bp", "a gate stops the error too", "below if gates[l] is None else send(layer, p, b, x, k, signal)", "below"),
     _one("bp", "signs of W on the way back", "net, params, params, trace", "net, params, jax.tree.map(jnp.sign, params), trace"),
     _one("bp", "credit sees another noise sample", "trace, error, key, gates", "trace, error, jax.random.fold_in(key, 1), gates"),
     _one("fa", "B replaced by W", BACK, BACK.replace("state.feedback", "params")),
     _one("fa", "B drawn anew each step", BACK, BACK.replace("state.feedback", "feedback_init(net, key, params, batch.x)")),
     _one("fa", "B decays", RETURN, "return grads, State(jax.tree.map(lambda b: 0.9 * b, state.feedback)), "),
-    _one("fa", "phi' dropped", PHI, "return signal", shared=True),
+    _one("fa", "phi' dropped", PHI, "return signal"),
     _one("fa", "scale dropped", "lambda b: scale * b", "lambda b: b"),
     _one("fa", "gate ignored", GATES, GATES.replace("gate,", "None,")),
     _one("kp", "B replaced by W", BACK, BACK.replace("state.feedback", "params")),
@@ -113,7 +107,7 @@ MUTANTS = (
     _one("ep", "sign of the nudge", "return -b *", "return b *"),
     _one("ep", "one nudged sweep", "start, nudge, nudged_steps)", "start, nudge, 1)"),
     _one("ep", "readout counted twice", "pre[-1], y, key) / share", "pre[-1], y, key)"),
-    _one("ep", "no way back between layers", "a = a + send(", "a = a + 0 * send("),
+    _one("ep", "no way back between layers", "a = a + (back if", "a = a + (0 * back if"),
     _one(
         "ep",
         "predict by a forward pass",
@@ -132,10 +126,6 @@ def factory_of(mutant: Mutant) -> RuleFactory:
     """The mutant's factory. Raises ValueError where the text to replace does not stand in the source exactly once."""
     original = (RULES | BASELINES)[mutant.key]
     path = ROOT / "rules" / f"{original.__module__.rpartition('.')[2]}.py"
-    if mutant.shared:
-        helpers = _module(ROOT / "local.py", mutant.edits)
-        with patch.dict(sys.modules, {"bioplaus.local": helpers}):
-            return getattr(_module(path), original.__name__)
     own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text())
     if elsewhere := tuple(edit for edit in mutant.edits if edit not in own):
         core = next((c for c in CORES if elsewhere[0][0] in (ROOT / f"{c}.py").read_text()), CORES[0])

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, send, signals_of
-from bioplaus.net import drive, fire, forward, layer_key
-from bioplaus.relax import relax
-from bioplaus.types import Array, Loss, Net, Rule
+from bioplaus.local import error_of, gates_of, pull, signals_of
+from bioplaus.net import forward, layer_key
+from bioplaus.relax import settle
+from bioplaus.types import Loss, Net, Rule
 
 
 def contrastive_hebbian(net: Net, loss: Loss, *, gain: ArrayLike = 0.03, free_steps: int = 15, clamped_steps: int = 8) -> Rule:
@@ -49,26 +49,10 @@ def coupled_learning(
 def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: int, clamped_steps: int) -> Rule:
     depth = len(net)
 
-    def settle(params, first, key, h, above, steps) -> tuple[tuple[Array, ...], Array]:
-        """Sweeps from activities h, of all layers or of the hidden ones. first: the current of x; above: the clamped output."""
-        k = [layer_key(key, l) for l in range(depth)]
-
-        def sweep(h):
-            h = list(h)
-            for l in range(len(h)):
-                a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])
-                upper = h[l + 1] if l + 1 < len(h) else above
-                if upper is not None:
-                    a = a + jnp.asarray(gain, a.dtype) * send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], upper)
-                h[l] = fire(net[l], a, k[l])
-            return tuple(h)
-
-        return relax(sweep, h, steps) if h else ((), jnp.zeros((), first.dtype))
-
     def free_phase(params, x, key):
         trace = forward(net, params, x, key)
         first = trace.currents[0]
-        return first, settle(params, first, key, (*trace.inputs[1:], trace.output), None, free_steps)
+        return first, settle(net, params, first, key, (*trace.inputs[1:], trace.output), None, free_steps, gain=gain)
 
     def init(key, params, batch):
         del key, params, batch
@@ -82,7 +66,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
         gates = gates_of(gate, signals, depth)
         with jax.named_scope("credit"):
             target = free[-1] - jnp.asarray(beta, error.dtype) * error
-            hidden, after = settle(params, first, key, free[:-1], target, clamped_steps)
+            hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)
         grads = []
         for l in range(depth):
             scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)

@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
+from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key
-from bioplaus.relax import relax
+from bioplaus.relax import settle
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -123,26 +123,10 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
     kinds = [[d for d in directions if isinstance(d, complex) == c] for c in (False, True)]
     n = len(kinds[0]) + 2 * len(kinds[1])
 
-    def settle(params, first, key, h, nudge, steps):
-        """Sweeps from activities h of the hidden layers. first: the current of x; nudge: (h_{L-1}) -> signal at a_L, or None."""
-        k = [layer_key(key, l) for l in range(len(net))]
-
-        def sweep(h):
-            h = list(h)
-            for l in range(last):
-                a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])
-                above = h[l + 1] if l + 1 < last else nudge and nudge(h[l])
-                if above is not None:
-                    a = a + send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], above)
-                new = fire(net[l], a, k[l])
-                h[l] = new if rate is None else h[l] + rate * (new - h[l])
-            return tuple(h)
-
-        return relax(sweep, h, steps) if last else ((), jnp.zeros((), first.dtype))
-
     def free_phase(params, x, key):
         trace = forward(net, params, x, key)
-        return trace.currents[0], settle(params, trace.currents[0], key, trace.inputs[1:], None, free_steps)
+        first = trace.currents[0]
+        return first, settle(net, params, first, key, trace.inputs[1:], None, free_steps, rate=rate)
 
     def read(params, below, key):
         a = drive(net[last], params[last], below, layer_key(key, last))
@@ -175,7 +159,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
 
             with jax.named_scope("forward"):
                 start = tuple(a.astype(b.dtype) for a in free)
-                h, residual = settle(params, first, key, start, nudge, nudged_steps)
+                h, residual = settle(net, params, first, key, start, nudge, nudged_steps, rate=rate)
                 pre = (x.astype(b.dtype), *h)
                 signal = (*(-post / (share * b) for post in h), readout_signal(params, pre[-1], y, key) / share)
             grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import gates_of, pull, signals_of, spread
+from bioplaus.local import gates_of, pull, signals_of, weighed
 from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
 from bioplaus.types import Array, Gain, Loss, Net, Rule
 
@@ -119,7 +119,7 @@ def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> R
 
         output, losses, change = slope(path, params, batch, key)
         signals = signals_of(losses, output, batch.y)
-        weights = [_weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
+        weights = [weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
         with jax.named_scope("update"):
             grads = [
                 jax.tree.map(lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d)
@@ -133,11 +133,3 @@ def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> R
 def _no_state(key, params, batch):
     del key, params, batch
     return ()
-
-
-def _weighed(gate, change: Array) -> Array:
-    if jnp.ndim(0.0 if gate is None else gate) > 1:
-        raise ValueError(
-            "gate: a direction in weight space has no signal at each unit that [B, n_post] could gate; give [] or [B]"
-        )
-    return change * spread(gate, change)

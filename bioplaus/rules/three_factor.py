@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import gates_of, pull, signals_of, spread
+from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.types import Array, Gain, Loss, Net, PyTree, Rule
 
@@ -87,7 +87,7 @@ def three_factor(
 
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
-            pre, score, learns = trace.inputs[l], xi[l] / sigma, _weighed(gates[l], surprise)
+            pre, score, learns = trace.inputs[l], xi[l] / sigma, weighed(gates[l], surprise)
             if decay is None:
                 grads.append(pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score))
                 continue
@@ -104,9 +104,3 @@ def three_factor(
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))
-
-
-def _weighed(gate, surprise: Array) -> Array:
-    if jnp.ndim(0.0 if gate is None else gate) > 1:
-        raise ValueError("gate: the traces of a layer wait for one number an example; give a scalar or [B], not [B, n_post]")
-    return surprise * spread(gate, surprise)

@@ -1,7 +1,7 @@
 """Mutants of contrastive Hebbian and coupled learning."""
 
-CLAMPED = "hidden, after = settle(params, first, key, free[:-1], target, clamped_steps)"
-BACK = "jnp.asarray(gain, a.dtype) * send("
+CLAMPED = "hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)"
+BACK = "else jnp.asarray(gain, a.dtype) * back"
 SCALE = "jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)"
 PHASES = "((-1, (*hidden, target)), (1, free))"
 TARGET = "free[-1] - jnp.asarray(beta, error.dtype) * error"
@@ -10,7 +10,7 @@ MUTANTS = [
     ("chl", "the clamped phase is not relaxed", ((CLAMPED, "hidden, after = free[:-1], residual"),)),
     ("chl", "gamma^(l-L) missing", ((SCALE, "1.0 / beta"),)),
     ("chl", "gamma^(L-l)", (("** (l + 1 - depth)", "** (depth - l - 1)"),)),
-    ("chl", "no gain on the way back", ((BACK, "send("),)),
+    ("chl", "no gain on the way back", ((BACK, "else back"),)),
     ("chl", "sign of the update", ((PHASES, "((1, (*hidden, target)), (-1, free))"),)),
     ("chl", "the clamped phase alone", ((PHASES, "((-1, (*hidden, target)), (0, free))"),)),
     ("chl", "phi' at the output", ((TARGET, "free[-1] - error * (1 - free[-1] ** 2)"),)),
@@ -20,8 +20,8 @@ MUTANTS = [
     ("cpl", "1 / beta dropped", ((SCALE, "1.0"),)),
     ("cpl", "clamped to the target itself", ((TARGET, "free[-1] - error"),)),
     ("cpl", "clamped away from the target", ((TARGET, "free[-1] + beta * error"),)),
-    ("cpl", "the output is not clamped", ((CLAMPED, CLAMPED.replace("target,", "free[-1],")),)),
-    ("cpl", "the output does not act back", ((BACK, "(l + 2 < depth) * send("),)),
+    ("cpl", "the output is not clamped", ((CLAMPED, CLAMPED.replace("_: target,", "_: free[-1],")),)),
+    ("cpl", "the output does not act back", ((BACK, "else (l + 2 < len(net)) * back"),)),
     ("cpl", "one clamped sweep", ((CLAMPED, CLAMPED.replace("clamped_steps", "1")),)),
     ("cpl", "gate ignored", (("signal, gates[l]))", "signal, None))"),)),
 ]

@@ -29,7 +29,7 @@ MUTANTS = [
         (("pre, score, learns = trace.inputs[l]", "pre, score, learns = forward(net, params, batch.x, key).inputs[l]"),),
     ),
     (KEY, "the layers share xi", (("layer_key(own, l)", "own"),)),
-    (KEY, "gate ignored", (("return surprise * spread(gate, surprise)", "return surprise"),)),
+    (KEY, "gate ignored", (("return change * spread(gate, change)", "return change"),)),
     (KEY, "without a trace: the reward does not act", (("spread(learns, score) * score", "score"),)),
     (KEY, "without a trace: gate and reward act on the mean", (("spread(learns, score) * score", "learns.mean() * score"),)),
 ]
