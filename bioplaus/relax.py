@@ -11,8 +11,8 @@ from bioplaus.net import drive, fire, layer_key
 from bioplaus.types import Array, Key, Net, PyTree
 
 
-def relax(step: Callable[[PyTree], PyTree], state: PyTree, steps: int) -> tuple[PyTree, Array]:
-    """`steps` applications of `step` in a scan of fixed length (a while loop has no reverse mode: attacks would fail).
+def relax(step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int) -> tuple[PyTree, Array]:
+    """state <- step(state, t) for t < steps, in a scan of fixed length (a while loop has no reverse mode: attacks would fail).
 
     Returns the state and the residual: the root-mean-square change of the last step over that of the state itself. A
     residual that is not small against 1 says that the state had not settled.
@@ -22,11 +22,11 @@ def relax(step: Callable[[PyTree], PyTree], state: PyTree, steps: int) -> tuple[
         leaves = jax.tree.leaves(tree)
         return jnp.sqrt(sum(jnp.sum(jnp.abs(z) ** 2) for z in leaves) / sum(z.size for z in leaves))
 
-    def body(z, _):
-        new = step(z)
+    def body(z, t):
+        new = step(z, t)
         return new, rms(jax.tree.map(jnp.subtract, new, z))
 
-    state, changes = jax.lax.scan(body, state, length=steps)
+    state, changes = jax.lax.scan(body, state, jnp.arange(steps))
     return state, changes[-1] / jnp.maximum(rms(state), jnp.finfo(changes.dtype).tiny)
 
 
@@ -41,16 +41,19 @@ def settle(
     *,
     gain: ArrayLike | None = None,
     rate: ArrayLike | None = None,
+    fresh: bool = False,
 ) -> tuple[tuple[Array, ...], Array]:
     """Sweeps in layer order of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}) over the layers whose activities h are given, from there.
 
     h: [B, n_l] of the first layers, one or more fewer than the net has or all of them; returned as it settled, with the residual
     of `relax`. first: a_1, the current of the input, which does not move. above: (h_l of the last of them) -> what the weights
     over it carry down, or None. gain: of the feedback, 1 where None. rate: h <- h + rate (f(..) - h) instead, 1 where None.
+    fresh: neurons and synapses draw their noise anew in each sweep, rather than once.
     """
-    k = [layer_key(key, l) for l in range(len(net))]
+    fixed = [layer_key(key, l) for l in range(len(net))]
 
-    def sweep(h):
+    def sweep(h, t):
+        k = [jax.random.fold_in(one, t) for one in fixed] if fresh else fixed
         h = list(h)
         for l in range(len(h)):
             a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])

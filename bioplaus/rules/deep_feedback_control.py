@@ -114,7 +114,7 @@ def deep_feedback_control(
         with jax.named_scope("credit"):
             first, target = trace.currents[0], trace.output - nudge * error
 
-            def control(controller):
+            def control(controller, _):
                 integral, epsilon = controller
                 u = integral + proportional * epsilon
                 epsilon = target - respond(params, first, inject(u, state.feedback), key)[1][-1]

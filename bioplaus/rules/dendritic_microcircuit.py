@@ -99,7 +99,7 @@ def dendritic_microcircuit(
             r = (batch.x, *(fire(net[l], u[l], k[l]) for l in range(last)))
             return r, [drive(net[l], params[l], r[l], k[l]) if l else trace.currents[0] for l in range(len(net))]
 
-        def sweep(u):
+        def sweep(u, _):
             r, a = basal(u)
             new = [a[last] - nudge * error_of(loss, fire(net[last], a[last], k[last]), batch.y)[1]]
             for l in reversed(range(last)):

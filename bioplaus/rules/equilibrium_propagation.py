@@ -38,25 +38,28 @@ def equilibrium_propagation(
     free_steps: int = 15,
     nudged_steps: int = 8,
     rate: ArrayLike | None = None,
+    fresh: bool = False,
 ) -> Rule:
     """The gradient of the loss AT EQUILIBRIUM up to O(beta^2), if the net contracts; not that of a forward pass.
 
     free_steps, nudged_steps: sweeps T1 and T2, (T1 + 2 T2) (F + X) in all. f must be bounded or the weights small:
     info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1, or not finite, where the net does not settle.
     rate: h <- h + rate (f(..) - h) in a sweep, an Euler step in units of the neurons' time constant; None is 1.
+    fresh: noise is drawn anew in every sweep of every phase, as in a physical network, so that the difference of two phases keeps
+    it, and divides it by beta (Laborieux and Zenke 2022). By default one sample serves all phases, and drops out.
     """
-    return _rule(net, loss, beta, (1, -1), free_steps, nudged_steps, rate)
+    return _rule(net, loss, beta, (1, -1), free_steps, nudged_steps, rate, fresh)
 
 
 def positive_equilibrium_propagation(
-    net: Net, loss: Loss, *, beta: ArrayLike = 0.3, free_steps: int = 50, nudged_steps: int = 8
+    net: Net, loss: Loss, *, beta: ArrayLike = 0.3, free_steps: int = 50, nudged_steps: int = 8, fresh: bool = False
 ) -> Rule:
     """One-sided, towards the target, as in the paper of 2017: an error of O(beta), opposite to that of a negative nudge.
 
     (T1 + T2) (F + X) in all: see `equilibrium_propagation`, which is the mean of both signs at the same beta. T1 is long: what
     the free phase has not settled yet is divided by beta, and no second phase cancels it.
     """
-    return _rule(net, loss, beta, (1,), free_steps, nudged_steps)
+    return _rule(net, loss, beta, (1,), free_steps, nudged_steps, fresh=fresh)
 
 
 def negative_equilibrium_propagation(
@@ -67,7 +70,14 @@ def negative_equilibrium_propagation(
 
 
 def holomorphic_equilibrium_propagation(
-    net: Net, loss: Loss, *, beta: ArrayLike = 0.2, points: int = 4, free_steps: int = 15, nudged_steps: int = 8
+    net: Net,
+    loss: Loss,
+    *,
+    beta: ArrayLike = 0.2,
+    points: int = 4,
+    free_steps: int = 15,
+    nudged_steps: int = 8,
+    fresh: bool = False,
 ) -> Rule:
     """The gradient at equilibrium up to O(beta^points), within the radius of analyticity in b and not beyond it.
 
@@ -95,7 +105,7 @@ def holomorphic_equilibrium_propagation(
         return ()
 
     real, upper = (1, -1)[: 2 - points % 2], (complex(-1) ** (2 * i / points) for i in range(1, (points + 1) // 2))
-    return _rule(net, loss, beta, (*real, *upper), free_steps, nudged_steps)._replace(init=init)
+    return _rule(net, loss, beta, (*real, *upper), free_steps, nudged_steps, fresh=fresh)._replace(init=init)
 
 
 def _holomorphic(function, width: int) -> bool:
@@ -117,7 +127,9 @@ def _holomorphic(function, width: int) -> bool:
             return False
 
 
-def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: int, nudged_steps: int, rate=None) -> Rule:
+def _rule(
+    net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: int, nudged_steps: int, rate=None, fresh: bool = False
+) -> Rule:
     """directions: b / beta of the N nudged phases; a complex one stands for its conjugate, whose phase is conjugate, too."""
     last = len(net) - 1
     kinds = [[d for d in directions if isinstance(d, complex) == c] for c in (False, True)]
@@ -126,7 +138,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
     def free_phase(params, x, key):
         trace = forward(net, params, x, key)
         first = trace.currents[0]
-        return first, settle(net, params, first, key, trace.inputs[1:], None, free_steps, rate=rate)
+        return first, settle(net, params, first, key, trace.inputs[1:], None, free_steps, rate=rate, fresh=fresh)
 
     def read(params, below, key):
         a = drive(net[last], params[last], below, layer_key(key, last))
@@ -150,7 +162,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
         signals = signals_of(losses, output, y)
         gates = gates_of(gate, signals, len(net))
 
-        def phase(b):
+        def phase(b, i):
             """The part of dW from the phase at nudge b: dPhi/dW / (N b), twice that where b is complex."""
             share = n / 2 if jnp.iscomplexobj(b) else n
 
@@ -159,14 +171,16 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, directions: tuple, free_steps: 
 
             with jax.named_scope("forward"):
                 start = tuple(a.astype(b.dtype) for a in free)
-                h, residual = settle(net, params, first, key, start, nudge, nudged_steps, rate=rate)
+                noise = jax.random.fold_in(key, len(net) + i) if fresh else key
+                h, residual = settle(net, params, first, noise, start, nudge, nudged_steps, rate=rate, fresh=fresh)
                 pre = (x.astype(b.dtype), *h)
                 signal = (*(-post / (share * b) for post in h), readout_signal(params, pre[-1], y, key) / share)
             grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
             return tuple(grads), residual
 
         b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
-        parts, nudged = zip(*map(jax.vmap(phase), b), strict=True)
+        order = [i for i in jnp.split(jnp.arange(len(directions)), [len(kinds[0])]) if len(i)]
+        parts, nudged = zip(*map(jax.vmap(phase), b, order), strict=True)
         grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
         if n == 1:
             pre = (x, *free)

@@ -51,7 +51,7 @@ def error_predictive_coding(net: Net, loss: Loss, *, steps: int = 5, rate: Array
             error = error_of(loss, fire(net[last], currents[last], k[last]), batch.y)[1]
             return inputs, currents, jnp.multiply(precision, error)
 
-        def infer(eps):
+        def infer(eps, _):
             inputs, currents, d = run(eps)
             new = []
             for l in reversed(range(last)):

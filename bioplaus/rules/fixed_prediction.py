@@ -46,7 +46,7 @@ def fixed_prediction(net: Net, loss: Loss, *, steps: int = 20, rate: float = 0.5
             """-eps_l * f'(a_l), from the errors of the hidden layers."""
             return [through(net[l], trace.currents[l], k[l], -e) for l, e in enumerate((*eps, -error))]
 
-        def infer(eps):
+        def infer(eps, _):
             signal = credited(eps)
             down = [send(net[l], params[l], params[l], trace.inputs[l], k[l], signal[l]) for l in range(1, last + 1)]
             return tuple(e - rate * (e + down[l]) for l, e in enumerate(eps))

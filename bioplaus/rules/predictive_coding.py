@@ -68,7 +68,7 @@ def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike 
         infer = inference(net, loss, params, batch, trace.currents[0], k, rate, precision)
         with jax.named_scope("credit"):
             hidden = len(net) > 1
-            z, residual = relax(lambda z: infer(z)[0], trace.inputs[1:], steps) if hidden else ((), losses.mean() * 0)
+            z, residual = relax(lambda z, _: infer(z)[0], trace.inputs[1:], steps) if hidden else ((), losses.mean() * 0)
             _, inputs, signal = infer(z)
         grads = [pull(net[l], params[l], inputs[l], k[l], signal[l] / precision, gates[l]) for l in range(len(net))]
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}

@@ -70,7 +70,7 @@ def three_factor(
         return State(traces, jnp.zeros((delay, examples), losses.dtype), jnp.zeros((), jnp.int32), losses.mean())
 
     def grad(params, state, batch, key, gate=None):
-        if state.pending.shape != (delay, batch.x.shape[0]):
+        if decay is not None and state.pending.shape != (delay, batch.x.shape[0]):
             raise ValueError(
                 f"state: its rewards are {state.pending.shape} where delay and batch are {(delay, batch.x.shape[0])};"
                 " make it with rule.init on a batch of this size"
@@ -81,7 +81,7 @@ def three_factor(
         losses = loss(trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
 
-        pending = jnp.concatenate([state.pending, losses[None]])
+        pending = losses[None] if decay is None else jnp.concatenate([state.pending, losses[None]])
         surprise = jnp.where(state.seen < delay, 0, pending[0] - state.baseline)  # no reward has arrived before step d
         baseline = state.baseline + rate * surprise.mean()
 
@@ -100,7 +100,7 @@ def three_factor(
             weight = learns / (losses.size * jnp.asarray(decay) ** delay)
             with jax.named_scope("update"):
                 grads.append(jax.tree.map(lambda e, w=weight: (w.reshape(-1, *(1,) * (e.ndim - 1)) * e).sum(0), eligibility[l]))
-        state = State(tuple(eligibility), pending[1:], state.seen + 1, baseline)
+        state = State(tuple(eligibility), pending[1:] if delay else state.pending, state.seen + 1, baseline)
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))

@@ -118,9 +118,8 @@ def seeds_over(params: PyTree) -> Callable[..., Any]:
     return jax.vmap if size <= TOGETHER else in_turn
 
 
-def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Callable[[TrainState, int, Label], list[Row]]:
-    """Test accuracy, and angles to backprop and between W and B, of all seeds at once."""
-    test = jax.tree.map(jnp.asarray, data.test)
+def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
+    """(state, test) -> test accuracy, angles to backprop and angles between W and B, of one seed."""
     rule, key = built.rule(built.net), jax.random.key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
     truth = backprop(built.net, built.loss)
@@ -130,7 +129,7 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
         found = {"accuracy at step": accuracy(out, test.y)}
         if arm.alignment:
-            taught = state.rule if built.hold == 1 else rule.init(key, state.params, few)  # what is held is of one batch
+            taught = fitted(state.rule, rule.init(key, state.params, few), built.hold)
             for _ in range(built.hold - 1):
                 taught = rule.grad(state.params, taught, few, key)[1]
             found["angle to backprop"] = angles(
@@ -140,6 +139,12 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
                 found["feedback angle"] = feedback_angle(state.params, feedback)
         return found
 
+    return measure
+
+
+def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Callable[[TrainState, int, Label], list[Row]]:
+    """What `probe_of` measures, of all seeds at once."""
+    test, measure = jax.tree.map(jnp.asarray, data.test), probe_of(arm, built)
     compiled = jax.jit(
         lambda states, test: over(lambda state: measure(state, test))(states)
     )  # data as an argument, not a constant
@@ -161,11 +166,16 @@ def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Cal
     return rows
 
 
+def fitted(state: PyTree, fresh: PyTree, hold: int) -> PyTree:
+    """The rule's state for another batch than it was trained on: what it holds of single examples is fresh."""
+    return fresh if hold > 1 else jax.tree.map(lambda own, new: own if own.shape == new.shape else new, state, fresh)
+
+
 def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
     """A rule's feedback weights where they have the shapes of W (one entry a layer, () for the first), else None."""
     state = getattr(state, "rule", state)
     feedback = getattr(state, "feedback", None)
-    return feedback if isinstance(feedback, tuple) and len(feedback) == len(params) and feedback[0] == () else None
+    return feedback if isinstance(feedback, tuple) and len(feedback) == len(params) and not jax.tree.leaves(feedback[0]) else None
 
 
 def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row]:

@@ -1,0 +1,34 @@
+"""Every rule goes through a study: its costs, its training and its probe, traced on shapes for a batch unlike the probe's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bioplaus as bp
+from bioplaus.rules import BASELINES, RULES
+from bioplaus.study.arm import PROBE, fitted, probe_of
+from bioplaus.study.build import build
+from bioplaus.study.costs import costs_of
+from bioplaus.study.settings import Arm
+from bioplaus.train import make_train
+
+DATA = bp.data.load("digits")
+
+
+@pytest.mark.parametrize("key", [*RULES, *BASELINES])
+def test_every_rule_goes_through_a_study(key):
+    arm = Arm.model_validate({"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8})
+    built = build(arm, DATA.train.x[:1], 10)
+    assert costs_of(arm, built, DATA.train).cost.batch == 16
+    train = make_train(built.net, built.rule(built.net), built.tx, DATA.train, batch_size=16, hold=built.hold)
+    state = jax.eval_shape(train.init, jax.random.key(0))
+    found = jax.eval_shape(probe_of(arm, built), state, DATA.test)
+    assert found["angle to backprop"].shape == (3,)
+
+
+def test_only_what_a_state_holds_of_single_examples_is_fresh():
+    weights, traces = np.ones((4, 4)), np.ones((16, 4))
+    got = fitted((weights, traces), (0 * weights, np.zeros((PROBE, 4))), hold=1)
+    assert got[0] is weights and got[1].shape == (PROBE, 4)
+    assert not jnp.any(fitted((weights,), (0 * weights,), hold=2)[0])
