@@ -116,7 +116,7 @@ def microcircuit_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from silent(key, factory)
     quiet = without_teaching(p)
     grads = gradient(factory, quiet, displaced)[0]
-    yield large(key, "out of the self-predicting state it learns without teaching", norm(grads[0]), 1e-3)
+    yield large(key, "out of the self-predicting state it learns without teaching", largest(grads[0]), 1e-3)
     after = one_step(factory, quiet)
     state = gradient(factory, quiet)[1]
     yield equal(key, "in it, I and P rest without teaching", after, (state.predict, weights(state.cancel)), 0.0)
@@ -233,7 +233,7 @@ def without_teaching(p: Problem) -> Problem:
     return p._replace(loss=lambda output, y: mse(output, jax.lax.stop_gradient(output)) + 0 * y.sum(-1))
 
 
-def norm(grads: PyTree) -> float:
+def largest(grads: PyTree) -> float:
     """The largest entry."""
     return max(float(np.abs(g).max()) for g in jax.tree.leaves(grads))
 
@@ -241,11 +241,11 @@ def norm(grads: PyTree) -> float:
 def silent(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
     """Nothing is learned where the output is the target."""
     p = problem()
-    yield large(key, "with teaching: largest gradient of the first layer", norm(gradient(factory, p, **hyper)[0][0]), 1e-4)
+    yield large(key, "with teaching: largest gradient of the first layer", largest(gradient(factory, p, **hyper)[0][0]), 1e-4)
     for name, q in (("", without_teaching(p)), (", convolutions and pooling", without_teaching(convolutional()))):
-        yield small(key, f"without, dW = 0{name}: largest gradient", norm(gradient(factory, q, **hyper)[0]), 0.0)
+        yield small(key, f"without, dW = 0{name}: largest gradient", largest(gradient(factory, q, **hyper)[0]), 0.0)
     met = p._replace(loss=lambda output, y: cross_entropy(output, jax.nn.softmax(jax.lax.stop_gradient(output)) + 0 * y))
-    yield small(key, "y = softmax(output), cross-entropy: largest gradient", norm(gradient(factory, met, **hyper)[0]), 1e-14)
+    yield small(key, "y = softmax(output), cross-entropy: largest gradient", largest(gradient(factory, met, **hyper)[0]), 1e-14)
 
 
 def limit(key: str, factory: RuleFactory, alike: Callable[[Problem], Callable], order: int) -> Iterator[Check]:
@@ -294,5 +294,5 @@ def weakly_nudged(key: str, factory: RuleFactory, p: Problem, alike: Callable[[P
     want = feedback_through(p, state.feedback, inside=False)
     yield same(key, "jax.grad with every error crossing B at random B, nudge 1e-5", grads, want, 1e-3)
     yield from apart(key, p, grads)
-    silence = norm(gradient(factory, without_teaching(p))[0]) / norm(want)
+    silence = largest(gradient(factory, without_teaching(p))[0]) / largest(want)
     yield small(key, "without teaching, dW = 0: largest gradient over that with it", silence, 1e-6)

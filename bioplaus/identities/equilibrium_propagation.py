@@ -27,6 +27,7 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.identities.equilibrium_energy import energy_checks, euler_checks, linear_checks
+from bioplaus.identities.fresh_noise import fresh_checks
 from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.neurons import relu
@@ -65,6 +66,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield from linear_checks("ep", factory, [1, -1])
     yield from energy_checks("ep", factory)
     yield from euler_checks("ep", factory)
+    yield from fresh_checks("ep", factory)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:

@@ -30,5 +30,6 @@ def test_every_rule_goes_through_a_study(key):
 def test_only_what_a_state_holds_of_single_examples_is_fresh():
     weights, traces = np.ones((4, 4)), np.ones((16, 4))
     got = fitted((weights, traces), (0 * weights, np.zeros((PROBE, 4))), hold=1)
-    assert got[0] is weights and got[1].shape == (PROBE, 4)
+    assert got[0] is weights
+    assert got[1].shape == (PROBE, 4)
     assert not jnp.any(fitted((weights,), (0 * weights,), hold=2)[0])

@@ -1,0 +1,31 @@
+"""Noise drawn anew in every sweep of an equilibrium rule: what is left of it in the difference of two phases."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from bioplaus.identities.common import Check, equal, gradient, large, problem, small, sweep
+from bioplaus.neurons import gaussian_current, tanh
+from bioplaus.types import RuleFactory
+
+BETAS = [0.1, 0.01]
+SHORT: dict[str, Any] = {"free_steps": 30, "nudged_steps": 10}
+
+
+def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
+    """Checks of a factory whose `fresh` draws noise anew."""
+    p, still = problem(neuron=gaussian_current(tanh(), 0.1)), problem()
+    fresh, once = (sweep(factory, p, "beta", BETAS, fresh=f, **SHORT) for f in (True, False))
+    left = [optax.global_norm(jax.tree.map(np.subtract, f, o)) for f, o in zip(fresh, once, strict=True)]
+    yield small(key, "fresh noise is divided by beta: |order + 1|", abs(np.log10(left[0] / left[1]) + 1), 0.1)
+    yield small(
+        key, "noise drawn once drops out: |order|", abs(np.log10(optax.global_norm(once[0]) / optax.global_norm(once[1]))), 0.05
+    )
+    residuals = [gradient(factory, p, fresh=f, **SHORT)[2]["residual"] for f in (True, False)]
+    yield large(key, "fresh noise keeps the network moving: residual", residuals[0], 0.05)
+    yield small(key, "noise drawn once lets it settle: residual", residuals[1], 0.01)
+    quiet = [gradient(factory, still, fresh=f, **SHORT)[0] for f in (True, False)]
+    yield equal(key, "without noise, fresh changes nothing", *quiet, 1e-12)
