@@ -11,12 +11,12 @@ import argparse
 import inspect
 import json
 import statistics
-import time
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import optax
+from timing import ratio, rounds, runner
 
 import bioplaus as bp
 from bioplaus.train import make_train
@@ -65,19 +65,6 @@ def by_hand(data: bp.Batch, steps: int):
     return runner((params, TX.init(params)), lambda s: compiled(s, data.x, data.y, order(jax.random.key(1))))
 
 
-def runner(state, advance):
-    """Seconds that one call of `advance` takes, the state being carried from call to call."""
-    box = [advance(state)]
-
-    def timed() -> float:
-        jax.block_until_ready(box[0])
-        start = time.perf_counter()
-        box[0] = jax.block_until_ready(advance(box[0]))
-        return time.perf_counter() - start
-
-    return timed
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
@@ -90,20 +77,14 @@ def main() -> None:
     x = jax.random.uniform(key, (EXAMPLES, 784))
     data = bp.Batch(x, jax.nn.one_hot(jax.random.randint(key, (EXAMPLES,), 0, 10), 10))
     programs = {"hand-written": by_hand(data, args.steps)} | {n: harness(n, data, args.steps) for n in args.rules.split(",")}
-    seconds = {name: [] for name in programs}
-    for _ in range(args.rounds):
-        for name, run in programs.items():
-            seconds[name].append(run() / args.steps)
+    seconds = rounds(programs, args.rounds)
 
     print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds of {args.steps} steps; ratio within a round: median [min, max]")
     report = {}
     for name, against in [("bp", "hand-written")] + [(n, "bp") for n in programs if n not in ("hand-written", "bp")]:
-        ratios = [a / b for a, b in zip(seconds[name], seconds[against], strict=True)]
-        ms = 1e3 * statistics.median(seconds[name])
-        report[f"{name}/{against}"] = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "ms": ms}
-        print(
-            f"{name + ' / ' + against:20} {statistics.median(ratios):6.3f} [{min(ratios):.3f}, {max(ratios):.3f}]   {ms:8.2f} ms a step"
-        )
+        r, ms = ratio(seconds[name], seconds[against]), 1e3 * statistics.median(seconds[name]) / args.steps
+        report[f"{name}/{against}"] = r._asdict() | {"ms": ms}
+        print(f"{name + ' / ' + against:20} {r.median:6.3f} [{r.min:.3f}, {r.max:.3f}]   {ms:8.2f} ms a step")
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
 

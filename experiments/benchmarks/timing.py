@@ -1,0 +1,44 @@
+"""How the benchmarks here take time: programs run in turn, round after round, and are compared within a round."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+
+
+class Ratio(NamedTuple):
+    """Of two times within a round, over rounds."""
+
+    median: float
+    min: float
+    max: float
+
+
+def runner(state, advance) -> Callable[[], float]:
+    """Seconds that one call of `advance` takes, the state being carried from call to call. The first call, which compiles, is made here."""
+    box = [advance(state)]
+
+    def timed() -> float:
+        jax.block_until_ready(box[0])
+        start = time.perf_counter()
+        box[0] = jax.block_until_ready(advance(box[0]))
+        return time.perf_counter() - start
+
+    return timed
+
+
+def rounds(programs: Mapping[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
+    """Seconds of every program in each round. In turn, so that a machine whose speed drifts slows all of them."""
+    seconds = {name: [] for name in programs}
+    for _ in range(count):
+        for name, run in programs.items():
+            seconds[name].append(run())
+    return seconds
+
+
+def ratio(a: list[float], b: list[float]) -> Ratio:
+    """a / b, round by round."""
+    values = [x / y for x, y in zip(a, b, strict=True)]
+    return Ratio(statistics.median(values), min(values), max(values))
