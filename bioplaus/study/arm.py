@@ -39,9 +39,14 @@ class Label(NamedTuple):
     modulator: str
 
 
-def planned_pair(arm: Arm, label: Label) -> Label:
-    """The label without its rule: arms that share it differ in the rule, and in settings of that rule, alone."""
-    return label._replace(rule=label.rule.removeprefix(arm.rule))
+def partner(rule: str, arm: Arm, label: Label, arms: Sequence[tuple[Arm, Label]]) -> int | None:
+    """Which of the arms is the one of `rule` to compare an arm with: it has the same data, net, neuron and modulator.
+
+    Of several, the one whose settings have the same words behind the rule; none if there is none.
+    """
+    near = [i for i, (a, l) in enumerate(arms) if a.rule == rule and l._replace(rule="") == label._replace(rule="")]
+    alike = [i for i in near if arms[i][1].rule.removeprefix(rule) == label.rule.removeprefix(arm.rule)]
+    return next(iter(near if len(near) == 1 else alike), None)
 
 
 def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:

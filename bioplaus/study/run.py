@@ -15,7 +15,7 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.rules import RULES
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, label_of, planned_pair, relabelled, told_apart, train_arm
+from bioplaus.study.arm import Label, Trained, label_of, partner, relabelled, told_apart, train_arm
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.defaults import defaults
@@ -134,8 +134,9 @@ def run_study(
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for p in plans:
             say(" · ".join([p.label.rule, *_distinct(p, plans)]))
-            folder = out / "arms" / _named(p, plans) if out else None
-            trained, found, said = _run_arm(p, folder, twins, tick)
+            twin = _twin(p, plans)
+            folder = out / "arms" / _named(p, twin) if out else None
+            trained, found, said = _run_arm(p, folder, twin, twins, tick)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
@@ -177,29 +178,36 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
-def _run_arm(p: Plan, folder: Path | None, twins: dict[Label, Deployed], tick) -> tuple[Trained, list[Row], list[str]]:
+def _run_arm(
+    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick
+) -> tuple[Trained, list[Row], list[str]]:
     trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
-    alike = planned_pair(p.arm, p.label)
     if p.arm.rule == "bp":
-        twins[alike] = deployed
+        twins[p.label] = deployed
     finished = folder / "final.csv" if folder else None
     if finished and finished.exists():
         return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
-    found, said = final_rows(p.arm, deployed, trained, twins.get(alike), p.data, p.label)
+    found, said = final_rows(p.arm, deployed, trained, twins[twin.label] if twin else None, p.data, p.label)
     if finished:
         write_json(finished.with_suffix(".json"), said)
         write_rows(finished, found)
     return trained, found, said
 
 
-def _named(p: Plan, plans: Sequence[Plan]) -> str:
-    """An arm's folder, named by what it depends on: its settings, its net, and whether backprop is there to attack it from.
+def _twin(p: Plan, plans: Sequence[Plan]) -> Plan | None:
+    """The arm that was trained by backprop otherwise alike, from which p is attacked: p itself if it is one."""
+    i = partner("bp", p.arm, p.label, [(q.arm, q.label) for q in plans])
+    return None if i is None else plans[i]
+
+
+def _named(p: Plan, twin: Plan | None) -> str:
+    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is attacked from, if it is.
 
     So a study that has grown finds the arms that are finished.
     """
-    twin = any(q.arm.rule == "bp" and planned_pair(q.arm, q.label) == planned_pair(p.arm, p.label) for q in plans)
-    return f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {twin}'.encode()).hexdigest()[:12]}"
+    other = twin.arm.model_dump_json() if twin and p.arm.robustness else ""
+    return f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {other}'.encode()).hexdigest()[:12]}"
 
 
 def _distinct(p: Plan, plans: Sequence[Plan]) -> list[str]:

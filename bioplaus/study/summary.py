@@ -8,7 +8,7 @@ from typing import Any
 
 from bioplaus.measure.energy import rank_robustness
 from bioplaus.measure.statistics import paired_interval
-from bioplaus.study.arm import Label, Trained, planned_pair
+from bioplaus.study.arm import Label, Trained, partner
 from bioplaus.study.costs import PROFILE, Costs
 from bioplaus.study.final import ATTACK
 from bioplaus.study.results import Row
@@ -96,11 +96,10 @@ def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], row
     for row in rows:
         if (row.measure, row.condition) == ("accuracy", "clean"):
             clean.setdefault(tuple(row[:5]), []).append(row.value)
-    frozen = {planned_pair(arm, label): label for arm, label in arms if arm.rule == "frozen"}
     found = []
     for arm, label in arms:
-        base = frozen.get(planned_pair(arm, label))
-        if base is not None and base != label:
+        i = partner("frozen", arm, label, arms)
+        if i is not None and (base := arms[i][1]) != label:
             x = paired_interval(clean[label], clean[base])
             numbers = {k: _number(getattr(x, k)) for k in ("mean", "low", "high")}
             found.append({"a": names[label], "b": names[base], "measure": "accuracy", **numbers})

@@ -128,12 +128,13 @@ def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch)
     grown = written(small.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}}), tmp_path / "run", resume=True)
     assert measured == ["dfa"]
     assert [r for r in grown.rows if r.rule != "dfa"] == first.rows
+    another = small.model_copy(update={"extra": [{"rule": "fa", "optimiser": {"learning_rate": 0.1}}]})
+    rules = {r.rule for r in written(another, tmp_path / "run", resume=True).rows}
+    assert rules == {"bp", "fa optimiser.learning_rate=0.002", "fa optimiser.learning_rate=0.1"}
+    assert measured == ["dfa", "fa"]
     changed = small.model_copy(update={"base": {**quick, "steps": 5}})
     assert written(changed, tmp_path / "run", resume=True).rows != first.rows
-    assert measured == ["dfa", "bp", "fa"]
-    again = small.model_copy(update={"extra": [{"rule": "fa", "optimiser": {"learning_rate": 0.1}}]})
-    rules = {r.rule for r in written(again, tmp_path / "run", resume=True).rows}
-    assert rules == {"bp", "fa optimiser.learning_rate=0.002", "fa optimiser.learning_rate=0.1"}
+    assert measured == ["dfa", "fa", "bp", "fa"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(StudyError, match="holds no study"):
