@@ -128,7 +128,7 @@ def save(folder: Path, tree: PyTree) -> None:
     import orbax.checkpoint as ocp
 
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), tree, force=True)
+        checkpointer.save(folder.absolute(), _with_elements(tree), force=True)
 
 
 def restore(folder: Path, like: PyTree) -> PyTree:
@@ -140,6 +140,12 @@ def restore(folder: Path, like: PyTree) -> PyTree:
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(folder.absolute(), like)
+            found = iter(jax.tree.leaves(checkpointer.restore(folder.absolute(), _with_elements(like))))
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"checkpoint {folder} cannot be read ({error}); delete that folder to start again") from error
+    return jax.tree.map(lambda a: next(found) if a.size else a, like)
+
+
+def _with_elements(tree: PyTree) -> PyTree:
+    """The tree without its arrays of size zero, which checkpoints do not hold: rewards on their way where none is delayed."""
+    return jax.tree.map(lambda a: a if a.size else None, tree)

@@ -118,6 +118,10 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     train = make()
     with pytest.raises(ValueError, match="delete that folder"):
         restore(tmp_path / "none", train.init(KEY))
+    save(tmp_path / "empty", {"none": jnp.zeros((0, 4)), "some": jnp.arange(3)})
+    back = restore(tmp_path / "empty", {"none": jnp.zeros((0, 4)), "some": jnp.zeros(3, int)})
+    assert back["none"].shape == (0, 4)
+    assert back["some"].tolist() == [0, 1, 2]
     save(tmp_path / "other", {"a": jnp.zeros(3)})
     with pytest.raises(ValueError, match="delete that folder"):
         restore(tmp_path / "other", train.init(KEY))
