@@ -45,6 +45,7 @@ from .study import Study as Study
 from .study import StudyError as StudyError
 from .study import compare as compare
 from .study import run_study as run_study
+from .study.trained import load as load
 from .train import make_train as make_train
 from .train import replicate as replicate
 from .types import Batch as Batch

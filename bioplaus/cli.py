@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started.
 """
 
+import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         if rest and not isinstance(command, Run):
             raise ValueError(f"unknown arguments: {' '.join(rest)}; see bioplaus --help")
+        if isinstance(command, Compare | Run | Tune):
+            _keep_compilations()
         return HANDLERS[type(command)](command, rest)
     except KeyboardInterrupt:
         print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
@@ -114,6 +117,16 @@ def main(words: list[str] | None = None) -> int:
 
 
 __doc_line__ = "Biologically plausible learning: rules, noise and neuromodulators on one harness."
+
+
+def _keep_compilations() -> None:
+    """Compiled programs go to the user's cache folder, and the next run of the same study starts at once. JAX's own setting, for
+    instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By machine: a program for one processor may not run on another."""
+    import jax
+    import pooch
+
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"))
 
 
 def _is_ours(error: Exception) -> bool:

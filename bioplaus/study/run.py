@@ -22,7 +22,7 @@ from bioplaus.study.defaults import defaults
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
-from bioplaus.study.summary import summarise
+from bioplaus.study.summary import short_names, summarise
 from bioplaus.study.tune import LARGE
 from bioplaus.train import make_train
 from bioplaus.types import Net
@@ -132,16 +132,14 @@ def run_study(
     twins: dict[Label, Deployed] = {}
     done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
-        for p in plans:
-            say(" · ".join([p.label.rule, *_distinct(p, plans)]))
-            twin = _twin(p, plans)
-            folder = out / "arms" / _named(p, twin) if out else None
-            trained, found, said = _run_arm(p, folder, twin, twins, tick)
+        for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
+            say(name)
+            trained, found, said = _run_arm(p, out and folder_of(p, plans, out), _twin(p, plans), twins, tick)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
             warnings += said
-            seconds[" · ".join([p.label.rule, *_distinct(p, plans)])] = round(trained.seconds, 3)
+            seconds[name] = round(trained.seconds, 3)
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
     summary = summarise(study.name, settings, done, rows, notes, chance, warnings)
     if out:
@@ -201,18 +199,18 @@ def _twin(p: Plan, plans: Sequence[Plan]) -> Plan | None:
     return None if i is None else plans[i]
 
 
-def _named(p: Plan, twin: Plan | None) -> str:
+def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
     """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is attacked from, if it is.
 
     So a study that has grown finds the arms that are finished.
     """
+    twin = _twin(p, plans)
     other = twin.arm.model_dump_json() if twin and p.arm.robustness else ""
-    return f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {other}'.encode()).hexdigest()[:12]}"
-
-
-def _distinct(p: Plan, plans: Sequence[Plan]) -> list[str]:
-    """The parts of the label, beside the rule, in which arms differ."""
-    return [part for i, part in enumerate(p.label) if i != 2 and len({q.label[i] for q in plans}) > 1]
+    return (
+        out
+        / "arms"
+        / f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {other}'.encode()).hexdigest()[:12]}"
+    )
 
 
 def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:

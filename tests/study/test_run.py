@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
@@ -54,6 +55,22 @@ def test_a_run_writes_its_files(finished):
     assert head == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit"
     assert read_rows(finished.folder / "results.csv") == finished.rows
     assert set(json.loads((finished.folder / "timing.json").read_text())) == {"total_s", "arms"}
+
+
+def test_a_trained_arm_comes_back(finished):
+    model, data = bp.load(finished.folder, "fa", seed=1), bp.data.load("digits").test
+    found = bp.measure.accuracy(model.rule.predict(model.params, model.state, data.x, jax.random.key(0)), data.y)
+    assert [float(found)] == values(finished.rows, "fa", "accuracy", "clean")[1:]
+    assert model.step == 20
+    assert not np.array_equal(model.params[0]["w"], bp.load(finished.folder, "fa").params[0]["w"])
+    for folder, name, seed, match in (
+        (finished.folder, None, 0, "expected one of 'bp', 'fa', 'pc', 'frozen'"),
+        (finished.folder, "kp", 0, "arm is 'kp'"),
+        (finished.folder, "fa", 2, "expected 0 to 1"),
+        (finished.folder.parent, "fa", 0, "study.toml"),
+    ):
+        with pytest.raises(StudyError, match=match):
+            bp.load(folder, name, seed=seed)
 
 
 def test_every_arm_has_its_measures(finished):

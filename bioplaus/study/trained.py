@@ -1,0 +1,60 @@
+"""What a run has trained, for use outside of it."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.data import Dataset
+from bioplaus.study import spec
+from bioplaus.study.arm import PROGRESS
+from bioplaus.study.run import folder_of, plan
+from bioplaus.study.settings import StudyError
+from bioplaus.study.summary import short_names
+from bioplaus.train import make_train, replicate, restore, seed_keys
+from bioplaus.types import Net, PyTree, Rule
+
+
+class Model(NamedTuple):
+    """A trained net: `rule.predict(params, state, x, key)` are its answers [B, C]. state: of the rule. step: of its training."""
+
+    net: Net
+    rule: Rule
+    params: PyTree
+    state: PyTree
+    step: int
+
+
+def load(
+    folder: str | Path, arm: str | None = None, *, seed: int = 0, net: Net | None = None, data: Dataset | None = None
+) -> Model:
+    """One seed of an arm of a run that was written to a folder, as its last checkpoint has it.
+
+    arm: what the run's table calls it, its rule for instance; None where there is one arm only. net, data: those of the run, where
+    it was given its own. Raises StudyError if there is no such arm or seed, or no checkpoint that can be read.
+    """
+    folder = Path(folder)
+    try:
+        study = spec.load(folder / "study.toml")
+    except OSError as error:
+        raise StudyError(f"{folder}: holds no run ({error}); give the folder that a run wrote, with its study.toml") from error
+    plans = plan(study, net, data)
+    names = short_names([p.label for p in plans])
+    name = names[0] if arm is None and len(names) == 1 else arm
+    if name not in names:
+        raise StudyError(f"{folder}: arm is {arm!r}, expected one of {', '.join(map(repr, names))}")
+    p = plans[names.index(name)]
+    if not 0 <= seed < p.arm.seeds:
+        raise StudyError(f"{folder}: seed is {seed}, expected 0 to {p.arm.seeds - 1}")
+    rule, where = p.built.rule(p.built.net), folder_of(p, plans, folder)
+    train = replicate(make_train(p.built.net, rule, p.built.tx, p.data.train, batch_size=p.arm.batch_size, hold=p.built.hold))
+    like = jax.eval_shape(train.init, seed_keys(p.arm.seeds))
+    try:
+        step = json.loads((where / PROGRESS).read_text())["step"]
+        state = restore(where / f"state-{step}", like)
+    except (OSError, ValueError, KeyError) as error:
+        raise StudyError(f"{folder}: arm {name!r} has no checkpoint that can be read ({error})") from error
+    params, held = jax.tree.map(lambda a: jnp.asarray(a)[seed], (state.params, state.rule))
+    return Model(p.built.net, rule, params, held, step)
