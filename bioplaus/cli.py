@@ -41,6 +41,8 @@ class Run:
     """A new folder for the results; results/NAME where none is given."""
     resume: bool = False
     """Go on in a folder that exists; starts where there is none."""
+    mesh: str | None = None
+    """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
 
 
 @dataclass
@@ -159,7 +161,9 @@ def _run(command: Run, rest: list[str]) -> int:
     from bioplaus.study.run import run_study
 
     study = override(load(command.study), rest)
-    return _finish(run_study(study, out=command.out or Path("results") / command.study.stem, resume=command.resume))
+    return _finish(
+        run_study(study, out=command.out or Path("results") / command.study.stem, resume=command.resume, mesh=command.mesh)
+    )
 
 
 def _keys(text: str) -> list[str]:

@@ -4,18 +4,24 @@ Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples
 every rule at a seed, so that rules are compared in pairs. The last, incomplete batch of an epoch is left out.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from bioplaus.devices import of_examples, of_weights
 from bioplaus.net import init as init_net
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
 
 ORDER, WEIGHTS, RULE, NOISE = range(4)  # what a seed's key is folded with, so that no two uses share their randomness
+TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
+
+How = Literal["auto", "vmap", "loop"]
 
 
 class TrainState(NamedTuple):
@@ -45,20 +51,31 @@ class Program(NamedTuple):
     init: Callable[[Key, Batch], TrainState]
     advance: Callable[[TrainState, Batch, int], tuple[TrainState, dict[str, Array]]]
     data: Batch
+    mesh: Mesh | None
 
 
 def make_train(
-    net: Net, rule: Rule, tx: optax.GradientTransformation, data: Batch, *, batch_size: int = 64, hold: int = 1
+    net: Net,
+    rule: Rule,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    *,
+    batch_size: int = 64,
+    hold: int = 1,
+    mesh: Mesh | None = None,
 ) -> Train:
     """A training run of one seed. data: all examples, kept on the device. hold: steps that each batch is presented for.
 
-    Raises ValueError if a batch does not fit in the data.
+    mesh: of `bioplaus.devices.mesh_of`, for several devices; the data lie on each.
+    Raises ValueError if a batch does not fit in the data, or does not divide over the mesh.
     """
     size = data.x.shape[0]
     if not 1 <= batch_size <= size:
         raise ValueError(f"make_train: batch_size is {batch_size}, expected 1 to the number of examples, {size}")
     if hold < 1:
         raise ValueError(f"make_train: hold is {hold}, expected 1 or more steps for each batch")
+    if mesh is not None and batch_size % dict(mesh.shape).get("data", 1):
+        raise ValueError(f"make_train: a batch of {batch_size} does not divide over data={mesh.shape['data']} devices")
     per_epoch = size // batch_size
 
     def start(key: Key, data: Batch) -> TrainState:
@@ -81,7 +98,7 @@ def make_train(
         return orders[epoch - epoch[0], batch % per_epoch]
 
     def step(state: TrainState, data: Batch, rows: Array) -> tuple[TrainState, dict[str, Array]]:
-        batch = jax.tree.map(lambda a: a[rows], data)
+        batch = of_examples(jax.tree.map(lambda a: a[rows], data), mesh)
         key = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
         grads, rule_state, info = rule.grad(state.params, state.rule, batch, key)
         with jax.named_scope("optimiser"):
@@ -93,7 +110,10 @@ def make_train(
     def advance(state: TrainState, data: Batch, n: int) -> tuple[TrainState, dict[str, Array]]:
         return jax.lax.scan(lambda s, rows: step(s, data, rows), state, indices(state.key, state.step, n))
 
-    return _compiled(Program(start, advance, jax.tree.map(jnp.asarray, data)), lambda f: f)
+    data = jax.tree.map(jnp.asarray, data)
+    if mesh is not None:
+        data = jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
+    return _compiled(Program(start, advance, data, mesh))
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,21 +121,55 @@ def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *xs: jax.lax.map(lambda x: f(*x), xs)
 
 
-def replicate(train: Train, over: Callable[..., Any] = jax.vmap) -> Train:
+def replicate(train: Train, how: How = "auto") -> Train:
     """The same run for many seeds: init takes keys [S], all states and histories have the axis S first.
 
-    over: `jax.vmap`, or `in_turn`. A seed that diverges does not disturb the others.
+    how: 'vmap', 'loop' (one seed after the other in one program), or 'auto', see `seeds_over`. On a mesh with the axis 'seeds' they
+    lie side by side. A seed that diverges does not disturb the others.
     """
-    return _compiled(train.program, over)
+    program = train.program
+    if program.mesh is not None and "seeds" in program.mesh.axis_names:
+        return _compiled(program, lambda f: jax.vmap(f, spmd_axis_name="seeds"))
+    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params) if how == "auto" else WAYS[how]
+    return _compiled(program, over)
 
 
-def _compiled(program: Program, over: Callable[..., Any]) -> Train:
-    data = program.data
-    init = jax.jit(lambda keys, data: over(lambda key: program.init(key, data))(keys))
-    advance = jax.jit(
-        lambda states, data, n: over(lambda state: program.advance(state, data, n))(states), static_argnums=2, donate_argnums=0
-    )
-    return Train(lambda keys: init(keys, data), lambda states, n: advance(states, data, n), program)
+def seeds_over(params: PyTree) -> Callable[..., Any]:
+    """How the seeds of a net of this size share a program. params: of one seed. Measured: experiments/benchmarks/seeds.py.
+
+    vmap on accelerators, and on a CPU for small dense nets; there, larger ones and convolutions run one after the other.
+    """
+    leaves = jax.tree.leaves(params)
+    small = sum(math.prod(a.shape) for a in leaves) <= TOGETHER and all(len(a.shape) < 4 for a in leaves)
+    return jax.vmap if small or jax.default_backend() != "cpu" else in_turn
+
+
+WAYS: dict[str, Callable[..., Any]] = {"vmap": jax.vmap, "loop": in_turn}
+
+
+def _compiled(program: Program, over: Callable[..., Any] | None = None) -> Train:
+    """Jitted functions of one seed, or of many with `over`."""
+    data, mesh, many = program.data, program.mesh, over or (lambda f: f)
+
+    def places(states):
+        return of_weights(states, mesh, seeds=over is not None)  # type: ignore[arg-type]
+
+    def start(keys, data):
+        return many(lambda key: program.init(key, data))(keys)
+
+    def advance(states, data, n):
+        states, history = many(lambda state: program.advance(state, data, n))(states)
+        return (states if mesh is None else jax.lax.with_sharding_constraint(states, places(states))), history
+
+    if mesh is None:
+        init = jax.jit(start)
+    else:  # where the states are made is where they stay
+
+        def init(keys, data):
+            return jax.jit(start, out_shardings=places(jax.eval_shape(start, keys, data)))(keys, data)
+
+    step = jax.jit(advance, static_argnums=2, donate_argnums=0)
+    return Train(lambda keys: init(keys, data), lambda states, n: step(states, data, n), program)
 
 
 def seed_keys(seeds: int) -> Key:

@@ -28,7 +28,8 @@ ALLOWED = {
     "measure": ("types", "net"),
     "measure.robustness.adversarial": ("types", "net", "local", "measure"),
     "data": ("types",),
-    "train": ("types", "net"),
+    "devices": ("types",),
+    "train": ("types", "net", "devices"),
 }
 
 # rules with weights of their own, which optax trains

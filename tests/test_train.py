@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus.train import in_turn, make_train, replicate, restore, save, seed_keys
+from bioplaus.train import make_train, replicate, restore, save, seed_keys
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)
@@ -73,9 +73,9 @@ def test_chunks_of_any_size_give_the_same_run():
     np.testing.assert_allclose(history["loss"], jnp.concatenate(parts), rtol=1e-5)
 
 
-@pytest.mark.parametrize("over", [jax.vmap, in_turn])
-def test_seeds_together_equal_seeds_alone(over):
-    train, many = make("fa"), replicate(make("fa"), over)
+@pytest.mark.parametrize("how", ["vmap", "loop"])
+def test_seeds_together_equal_seeds_alone(how):
+    train, many = make("fa"), replicate(make("fa"), how)
     together, _ = many.advance(many.init(seed_keys(3)), 8)
     for s in range(3):
         alone, _ = train.advance(train.init(jax.random.key(s)), 8)

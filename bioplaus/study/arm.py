@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from bioplaus.data import Dataset
 from bioplaus.measure.accuracy import accuracy
@@ -20,10 +21,9 @@ from bioplaus.rules import backprop
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row, write_json
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import TrainState, in_turn, make_train, replicate, restore, save, seed_keys
+from bioplaus.train import TrainState, make_train, replicate, restore, save, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, PyTree
 
-TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
 SAVE_EVERY = 30.0  # seconds between checkpoints
 PROGRESS = "progress.json"
 PROBE = 256  # test examples on which alignment is measured
@@ -85,16 +85,24 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
-def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]) -> Trained:
+def train_arm(
+    arm: Arm,
+    built: Built,
+    data: Dataset,
+    label: Label,
+    folder: Path | None,
+    tick: Callable[[int], None],
+    mesh: Mesh | None = None,
+) -> Trained:
     """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
 
-    tick: called with the number of steps done.
+    tick: called with the number of steps done. mesh: several devices, see `bioplaus.devices`.
     """
     began, rule = time.perf_counter(), built.rule(built.net)
-    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size, hold=built.hold)
+    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size, hold=built.hold, mesh=mesh)
     keys = seed_keys(arm.seeds)
     over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params)
-    train = replicate(train, over)
+    train = replicate(train)
     probe = measures_during_training(arm, built, data, over)
 
     state, rows, done, spent = train.init(keys), [], 0, 0.0
@@ -115,12 +123,6 @@ def train_arm(arm: Arm, built: Built, data: Dataset, label: Label, folder: Path 
             saved = time.perf_counter()
             _save(folder, state, rows, spent + saved - began)
     return Trained(state, rows, _diverged(rows), spent + time.perf_counter() - began)
-
-
-def seeds_over(params: PyTree) -> Callable[..., Any]:
-    """How the seeds of a net of this size share a program. params: of one seed."""
-    size = sum(math.prod(a.shape) for a in jax.tree.leaves(params))
-    return jax.vmap if size <= TOGETHER else in_turn
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:

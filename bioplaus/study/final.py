@@ -20,11 +20,11 @@ from bioplaus.measure.robustness import (
     under_attack,
 )
 from bioplaus.net import noise_mode
-from bioplaus.study.arm import Label, Trained, seeds_over
+from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
-from bioplaus.train import TrainState
+from bioplaus.train import TrainState, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
+from bioplaus.devices import mesh_of
 from bioplaus.rules import RULES
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, partner, relabelled, told_apart, train_arm
@@ -116,13 +118,20 @@ def run_study(
     out: Path | None = None,
     resume: bool = False,
     show: bool = True,
+    mesh: str | None = None,
 ) -> Results:
     """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in an existing one.
+
+    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.devices`; results agree to rounding.
 
     Raises StudyError, and DataError, before any work starts.
     """
     began = time.perf_counter()
-    plans = plan(study, net, data)
+    try:
+        devices = mesh_of(mesh) if mesh else None
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    plans = plan(study, net, data, devices)
     settings = spec.resolved(study)
     if out:
         _open_folder(out, settings, resume)
@@ -134,7 +143,7 @@ def run_study(
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
             say(name)
-            trained, found, said = _run_arm(p, out and folder_of(p, plans, out), _twin(p, plans), twins, tick)
+            trained, found, said = _run_arm(p, out and folder_of(p, plans, out), _twin(p, plans), twins, tick, devices)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
@@ -152,7 +161,7 @@ def run_study(
     return Results(rows, summary, out)
 
 
-def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> list[Plan]:
+def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None) -> list[Plan]:
     """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest."""
     found, loaded = [], {}
     every = spec.arms(study)
@@ -167,7 +176,8 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:
-            train = make_train(built.net, built.rule(built.net), built.tx, use.train, batch_size=arm.batch_size, hold=built.hold)
+            rule, hold = built.rule(built.net), built.hold
+            train = make_train(built.net, rule, built.tx, use.train, batch_size=arm.batch_size, hold=hold, mesh=mesh)
             jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
@@ -177,9 +187,9 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None) -> l
 
 
 def _run_arm(
-    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick
+    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick, mesh: Mesh | None
 ) -> tuple[Trained, list[Row], list[str]]:
-    trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick)
+    trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick, mesh)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed

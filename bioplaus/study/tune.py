@@ -22,12 +22,11 @@ from bioplaus import data as datasets
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
-from bioplaus.study.arm import seeds_over
 from bioplaus.study.build import build
 from bioplaus.study.results import replacing
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.spec import arms
-from bioplaus.train import make_train, seed_keys
+from bioplaus.train import make_train, seed_keys, seeds_over
 
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0

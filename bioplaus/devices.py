@@ -1,0 +1,58 @@
+"""Several devices: seeds, examples and units over the axes of a mesh, by JAX's own partitioner under plain jit.
+
+    seeds=S    the runs of a study's seeds, side by side: no communication
+    data=D     the examples of a batch: one sum of the gradients a step
+    model=M    the units of a layer, the last axis of W [.., n_in, n_out]: the activities of a layer are exchanged
+What a rule or an optimiser keeps beside the net (feedback weights, traces, moments) lies as the weights of that shape do. Keys
+mean the same on any mesh: noise and the order of examples are those of one device to the bit, and sums differ by rounding.
+"""
+
+import math
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from bioplaus.types import Batch, PyTree
+
+AXES = ("seeds", "data", "model")
+
+
+def mesh_of(text: str) -> Mesh:
+    """A mesh from 'data=4,model=2': axes out of AXES, whose sizes multiply to the number of devices there are, or to fewer.
+
+    Raises ValueError for another axis, a size below 1, or more devices than there are.
+    """
+    sizes = {}
+    for part in text.split(","):
+        name, _, size = part.strip().partition("=")
+        if name not in AXES or name in sizes or not size.isdigit() or int(size) < 1:
+            raise ValueError(f"mesh: got {part.strip()!r}; give each of {', '.join(AXES)} at most once, as in data=4,model=2")
+        sizes[name] = int(size)
+    needed, there = math.prod(sizes.values()), jax.devices()
+    if needed > len(there):
+        raise ValueError(f"mesh: {text} needs {needed} devices, there are {len(there)}; make it smaller")
+    return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=there[:needed])
+
+
+def of_examples(batch: Batch, mesh: Mesh | None) -> Batch:
+    """A batch inside jit, its examples divided over 'data'."""
+    if mesh is None or "data" not in mesh.axis_names:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))
+
+
+def of_weights(tree: PyTree, mesh: Mesh, *, seeds: bool) -> PyTree:
+    """Shardings for a tree of arrays or shapes, which may have the axis of the seeds in front.
+
+    An axis that does not divide evenly is kept whole.
+    """
+
+    def place(leaf) -> NamedSharding:
+        axes: list[str | None] = [None] * len(leaf.shape)
+        if seeds and "seeds" in mesh.axis_names and leaf.shape[0] % mesh.shape["seeds"] == 0:
+            axes[0] = "seeds"
+        if "model" in mesh.axis_names and len(axes) - seeds >= 2 and leaf.shape[-1] % mesh.shape["model"] == 0:
+            axes[-1] = "model"
+        return NamedSharding(mesh, PartitionSpec(*axes))
+
+    return jax.tree.map(place, tree)

@@ -1,0 +1,92 @@
+"""Several devices against one: eight forced CPU devices, in a process of their own, because a process counts its devices once."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bioplaus.devices import mesh_of
+
+PROGRAM = """
+import json, sys
+import jax, numpy as np, optax
+import bioplaus as bp
+from bioplaus.devices import mesh_of
+from bioplaus.train import make_train, replicate, seed_keys
+
+data = bp.data.load("digits").train
+net = bp.mlp([64, 16, 8, 10], bp.gaussian_current(bp.neurons.tanh(), 0.1))
+found = {}
+
+def trained(key, mesh, seeds):
+    rule = bp.rules.RULES[key](net, bp.cross_entropy)
+    train = make_train(net, rule, optax.sgd(0.1, momentum=0.9), data, batch_size=16, mesh=mesh)
+    train, start = (replicate(train, "vmap"), seed_keys(seeds)) if seeds else (train, jax.random.key(0))
+    return train.advance(train.init(start), 5)
+
+def gap(a, b):
+    pairs = zip(jax.tree.leaves((a.params, a.rule)), jax.tree.leaves((b.params, b.rule)), strict=True)
+    return max(float(abs(np.subtract(x, y)).max() / max(abs(np.asarray(x)).max(), 1e-30)) for x, y in pairs)
+
+for key in ("bp", "fa", "dfa", "pc", "ep"):
+    alone, _ = trained(key, None, 0)
+    split, _ = trained(key, mesh_of("data=4,model=2"), 0)
+    found[key] = gap(alone, split)
+    w = split.params[0]["w"]
+    assert len(w.sharding.device_set) == 8 and w.addressable_shards[0].data.shape == (64, 8), w.sharding
+    for leaf in jax.tree.leaves(split.rule):  # feedback weights lie as their layers do
+        assert leaf.ndim < 2 or leaf.addressable_shards[0].data.shape[-1] * 2 == leaf.shape[-1], key
+many, _ = trained("fa", None, 8)
+side, _ = trained("fa", mesh_of("seeds=8"), 8)
+found["seeds"] = gap(many, side)
+assert side.params[0]["w"].addressable_shards[0].data.shape == (1, 64, 16)
+
+def noise(sharding):
+    x = jax.device_put(data.x[:16], sharding) if sharding else data.x[:16]
+    quiet = bp.net.noise_mode(net, "off")
+    params = bp.init(net, jax.random.key(0), data.x[:16])
+    key = jax.random.key(1)
+    noisy = bp.gaussian(bp.neurons.identity(), 1.0)
+    return np.asarray(jax.jit(lambda a: noisy.step((), a, key)[1])(0 * x))
+
+mesh = mesh_of("data=8")
+place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+found["noise"] = float(abs(noise(None) - noise(place)).max())
+found["another seed"] = gap(trained("fa", None, 0)[0], jax.tree.map(lambda a: a[1], many))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def gaps():
+    """The largest relative difference of weights and rule states after five steps."""
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("what", ["bp", "fa", "dfa", "pc", "ep", "seeds"])
+def test_a_mesh_gives_the_result_of_one_device(gaps, what):
+    assert gaps[what] <= 1e-6
+
+
+def test_noise_is_that_of_one_device_to_the_bit(gaps):
+    assert gaps["noise"] == 0
+
+
+def test_the_comparison_can_fail(gaps):
+    assert gaps["another seed"] > 0.1
+
+
+@pytest.mark.parametrize("text", ["data", "data=0", "data=4,data=2", "rows=2", "data=-1", ""])
+def test_a_mesh_that_makes_no_sense_is_refused(text):
+    with pytest.raises(ValueError, match="as in data=4,model=2"):
+        mesh_of(text)
+
+
+def test_more_devices_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="needs 4096 devices"):
+        mesh_of("data=4096")
