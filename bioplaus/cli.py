@@ -41,6 +41,8 @@ class Run:
     """A new folder for the results; results/NAME where none is given."""
     resume: bool = False
     """Go on in a folder that exists; starts where there is none."""
+    arms: str | None = None
+    """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run with --resume then collects them."""
     mesh: str | None = None
     """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
 
@@ -159,11 +161,16 @@ def _compare(command: Compare, rest: list[str]) -> int:
 def _run(command: Run, rest: list[str]) -> int:
     from bioplaus.study import load, override
     from bioplaus.study.run import run_study
+    from bioplaus.study.share import run_share
 
-    study = override(load(command.study), rest)
-    return _finish(
-        run_study(study, out=command.out or Path("results") / command.study.stem, resume=command.resume, mesh=command.mesh)
-    )
+    study, out = override(load(command.study), rest), command.out or Path("results") / command.study.stem
+    if command.arms:
+        missing = run_share(study, command.arms, out)
+        print(
+            f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}"
+        )
+        return 0
+    return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh))
 
 
 def _keys(text: str) -> list[str]:

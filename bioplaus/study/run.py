@@ -29,6 +29,9 @@ from bioplaus.study.tune import LARGE
 from bioplaus.train import make_train
 from bioplaus.types import Net
 
+FINISHED = "final.csv"
+"""The file in an arm's folder that is written when all of it is done."""
+
 CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
 """The rules of the main job: one of each family that sends errors another way."""
 
@@ -134,7 +137,7 @@ def run_study(
     plans = plan(study, net, data, devices)
     settings = spec.resolved(study)
     if out:
-        _open_folder(out, settings, resume)
+        open_folder(out, settings, resume)
     rows: list[Row] = []
     warnings: list[str] = []
     seconds: dict[str, float] = {}
@@ -143,7 +146,7 @@ def run_study(
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
             say(name)
-            trained, found, said = _run_arm(p, out and folder_of(p, plans, out), _twin(p, plans), twins, tick, devices)
+            trained, found, said = run_arm(p, out and folder_of(p, plans, out), twin_of(p, plans), twins, tick, devices)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
@@ -186,24 +189,25 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
-def _run_arm(
-    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick, mesh: Mesh | None
+def run_arm(
+    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick, mesh: Mesh | None = None
 ) -> tuple[Trained, list[Row], list[str]]:
+    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it is one."""
     trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick, mesh)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed
-    finished = folder / "final.csv" if folder else None
+    finished = folder / FINISHED if folder else None
     if finished and finished.exists():
         return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
-    found, said = final_rows(p.arm, deployed, trained, twins[twin.label] if twin else None, p.data, p.label)
+    found, said = final_rows(p.arm, deployed, trained, twins.get(twin.label) if twin else None, p.data, p.label)
     if finished:
         write_json(finished.with_suffix(".json"), said)
         write_rows(finished, found)
     return trained, found, said
 
 
-def _twin(p: Plan, plans: Sequence[Plan]) -> Plan | None:
+def twin_of(p: Plan, plans: Sequence[Plan]) -> Plan | None:
     """The arm that was trained by backprop otherwise alike, from which p is attacked: p itself if it is one."""
     i = partner("bp", p.arm, p.label, [(q.arm, q.label) for q in plans])
     return None if i is None else plans[i]
@@ -214,7 +218,7 @@ def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
 
     So a study that has grown finds the arms that are finished.
     """
-    twin = _twin(p, plans)
+    twin = twin_of(p, plans)
     other = twin.arm.model_dump_json() if twin and p.arm.robustness else ""
     return (
         out
@@ -223,7 +227,7 @@ def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
     )
 
 
-def _open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
+def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
     import tomli_w
 
     text = tomli_w.dumps(settings)

@@ -15,6 +15,7 @@ import bioplaus as bp
 from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, arm, compare, run, run_study
 from bioplaus.study.results import Row, read_rows
+from bioplaus.study.share import run_share
 
 SMALL = Study(
     name="small",
@@ -156,6 +157,17 @@ def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch)
     (tmp_path / "other" / "file").touch()
     with pytest.raises(StudyError, match="holds no study"):
         run_study(small, out=tmp_path / "other", resume=True, show=False)
+
+
+def test_shares_of_the_arms_make_the_same_run(finished, tmp_path):
+    """SMALL has four arms: the second share trains its own beside a twin that is not there yet."""
+    assert run_share(SMALL, "2/2", tmp_path / "run", show=False) == ["bp", "pc"]
+    assert run_share(SMALL, "1/2", tmp_path / "run", show=False) == []
+    collected = written(SMALL, tmp_path / "run", resume=True)
+    assert (collected.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
+    for share in ("0/2", "3/2", "2", "a/b", "-1/2"):
+        with pytest.raises(StudyError, match="give k/n"):
+            run_share(SMALL, share, tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
