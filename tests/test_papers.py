@@ -63,3 +63,13 @@ def test_biotorch_2021():
     lines = said("sanfiz2021")
     assert all(f"| {error:.2f} |" in lines for error in found.values())
     assert all(f"| {g:.2f} |" in lines for g in gap.values())
+
+
+def test_laborieux_2021():
+    """Equilibrium propagation at 97.7 % or more, no further from backprop than a seed is from another."""
+    found = {rule: values for (rule, _), values in found_in("laborieux2021").items()}
+    assert [len(v) for v in found.values()] == [3, 3, 3]
+    assert sum(found["ep"]) / 3 >= 97.7
+    assert abs(sum(found["ep"]) - sum(found["bp"])) / 3 < 0.3
+    assert sum(found["frozen"]) / 3 < 91
+    assert all(printed(values) in said("laborieux2021") for values in found.values())
