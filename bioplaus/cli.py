@@ -166,9 +166,7 @@ def _run(command: Run, rest: list[str]) -> int:
     study, out = override(load(command.study), rest), command.out or Path("results") / command.study.stem
     if command.arms:
         missing = run_share(study, command.arms, out)
-        print(
-            f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}"
-        )
+        print(f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}")
         return 0
     return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh))
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import send
+from bioplaus.local import pull, send
 from bioplaus.net import drive, fire, layer_key
-from bioplaus.types import Array, Key, Net, PyTree
+from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
 def relax(step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int) -> tuple[PyTree, Array]:
@@ -56,13 +56,37 @@ def settle(
         k = [jax.random.fold_in(one, t) for one in fixed] if fresh else fixed
         h = list(h)
         for l in range(len(h)):
-            a = first if l == 0 else drive(net[l], params[l], h[l - 1], k[l])
+            a = first if l == 0 else current(net[l], params[l], h[l - 1], k[l])
             upper = h[l + 1] if l + 1 < len(h) else above and above(h[l])
             if upper is not None:
-                back = send(net[l + 1], params[l + 1], params[l + 1], h[l], k[l + 1], upper)
+                back = below(net[l + 1], params[l + 1], h[l], k[l + 1], upper)
                 a = a + (back if gain is None else jnp.asarray(gain, a.dtype) * back)
             new = fire(net[l], a, k[l])
             h[l] = new if rate is None else h[l] + rate * (new - h[l])
         return tuple(h)
 
     return relax(sweep, h, steps) if h else ((), jnp.zeros((), first.dtype))
+
+
+def current(layer: Layer, params: PyTree, h: Array, key: Key) -> Array:
+    """`drive` at activities that may be complex, by products of real numbers: the weights are real, and synapses are linear but for a
+    bias, and for the winners of a pool, which the real part chooses."""
+    if not jnp.iscomplexobj(h):
+        return drive(layer, params, h, key)
+    return jax.lax.complex(*jax.jvp(lambda z: drive(layer, params, z, key), (h.real,), (h.imag,)))
+
+
+def below(layer: Layer, params: PyTree, h: Array, key: Key, signal: Array) -> Array:
+    """`send` through the forward weights, of a signal that may be complex."""
+    if not jnp.iscomplexobj(signal):
+        return send(layer, params, params, h.real, key, signal)
+    return jax.lax.complex(*(send(layer, params, params, h.real, key, part) for part in (signal.real, signal.imag)))
+
+
+def pulled(layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, gate) -> PyTree:
+    """The real part of `pull`, of activities and a signal that may be complex: Re p Re s - Im p Im s."""
+    if not jnp.iscomplexobj(pre):
+        return pull(layer, params, pre, key, signal.real, gate)
+    real = pull(layer, params, pre.real, key, signal.real, gate)
+    turned = jax.jvp(lambda z: pull(layer, params, z, key, signal.imag, gate), (pre.real,), (pre.imag,))[1]
+    return jax.tree.map(jnp.subtract, real, turned)

@@ -102,7 +102,7 @@ MUTANTS = (
         "trace.inputs[l], k[l], signal[l] / precision",
     ),
     _one("pc", "climbs the upper errors", "(eps[l] + down[l])", "(eps[l] - down[l])"),
-    _one("ep", "one pullback of the difference", "pre = (x.astype(b.dtype), *h)", "pre = (x, *free)"),
+    _one("ep", "one pullback of the difference", "pre = (x, *h)", "pre = (x, *free)"),
     _one("ep", "1 / beta dropped", "-post / (share * b)", "-post * jnp.sign(b) / n"),
     _one("ep", "sign of the nudge", "return -b *", "return b *"),
     _one("ep", "one nudged sweep", "start, nudge, nudged_steps)", "start, nudge, 1)"),

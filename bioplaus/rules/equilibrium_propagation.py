@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import drive, fire, forward, layer_key
-from bioplaus.relax import settle
+from bioplaus.local import error_of, gates_of, signals_of, through
+from bioplaus.net import fire, forward, layer_key
+from bioplaus.relax import current, pulled, settle
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -141,7 +141,7 @@ def _rule(
         return first, settle(net, params, first, key, trace.inputs[1:], None, free_steps, rate=rate, fresh=fresh)
 
     def read(params, below, key):
-        a = drive(net[last], params[last], below, layer_key(key, last))
+        a = current(net[last], params[last], below, layer_key(key, last))
         return a, fire(net[last], a, layer_key(key, last))
 
     def readout_signal(params, below, y, key):
@@ -173,9 +173,9 @@ def _rule(
                 start = tuple(a.astype(b.dtype) for a in free)
                 noise = jax.random.fold_in(key, len(net) + i) if fresh else key
                 h, residual = settle(net, params, first, noise, start, nudge, nudged_steps, rate=rate, fresh=fresh)
-                pre = (x.astype(b.dtype), *h)
+                pre = (x, *h)
                 signal = (*(-post / (share * b) for post in h), readout_signal(params, pre[-1], y, key) / share)
-            grads = [pull(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
+            grads = [pulled(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
             return tuple(grads), residual
 
         b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
@@ -184,7 +184,7 @@ def _rule(
         grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
         if n == 1:
             pre = (x, *free)
-            rest = [pull(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0][0], gates[l]) for l in range(last)]
+            rest = [pulled(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0][0], gates[l]) for l in range(last)]
             grads = (*jax.tree.map(jnp.add, grads[:last], tuple(rest)), grads[last])
         info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, jnp.concatenate(nudged).max())}
         return grads, state, info

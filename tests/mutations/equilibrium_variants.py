@@ -11,7 +11,7 @@ MUTANTS = [
     ("pep", "1 / beta dropped", ((SIGNAL, "-post"), (REST, "free[l], gates[l])"))),
     ("pep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
     ("pep", "free phase with the wrong sign", ((REST, "-free[l] / b[0][0], gates[l])"),)),
-    ("pep", "one pullback of the difference", (("pre = (x.astype(b.dtype), *h)", "pre = (x, *free)"),)),
+    ("pep", "one pullback of the difference", (("pre = (x, *h)", "pre = (x, *free)"),)),
     ("pep", "free phase ignores the gate", ((REST, "free[l] / b[0][0], None)"),)),
     ("pep", "half of it", (("n = len(kinds[0]) +", "n = 1 + len(kinds[0]) +"),)),
     ("nep", "the other sign", ((NEP, "beta, (1.0,), free_steps"),)),
