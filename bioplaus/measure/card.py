@@ -5,7 +5,8 @@ A forward weight is transported when the update multiplies by it and sums over a
 multiplies by it in a 'feedback' scope. Arrays are followed through everything that does not involve data: transposes,
 reshapes, slices, loops, masks, scales. What comes through comparisons and signs alone is transported as bits. So backprop is
 found under any name and in any scope. Not found: a transposed product written as an elementwise product and a sum. A read
-that serves the gradient of the array's own layer alone is backprop inside a layer, and is told apart.
+that serves the gradient of the array's own layer alone is backprop inside a layer, and is told apart. What the network answers to
+inputs of a rule's own is activity, not weights, where these are fewer than the weights sum over: they cannot hold the array.
 
 LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each step of a scan counted:
 backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al., "Decoupled Neural Interfaces using Synthetic
@@ -64,7 +65,7 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
     serves = [reaching(program.ops, jax.tree.leaves(g)) for g in program.outputs[0]]
     layer = {array: l for l, p in enumerate(params) for array in jax.tree.leaves(p)}
     words, bits, inside, feedback = set(), set(), set(), set()
-    for i, array, word, axes in _reads(program, jax.tree.leaves((params, state)), jax.tree.leaves(data)):
+    for i, array, word, axes in _reads(program, jax.tree.leaves((params, state)), jax.tree.leaves(data), own):
         if array not in layer:
             feedback.add(array)
         elif array in own and (axes - own[array] or "feedback" in program.ops[i].scope):
@@ -113,45 +114,56 @@ def _words(program: Program, arrays: set[int]) -> int:
 def _forward_axes(program: Program) -> dict[int, frozenset[int]]:
     """For each array of params that the forward pass multiplies by: the axes it sums over."""
     own = {}
-    for _, array, _, axes in _reads(program, jax.tree.leaves(program.inputs[0]), jax.tree.leaves(program.inputs[1])):
+    for _, array, _, axes in _reads(program, jax.tree.leaves(program.inputs[0]), jax.tree.leaves(program.inputs[1]), {}):
         own[array] = own.get(array, frozenset()) | axes
     return own
 
 
-def _reads(program: Program, arrays, data):
+def _reads(program: Program, arrays, data, own):
     """Every read of arrays (two axes or more) by MACs: (position, array, with its magnitudes?, its axes that are summed over)."""
-    table = _carried(program, [a for a in arrays if len(program.shapes[a]) > 1], dependents(program, data))
+    table = _carried(program, [a for a in arrays if len(program.shapes[a]) > 1], dependents(program, data), own)
     for i, op in enumerate(program.ops):
         for k in range(2) if op.name in MAC_OPS else ():
             for array, c in table.get(op.inputs[k], {}).items():
                 yield i, array, c.word, frozenset().union(*(c.axes[d] for d in contracted(op, k)))
 
 
-def _carried(program: Program, arrays, data) -> dict[int, dict[int, Carried]]:
-    """Which arrays each value that is not data contains: by passes until nothing is added, for the sake of loops."""
+def _carried(program: Program, arrays, data, own) -> dict[int, dict[int, Carried]]:
+    """Which arrays each value that is not data contains: by passes until nothing is added, for the sake of loops. own: forward axes."""
     table = {a: {a: Carried(True, tuple(frozenset([d]) for d in range(len(program.shapes[a]))))} for a in arrays}
     before = None
     while table != before:
         before = dict(table)
         for op in program.ops:
             if data.isdisjoint(op.outputs):
-                inside = _transfer(op, program.shapes, table)
+                inside = _transfer(op, program.shapes, table, own)
                 table.update({v: inside for v in op.outputs if inside})
     return table
 
 
-def _transfer(op: Op, shapes, table) -> dict[int, Carried]:
+def _transfer(op: Op, shapes, table, own) -> dict[int, Carried]:
     """What the result of op contains, from what its operands contain."""
     rank, inside = len(shapes[op.outputs[0]]), {}
     sign = op.name in ("sign", "lt", "le", "gt", "ge", "eq", "ne", "is_finite")
     for k, v in enumerate(op.inputs):
+        probed = op.name == "dot_general" and own.keys().isdisjoint(table.get(op.inputs[1 - k], {}))
         for array, c in table.get(v, {}).items():
+            if probed and array in own and _answers(op, k, c, shapes, own[array]):
+                continue
             axes = _moved(op, k, c.axes, shapes)
             if len(axes) != rank:  # a gather or the like: anything may be anywhere
                 axes = (frozenset().union(*axes),) * rank
             old = inside.get(array, Carried(False, (frozenset(),) * rank))
             inside[array] = Carried(old.word or (c.word and not sign), tuple(a | b for a, b in zip(old.axes, axes, strict=True)))
     return inside
+
+
+def _answers(op: Op, operand: int, inside: Carried, shapes, own: frozenset[int]) -> bool:
+    """Whether a product is what a layer answers to fewer inputs than its weights sum over. own: the axes that those are."""
+    sums, other = contracted(op, operand), 1 - operand
+    summed = math.prod(shapes[op.inputs[operand]][d] for d in sums)
+    inputs = math.prod(shapes[op.inputs[other]]) // max(summed, 1)
+    return frozenset().union(*(inside.axes[d] for d in sums)) == own and inputs < summed
 
 
 def _moved(op: Op, operand: int, axes: Axes, shapes) -> Axes:

@@ -34,6 +34,7 @@ from bioplaus.rules.predictive_coding import (
     zero_divergence_inference_learning,
 )
 from bioplaus.rules.sign_concordant import batchwise_sign_concordant, fixed_sign_concordant, uniform_sign_concordant
+from bioplaus.rules.signal_propagation import signal_propagation
 from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
@@ -78,6 +79,7 @@ RULES = {
     "local_sim": local_similarity,
     "local_losses": local_losses,
     "ff": forward_forward,
+    "sigprop": signal_propagation,
     "hebb": hebb,
     "oja": oja,
     "sanger": sanger,
@@ -144,6 +146,7 @@ __all__ = [
     "predictive_coding",
     "readout_only",
     "sanger",
+    "signal_propagation",
     "softhebb",
     "target_propagation",
     "three_factor",

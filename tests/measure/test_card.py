@@ -77,17 +77,14 @@ EXPECTED = {
         settling_steps=FREE,
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),
-    "pep": PLAIN._replace(
-        transport_words=X,
-        forward_passes=((F - 18) + FREE * 2 * 30 + NUDGED * 2 * X + 18) / F,
-        settling_steps=FREE,
-        locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
-    ),
-    "nep": PLAIN._replace(
-        transport_words=X,
-        forward_passes=((F - 18) + FREE * 2 * 30 + NUDGED * 2 * X + 18) / F,
-        settling_steps=FREE,
-        locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
+    **dict.fromkeys(
+        ("pep", "nep"),
+        PLAIN._replace(
+            transport_words=X,
+            forward_passes=((F - 18) + FREE * 2 * 30 + NUDGED * 2 * X + 18) / F,
+            settling_steps=FREE,
+            locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
+        ),
     ),
     "hep": PLAIN._replace(
         transport_words=X,
@@ -96,17 +93,14 @@ EXPECTED = {
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),
     # the output settles, too; the readout learns as soon as the layer below it has heard of the clamped output
-    "chl": PLAIN._replace(
-        transport_words=X,
-        forward_passes=(F + FREE * 2 * X) / F,
-        settling_steps=FREE,
-        locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 3)),
-    ),
-    "cpl": PLAIN._replace(
-        transport_words=X,
-        forward_passes=(F + FREE * 2 * X) / F,
-        settling_steps=FREE,
-        locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 3)),
+    **dict.fromkeys(
+        ("chl", "cpl"),
+        PLAIN._replace(
+            transport_words=X,
+            forward_passes=(F + FREE * 2 * X) / F,
+            settling_steps=FREE,
+            locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 3)),
+        ),
     ),
     "dfc": PLAIN._replace(
         feedback_words=CLASSES * (HIDDEN + CLASSES),
@@ -120,6 +114,8 @@ EXPECTED = {
     "local_pred": local(CLASSES * HIDDEN, 1),
     "local_sim": local(SQUARES, 3),  # the cosines, and their derivative
     "local_losses": local(CLASSES * HIDDEN + SQUARES, 3),
+    # a batch of four, three classes; similarities, and what they do to both passes
+    "sigprop": PLAIN._replace(feedback_words=CLASSES * 7, forward_passes=(4 * F + 3 * (F - 18)) / (4 * F), locking=(4, 5, 4)),
     "ff": PLAIN._replace(forward_passes=(F + 2 * (F - 18)) / F, locking=(2, 3, 4), random=CLASSES),
     # a sweep takes the last hidden layer two products further: through the readout or the interneurons, and back
     "dendritic_microcircuit": PLAIN._replace(
@@ -211,6 +207,20 @@ def test_a_scope_does_not_hide_it():
     assert found(lambda w: jnp.ones((3, 6))) == (0, 0)
     assert found(lambda w: w.sum() * jnp.ones((3, 6))) == (0, 0)  # a scalar of the weights is no transport
     assert found(lambda w: w.T, "update") == (18, 0)
+
+
+def test_answers_to_inputs_of_the_rule_are_activity_while_they_are_few():
+    """A layer's answers to five inputs of a rule's own do not hold its six rows; those to six do."""
+
+    def rule(probes):
+        def grad(params, state, batch, key, gate=None):
+            trace = forward(NET, params, batch.x, key)
+            signal = (trace.output - batch.y) @ (probes @ params[2]["w"]).T @ probes
+            return (params[0], {"w": trace.inputs[1].T @ signal, "b": signal.sum(0)}, params[2]), (), {}
+
+        return made("bp")._replace(grad=grad)
+
+    assert [card(rule(jnp.eye(n, 6)), NET, BATCH).transport_words for n in (5, 6)] == [0, 18]
 
 
 def two_matrices(n, neuron=None):

@@ -1,5 +1,7 @@
 """Rules that learn in forward passes: hand counts of MAC operations an example."""
 
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 
@@ -34,3 +36,9 @@ def test_local_heads():
 def test_forward_forward():
     """Both labels through the hidden layers, and once the whole net without one, for the readout."""
     assert counted("ff") == {"forward": 2 * (F - READOUT) + F, "update": 2 * (F - READOUT) + READOUT}
+
+
+def test_signal_propagation():
+    """The classes' signals pass through the hidden layers once a batch; similarities, and their derivatives by both sides."""
+    once = Fraction(CLASSES * (F - READOUT), B)
+    assert counted("sigprop") == {"forward": F + once, "credit": 3 * CLASSES * HIDDEN, "update": F + once}
