@@ -12,6 +12,7 @@ import optax
 from bioplaus.identities.any_net import apart, same, settings
 from bioplaus.identities.common import (
     LINEAR,
+    TANH,
     Check,
     Problem,
     convolutional,
@@ -42,6 +43,7 @@ from bioplaus.identities.targets_by_hand import (
     own,
     reconstruction,
 )
+from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.net import forward
 from bioplaus.types import PyTree, RuleFactory
@@ -68,6 +70,7 @@ def dtp_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be difference target propagation."""
     yield from sent("dtp", factory)
     yield from transposed("dtp", factory)
+    yield from from_the_top(factory)
     yield from taught_inverses("dtp", factory, reconstruction)
     p, exact = invertible()
     for name, change in (("exact inverses", exact), ("inverses off by a constant", unbiased(exact))):
@@ -134,7 +137,8 @@ def on_net(key: str, factory: RuleFactory, p: Problem, lesson: Callable, *, corr
     rule = factory(p.net, p.loss, tx=optax.sgd(1.0), feedback_steps=1, sample=frozen)
     state = biased(float64(rule.init(jax.random.key(6), p.params, p.batch)))
     grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
-    yield same(key, "jax.grad of 1/2 |h_l - t_l|^2, targets by hand", grads, by_targets(p, state, hyper["eta"], corrected))
+    want = by_targets(p, state, hyper["eta"], corrected, hyper.get("top_gradient", False) and len(p.net) > 1)
+    yield same(key, "jax.grad of 1/2 |h_l - t_l|^2, targets by hand", grads, want)
     if len(p.net) > 1:
         slopes = jax.jit(lambda s: descent(p, s, hyper["sigma"], lesson))(state)
         first = jax.tree.map(jnp.subtract, own(state), own(after))
@@ -175,6 +179,17 @@ def transposed(key: str, factory: RuleFactory) -> Iterator[Check]:
     for eta in (0.1, 2.0):
         grads = gradient(factory, p, lambda s: s._replace(feedback=((), *p.params[1:])), eta=eta, feedback_steps=0)[0]
         yield equal(key, f"backprop on a linear net at B = W, eta {eta:g}", grads, truth(p), 1e-12)
+
+
+def from_the_top(factory: RuleFactory) -> Iterator[Check]:
+    """The option `top_gradient`: the first target is the last hidden layer's, by its gradient, and the others are as before."""
+    p = pose(mlp((12, 20, 16, 5), TANH, output=TANH), (8, 12), 5)
+    grads, state, _ = gradient(factory, p, biased, eta=0.3, feedback_steps=0, top_gradient=True)
+    yield equal("dtp", "top_gradient: targets by hand at random B", grads, by_targets(p, state, 0.3, True, True), 1e-11)
+    yield equal("dtp", "top_gradient: the last hidden layer learns as in backprop", grads[1:], truth(p)[1:], 1e-12)
+    below = [abs(cosine(grads[0], other)) for other in (truth(p)[0], by_targets(p, state, 0.3, True)[0])]
+    yield large("dtp", "top_gradient: those below do not, 1 - |cosine|", 1 - below[0], 0.5)
+    yield large("dtp", "top_gradient: nor as they do without it, 1 - |cosine|", 1 - below[1], 0.1)
 
 
 def taught_inverses(key: str, factory: RuleFactory, lesson: Callable) -> Iterator[Check]:

@@ -56,13 +56,19 @@ def outputs(p: Problem, params: PyTree) -> list[jax.Array]:
     return [*trace.inputs[1:], trace.output]
 
 
-def by_targets(p: Problem, state, eta: float, corrected: bool) -> PyTree:
-    """dW by `jax.grad` of (1 / (B eta)) sum_l 1/2 |h_l - t_l|^2, each layer alone, t_L = h_L - eta e."""
+def by_targets(p: Problem, state, eta: float, corrected: bool, top_gradient: bool = False) -> PyTree:
+    """dW by `jax.grad` of (1 / (B eta)) sum_l 1/2 |h_l - t_l|^2, each layer alone, t_L = h_L - eta e.
+
+    top_gradient: t_{L-1} = h_{L-1} - eta dL/dh_{L-1}.
+    """
 
     def update(params):
         h = outputs(p, params)
         targets = [h[-1] - eta * error(p)]
-        for l in reversed(range(len(h) - 1)):
+        if top_gradient:
+            top = len(h) - 1
+            targets.insert(0, h[-2] - eta * jax.grad(lambda x: p.loss(layer(p, top, params[top], x), p.batch.y).sum())(h[-2]))
+        for l in reversed(range(len(h) - len(targets))):
             back = inverse(p, l, own(state), h[l], targets[0])
             targets.insert(0, h[l] + back - inverse(p, l, own(state), h[l], h[l + 1]) if corrected else back)
 

@@ -30,6 +30,18 @@ MUTANTS = [
     ("dtp", "every step at the first weights", (("path, noise, slopes = path_at(own)", "path, noise, slopes = path"),)),
     ("dtp", "they learn without noise", (("noisy = path.h[l] + sigma * xi", "noisy = path.h[l] + 0 * sigma * xi"),)),
     ("dtp", "they remove the noise", (("read.output - noisy)", "read.output - path.h[l])"),)),
+    ("dtp", "top_gradient does nothing", (("down = gradient_first if top_gradient else difference", "down = difference"),)),
+    ("dtp", "top_gradient: every layer by its gradient", (("if l + 1 < len(path.base):", "if l + 1 < 0:"),)),
+    ("dtp", "top_gradient: up the gradient", (("path.h[l] + jax.vjp(", "path.h[l] - jax.vjp("),)),
+    (
+        "dtp",
+        "top_gradient: no phi' of the output",
+        (
+            ("path.f(l, h), path.h[l])", "jnp.arctanh(path.f(l, h)), path.h[l])"),
+            ("import jax\n", "import jax\nimport jax.numpy as jnp\n"),
+        ),
+    ),
+    ("dtp", "top_gradient: vanilla below it", (("return difference(path, l, above)", "return path.g(l, above).output"),)),
     ("drl", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),)),
     ("drl", "sign of the noise", (("base.output - sigma * xi)", "base.output + sigma * xi)"),)),
     ("drl", "1 / sigma^2 dropped", (("sigma * xi) / sigma**2", "sigma * xi)"),)),
