@@ -11,8 +11,9 @@ fg and wp are not of the form teaching signal x local eligibility: a synapse see
 
 Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without Backpropagation", 2022, arXiv:2202.08587 (fg).
 Ren, Kornblith, Liao, Hinton, "Scaling Forward Gradient With Local Losses", 2023, arXiv:2210.03310 (afg).
-Jabri and Flower, "Weight perturbation", 1992, doi:10.1109/72.105429; all weights at once: Cauwenberghs, "A Fast Stochastic
-Error-Descent Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005, doi:10.1162/089976605774320539 (wp).
+Jabri and Flower, "Weight Perturbation: An Optimal Architecture and Learning Technique for Analog VLSI Feedforward and Recurrent
+Multilayer Networks", 1991, doi:10.1162/neco.1991.3.4.546; all weights at once: Cauwenberghs, "A Fast Stochastic Error-Descent
+Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005, doi:10.1162/089976605774320539 (wp).
 Departures: afg has one loss, at the output, instead of one at each block (which is a change of the network). wp takes the
 one-sided difference, the unperturbed loss computed in a second pass with the same neural noise.
 """

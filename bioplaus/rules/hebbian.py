@@ -12,7 +12,7 @@ units have rebuilt is not learned again, or all units would come to the same dir
 Hebb, "The Organization of Behavior", 1949; its product with a nonlinear output, bounded: Oja, "The Nonlinear PCA Learning Rule
 and Signal Separation - Mathematical Analysis", 1995, http://citeseer.ist.psu.edu/viewdoc/summary?doi=10.1.1.31.5705.
 Oja, "Simplified neuron model as a principal component analyzer", 1982, doi:10.1007/BF00275687; several units: Oja, "Neural networks,
-principal components, and subspaces", 1989, doi:10.1142/S0129065789000475.
+principal components, and subspaces", 1989, International Journal of Neural Systems 1, 61-68.
 Sanger, "Optimal unsupervised learning in a single-layer linear feedforward neural network", 1989, doi:10.1016/0893-6080(89)90044-0.
 Bienenstock, Cooper, Munro, "Theory for the development of neuron selectivity", 1982, doi:10.1523/JNEUROSCI.02-01-00032.1982.
 Departures: R, where the papers have 1: it says how much of the neurons' curve is used. m stands for data of zero mean; homeostasis

@@ -6,8 +6,8 @@ L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  h_{l-1}: [B, n_{l-1}] u
 Unbiased up to O(sigma^2); the variance grows with the number of units.
 
 Werfel, Xie, Seung, "Learning Curves for Stochastic Gradient Descent in Linear Feedforward Networks", 2005,
-doi:10.1162/089976605774320539. Perturbing node currents: Jabri and Flower, "Weight perturbation", 1992,
-doi:10.1109/72.105429.
+doi:10.1162/089976605774320539. Nodes rather than weights, before them: Widrow and Lehr, "30 Years of Adaptive
+Neural Networks: Perceptron, Madaline, and Backpropagation", 1990, doi:10.1109/5.58323.
 Departures: the unperturbed loss is the baseline, computed in a second forward pass with the same neural noise.
 """
 
