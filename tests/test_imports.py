@@ -34,6 +34,7 @@ ALLOWED = {
 
 # rules with weights of their own, which optax trains
 WITH_WEIGHTS = (
+    "rules.clapp",
     "rules.kolen_pollack",
     "rules.dendritic_microcircuit",
     "rules.deep_feedback_control",

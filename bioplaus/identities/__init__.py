@@ -11,6 +11,7 @@ import jax
 
 from bioplaus.identities import (
     backprop,
+    clapp,
     contrastive,
     deep_feedback_control,
     dendrites,
@@ -98,6 +99,7 @@ FAMILIES: dict[str, Family] = {
     "bcm": Family(hebbian.bcm_checks, functools.partial(hebbian.on_net, "bcm")),
     "softhebb": Family(hebbian.softhebb_checks, functools.partial(hebbian.on_net, "softhebb")),
     "krotov": Family(hebbian.krotov_checks, functools.partial(hebbian.on_net, "krotov")),
+    "clapp": Family(clapp.checks, clapp.on_net),
     "frozen": Family(backprop.readout_checks, backprop.readout_on_net),
 }
 __all__ = ["FAMILIES", "Check", "Family", "first_failure", "verify"]

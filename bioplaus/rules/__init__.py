@@ -4,6 +4,7 @@ import importlib.metadata
 
 from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
+from bioplaus.rules.clapp import clapp
 from bioplaus.rules.competitive import krotov, softhebb
 from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
@@ -86,6 +87,7 @@ RULES = {
     "bcm": bcm,
     "softhebb": softhebb,
     "krotov": krotov,
+    "clapp": clapp,
 }
 
 BASELINES = {"frozen": readout_only}
@@ -113,6 +115,7 @@ __all__ = [
     "batchwise_sign_concordant",
     "bcm",
     "burstprop",
+    "clapp",
     "contrastive_hebbian",
     "coupled_learning",
     "deep_feedback_control",

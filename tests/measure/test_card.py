@@ -66,7 +66,6 @@ EXPECTED = {
     # predictive coding that is backprop is as locked as backprop
     "zil": PLAIN._replace(transport_words=X, forward_passes=(F - 18) / F),
     "fpa": PLAIN._replace(transport_words=X, settling_steps=T),
-    # each step of inference: from the first hidden layer to the output, and back
     "epc": PLAIN._replace(
         transport_words=X, forward_passes=35 / F, settling_steps=T, locking=tuple(4 * T + l for l in (2, 3, 4))
     ),
@@ -92,7 +91,7 @@ EXPECTED = {
         settling_steps=FREE,
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),
-    # the output settles, too; the readout learns as soon as the layer below it has heard of the clamped output
+    # the output settles, too; the readout learns once the layer below it has heard of the clamped output
     **dict.fromkeys(
         ("chl", "cpl"),
         PLAIN._replace(
@@ -114,7 +113,6 @@ EXPECTED = {
     "local_pred": local(CLASSES * HIDDEN, 1),
     "local_sim": local(SQUARES, 3),  # the cosines, and their derivative
     "local_losses": local(CLASSES * HIDDEN + SQUARES, 3),
-    # a batch of four, three classes; similarities, and what they do to both passes
     "sigprop": PLAIN._replace(feedback_words=CLASSES * 7, forward_passes=(4 * F + 3 * (F - 18)) / (4 * F), locking=(4, 5, 4)),
     "ff": PLAIN._replace(forward_passes=(F + 2 * (F - 18)) / F, locking=(2, 3, 4), random=CLASSES),
     # a sweep takes the last hidden layer two products further: through the readout or the interneurons, and back
@@ -128,6 +126,9 @@ EXPECTED = {
     **dict.fromkeys(("bcm", "softhebb", "krotov"), PLAIN._replace(locking=(2, 3, 4))),
     # the decay reads the weights of the other units of the layer
     **dict.fromkeys(("hebb", "oja", "sanger"), PLAIN._replace(locking=(3, 4, 4), crossed=(1, 1, 0))),
+    "clapp": PLAIN._replace(
+        feedback_words=SQUARES, learns_feedback=True, forward_passes=(F + 2 * (F - 18)) / F, locking=(4, 5, 4), random=2 * 7
+    ),
     "frozen": PLAIN._replace(locking=(0, 0, 4)),
 }
 HYPER = {
@@ -155,7 +156,7 @@ def test_every_rule(name):
 
 
 def disguised(net, name="fa"):
-    """Backprop by jax.grad, under the name and the state of another rule."""
+    """Backprop under the name and the state of another rule."""
     rule = made(name, net)
 
     def grad(params, state, batch, key, gate=None):

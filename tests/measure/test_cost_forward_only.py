@@ -42,3 +42,14 @@ def test_signal_propagation():
     """The classes' signals pass through the hidden layers once a batch; similarities, and their derivatives by both sides."""
     once = Fraction(CLASSES * (F - READOUT), B)
     assert counted("sigprop") == {"forward": F + once, "credit": 3 * CLASSES * HIDDEN, "update": F + once}
+
+
+def test_clapp():
+    """Two glimpses through the hidden layers, and the whole input through the net; P, forth and back, and what it learns."""
+    squares, glimpses = 5 * 5 + 4 * 4, 2 * (F - READOUT)
+    assert counted("clapp") == {
+        "forward": F + glimpses,
+        "credit": 2 * squares,
+        "update": READOUT + glimpses,
+        "auxiliary": squares,
+    }

@@ -5,6 +5,9 @@ SECOND = "forward(net, params, batch.x + modulation, key)"
 FIRST = "        trace = forward(net, params, batch.x, key)\n"
 COSINES = "z = share * h.reshape(examples, -1) / jnp.sqrt((h**2).sum())"
 
+SACCADE = "gate * wide(saccade * predicted)"
+TEACH = ("to_c, to_z, slope = teach(", "to_c, to_z, slope = jax.tree.map(lambda a: a * losses.mean(), teach(")
+
 PHI = "        taught = [through(net[l], second.currents[l], layer_key(key, l), t) for l, t in enumerate(taught)]\n"
 
 MUTANTS = [
@@ -60,4 +63,20 @@ MUTANTS = [
         "the readout does not learn by the loss",
         (("layer_key(key, last), error)", "layer_key(key, last), trace.output)"),),
     ),
+    ("clapp", "sign of the prediction", (("error = saccade * other - fixation * z", "error = fixation * z - saccade * other"),)),
+    ("clapp", "no contrast", (("error = saccade * other - fixation * z", "error = 0 * saccade * other - fixation * z"),)),
+    ("clapp", "hinges always open", (("(predicted * z).sum(-1) < 1", "(predicted * z).sum(-1) < 1e9"),)),
+    ("clapp", "the contrast's hinge at 1", (("(predicted * other).sum(-1) > -1", "(predicted * other).sum(-1) > 1"),)),
+    ("clapp", "P for its transpose on the way back", (("wide(error @ p)", "wide(error @ p.T)"),)),
+    ("clapp", "the other example is not taught", ((f"jnp.roll({SACCADE}", f"jnp.roll(0 * {SACCADE}"),)),
+    ("clapp", "the wrong example is taught", ((f"{SACCADE}, 1, 0)", f"{SACCADE}, -1, 0)"),)),
+    ("clapp", "gated by the wrong example", ((f"jnp.roll({SACCADE}", f"gate * jnp.roll({SACCADE[7:]}"),)),
+    ("clapp", "phi' dropped", (("through(net[l], glance.currents[l], k, taught)", "taught"),)),
+    ("clapp", "one glimpse twice", (("jax.random.fold_in(key, 0xC1A + i)", "jax.random.fold_in(key, 0xC1A)"),)),
+    ("clapp", "P never learns", (("return tuple(grads), State(prediction", "return tuple(grads), State(state.prediction"),)),
+    ("clapp", "the optimiser of P forgets", (("State(prediction, opt), {", "State(prediction, state.opt), {"),)),
+    ("clapp", "P ignores the gate", (("(weight * error).T @ c", "error.T @ c"),)),
+    ("clapp", "P learns from the sum over the batch", (("@ c / len(c)", "@ c"),)),
+    ("clapp", "positions added up", (("* first.shape[-1] / first[0].size", ""),)),
+    ("clapp", "hidden layers hear of the loss", (TEACH, ("spread(gates[l], c))", "spread(gates[l], c)))"))),
 ]
