@@ -26,7 +26,7 @@ ALLOWED = {
     "layers": ("types", "net", "local", "neurons"),
     "rules": ("types", "net", "local", "relax", "inverses", "unsupervised"),
     "measure": ("types", "net"),
-    "measure.robustness.adversarial": ("types", "net", "local", "measure"),
+    "measure.robustness.attacks": ("types", "net", "local", "measure"),
     "data": ("types",),
     "devices": ("types",),
     "train": ("types", "net", "devices"),
@@ -125,7 +125,7 @@ def test_allowed_imports_pass():
     assert not violations("layers.flax", imports("from flax import nnx\nfrom bioplaus.local import by_vjp"))
     assert not violations("rules.kolen_pollack", imports("import jax\nimport optax\nfrom bioplaus.net import forward"))
     assert not violations("study.runner", imports("from bioplaus.rules import RULES\nfrom bioplaus import train"))
-    assert not violations("measure.robustness.adversarial", imports("from bioplaus.local import error_of"))
+    assert not violations("measure.robustness.attacks.gradient", imports("from bioplaus.local import error_of"))
 
 
 SOURCES = sorted(f for d in ("bioplaus", "tests", "experiments", "papers") for f in (ROOT / d).rglob("*.py"))

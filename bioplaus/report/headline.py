@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bioplaus.measure import statistics
-from bioplaus.measure.robustness import flags
+from bioplaus.measure.robustness.masking import NOISE_SHARE, POINT
 from bioplaus.report.run import BASELINE, Arm, Interval, Run, Seeds, curve, interval, number, parse, seeds_of
 
 KINDS = ("input noise", "weight noise", "lesion")
@@ -133,20 +133,21 @@ def cautions(run: Run) -> list[str]:
 
 
 def _blind(run: Run, arm: Arm) -> list[str]:
-    """The signs of an attack that does not see the net, by its controls (`bioplaus.measure.robustness.flags`)."""
+    """The signs of a blind attack that curves can show, by the area under each: a hint; the twelve checks of `claim` take more."""
     white, *controls = (severities(run, arm, name) for name in ATTACKS)
     grid = [x for x in white if all(x in c for c in controls if c)]
     if len(grid) < 2 or not any(controls):
         return []
 
-    def mean(points: dict[float, Seeds]) -> list[float]:
-        return [interval(points[x].values()).mean for x in grid]
+    def area(points: dict[float, Seeds]) -> float:
+        return float(statistics.nauc(grid, [interval(points[x].values()).mean for x in grid]))
 
-    found = flags(grid, mean(white), *(mean(c or white) for c in controls))
+    clean, seen = interval(white[grid[0]].values()).mean, area(white)
+    transferred, noise = (area(c or white) for c in controls)
     out = []
-    if controls[0] and found.transfer_stronger:
+    if controls[0] and transferred < seen - POINT:
         out.append(f"{arm.label}: the attack made on the bp twin beats PGD on the net itself, which may be blind or too short.")
-    if controls[1] and found.noise_comparable:
+    if controls[1] and clean - noise >= NOISE_SHARE * (clean - seen):
         out.append(
             f"{arm.label}: random signs take at least half of the accuracy that PGD takes, which may be blind to this net."
         )

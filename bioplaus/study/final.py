@@ -1,6 +1,7 @@
 """What is measured once an arm is trained: clean accuracy, and accuracy under disturbance and attack."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -28,6 +29,7 @@ from bioplaus.train import TrainState, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
+STEPS = 20  # of the attack
 GUARDED = 32  # test examples on which the attack's gradient is checked
 
 ATTACK = (
@@ -57,7 +59,7 @@ def final_rows(
 ) -> tuple[list[Row], list[str]]:
     """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop."""
     test = jax.tree.map(jnp.asarray, data.test)
-    key = jax.random.key(0)
+    key, climb = jax.random.key(0), partial(pgd, steps=STEPS)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
 
     def answer(deployed: Deployed, state: TrainState, context) -> Callable[[Array, Array], Array]:
@@ -76,9 +78,9 @@ def final_rows(
         k = jax.random.fold_in(key, len(CURVES))
         found["random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
         if attackable:
-            found["pgd"] = under_attack(pgd, own, deployed.built.loss, few, k)
+            found["pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
         if twin is not None and other is not None:
-            found["transfer"] = transfer(pgd, answer(twin, other, few.context), own, deployed.built.loss, few, k)
+            found["transfer"] = transfer(climb, answer(twin, other, few.context), own, deployed.built.loss, few, k)
         return found
 
     severities = {name: grid for name, (_, grid) in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)

@@ -1,99 +1,148 @@
-"""Is an attack's failure the net's robustness, or the attack's blindness? A guard before attacks, and flags after them.
+"""Is a failed attack the net's robustness, or the attack's blindness? Twelve checks; a claim is made only where all hold.
 
+    F1   PGD beats the single step              F7   examples made on other nets break no more, example by example
+    F2   twice the steps change little          F8   random signs take less than half of what the attack takes
+    F3   more restarts change little            F9   gradients are not exactly zero; the outputs are no probabilities
+    F4   accuracy falls with the radius         F10  a net with noise: the mean gradient is used, fixed noise does not hide
+    F5   it falls to chance at a large one      F11  clean accuracy is there, and above chance
+    F6   queries break no more, by example      F12  every hyperparameter is stored
+The attack: `restarts` of PGD, the worst of them for each example. Values are means over examples and seeds.
+
+Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705, whose checklist this is, made of numbers.
 Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018, arXiv:1802.00420.
-Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705.
+Departures: each threshold below is ours. Square and the ray search are one number with random sampling (F6).
 """
 
-from collections.abc import Callable, Sequence
+import math
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bioplaus.measure.statistics import nauc
-from bioplaus.types import Array, Key, Loss, PyTree
+from bioplaus.measure.robustness.suite import Budget, Suite, radii
 
-TOLERANCE = 1e-4
-STEP = 1e-8  # so short that next to no unit crosses a kink (ReLU, max pooling) on the way; float64 leaves 8 digits
-JITTER = 1e-2
+POINT = 0.01
+"""One point of accuracy: what twice the steps or restarts may change (F2, F3, F9), and accuracy may rise with the radius (F4)."""
+BY_EXAMPLE = 0.02
+"""Share of examples that a weaker attack alone may break (F6, F7, F10): on an honest net, restarts gain as much."""
+NOISE_SHARE = 0.5
+"""Share of the attack's drop that random signs must stay below (F8)."""
+DRAWS = 20
+"""Fewest noise samples a gradient of a net with noise (F10)."""
+
+CHECKS = {
+    "F1": "loss of PGD to the single step",
+    "F2": "change by twice the steps",
+    "F3": "gain of as many restarts again",
+    "F4": "largest rise of accuracy with the radius",
+    "F5": "accuracy at the largest radius, against chance",
+    "F6": "examples that queries alone break",
+    "F7": "examples that other nets' examples alone break",
+    "F8": "drop by random signs over drop by the attack",
+    "F9": "examples with a gradient of zero, or a softmax for logits",
+    "F10": "hidden by fixed noise (1: mean gradient over too few samples)",
+    "F11": "clean accuracy, above chance",
+    "F12": "hyperparameters that are missing, or not those that ran",
+}
 
 
-class PseudoGradientError(ValueError):
-    """The gradient of a forward pass is not its derivative."""
+class Flag(NamedTuple):
+    """One check. name: F1 to F12, see `CHECKS`; value: NaN for what was not measured, which does not pass."""
+
+    name: str
+    value: float
+    threshold: float
+    passed: bool
 
 
-def check_gradient(
-    predict: Callable[..., Array],
-    loss: Loss,
-    params: PyTree,
-    state: PyTree,
-    x: Array,
-    y: Array,
-    key: Key,
-    *,
-    directions: int = 8,
-) -> float:
-    """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the input.
+class Claim(NamedTuple):
+    """Robust accuracy at one radius: for each example the worst of all attacks. attacks: name -> accuracy [S], `worst` last."""
 
-    |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard normal, in float64, in
-    `directions` directions. Returns the largest left side over 1 + |g . v|. Call it before an attack, outside jit.
+    budget: Budget
+    attacks: dict[str, NDArray]
+    flags: tuple[Flag, ...]
 
-    predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few dozen examples are enough.
-    x is moved by at most 0.01, because images have exact zeros, where kinked nets have no derivative; targets are moved by
-    one class, because the loss of a trained net is flat, and a flat loss hides any error. Noise must be differentiable at a
-    fixed key: Poisson counts and spikes are not, and are rejected.
+    @property
+    def holds(self) -> bool:
+        """Whether it may be stated."""
+        return all(f.passed for f in self.flags)
+
+
+def claim(found: Suite, budget: Budget, chance: float) -> Claim:
+    """The claim that a suite supports. chance: accuracy of a guess.
+
+    found: with the axis of the seeds first, those that diverged left out. Raises ValueError for another shape, or no seed.
     """
+    found = Suite(*(None if a is None else np.asarray(a, np.float64) for a in found))  # type: ignore[arg-type]
+    if found.clean.ndim != 4 or not found.clean.shape[0]:
+        raise ValueError(f"claim: got clean answers {found.clean.shape}; give [seeds, 2, 1, examples], with one seed or more")
 
-    rng = np.random.default_rng(0)
-    params, state, x, y = jax.tree.map(_double, (params, state, x, y))
-    x = x + JITTER * rng.uniform(-1.0, 1.0, x.shape)
-    wrong = np.roll(y, 1, -1)
-    v = rng.normal(size=(directions, *x.shape))
+    def kept(*tries: ArrayLike) -> NDArray:
+        return surviving(found.clean, *tries)
 
-    def error(params, state, x, v):
-        def mean_loss(x):
-            return loss(predict(params, state, x, key), jnp.asarray(wrong)).mean()
+    def mean(*tries: ArrayLike) -> float:
+        return float(kept(*tries).mean())
 
-        slope = jnp.tensordot(v, jax.grad(mean_loss)(x), x.ndim)
-        up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(2, directions)
-        return jnp.max(jnp.abs(slope - (up - down) / (2 * STEP)) / (1 + jnp.abs(slope)))
-
-    with jax.enable_x64():
-        worst = float(jax.jit(error)(params, state, x, v))
-    if not worst <= TOLERANCE:  # NaN is refused as well
-        raise PseudoGradientError(
-            f"check_gradient: the input gradient of `predict` differs from finite differences by {worst:.2g} (1 + |g.v|), allowed"
-            f" are {TOLERANCE:g}. It has a derivative of its own (a custom_vjp that carries a learning rule, a surrogate gradient,"
-            " stop_gradient), or casts to float32. Attack the forward pass that is deployed, without it; to follow a learning"
-            " signal is `attack_with_learning_signal`, a diagnostic."
-        )
-    return worst
-
-
-class Flags(NamedTuple):
-    """Symptoms of a masked gradient, each bool [...]; a claim of robustness needs all of them False."""
-
-    transfer_stronger: NDArray
-    noise_comparable: NDArray
-
-
-def flags(
-    epsilons: Sequence[float], white_box: ArrayLike, transferred: ArrayLike, noise: ArrayLike, *, margin: float = 0.01
-) -> Flags:
-    """Flags F7 and F8 from accuracies [..., K] over the same epsilons, the first of which is 0. nAUC is the area under each.
-
-    transfer_stronger:  nAUC(transferred) < nAUC(white_box) - margin: an attack that sees the net must do better.
-    noise_comparable:   random signs take at least half of the area that the white-box attack takes from the clean accuracy.
-    Raises ValueError unless epsilons start at 0.
-    """
-    if epsilons[0] != 0:
-        raise ValueError(f"flags: the epsilons start at {epsilons[0]}, expected 0, the clean accuracy")
-    clean = np.asarray(white_box)[..., 0]
-    white, other, random = (nauc(epsilons, a) for a in (white_box, transferred, noise))
-    return Flags(np.asarray(other < white - margin), np.asarray(clean - random >= (clean - white) / 2))
+    queries = (found.square, found.ray_search, found.random_signs, found.random_ball)
+    clean, white = mean(), mean(found.pgd)
+    sweep = np.stack([kept(found.sweep[..., k : k + 1, :]).mean() for k in range(found.sweep.shape[-2])])
+    drop = clean - white
+    noise = (clean - found.random_signs[:, 1].mean()) / drop if drop > 0 else 1.0
+    noisy, unhidden = found.noise.max() > 0, 0.0
+    if noisy:
+        unhidden = float(surviving(found.fixed).mean()) - mean(found.pgd[..., :1, :]) if found.fixed is not None else 1.0
+    if noisy and budget.draws < DRAWS:
+        unhidden = 1.0
+    stored = [isinstance(v, int | float) and math.isfinite(v) for v in budget]
+    ran = (found.pgd.shape[-2] == budget.restarts, found.random_ball.shape[-2] == -(-budget.samples // 2))
+    values = {
+        "F1": (white - mean(found.fgsm), 0.0),
+        "F2": (abs(mean(found.longer) - white), POINT),
+        "F3": (white - mean(found.pgd, found.further), POINT),
+        "F4": (np.diff(np.concatenate([[clean], sweep])).max(), POINT),
+        "F5": (sweep[-1], chance),
+        "F6": (white - mean(found.pgd, *queries), BY_EXAMPLE),
+        "F7": (white - mean(found.pgd, found.transfer) if found.transfer.shape[-2] else math.nan, BY_EXAMPLE),
+        "F8": (noise, NOISE_SHARE),
+        "F9": (max(found.blind.mean(), found.softmax.mean()), POINT),
+        "F10": (unhidden, BY_EXAMPLE),
+        "F11": (clean, chance),
+        "F12": ([*stored, *ran].count(False), 0.0),
+    }
+    flags = tuple(Flag(n, float(v), float(t), bool(v > t if n == "F11" else v <= t)) for n, (v, t) in values.items())
+    each = {n: a for n, a in found._asdict().items() if n not in ("clean", "sweep", "fixed", "blind", "softmax", "noise")}
+    attacks = {n: kept(a).mean(-1) for n, a in each.items() if a.shape[-2]}
+    return Claim(budget, {"clean": kept().mean(-1), **attacks, "worst": kept(*each.values()).mean(-1)}, flags)
 
 
-def _double(leaf):
-    return np.asarray(leaf, np.float64) if jnp.issubdtype(getattr(leaf, "dtype", np.int32), jnp.floating) else leaf
+def surviving(*tries: ArrayLike) -> NDArray:
+    """[S, B]: how often the answer to each example is right at the worst of all tries, each [S, 2, R, B]."""
+    both = np.concatenate([np.asarray(t) for t in tries], -2)
+    worst = both[:, :1].argmin(-2, keepdims=True)
+    return np.take_along_axis(both[:, 1:], worst, -2)[:, 0, 0]
+
+
+def render(found: Claim) -> str:
+    """The claim and its checks as plain text; where one fails, what stands there is that there is no claim."""
+    failed = [f.name for f in found.flags if not f.passed]
+    worst, clean = (100 * found.attacks[n].mean() for n in ("worst", "clean"))
+    said = (
+        f"no claim of robustness: {', '.join(failed)} failed" if failed else f"robust accuracy {worst:.1f} %, clean {clean:.1f} %"
+    )
+    lines = [f"epsilon = {found.budget.epsilon:g}: {said}"]
+    for f in found.flags:
+        bound = f"{'>' if f.name == 'F11' else '<='} {f.threshold:<5.3g}"
+        lines.append(f"  {f.name:4}{'passed' if f.passed else 'FAILED'} {f.value:8.4f} {bound}  {CHECKS[f.name]}")
+    return "\n".join(lines)
+
+
+def describe(budget: Budget) -> str:
+    """Every hyperparameter in words, for the method section."""
+    b, sweep = budget, ", ".join(f"{r:g}" for r in radii(budget.epsilon))
+    mean = f", each gradient and each answer a mean over {b.draws} noise samples" if b.draws > 1 else ""
+    return (
+        f"L-infinity, epsilon {b.epsilon:g}; FGSM; PGD of {b.steps} steps of {2.5 * b.epsilon / b.steps:.3g} from {b.restarts} random"
+        f" starts, alternately on the loss and on the margin{mean}; {b.restarts} further restarts; {b.restarts} restarts of"
+        f" {2 * b.steps} steps; a sweep over {sweep}; PGD of {b.steps} steps, one start, on each other net; Square (p 0.8) and ray"
+        f" search (tolerance 0.001) with {b.queries} queries each; {b.samples} random samples an example"
+    )

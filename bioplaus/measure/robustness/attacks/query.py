@@ -1,0 +1,133 @@
+"""Attacks that see the answers alone, in the L-infinity ball: what a masked gradient does not stop.
+
+    square       x' = clip(x + epsilon s), s in {-1, 1}: a random window of s gets a random sign; kept where the margin grows
+    ray_search   the direction s in {-1, 1} along which the boundary is nearest, by the class of the answer alone: blocks of s,
+                 ever finer, are flipped where x + r s then still is misclassified, and the radius r is bisected anew
+    random_signs, random_ball   no search at all, the control that any attack must beat by far
+
+Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial attack via random search",
+2020, arXiv:1912.00049. Chen, Gu, "RayS: A Ray Searching Method for Hard-label Adversarial Attack", 2020, arXiv:2006.12792.
+Departures: the window of Square is an interval for an input that is a vector, and may lie anywhere; both attacks use up their
+queries where the paper's stop at a success. `loss` is not used. A net with noise is asked with a fresh sample a query.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.measure.accuracy import Answer, correct
+from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, margin
+from bioplaus.types import Array, Key, Loss
+
+HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+"""Fractions of Square's queries after which its window has half the area."""
+
+
+def square(
+    predict: Answer,
+    loss: Loss,
+    x: Array,
+    y: Array,
+    key: Key,
+    *,
+    epsilon: ArrayLike,
+    queries: int = 1000,
+    p: float = 0.8,
+    bounds=BOUNDS,
+) -> Array:
+    """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: the window's first share of the input.
+
+    A window has one sign a channel; the start is vertical stripes of an image, random signs of a vector.
+    """
+    del loss
+    sides, channels = (x.shape[1:-1], x.shape[-1]) if x.ndim > 2 else (x.shape[1:], 1)
+
+    def moved(signs):
+        return jnp.clip(x + epsilon * signs.reshape(x.shape), *bounds)
+
+    def ask(signs, t):
+        return margin(predict(moved(signs), jax.random.fold_in(key, t)), y)
+
+    def step(carry, t):
+        signs, best = carry
+        draw = jax.random.fold_in(jax.random.fold_in(key, t), 1)
+        share = p * 0.5 ** (t > jnp.asarray(HALVINGS) * queries).sum()
+        inside = jnp.ones((len(x), *(1 for _ in sides), 1), bool)
+        for axis, side in enumerate(sides):
+            width = jnp.clip(jnp.round(share ** (1 / len(sides)) * side), 1, side)
+            first = jnp.floor(jax.random.uniform(jax.random.fold_in(draw, axis), (len(x),)) * (side - width + 1))
+            at = jnp.arange(side) - first[:, None]
+            inside &= ((at >= 0) & (at < width)).reshape(len(x), *(side if i == axis else 1 for i in range(len(sides))), 1)
+        window = jax.random.rademacher(jax.random.fold_in(draw, len(sides)), (len(x), *(1 for _ in sides), channels), x.dtype)
+        trial = jnp.where(inside, window, signs)
+        found = ask(trial, t)
+        better = found > best
+        kept = jnp.where(better.reshape(-1, *(1,) * (trial.ndim - 1)), trial, signs)
+        return (kept, jnp.where(better, found, best)), None
+
+    stripes = (len(x), *((1, *sides[1:]) if len(sides) > 1 else sides), channels)
+    signs = jnp.broadcast_to(jax.random.rademacher(key, stripes, x.dtype), (len(x), *sides, channels))
+    return moved(jax.lax.scan(step, (signs, ask(signs, 0)), jnp.arange(1, queries))[0][0])
+
+
+def ray_search(
+    predict: Answer,
+    loss: Loss,
+    x: Array,
+    y: Array,
+    key: Key,
+    *,
+    epsilon: ArrayLike,
+    queries: int = 1000,
+    tolerance: float = 1e-3,
+    bounds: tuple[float, float] = BOUNDS,
+) -> Array:
+    """RayS: hard labels only. x' lies at the boundary where that is within epsilon. tolerance: of the radius, in units of x.
+
+    One query a step: either a flipped block is tried at the present radius, or the radius of a block that won is bisected.
+    The bounds must be finite.
+    """
+    del loss
+    n = x[0].size
+    levels = math.ceil(math.log2(n)) if n > 1 else 0
+
+    def at(radius, signs):
+        return jnp.clip(x + (radius[:, None] * signs).reshape(x.shape), *bounds)
+
+    def step(carry, t):
+        signs, radius, low, level, block, bisecting = carry
+        size = -(-n // 2**level)
+        mask = (jnp.arange(n) // size[:, None]) == block[:, None]
+        trial = jnp.where(mask & ~bisecting[:, None], -signs, signs)
+        asked = jnp.where(bisecting, (low + radius) / 2, radius)
+        broken = correct(predict(at(asked, trial), jax.random.fold_in(key, t)), y) == 0
+        won = broken & ~bisecting
+        signs = jnp.where(won[:, None], trial, signs)
+        low = jnp.where(won, 0.0, jnp.where(bisecting & ~broken, asked, low))
+        radius = jnp.where(bisecting & broken, asked, radius)
+        block = jnp.where(bisecting, block, block + 1)
+        full = block * size >= n  # every block of this level was tried
+        level = jnp.where(full, (level + 1) % (levels + 1), level)
+        block = jnp.where(full, 0, block)
+        bisecting = jnp.where(bisecting, radius - low > tolerance, won)
+        return (signs, radius, low, level, block, bisecting), None
+
+    none = jnp.zeros(len(x), x.dtype)
+    count = none.astype(int)
+    start = (jnp.ones((len(x), n), x.dtype), none + (bounds[1] - bounds[0]), none, count, count, none > 0)
+    signs, radius, *_ = jax.lax.scan(step, start, jnp.arange(queries))[0]
+    return at(jnp.minimum(radius, epsilon), signs)
+
+
+def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
+    """x +- epsilon, a fair coin a component."""
+    del predict, loss, y
+    return jnp.clip(x + epsilon * jax.random.rademacher(key, x.shape, x.dtype), *bounds)
+
+
+def random_ball(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
+    """x + a point of the ball, uniform."""
+    del predict, loss, y
+    return jnp.clip(x + LINF.sample(key, x, epsilon), *bounds)

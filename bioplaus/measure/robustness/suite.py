@@ -1,0 +1,154 @@
+"""Every attack on a net at one radius, example by example: what a claim of robustness is made of.
+
+    the gradient   FGSM; PGD from many starts, the even ones on the loss L, the odd ones on the margin, which does not saturate
+    other nets     PGD on the backprop twin and on other seeds, tried on this net
+    queries        Square by the margin, ray search by the class alone, random signs, random points of the ball
+Call `check_gradient` first: no attack by a false gradient measures robustness. All restarts and radii share one program.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.measure.accuracy import Answer, correct
+from bioplaus.measure.robustness.attacks import Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
+from bioplaus.types import Array, Batch, Key, Loss
+
+GREY = 0.5
+"""The radius at which every image in [0, 1] can be made plain grey: no net is robust there."""
+
+
+class Budget(NamedTuple):
+    """Every hyperparameter of `suite`, in the L-infinity ball.
+
+    epsilon: radius, in units of the input. steps: of PGD, alpha = 2.5 epsilon / steps. restarts: of PGD. queries: of Square
+    and of the ray search, each. samples: random ones an example, half signs, half points of the ball. draws: noise samples of
+    a gradient and of an answer; 1 for a net without noise.
+    """
+
+    epsilon: float
+    steps: int = 40
+    restarts: int = 5
+    queries: int = 1000
+    samples: int = 100
+    draws: int = 1
+
+
+class Suite(NamedTuple):
+    """What `suite` found. Arrays [2, R, B] say how often the answer to each of R tries on an example was right: 1 or 0, or a mean
+    over noise samples. The first half is to choose a try by, the second to report what was chosen: else noise would be an attack.
+
+    further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each of `radii(epsilon)`.
+    transfer: PGD on each source (none: R = 0). fixed: PGD on the net at one noise sample for good, judged there; None for draws = 1.
+    blind: [B], the gradients of the loss and of the margin are both exactly zero. softmax: [B], the outputs are probabilities.
+    noise: largest difference between two answers to the same input.
+    """
+
+    clean: Array
+    fgsm: Array
+    pgd: Array
+    further: Array
+    longer: Array
+    sweep: Array
+    transfer: Array
+    square: Array
+    ray_search: Array
+    random_signs: Array
+    random_ball: Array
+    fixed: Array | None
+    blind: Array
+    softmax: Array
+    noise: Array
+
+
+def radii(epsilon: float) -> tuple[float, ...]:
+    """The radii of the sweep that goes with a claim at epsilon; the third is epsilon itself."""
+    return (epsilon / 4, epsilon / 2, epsilon, max(2 * epsilon, GREY))
+
+
+def suite(
+    predict: Answer, loss: Loss, batch: Batch, key: Key, budget: Budget, sources: Sequence[Answer] = (), white: Attack = pgd
+) -> Suite:
+    """Attack a net in every way. jit and vmap (over seeds) apply; `claim` reads the result.
+
+    sources: nets whose adversarial examples are tried on this one: the backprop twin, other seeds. white: the attack by the
+    gradient; any other than `pgd` makes a diagnostic. Raises ValueError unless every hyperparameter is above 0.
+    """
+    if min(budget) <= 0:
+        raise ValueError(f"suite: got {budget}; every hyperparameter must be above 0")
+    epsilon, x, y = budget.epsilon, batch.x, batch.y
+
+    def way(i: int) -> Key:
+        return jax.random.fold_in(key, i)
+
+    def climb(attack: Attack, answer: Answer, radius, r, steps, draws: int = budget.draws) -> Array:
+        """Restart r. The same start, whatever the steps: only what is compared differs."""
+
+        def aim(output, y):
+            return jnp.where(r % 2, margin(output, y), loss(output, y))
+
+        return attack(answer, aim, x, y, jax.random.fold_in(way(0), r), epsilon=radius, steps=steps, draws=draws)
+
+    def judge(moved: Array, answer: Answer = predict) -> Array:
+        """[2, B]: how often the answer is right, over two sets of noise samples."""
+
+        def right(d):
+            return correct(answer(moved, jax.random.fold_in(way(1), d)), y)
+
+        return jax.lax.map(right, jnp.arange(2 * budget.draws)).reshape(2, budget.draws, -1).mean(1)
+
+    def tried(attack, *over: Array) -> Array:
+        """[2, R, B]: attack(r) for each of R, made and judged one after the other."""
+        return jax.lax.map(lambda o: judge(attack(*o)), over).swapaxes(0, 1)
+
+    n, steps = budget.restarts, budget.steps
+    others = [radius for radius in radii(epsilon) if radius != epsilon]
+    runs = (
+        [(epsilon, r, steps) for r in range(2 * n)]
+        + [(epsilon, r, 2 * steps) for r in range(n)]
+        + [(a, 0, steps) for a in others]
+    )
+    sizes, starts, lengths = zip(*runs, strict=True)
+    climbed = tried(partial(climb, white, predict), jnp.asarray(sizes, x.dtype), jnp.asarray(starts), jnp.asarray(lengths))
+
+    def random(r):
+        k = jax.random.fold_in(way(2), r)
+        return jnp.where(r % 2, *(draw(predict, loss, x, y, k, epsilon=epsilon) for draw in (random_ball, random_signs)))
+
+    sampled = tried(random, jnp.arange(2 * -(-budget.samples // 2)))
+    moved = [
+        x,
+        fgsm(predict, loss, x, y, way(3), epsilon=epsilon, draws=budget.draws),
+        square(predict, loss, x, y, way(4), epsilon=epsilon, queries=budget.queries),
+        ray_search(predict, loss, x, y, way(5), epsilon=epsilon, queries=budget.queries),
+        *(climb(pgd, source, epsilon, 0, steps) for source in sources),
+    ]
+    once = tried(lambda moved: moved, jnp.stack(moved))
+
+    def still(x, key):
+        del key
+        return predict(x, way(6))
+
+    slopes = [jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, margin)]
+    blind = [((g == 0) | ~jnp.isfinite(g)).reshape(len(x), -1).all(1) for g in slopes]
+    outputs = predict(x, way(6))
+    return Suite(
+        clean=once[:, :1],
+        fgsm=once[:, 1:2],
+        pgd=climbed[:, :n],
+        further=climbed[:, n : 2 * n],
+        longer=climbed[:, 2 * n : 3 * n],
+        sweep=jnp.insert(climbed[:, 3 * n :], 2, climbed[:, 0], axis=1),
+        transfer=once[:, 4:],
+        square=once[:, 2:3],
+        ray_search=once[:, 3:4],
+        random_signs=sampled[:, ::2],
+        random_ball=sampled[:, 1::2],
+        fixed=judge(climb(white, still, epsilon, 0, steps, 1), still)[:, None] if budget.draws > 1 else None,
+        blind=blind[0] & blind[1],
+        softmax=(outputs >= 0).all(1) & (jnp.abs(outputs.sum(1) - 1) < 1e-3),
+        noise=jnp.abs(outputs - predict(x, way(7))).max(),
+    )
