@@ -27,6 +27,8 @@ def method(run: Run, svgs: dict[str, str]) -> str:
             f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made on the backprop twin, and random signs of"
             " the same size; where either is stronger, a warning says so."
         )
+    if run.summary.get("suite"):
+        items["Adversarial suite"] = f"{escape(str(run.summary['suite']))}. Twelve checks stand between it and a claim."
     if "energy" in svgs:
         items["Energy"] = (
             f"Modelled, not measured: operations and memory traffic counted on the program, times the constants of a profile"

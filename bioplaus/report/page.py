@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 from bioplaus.report import method, sections
+from bioplaus.report.claims import claims
 from bioplaus.report.run import Run, read_run
 
 SECTIONS = (
@@ -11,6 +12,7 @@ SECTIONS = (
     ("learning", "Learning curves", sections.learning),
     ("alignment", "Alignment with backprop", sections.alignment),
     ("robustness", "Robustness", sections.robustness),
+    ("claims", "Adversarial robustness", claims),
     ("energy", "Energy", sections.energy),
     ("together", "Accuracy, energy, robustness", sections.together),
     ("plausibility", "Plausibility", sections.plausibility),

@@ -114,7 +114,10 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
         + table(columns, arms(run), cells)
         + note(
             f"Retained: mean accuracy over the sizes shown (trapezoids) as a share of that at size 0, seed by seed, {chance}.",
-            "Under attack: the lowest accuracy that any of the attacks reached at that size." if "pgd" in kinds(run) else "",
+            "Under attack: the lowest accuracy that any of the attacks reached at that size. No claim of adversarial robustness, which"
+            " takes the suite of attacks and its twelve checks (<code>adversarial.suite</code>)."
+            if "pgd" in kinds(run)
+            else "",
         )
     )
 

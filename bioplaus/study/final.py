@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.data import Dataset
-from bioplaus.measure.accuracy import accuracy
+from bioplaus.measure.accuracy import Answer, accuracy
 from bioplaus.measure.robustness import (
     CURVES,
     EPSILONS,
@@ -23,18 +23,14 @@ from bioplaus.measure.robustness import (
 from bioplaus.net import noise_mode
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
+from bioplaus.study.claims import claim_rows
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.train import TrainState, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
-STEPS = 20  # of the attack
 GUARDED = 32  # test examples on which the attack's gradient is checked
-
-ATTACK = (
-    "true gradient of the deployed forward function, checked against finite differences; L-infinity, 20 steps, one random start"
-)
 
 
 class Deployed(NamedTuple):
@@ -53,34 +49,35 @@ class Deployed(NamedTuple):
         """The net with its noise as it is at test time."""
         return noise_mode(self.built.net, self.mode)  # type: ignore[arg-type]
 
+    def answer(self, state: TrainState, context) -> Answer:
+        """What one seed answers. state: of that seed alone."""
+        predict = self.rebuild(self.net)
+        return lambda x, k: predict(state.params, state.rule, x, k, context)
+
 
 def final_rows(
     arm: Arm, deployed: Deployed, trained: Trained, twin: Deployed | None, data: Dataset, label: Label
 ) -> tuple[list[Row], list[str]]:
     """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop."""
     test = jax.tree.map(jnp.asarray, data.test)
-    key, climb = jax.random.key(0), partial(pgd, steps=STEPS)
+    key, climb = jax.random.key(0), partial(pgd, steps=arm.adversarial.steps)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
-
-    def answer(deployed: Deployed, state: TrainState, context) -> Callable[[Array, Array], Array]:
-        predict = deployed.rebuild(deployed.net)
-        return lambda x, k: predict(state.params, state.rule, x, k, context)
 
     def measure(state: TrainState, other: TrainState | None, test: Batch) -> dict[str, Array]:
         few = jax.tree.map(lambda a: a[:EXAMPLES], test)
-        found = {"clean": accuracy(answer(deployed, state, test.context)(test.x, key), test.y)}
+        found = {"clean": accuracy(deployed.answer(state, test.context)(test.x, key), test.y)}
         if not arm.robustness:
             return found
         for i, (name, (curve, _)) in enumerate(CURVES.items()):
             k = jax.random.fold_in(key, i)
             found[name] = curve(deployed.rebuild, deployed.net, state.params, state.rule, few, k)
-        own = answer(deployed, state, few.context)
+        own = deployed.answer(state, few.context)
         k = jax.random.fold_in(key, len(CURVES))
         found["random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
         if attackable:
             found["pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
         if twin is not None and other is not None:
-            found["transfer"] = transfer(climb, answer(twin, other, few.context), own, deployed.built.loss, few, k)
+            found["transfer"] = transfer(climb, twin.answer(other, few.context), own, deployed.built.loss, few, k)
         return found
 
     severities = {name: grid for name, (_, grid) in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)
@@ -95,6 +92,12 @@ def final_rows(
                 Row(*label, str(seed), condition, "accuracy", float(v), "fraction")
                 for condition, v in zip(conditions, np.atleast_1d(value), strict=True)
             ]
+    if arm.adversarial.suite and attackable:
+        nets = [(deployed.answer, deployed.state)]
+        if twin is not None and twin is not deployed:
+            nets.append((twin.answer, twin.state))
+        healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
+        rows += claim_rows(arm, deployed.built.loss, nets, test, healthy, label, over)
     return rows, warnings
 
 

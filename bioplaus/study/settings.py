@@ -68,6 +68,24 @@ class OptimiserSpec(_Strict):
     bound: float | None = Field(default=None, gt=0)
 
 
+class AdversarialSpec(_Strict):
+    """Attacks on the trained net, in the L-infinity ball. steps: of PGD, for the curve and the suite.
+
+    suite: run every attack of `bioplaus.measure.robustness.suite` at radius epsilon on the first `examples` of the test set. The
+    twelve checks that go with it, and they alone, support a claim of robustness. restarts: of PGD. queries: of Square and of the
+    ray search, each. samples: random ones an example. draws: noise samples of a gradient, for a net with noise at test time.
+    """
+
+    steps: int = Field(default=20, gt=0)
+    suite: bool = False
+    epsilon: float = Field(default=0.1, gt=0)
+    examples: int = Field(default=200, gt=0)
+    restarts: int = Field(default=5, gt=0)
+    queries: int = Field(default=1000, gt=0)
+    samples: int = Field(default=100, gt=0)
+    draws: int = Field(default=20, gt=0)
+
+
 class Arm(_Strict):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
@@ -89,6 +107,7 @@ class Arm(_Strict):
     points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
     alignment: bool = True
     robustness: bool = True
+    adversarial: AdversarialSpec = AdversarialSpec()
     energy: bool = True
 
     @model_validator(mode="before")

@@ -9,8 +9,8 @@ from typing import Any
 from bioplaus.measure.energy import rank_robustness
 from bioplaus.measure.statistics import paired_interval
 from bioplaus.study.arm import Label, Trained, partner
+from bioplaus.study.claims import attack_text, suite_text
 from bioplaus.study.costs import PROFILE, Costs
-from bioplaus.study.final import ATTACK
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 
@@ -35,7 +35,8 @@ def summarise(
         "data_note": " ".join(dict.fromkeys(notes.values())),
         "settings": "own" if any(rule.keys() - {"epochs"} for rule in settings["rules"].values()) else "common",
         "chance": chance,
-        "attack": ATTACK,
+        "attack": attack_text([arm for arm, *_ in arms]),
+        "suite": suite_text([arm for arm, *_ in arms]),
         "energy_profile": PROFILE,
         "study": settings,
         "arms": [_arm(arm, label, names[label], trained, costs, rows) for arm, label, trained, costs in arms],

@@ -1,0 +1,62 @@
+"""The section on claims of adversarial robustness: one radius, every attack, twelve checks."""
+
+import math
+from html import escape
+
+from bioplaus.measure.robustness.masking import CHECKS
+from bioplaus.report.markup import arm, estimate, listed, note, table
+from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
+from bioplaus.report.text import NONE
+
+NOT_ATTACKS = ("clean", "worst")
+
+
+def claims(run: Run, svgs: dict[str, str]) -> str:
+    """The claims, the checks behind them, and accuracy attack by attack."""
+    del svgs
+    return "".join(_at(run, epsilon) for epsilon in levels(run, "robust accuracy", "epsilon"))
+
+
+def _at(run: Run, epsilon: str) -> str:
+    def reached(of: Arm, attack: str) -> dict[str, float]:
+        return seeds_of(run, of, "robust accuracy", f"epsilon={epsilon} attack={attack}")
+
+    examined = [a for a in run.arms if reached(a, "worst")]
+    attacks = [n for n in levels(run, "robust accuracy", "attack") if n not in NOT_ATTACKS]
+    cells = []
+    for of in examined:
+        failed = [name for name in CHECKS if not check(run, of, epsilon, name, "passed")]
+        robust = estimate(interval(reached(of, "worst").values())) if not failed else f"no claim<small>{listed(failed)}</small>"
+        cells.append([estimate(interval(reached(of, "clean").values())), robust, *(_value(run, of, epsilon, n) for n in CHECKS)])
+    heads = [arm(run, a) for a in examined]
+    columns = ["Clean<small>%</small>", "Robust accuracy<small>%</small>", *CHECKS]
+    each = [[estimate(interval(reached(a, n).values())) or NONE for n in attacks] for a in examined]
+    said = "; ".join(f"{name} {what}" for name, what in CHECKS.items())
+    return (
+        f"<h3>L-infinity, ε = {escape(epsilon)}</h3>"
+        + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all twelve checks against a masked"
+        " gradient pass, and nowhere else.</p>"
+        + table(columns, heads, cells)
+        + note(
+            "Checks: value, and the bound it must keep (F11: exceed); failures are marked.",
+            f"{escape(said)}.",
+            f"{NONE}: not measured, which fails.",
+        )
+        + table([escape(n.replace("_", " ")) for n in attacks], heads, each, corner="accuracy, %")
+        + note("Each is an upper bound of robust accuracy.", f"Mean [95 % t interval over {len(run.seeds)} seeds].")
+    )
+
+
+def check(run: Run, of: Arm, epsilon: str, name: str, part: str) -> float:
+    """value, threshold or passed (1 or 0) of one check; NaN is never written, so that passed without a row reads as 0."""
+    missing = 0.0 if part == "passed" else math.nan
+    return seeds_of(run, of, f"check {part}", f"epsilon={epsilon} check={name}").get("", missing)
+
+
+def _value(run: Run, of: Arm, epsilon: str, name: str) -> str:
+    value, bound, passed = (check(run, of, epsilon, name, part) for part in ("value", "threshold", "passed"))
+    text = f"{value:.3f}".replace("-", "−") if math.isfinite(value) else NONE
+    sign = "&gt;" if name == "F11" else "≤"
+    if passed:
+        return f"{text}<small>{sign} {bound:g}</small>"
+    return f"<b class='mark'>{text}</b><small class='mark'>not {sign} {bound:g}</small>"

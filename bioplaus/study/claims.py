@@ -1,0 +1,85 @@
+"""The claim of adversarial robustness of a trained arm: every attack at one radius, and the twelve checks, as rows."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.measure.accuracy import Answer
+from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
+from bioplaus.study.arm import Label
+from bioplaus.study.results import Row
+from bioplaus.study.settings import Arm
+from bioplaus.train import TrainState
+from bioplaus.types import Batch, Loss
+
+OTHER_SEEDS = 2  # whose adversarial examples are tried, beside those of the backprop twin
+
+
+def claim_rows(
+    arm: Arm,
+    loss: Loss,
+    nets: Sequence[tuple[Callable[[TrainState, Any], Answer], TrainState]],
+    test: Batch,
+    healthy: Sequence[int],
+    label: Label,
+    over: Callable[..., Any],
+) -> list[Row]:
+    """Robust accuracy by attack and seed, and value, threshold and outcome of each check.
+
+    nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop twin if it has another.
+    healthy: seeds that did not diverge. over: how seeds share a program.
+    """
+    budget = budget_of(arm)
+    few: Batch = jax.tree.map(lambda a: a[: arm.adversarial.examples], test)
+    (own, states), *twins = nets
+    shifts = range(1, 1 + min(OTHER_SEEDS, arm.seeds - 1))
+    others = [jax.tree.map(lambda a, k=k: jnp.roll(a, -k, 0), states) for k in shifts]
+
+    def attacked(state: TrainState, others: list[TrainState], twin_states: list[TrainState]) -> Suite:
+        sources = [own(s, few.context) for s in others]
+        sources += [answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)]
+        return suite(own(state, few.context), loss, few, jax.random.key(0), budget, sources)
+
+    found = jax.jit(over(attacked))(states, others, [s for _, s in twins])
+    made = claim(jax.tree.map(lambda a: np.asarray(a)[list(healthy)], found), budget, 1 / test.y.shape[-1])
+    at = f"epsilon={budget.epsilon:g}"
+    rows = [
+        Row(*label, str(seed), f"{at} attack={name}", "robust accuracy", float(value), "fraction")
+        for name, values in made.attacks.items()
+        for seed, value in zip(healthy, values, strict=True)
+    ]
+    for flag in made.flags:
+        for part in ("value", "threshold", "passed"):
+            if not math.isnan(number := float(getattr(flag, part))):
+                rows.append(Row(*label, "", f"{at} check={flag.name}", f"check {part}", number, ""))
+    return rows
+
+
+def budget_of(arm: Arm) -> Budget:
+    """The suite's hyperparameters. A net without noise at test time needs no draws; the suite measures whether that is so."""
+    a = arm.adversarial
+    noisy = arm.neuron.noise != "none" and arm.neuron.evaluate == "on"
+    return Budget(a.epsilon, a.steps, a.restarts, a.queries, a.samples, a.draws if noisy else 1)
+
+
+def attack_text(arms: Sequence[Arm]) -> str:
+    """How the curve under attack was made, for the method section."""
+    steps = " or ".join(str(n) for n in dict.fromkeys(a.adversarial.steps for a in arms))
+    return (
+        "true gradient of the deployed forward function, checked against finite differences; L-infinity,"
+        f" {steps} steps, one random start"
+    )
+
+
+def suite_text(arms: Sequence[Arm]) -> str:
+    """Every hyperparameter of the suite, '' where it did not run."""
+    texts = [
+        f"{describe(budget_of(a))}. {a.adversarial.examples} examples; other nets: {OTHER_SEEDS} other seeds and the backprop twin"
+        for a in arms
+        if a.robustness and a.adversarial.suite
+    ]
+    return "; or ".join(dict.fromkeys(texts))
