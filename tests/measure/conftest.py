@@ -15,7 +15,7 @@ from bioplaus.rules import RULES
 from bioplaus.types import Array, Batch, Net, PyTree
 
 NET = mlp([64, 128, 128, 10])
-SEEDS, STEPS, SIZE = 2, 600, 64
+SEEDS, STEPS, SIZE = 2, 400, 64
 
 
 class Digits(NamedTuple):
