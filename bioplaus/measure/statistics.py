@@ -47,6 +47,37 @@ def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval
         return interval(a - b, level)
 
 
+def paired_p(a: ArrayLike, b: ArrayLike) -> float:
+    """Two-sided p-value of the paired t test of a - b = 0, seeds that diverged on either side left out.
+
+    For comparisons that were planned, and corrected by `holm` for how many they are; others carry none. NaN for fewer than two
+    pairs; 0 or 1 where the differences are all the same: the seeds do not vary, and the test does not apply.
+    """
+    from scipy import stats
+
+    found = paired_interval(a, b)
+    d = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    d = d[np.isfinite(d)]
+    if found.n < 2:
+        return float("nan")
+    spread = d.std(ddof=1) / np.sqrt(len(d))
+    return float(d.mean() == 0) if spread == 0 else float(2 * stats.t.sf(abs(d.mean()) / spread, len(d) - 1))
+
+
+def holm(p: ArrayLike) -> NDArray:
+    """Holm's step-down correction of the p-values [n] of n planned comparisons: each is significant at 5 % where it is below 0.05.
+
+        p'_(i) = max_{j <= i} min(1, (n - j + 1) p_(j)),    p_(1) <= ... <= p_(n)
+    NaN stays NaN and counts as one of the n. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+    """
+    p = np.asarray(p, np.float64)
+    order = np.argsort(p)  # NaN last
+    stepped = np.minimum(1, (len(p) - np.arange(len(p))) * p[order])
+    corrected = np.empty_like(p)
+    corrected[order] = np.where(np.isnan(stepped), np.nan, np.fmax.accumulate(stepped))
+    return corrected
+
+
 def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
     """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean accuracy. accuracy: [..., K]."""
     s, a = _curve("nauc", severities, accuracy)
