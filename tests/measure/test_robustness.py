@@ -9,8 +9,9 @@ from bioplaus import net as nets
 from bioplaus.layers import conv, dense, flattened, mlp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.accuracy import accuracy, correct, evaluate
-from bioplaus.measure.robustness import CURVES, LESION, input_noise, lesion, weight_noise
-from bioplaus.measure.robustness.curves import lesioned, unit_sample, weight_sample
+from bioplaus.measure.robustness import CURVES, curve
+from bioplaus.measure.robustness.synapses import weight_sample
+from bioplaus.measure.robustness.units import lesioned, unit_sample
 from bioplaus.neurons import gaussian, relu, tanh
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
@@ -51,13 +52,14 @@ def test_evaluate_in_chunks():
         evaluate(predict, BATCH, KEY, size=0)
 
 
-@pytest.mark.parametrize(("name", "rule"), [*((name, "bp") for name in CURVES), ("lesion", "ep")])
+@pytest.mark.parametrize(
+    ("name", "rule"), [("input_noise", "bp"), ("weight_noise", "bp"), ("lesion", "bp"), ("lesion", "ep"), ("dynamic_noise", "ep")]
+)
 def test_curves_start_clean_and_fall(name, rule):
-    f, severities = CURVES[name]
     rebuild = _rebuild(rule)
     clean = accuracy(rebuild(NET)(PARAMS, (), X, KEY), BATCH.y)
-    got = jax.jit(lambda key: f(rebuild, NET, PARAMS, (), BATCH, key))(KEY)
-    assert got.shape == (len(severities),)
+    got = jax.jit(lambda key: curve(rebuild, CURVES[name], NET, PARAMS, (), BATCH, key, draws=5))(KEY)
+    assert got.shape == (len(CURVES[name].severities),)
     assert clean > 0.5
     np.testing.assert_allclose(got[0], clean, rtol=1e-6)
     assert got[-1] < clean - 0.2
@@ -65,10 +67,9 @@ def test_curves_start_clean_and_fall(name, rule):
 
 @pytest.mark.parametrize("name", ["lesion", "weight_noise"])
 def test_curves_vmap_over_seeds_with_the_same_disturbance(name):
-    f, _ = CURVES[name]
     other = jax.tree.map(lambda w: -w, PARAMS)
     both = jax.tree.map(lambda *w: jnp.stack(w), PARAMS, other)
-    alone = jax.jit(lambda p: f(_rebuild("bp"), NET, p, (), BATCH, KEY, draws=2))
+    alone = jax.jit(lambda p: curve(_rebuild("bp"), CURVES[name], NET, p, (), BATCH, KEY, draws=2))
     got = jax.jit(jax.vmap(alone))(both)
     for i, p in enumerate((PARAMS, other)):
         np.testing.assert_allclose(got[i], alone(p), atol=0.011)
@@ -156,27 +157,30 @@ def test_input_noise_accuracy_in_closed_form():
         return lambda params, state, x, key, context: jnp.concatenate([x, -x], -1)
 
     batch = Batch(jnp.full((4000, 1), 0.3), jnp.tile(jnp.array([1.0, 0.0]), (4000, 1)))
-    got = input_noise(rebuild, (), (), (), batch, KEY, severities=(0.0, 0.3, 1.0), draws=2)
+    got = curve(rebuild, CURVES["input_noise"], (), (), (), batch, KEY, severities=(0.0, 0.3, 1.0), draws=2)
     np.testing.assert_allclose(got, norm.cdf([np.inf, 1.0, 0.3]), atol=3 * 0.5 / np.sqrt(8000))
 
 
+LESION = CURVES["lesion"]
+
+
 def test_the_key_alone_sets_the_disturbance():
-    a = lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, KEY)
-    np.testing.assert_array_equal(a, lesion(_rebuild("pc", steps=3), NET, PARAMS, (), BATCH, KEY))
-    assert (a != lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, jax.random.key(9))).any()
-    assert jnp.abs(a - lesion(_rebuild("bp"), NET, PARAMS, (), BATCH, KEY, draws=1)).max() > 1e-3  # draws differ
+    a = curve(_rebuild("bp"), LESION, NET, PARAMS, (), BATCH, KEY, draws=5)
+    np.testing.assert_array_equal(a, curve(_rebuild("pc", steps=3), LESION, NET, PARAMS, (), BATCH, KEY, draws=5))
+    assert (a != curve(_rebuild("bp"), LESION, NET, PARAMS, (), BATCH, jax.random.key(9), draws=5)).any()
+    assert jnp.abs(a - curve(_rebuild("bp"), LESION, NET, PARAMS, (), BATCH, KEY, draws=1)).max() > 1e-3  # draws differ
 
 
 def test_one_layer_has_nothing_to_lesion():
     net = (dense(5),)
     params = nets.init(net, KEY, X)
-    assert len(set(lesion(_rebuild("bp"), net, params, (), BATCH, KEY).tolist())) == 1
-    assert len(set(weight_noise(_rebuild("bp"), net, params, (), BATCH, KEY).tolist())) > 1
+    assert len(set(curve(_rebuild("bp"), LESION, net, params, (), BATCH, KEY, draws=2).tolist())) == 1
+    assert len(set(curve(_rebuild("bp"), CURVES["weight_noise"], net, params, (), BATCH, KEY, draws=2).tolist())) > 1
 
 
 def test_noisy_nets_and_nan_answers():
     net = mlp([12, 30, 30, 5], gaussian(tanh(), 0.3))
-    got = lesion(_rebuild("bp"), net, PARAMS, (), BATCH, KEY)
+    got = curve(_rebuild("bp"), LESION, net, PARAMS, (), BATCH, KEY, draws=5)
     assert 0.3 < got[0] < 1.0
     broken = jax.tree.map(lambda w: w * jnp.nan, PARAMS)
-    np.testing.assert_array_equal(lesion(_rebuild("bp"), NET, broken, (), BATCH, KEY), np.zeros(len(LESION)))
+    np.testing.assert_array_equal(curve(_rebuild("bp"), LESION, NET, broken, (), BATCH, KEY, draws=1), np.zeros(8))

@@ -1,4 +1,4 @@
-"""Robustness of a trained net: curves over disturbances, adversarial examples by the true gradient, and checks on the attacks."""
+"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true gradient, and checks on the attacks."""
 
 from bioplaus.measure.robustness.adversarial import EPSILONS, transfer, under_attack
 from bioplaus.measure.robustness.attacks import (
@@ -15,7 +15,9 @@ from bioplaus.measure.robustness.attacks import (
     ray_search,
     square,
 )
-from bioplaus.measure.robustness.curves import CURVES, INPUT_NOISE, LESION, WEIGHT_NOISE, curve, input_noise, lesion, weight_noise
+from bioplaus.measure.robustness.corruptions import corrupted, on_images, suite_for
+from bioplaus.measure.robustness.curves import CURVES, DRAWS, Disturbance, curve
+from bioplaus.measure.robustness.errors import corruption_error, effective_robustness, mce, relative_mce
 from bioplaus.measure.robustness.guard import PseudoGradientError, check_gradient
 from bioplaus.measure.robustness.masking import CHECKS, Claim, Flag, claim, describe, render, surviving
 from bioplaus.measure.robustness.suite import Budget, Suite, radii, suite
@@ -24,14 +26,13 @@ __all__ = [
     "BOUNDS",
     "CHECKS",
     "CURVES",
+    "DRAWS",
     "EPSILONS",
-    "INPUT_NOISE",
     "L2",
-    "LESION",
     "LINF",
-    "WEIGHT_NOISE",
     "Budget",
     "Claim",
+    "Disturbance",
     "Flag",
     "Norm",
     "PseudoGradientError",
@@ -39,22 +40,26 @@ __all__ = [
     "attack_with_learning_signal",
     "check_gradient",
     "claim",
+    "corrupted",
+    "corruption_error",
     "curve",
     "describe",
+    "effective_robustness",
     "fgsm",
-    "input_noise",
-    "lesion",
     "margin",
+    "mce",
+    "on_images",
     "pgd",
     "radii",
     "random_ball",
     "random_signs",
     "ray_search",
+    "relative_mce",
     "render",
     "square",
     "suite",
+    "suite_for",
     "surviving",
     "transfer",
     "under_attack",
-    "weight_noise",
 ]

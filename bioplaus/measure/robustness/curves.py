@@ -1,132 +1,105 @@
 """Robustness curves: accuracy over the severity of a disturbance of the trained net, with no retraining.
 
-    input noise    x + sigma xi                        not clipped
-    weight noise   w + sigma rms(w) xi                 weight matrices; fixed for a draw ("static"), the same for every example
-    lesion         h_j <- m_j h_j, m_j = 0 with probability f    units of the hidden layers, independent (Bernoulli)
-xi: standard normal. Each curve is (rebuild, net, params, state, batch, key) -> accuracy [K], the mean over `draws`; jit and vmap
-(over seeds) apply. The disturbance depends on `key` and on shapes alone: every rule at that key meets the same one. In a draw
-the severities share one sample, so that a larger lesion contains the smaller. Severity 0 is the net itself.
+A `Disturbance` says how a net, its weights or its input are changed; `curve` reads the accuracy over its severities, mean over
+draws; `CURVES` holds those that a study can name. jit and vmap (over seeds) apply, and all severities and draws are one program.
+
+A disturbance depends on `key` and on shapes alone: every rule at that key meets the same one, where it is random. In a draw the
+severities share one sample, so that a larger lesion contains the smaller. Severity 0 is the net itself.
 
 rebuild: (net) -> predict, this rule on another net of the same shapes: `lambda n: factory(n, loss, **hyper).predict`. So a rule
 that settles does so in the lesioned net. A net with noise is read with a fresh sample a draw.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike
 
 from bioplaus.measure.accuracy import correct
-from bioplaus.net import forward, with_gain
-from bioplaus.types import Array, Batch, Gain, Key, Net, PyTree
+from bioplaus.measure.robustness import synapses, units
+from bioplaus.types import Array, Batch, Key, Net, PyTree
 
-INPUT_NOISE = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
-"""sigma, in units of the input."""
-WEIGHT_NOISE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
-"""sigma, in units of the root mean square of each weight matrix."""
-LESION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-"""Fraction of the hidden units."""
+DRAWS = 20
 
 Rebuild = Callable[[Net], Callable[..., Array]]
+Disturbed = tuple[Net, PyTree, Array]
+"""(net, params, x)."""
 
 
-def input_noise(
-    rebuild: Rebuild, net: Net, params: PyTree, state: PyTree, batch: Batch, key: Key, *, severities=INPUT_NOISE, draws: int = 3
-) -> Array:
-    """Accuracy [K] under Gaussian noise on the input."""
+class Disturbance(NamedTuple):
+    """perturb: (net, params, x, key) -> (severity -> (net, params, x)), whose severity may be traced.
 
-    def perturb(key):
-        xi = jax.random.normal(key, batch.x.shape, batch.x.dtype)
-        return lambda sigma: (net, params, batch.x + sigma * xi)
+    severities: rising from 0, which changes nothing. unit: what they are. random: draws differ; of the others one is enough.
+    """
 
-    return curve(rebuild, perturb, state, batch, key, severities, draws)
-
-
-def weight_noise(
-    rebuild: Rebuild, net: Net, params: PyTree, state: PyTree, batch: Batch, key: Key, *, severities=WEIGHT_NOISE, draws: int = 5
-) -> Array:
-    """Accuracy [K] under static noise on the weights."""
-
-    def perturb(key):
-        noise = weight_sample(params, key)
-        return lambda sigma: (net, jax.tree.map(lambda w, n: w + sigma * n, params, noise), batch.x)
-
-    return curve(rebuild, perturb, state, batch, key, severities, draws)
-
-
-def lesion(
-    rebuild: Rebuild, net: Net, params: PyTree, state: PyTree, batch: Batch, key: Key, *, severities=LESION, draws: int = 5
-) -> Array:
-    """Accuracy [K] after the loss of a random fraction of the hidden units, in every hidden layer alike."""
-
-    def perturb(key):
-        rank = unit_sample(net, params, batch.x, key)
-        return lambda fraction: (lesioned(net, rank, fraction), params, batch.x)
-
-    return curve(rebuild, perturb, state, batch, key, severities, draws)
-
-
-CURVES = {"input_noise": (input_noise, INPUT_NOISE), "weight_noise": (weight_noise, WEIGHT_NOISE), "lesion": (lesion, LESION)}
-"""Name -> (curve, its severities)."""
+    perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
+    severities: tuple[float, ...]
+    unit: str
+    random: bool = True
 
 
 def curve(
     rebuild: Rebuild,
-    perturb: Callable[[Key], Callable[[Array], tuple[Net, PyTree, Array]]],
+    disturbance: Disturbance,
+    net: Net,
+    params: PyTree,
     state: PyTree,
     batch: Batch,
     key: Key,
-    severities: Sequence[float],
-    draws: int,
+    *,
+    severities: Sequence[float] | None = None,
+    draws: int = DRAWS,
 ) -> Array:
-    """Accuracy [K] of the rule on what perturb(key of a draw)(severity) makes of (net, params, x), mean over draws.
+    """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over draws.
 
     An answer of NaN is wrong: a net that a disturbance makes diverge has not been robust to it.
     """
 
     def draw(d):
         k = jax.random.fold_in(key, d)
-        at = perturb(jax.random.fold_in(k, 0))
+        at = disturbance.perturb(net, params, batch.x, jax.random.fold_in(k, 0))
 
         def answers(severity):
-            net, params, x = at(severity)
-            return correct(rebuild(net)(params, state, x, jax.random.fold_in(k, 1), batch.context), batch.y)
+            changed, weights, x = at(severity)
+            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, 1), batch.context), batch.y)
 
-        return jax.lax.map(answers, jnp.asarray(severities, batch.x.dtype))
+        return jax.lax.map(answers, jnp.asarray(severities or disturbance.severities, batch.x.dtype))
 
-    return jax.lax.map(draw, jnp.arange(draws)).mean((0, 2))
-
-
-def weight_sample(params: PyTree, key: Key) -> PyTree:
-    """rms(w) xi for each weight matrix (leaves of two axes or more), zero for the others: weight noise at sigma = 1."""
-    leaves, tree = jax.tree.flatten(params)
-    xi = iter(_draw(jax.random.normal, [w for w in leaves if w.ndim >= 2], key))
-    return tree.unflatten([jnp.sqrt(jnp.mean(w**2)) * next(xi) if w.ndim >= 2 else jnp.zeros_like(w) for w in leaves])
+    return jax.lax.map(draw, jnp.arange(draws if disturbance.random else 1)).mean((0, 2))
 
 
-def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
-    """One uniform number in [0, 1) a hidden unit, by layer: a lesion of fraction f takes those below f."""
-    hidden = jax.eval_shape(lambda: [h[0] for h in forward(net, params, x, key).inputs[1:]])
-    return _draw(jax.random.uniform, hidden, key)
+def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[Array], Disturbed]:
+    """x + sigma xi, not clipped; xi: standard normal."""
+    xi = jax.random.normal(key, x.shape, x.dtype)
+    return lambda sigma: (net, params, x + sigma * xi)
 
 
-def _draw(sampler, like: Sequence, key: Key) -> list[Array]:
-    """Samples of the shapes and dtype of `like`, out of one call: every call costs a compilation."""
-    if not like:
-        return []
-    ends = np.cumsum([math.prod(a.shape) for a in like])
-    flat = sampler(key, (int(ends[-1]),), like[0].dtype)
-    return [part.reshape(a.shape) for part, a in zip(jnp.split(flat, ends[:-1]), like, strict=True)]
+INPUT_NOISE = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+SIGMA = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+FRACTION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)  # 2^(1 - bits) of 8, 6, 5, 4, 3, 2 and 1 bits
 
+_LOST, _FAULTY = "hidden units lesioned (fraction)", "synapses (fraction)"
+_RELATIVE, _BITS = "weight noise (standard deviation / weight)", "rounding step, 2^(1 - bits)"
 
-def lesioned(net: Net, rank: Sequence[Array], fraction: ArrayLike, *, compensate: bool = False) -> Net:
-    """The net without the hidden units whose rank (of `unit_sample`) is below the fraction: their output is 0.
-
-    compensate: the others send 1 / (1 - fraction) times as much. The current y = sum_i w_i h_i of a unit then keeps its
-    mean over lesions and has the variance f / (1 - f) sum_i (w_i h_i)^2.
-    """
-    left = jnp.maximum(1.0 - jnp.asarray(fraction), jnp.finfo(jnp.float32).tiny) if compensate else 1.0
-    return with_gain(net, [Gain(out=jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)) for r in rank] + [Gain()])
+CURVES: Mapping[str, Disturbance] = {
+    "input_noise": Disturbance(input_noise, INPUT_NOISE, "input noise (standard deviation, input units)"),
+    "weight_noise": Disturbance(synapses.weight_noise, SIGMA, "weight noise (standard deviation / rms weight)"),
+    "lesion": Disturbance(units.lesion, FRACTION, _LOST),
+    "compensated_lesion": Disturbance(units.compensated_lesion, FRACTION, _LOST),
+    "targeted_lesion": Disturbance(units.targeted_lesion, FRACTION, f"most useful {_LOST}", random=False),
+    "synapse_lesion": Disturbance(synapses.lesion, FRACTION, f"lesioned {_FAULTY}"),
+    "pruning": Disturbance(synapses.pruning, FRACTION, f"smallest {_FAULTY} pruned", random=False),
+    "stuck_at_most": Disturbance(synapses.stuck_at_most, FRACTION, f"stuck at the largest weight: {_FAULTY}"),
+    "sign_flip": Disturbance(synapses.sign_flip, FRACTION, f"of flipped sign: {_FAULTY}"),
+    "multiplicative_noise": Disturbance(synapses.multiplicative_noise, SIGMA, f"static {_RELATIVE}"),
+    "log_normal_noise": Disturbance(
+        synapses.log_normal_noise, SIGMA, f"log-normal {_RELATIVE.replace('weight)', 'log weight)')}"
+    ),
+    "dynamic_noise": Disturbance(synapses.dynamic_noise, SIGMA, f"fresh {_RELATIVE}"),
+    "weight_quantisation": Disturbance(synapses.quantisation, STEP, f"weight {_BITS}", random=False),
+    "channel_quantisation": Disturbance(synapses.channel_quantisation, STEP, f"weight {_BITS}, by channel", random=False),
+    "activation_quantisation": Disturbance(units.quantisation, STEP, f"activation {_BITS}", random=False),
+}
+"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault."""

@@ -1,0 +1,122 @@
+"""Synapses lost, faulty, noisy or of few levels. Each: (net, params, x, key) -> (severity -> (net, params, x)).
+
+    lesion                 w <- 0                    for a random fraction f (also the stuck-at-0 fault)
+    pruning                w <- 0                    for the fraction f of the smallest |w| of each matrix
+    stuck_at_most          w <- max |w|              for a random fraction f; the largest of the matrix
+    sign_flip              w <- -w                   for a random fraction f
+    weight_noise           w <- w + sigma rms(w) xi            rms of the matrix
+    multiplicative_noise   w <- w (1 + sigma xi)
+    log_normal_noise       w <- w exp(sigma xi - sigma^2 / 2): mean w, variance (exp(sigma^2) - 1) w^2
+    dynamic_noise          w <- w (1 + sigma xi), drawn anew at each use of a weight; the others are drawn once ("static")
+    quantisation           w <- Q(w), `units.levels`; the largest |w| of the matrix, or of an output channel, sets the range
+xi: standard normal, independent. w: leaves of two axes or more; biases are left alone.
+
+Fresh noise at every use, in every example, adds to the current of a unit a normal of variance sigma^2 sum_i (w_i x_i)^2: that is
+what is drawn ("local reparameterisation": Kingma, Salimans, Welling, 2015, arXiv:1506.02557). It is exact for dense and
+convolutional synapses; for pooled ones it is an upper bound, and normalised ones must not be read so. Signals that a settling
+rule sends back are without it.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.measure.robustness.units import levels, order, sample
+from bioplaus.types import Array, Key, Layer, Net, PyTree
+
+
+def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """A random fraction of the synapses."""
+    return _faults(net, params, x, key, jnp.zeros_like)
+
+
+def stuck_at_most(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """A random fraction of the synapses at the largest weight of their matrix."""
+    return _faults(net, params, x, key, lambda w: jnp.full_like(w, jnp.abs(w).max()))
+
+
+def sign_flip(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """A random fraction of the synapses with the other sign."""
+    return _faults(net, params, x, key, jnp.negative)
+
+
+def pruning(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """The smallest synapses of each matrix."""
+    del key
+    rank = _on_weights(lambda w: order(jnp.abs(w)), params)
+    return lambda f: (net, _on_weights(lambda w, r: jnp.where(r < f, 0, w), params, rank), x)
+
+
+def weight_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """Additive, in units of the root mean square of each matrix."""
+    noise = weight_sample(params, key)
+    return lambda sigma: (net, jax.tree.map(lambda w, n: w + sigma * n, params, noise), x)
+
+
+def multiplicative_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """In proportion to each weight."""
+    xi = _sampled(jax.random.normal, params, key)
+    return lambda sigma: (net, _on_weights(lambda w, n: w * (1 + sigma * n), params, xi), x)
+
+
+def log_normal_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """In proportion to each weight, which keeps its sign and its mean."""
+    xi = _sampled(jax.random.normal, params, key)
+    return lambda sigma: (net, _on_weights(lambda w, n: w * jnp.exp(sigma * n - sigma**2 / 2), params, xi), x)
+
+
+def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """In proportion to each weight, fresh at each use; it comes from the key of the answer."""
+    del key
+
+    def noisy(layer: Layer, sigma: Array) -> Layer:
+        def synapse(params, state, x, key):
+            state, current = layer.synapse(params, state, x, key)
+            squares = jax.tree.map(lambda w: w**2 if w.ndim >= 2 else jnp.zeros_like(w), params)
+            variance = layer.synapse(squares, state, x**2, key)[1]
+            xi = jax.random.normal(jax.random.fold_in(key, 0xD1), current.shape, current.dtype)
+            return state, current + jax.lax.stop_gradient(sigma * jnp.sqrt(jnp.maximum(variance, 0)) * xi)
+
+        return layer._replace(synapse=synapse)
+
+    return lambda sigma: (tuple(noisy(layer, sigma) for layer in net), params, x)
+
+
+def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """Weights on few levels, one range a matrix."""
+    del key
+    return lambda step: (net, _on_weights(lambda w: levels(w, jnp.abs(w).max(), jnp.abs(w).mean(), step), params), x)
+
+
+def channel_quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """Weights on few levels, one range an output channel (the last axis)."""
+    del key
+
+    def rounded(w, step):
+        size = jnp.abs(w).reshape(-1, w.shape[-1])
+        return levels(w, size.max(0), size.mean(0), step)
+
+    return lambda step: (net, _on_weights(lambda w: rounded(w, step), params), x)
+
+
+def weight_sample(params: PyTree, key: Key) -> PyTree:
+    """rms(w) xi for each weight matrix, zero for the other leaves: weight noise at sigma = 1."""
+    xi = _sampled(jax.random.normal, params, key)
+    return jax.tree.map(lambda w, n: jnp.sqrt(jnp.mean(w**2)) * n if w.ndim >= 2 else jnp.zeros_like(w), params, xi)
+
+
+def _faults(net: Net, params: PyTree, x: Array, key: Key, fault: Callable[[Array], Array]) -> Callable:
+    rank = _sampled(jax.random.uniform, params, key)
+    return lambda f: (net, _on_weights(lambda w, r: jnp.where(r < f, fault(w), w), params, rank), x)
+
+
+def _sampled(sampler: Callable[..., Array], params: PyTree, key: Key) -> PyTree:
+    """A sample a weight; leaves that are none stand as they are."""
+    leaves, tree = jax.tree.flatten(params)
+    drawn = iter(sample(sampler, [w for w in leaves if w.ndim >= 2], key))
+    return tree.unflatten([next(drawn) if w.ndim >= 2 else w for w in leaves])
+
+
+def _on_weights(function: Callable[..., Array], params: PyTree, *others: PyTree) -> PyTree:
+    return jax.tree.map(lambda w, *rest: function(w, *rest) if w.ndim >= 2 else w, params, *others)
