@@ -1,0 +1,112 @@
+"""Training data made worse: wrong labels, noisy inputs, rare classes, few examples. Validation and test stay as they are.
+
+    symmetric    label c becomes each other class with probability rate / (C - 1)
+    asymmetric   label c becomes a similar class with probability rate, where `SIMILAR` has one
+    input noise  x + sigma xi, drawn once, not clipped                     xi: standard normal
+    imbalance    class c of 0..C-1 keeps the share r^(-c / (C - 1)): the last has 1 / r of the first's
+    fraction     of each class, to the nearest whole example, at least one
+In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay paired.
+
+Asymmetric: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach", 2017,
+arXiv:1609.03683. Imbalance: Cui, Jia, Lin, Song, Belongie, "Class-Balanced Loss Based on Effective Number of Samples", 2019,
+arXiv:1901.05555. (The map of digits and the exponential profile are from memory, unconfirmed.)
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bioplaus.data.dataset import Dataset, batch, one_hot
+
+SIMILAR = {
+    "mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
+    "digits": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
+    "cifar10": {9: 1, 2: 0, 4: 7, 3: 5, 5: 3},
+}
+"""Data set -> class -> the class that it is taken for."""
+
+
+class Flipped(NamedTuple):
+    """The training examples with a wrong label. x: [N, ...]; given, truth: one-hot [N, C]."""
+
+    x: NDArray
+    given: NDArray
+    truth: NDArray
+
+
+def with_noise(
+    data: Dataset,
+    *,
+    symmetric: float = 0.0,
+    asymmetric: float = 0.0,
+    input_noise: float = 0.0,
+    imbalance: float = 1.0,
+    fraction: float = 1.0,
+) -> tuple[Dataset, Flipped]:
+    """The data set with its training part made worse, named so, and the examples whose label is wrong.
+
+    Raises ValueError for a rate or fraction out of range, both kinds of label noise at once, or an asymmetric one that
+    `SIMILAR` does not know.
+    """
+    if not (0 <= symmetric <= 1 and 0 <= asymmetric <= 1 and input_noise >= 0 and imbalance >= 1 and 0 < fraction <= 1):
+        raise ValueError("with_noise: rates are from 0 to 1, input_noise 0 or more, imbalance 1 or more, fraction above 0 to 1")
+    if symmetric and asymmetric:
+        raise ValueError("with_noise: give symmetric or asymmetric label noise, not both")
+    if asymmetric and data.name not in SIMILAR:
+        raise ValueError(f"with_noise: no similar classes are known for {data.name!r}, only for {', '.join(SIMILAR)}")
+    x, y = np.asarray(data.train.x), np.asarray(data.train.y)
+    truth, classes = y.argmax(1), y.shape[1]
+    kept = _kept(truth, classes, imbalance, fraction)
+    x, truth = x[kept], truth[kept]
+    given = truth
+    if symmetric:
+        given = flipped_evenly(truth, classes, symmetric, seed=1)
+    if asymmetric:
+        given = flipped_to(truth, SIMILAR[data.name], asymmetric, seed=1)
+    if input_noise:
+        from scipy.special import ndtri
+
+        xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
+        x = (x + input_noise * xi).astype(x.dtype)
+    said = {
+        f"{symmetric:.0%} symmetric label noise": symmetric,
+        f"{asymmetric:.0%} asymmetric label noise": asymmetric,
+        f"input noise {input_noise:g}": input_noise,
+        f"imbalance {imbalance:g}": imbalance > 1,
+        f"{fraction:g} of the examples": fraction < 1,
+    }
+    words = [text for text, there in said.items() if there]
+    name = " + ".join([data.name, *words])
+    note = data.note + (f" Training data: {', '.join(words)}; {len(x)} examples." if words else "")
+    wrong = given != truth
+    given, truth = one_hot(given, classes), one_hot(truth, classes)
+    return data._replace(name=name, train=batch(x, given), note=note), Flipped(x[wrong], given[wrong], truth[wrong])
+
+
+def flipped_evenly(labels: NDArray, classes: int, rate: float, *, seed: int) -> NDArray:
+    """Labels [N], each another one with probability `rate`, all others alike."""
+    chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
+    other = (labels + 1 + np.floor(which * (classes - 1)).astype(labels.dtype)) % classes
+    return np.where(chance < rate, other, labels)
+
+
+def flipped_to(labels: NDArray, similar: dict[int, int], rate: float, *, seed: int) -> NDArray:
+    """Labels [N], each that `similar` has replaced by its image with probability `rate`."""
+    image = np.array([similar.get(c, c) for c in range(labels.max() + 1)], labels.dtype)
+    return np.where(_uniform(len(labels), seed) < rate, image[labels], labels)
+
+
+def _kept(labels: NDArray, classes: int, imbalance: float, fraction: float) -> NDArray:
+    """Rows that stay, ascending: the first of a shuffle, class by class."""
+    chance, found = _uniform(len(labels), 0), []
+    for c in range(classes):
+        own = np.flatnonzero(labels == c)
+        count = max(1, round(len(own) * fraction * imbalance ** (-c / (classes - 1))))
+        found.append(own[np.argsort(chance[own], kind="stable")[:count]])
+    return np.sort(np.concatenate(found))
+
+
+def _uniform(n: int, seed: int) -> NDArray:
+    """Uniform in (0, 1), from the raw output of PCG64, which NumPy promises never to change (NEP 19)."""
+    return ((np.random.PCG64(seed).random_raw(n) >> np.uint64(11)) + 0.5) * 2.0**-53
