@@ -12,18 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from bioplaus.measure.robustness import CURVES
 from bioplaus.report.canvas import SETTINGS, legend, line, name_ends, name_points, panels, to_svg
 from bioplaus.report.headline import ATTACKS, energy, headlines, kinds, severities
 from bioplaus.report.look import INK, Look, looks
-from bioplaus.report.run import Run, curve, levels, number
+from bioplaus.report.run import Run, curve, levels, number, parse, seeds_of
 from bioplaus.report.text import si
 
-AXES = {
-    "input noise": "input noise (standard deviation, input units)",
-    "weight noise": "weight noise (standard deviation / rms weight)",
-    "lesion": "hidden units lesioned (fraction)",
-    "pgd": "attack size ε (input units)",
-}
+AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε (input units)"}
+CORRUPTION = "accuracy under corruption"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
 BLIND = {"transfer": (DASHED, "dashed on the bp twin"), "random sign": (DOTTED, "dotted random signs")}
 
@@ -37,6 +34,7 @@ def figures(run: Run) -> dict[str, str]:
         "angles": lambda run, style: angles(run, style, "angle to backprop"),
         "feedback": lambda run, style: angles(run, style, "feedback angle"),
         "robustness": robustness,
+        "corruption": corruption,
         "energy": energies,
         "frontier": frontier,
     }
@@ -118,6 +116,27 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.set_ylabel("test accuracy (%)")
     drawn = [a for a in run.arms if any(curve(run, a, "accuracy", k) for k in (*names, *ATTACKS))]
     legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()})
+    return fig
+
+
+def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
+    """Accuracy over the severity of each corruption, a panel each; clean images are severity 0."""
+    names = list(dict.fromkeys(k for (_, m), cs in run.values.items() if m == CORRUPTION for c in cs for k in parse(c)))
+    if not names:
+        return None
+    fig, axes = panels(len(names), 4, 1.7)
+    for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
+        for arm in run.arms:
+            points = curve(run, arm, CORRUPTION, name)
+            if points:
+                line(ax, {0.0: seeds_of(run, arm, "accuracy", "clean"), **points}, style[arm.label], 100)
+        ax.set_title(name)
+        ax.set_ylim(0, 101)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.set_ylabel("" if i % 4 else "test accuracy (%)")
+        if i >= len(names) - 4:
+            ax.set_xlabel("severity (0: clean)")
+    legend(fig, [a for a in run.arms if any(curve(run, a, CORRUPTION, n) for n in names)], style)
     return fig
 
 

@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from bioplaus.report import method, sections
+from bioplaus.report import method, referee, sections
 from bioplaus.report.claims import claims
 from bioplaus.report.run import Run, read_run
 
@@ -13,6 +13,9 @@ SECTIONS = (
     ("alignment", "Alignment with backprop", sections.alignment),
     ("robustness", "Robustness", sections.robustness),
     ("claims", "Adversarial robustness", claims),
+    ("corruption", "Common corruptions and calibration", referee.corruption),
+    ("memory", "Wrong labels", referee.memory),
+    ("contrasts", "Planned contrasts", referee.contrasts),
     ("energy", "Energy", sections.energy),
     ("together", "Accuracy, energy, robustness", sections.together),
     ("plausibility", "Plausibility", sections.plausibility),

@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.data import Dataset
+from bioplaus.data.noisy import Flipped
 from bioplaus.measure.accuracy import Answer, accuracy
+from bioplaus.measure.calibration import UNITS, calibration
 from bioplaus.measure.robustness import (
     CURVES,
     EPSILONS,
     PseudoGradientError,
     check_gradient,
+    curve,
+    on_images,
     pgd,
     random_signs,
     transfer,
@@ -24,6 +28,7 @@ from bioplaus.net import noise_mode
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.claims import claim_rows
+from bioplaus.study.images import MEASURE, Images
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.train import TrainState, seeds_over
@@ -56,40 +61,71 @@ class Deployed(NamedTuple):
 
 
 def final_rows(
-    arm: Arm, deployed: Deployed, trained: Trained, twin: Deployed | None, data: Dataset, label: Label
+    arm: Arm,
+    deployed: Deployed,
+    trained: Trained,
+    twin: Deployed | None,
+    data: Dataset,
+    images: Images | None,
+    flipped: Flipped,
+    label: Label,
 ) -> tuple[list[Row], list[str]]:
-    """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop."""
+    """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained by backprop.
+
+    images: the corrupted ones; flipped: the training examples with a wrong label.
+    """
     test = jax.tree.map(jnp.asarray, data.test)
     key, climb = jax.random.key(0), partial(pgd, steps=arm.adversarial.steps)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
+    probabilities = arm.loss == "cross_entropy" and arm.robustness
 
-    def measure(state: TrainState, other: TrainState | None, test: Batch) -> dict[str, Array]:
+    def scores(outputs: Array, y: Array) -> dict[str, Array]:
+        return {"accuracy": accuracy(outputs, y), **(calibration(outputs, y)._asdict() if probabilities else {})}
+
+    def measure(state: TrainState, other: TrainState | None, test: Batch, images: Images | None, flipped: Flipped):
+        """(measure, kind) -> a number, or one for each severity of the kind."""
         few = jax.tree.map(lambda a: a[:EXAMPLES], test)
-        found = {"clean": accuracy(deployed.answer(state, test.context)(test.x, key), test.y)}
+        clean = scores(deployed.answer(state, test.context)(test.x, key), test.y)
+        found = {(name, "clean"): value for name, value in clean.items()}
+        own = deployed.answer(state, few.context)
+        if len(flipped.x):
+            outputs = deployed.answer(state, ())(jnp.asarray(flipped.x), key)
+            found["memorised", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.given))
+            found["recovered", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.truth))
+        if images is not None:
+            context = jax.tree.map(lambda a: a[: len(images.y)], test.context)
+            under = on_images(scores, deployed.answer(state, context), images.images, images.y, key)
+            for name, values in under.items():
+                for i, kind in enumerate(kinds):
+                    found[MEASURE if name == "accuracy" else name, kind] = values[i]
         if not arm.robustness:
             return found
-        for i, (name, (curve, _)) in enumerate(CURVES.items()):
-            k = jax.random.fold_in(key, i)
-            found[name] = curve(deployed.rebuild, deployed.net, state.params, state.rule, few, k)
-        own = deployed.answer(state, few.context)
+        for name in arm.curves:
+            k = jax.random.fold_in(key, list(CURVES).index(name))
+            found["accuracy", name] = curve(
+                deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws
+            )
         k = jax.random.fold_in(key, len(CURVES))
-        found["random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
+        found["accuracy", "random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
         if attackable:
-            found["pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
+            found["accuracy", "pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
         if twin is not None and other is not None:
-            found["transfer"] = transfer(climb, twin.answer(other, few.context), own, deployed.built.loss, few, k)
+            found["accuracy", "transfer"] = transfer(climb, twin.answer(other, few.context), own, deployed.built.loss, few, k)
         return found
 
-    severities = {name: grid for name, (_, grid) in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)
+    kinds = images.names if images else ()
+    severities = {name: d.severities for name, d in CURVES.items()} | dict.fromkeys(("pgd", "random_sign", "transfer"), EPSILONS)
+    severities |= {kind: range(1, images.images.shape[1] + 1) for kind in kinds} if images else {}
     over = seeds_over(jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), deployed.state))
-    compiled = jax.jit(lambda states, others, test: over(lambda s, o: measure(s, o, test))(states, others))
-    measured = compiled(deployed.state, None if twin is None else twin.state, test)
+    compiled = jax.jit(lambda states, others, *given: over(lambda s, o: measure(s, o, *given))(states, others))
+    arrays = images and images._replace(names=(), source=())
+    measured = compiled(deployed.state, None if twin is None else twin.state, test, arrays, flipped)
     rows = []
-    for name, values in measured.items():
+    for (name, kind), values in measured.items():
         for seed, value in enumerate(np.asarray(values)):
-            conditions = ["clean"] if name == "clean" else [f"{name.replace('_', ' ')}={s:g}" for s in severities[name]]
+            conditions = [kind] if value.ndim == 0 else [f"{kind.replace('_', ' ')}={s:g}" for s in severities[kind]]
             rows += [
-                Row(*label, str(seed), condition, "accuracy", float(v), "fraction")
+                Row(*label, str(seed), condition, name, float(v), UNITS._asdict().get(name, "fraction"))
                 for condition, v in zip(conditions, np.atleast_1d(value), strict=True)
             ]
     if arm.adversarial.suite and attackable:

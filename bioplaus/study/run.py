@@ -14,14 +14,17 @@ from jax.sharding import Mesh
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
+from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.devices import mesh_of
 from bioplaus.rules import RULES
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, label_of, partner, relabelled, told_apart, train_arm
 from bioplaus.study.build import Built, build, hold_of
+from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.defaults import defaults
 from bioplaus.study.final import Deployed, final_rows
+from bioplaus.study.images import Images, check_images, error_rows, images_of
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
@@ -65,6 +68,8 @@ class Plan(NamedTuple):
     built: Built
     data: Dataset
     label: Label
+    flipped: Flipped
+    """Training examples whose label is wrong."""
 
 
 def compare(
@@ -142,18 +147,22 @@ def run_study(
     warnings: list[str] = []
     seconds: dict[str, float] = {}
     twins: dict[Label, Deployed] = {}
+    images: dict[tuple, Images | None] = {}
     done: list[tuple[Arm, Label, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
             say(name)
-            trained, found, said = run_arm(p, out and folder_of(p, plans, out), twin_of(p, plans), twins, tick, devices)
+            folder = out and folder_of(p, plans, out)
+            trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick, devices)
             costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
             warnings += said
             seconds[name] = round(trained.seconds, 3)
+    rows += error_rows([(p.arm, p.label) for p in plans], rows)
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
-    summary = summarise(study.name, settings, done, rows, notes, chance, warnings)
+    source = ", ".join(sorted({made.source for made in images.values() if made}))
+    summary = summarise(study, settings, done, rows, notes, chance, source, warnings)
     if out:
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)
@@ -166,12 +175,15 @@ def run_study(
 
 def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None) -> list[Plan]:
     """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest."""
-    found, loaded = [], {}
+    found, loaded, worse = [], {}, {}
     every = spec.arms(study)
     for arm in sorted(every, key=lambda a: a.rule != "bp"):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
-        use = loaded[arm.data]
+        if (arm.data, arm.training_data) not in worse:
+            worse[arm.data, arm.training_data] = _worsened(arm, loaded[arm.data])
+        use, flipped = worse[arm.data, arm.training_data]
+        check_images(arm, use)
         if arm.epochs:
             batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
             arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
@@ -184,23 +196,43 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
             jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
-        found.append(Plan(arm, built, use, label_of(arm, "own" if net else None)))
+        found.append(Plan(arm, built, use, label_of(arm, "own" if net else None), flipped))
     labels = told_apart([(p.arm, p.label) for p in found])
+    check_contrasts(study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True)))
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
+def _worsened(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
+    try:
+        return with_noise(data, **arm.training_data.model_dump())
+    except ValueError as error:
+        raise StudyError(f"training_data: {error}") from error
+
+
 def run_arm(
-    p: Plan, folder: Path | None, twin: Plan | None, twins: dict[Label, Deployed], tick, mesh: Mesh | None = None
+    p: Plan,
+    folder: Path | None,
+    twin: Plan | None,
+    twins: dict[Label, Deployed],
+    images: dict[tuple, Images | None],
+    tick,
+    mesh: Mesh | None = None,
 ) -> tuple[Trained, list[Row], list[str]]:
-    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it is one."""
+    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it is one.
+
+    images: corrupted test sets, each made once for all arms that share it.
+    """
     trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick, mesh)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed
+    same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
+    if same not in images:
+        images[same] = images_of(p.arm, p.data)
     finished = folder / FINISHED if folder else None
     if finished and finished.exists():
         return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
-    found, said = final_rows(p.arm, deployed, trained, twins.get(twin.label) if twin else None, p.data, p.label)
+    found, said = final_rows(p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label)
     if finished:
         write_json(finished.with_suffix(".json"), said)
         write_rows(finished, found)

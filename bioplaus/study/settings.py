@@ -86,10 +86,32 @@ class AdversarialSpec(_Strict):
     draws: int = Field(default=20, gt=0)
 
 
+class TrainingDataSpec(_Strict):
+    """Training data made worse, see `bioplaus.data.noisy`: rates of label noise, input noise (standard deviation, input units),
+    imbalance (the first class has so many times the examples of the last), and the fraction of the examples that is there.
+    """
+
+    symmetric: float = Field(default=0.0, ge=0, le=1)
+    asymmetric: float = Field(default=0.0, ge=0, le=1)
+    input_noise: float = Field(default=0.0, ge=0)
+    imbalance: float = Field(default=1.0, ge=1)
+    fraction: float = Field(default=1.0, gt=0, le=1)
+
+
+class ContrastSpec(_Strict):
+    """A planned comparison of arm a with arm b, see `bioplaus.study.contrasts`."""
+
+    a: str
+    b: str
+    metric: str = "accuracy"
+
+
 class Arm(_Strict):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
     Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
+    robustness: whether the trained net is disturbed and attacked; curves: by what, keys of `bioplaus.measure.robustness.CURVES`;
+    draws: of each random one. corruptions: of the test images: none, generated, or the folder of MNIST-C or CIFAR-10-C.
     """
 
     data: str = "digits"
@@ -108,6 +130,10 @@ class Arm(_Strict):
     alignment: bool = True
     robustness: bool = True
     adversarial: AdversarialSpec = AdversarialSpec()
+    curves: tuple[str, ...] = ("input_noise", "weight_noise", "lesion")
+    draws: int = Field(default=5, gt=0)
+    corruptions: str = "none"
+    training_data: TrainingDataSpec = TrainingDataSpec()
     energy: bool = True
 
     @model_validator(mode="before")
@@ -122,6 +148,7 @@ class Study(_Strict):
     """base: settings that differ from `Arm`'s defaults; rules: rule -> settings of its arms, over base; grid: dotted key -> values.
 
     The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over those.
+    contrast: comparisons that were planned; they alone get p-values.
     tuned: in a study file, rules stand over the settings that `bioplaus tune` found for each.
     """
 
@@ -131,3 +158,4 @@ class Study(_Strict):
     rules: dict[str, dict[str, Any]] = {}
     grid: dict[str, list[Any]] = {}
     extra: list[dict[str, Any]] = []
+    contrast: list[ContrastSpec] = []

@@ -23,7 +23,7 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list
     open_folder(out, spec.resolved(study), resume=True)
     folders = [folder_of(p, plans, out) for p in plans]
     mine = [i for i in range(k - 1, len(plans), n) if not (folders[i] / FINISHED).exists()]
-    names, twins = short_names([p.label for p in plans]), dict[Label, Deployed]()
+    names, twins, images = short_names([p.label for p in plans]), dict[Label, Deployed](), {}
     with progress_bar(sum(plans[i].arm.steps for i in mine), show) as (say, tick):
         for i in mine:
             p, twin = plans[i], twin_of(plans[i], plans)
@@ -34,7 +34,7 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list
                 trained = train_arm(twin.arm, twin.built, twin.data, twin.label, folder, lambda steps: None)
                 twins[twin.label] = Deployed(twin.built, twin.arm.neuron.evaluate, trained.state)
             say(names[i])
-            run_arm(p, folders[i], twin, twins, tick)
+            run_arm(p, folders[i], twin, twins, images, tick)
     return [name for name, folder in zip(names, folders, strict=True) if not (folder / FINISHED).exists()]
 
 

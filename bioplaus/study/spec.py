@@ -1,5 +1,5 @@
 """What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed;
-[[extra]], arms beside the grid.
+[[extra]], arms beside the grid; [[contrast]], comparisons that are planned.
 
     name = "noise"
     [base]
@@ -15,6 +15,9 @@
     [[extra]]
     rule = "bp"
     net = {hidden = []}
+    [[contrast]]
+    a = "pc"
+    b = "fa"
 
 Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
 """
@@ -164,6 +167,7 @@ def nearest(name: str, names: Any) -> str:
 def _check_names(arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
     from bioplaus.data import DATASETS
+    from bioplaus.measure.robustness import CURVES
     from bioplaus.modulators import MODULATORS
     from bioplaus.rules import available
 
@@ -172,6 +176,7 @@ def _check_names(arm: Arm) -> None:
         ("data", arm.data, DATASETS),
         ("rule", arm.rule, rules),
         ("modulator.kind", arm.modulator.kind, MODULATORS),
+        *(("curves", curve, CURVES) for curve in arm.curves),
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {name!r}{nearest(name, names)}")

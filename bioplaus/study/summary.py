@@ -10,37 +10,47 @@ from bioplaus.measure.energy import rank_robustness
 from bioplaus.measure.statistics import paired_interval
 from bioplaus.study.arm import Label, Trained, partner
 from bioplaus.study.claims import attack_text, suite_text
+from bioplaus.study.contrasts import contrasted
 from bioplaus.study.costs import PROFILE, Costs
+from bioplaus.study.images import retained
 from bioplaus.study.results import Row
-from bioplaus.study.settings import Arm
+from bioplaus.study.settings import Arm, Study
 
 SETTLED = 0.1  # a relative change of a state in its last step, above which it is not called settled
 
 
 def summarise(
-    name: str,
+    study: Study,
     settings: dict[str, Any],
     arms: Sequence[tuple[Arm, Label, Trained, Costs | None]],
     rows: Sequence[Row],
     notes: dict[str, str],
     chance: float,
+    source: str,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """notes: data set -> what its test set is. chance: accuracy of a guess."""
+    """notes: data set -> what its test set is. chance: accuracy of a guess. source: of the corrupted images."""
     labels = [label for _, label, _, _ in arms]
     names = dict(zip(labels, short_names(labels), strict=True))
     return {
-        "name": name,
+        "name": study.name,
         "version": importlib.metadata.version("bioplaus"),
         "data_note": " ".join(dict.fromkeys(notes.values())),
         "settings": "own" if any(rule.keys() - {"epochs"} for rule in settings["rules"].values()) else "common",
         "chance": chance,
         "attack": attack_text([arm for arm, *_ in arms]),
         "suite": suite_text([arm for arm, *_ in arms]),
+        "corruptions": source,
         "energy_profile": PROFILE,
         "study": settings,
-        "arms": [_arm(arm, label, names[label], trained, costs, rows) for arm, label, trained, costs in arms],
+        "arms": [_arm(arm, label, names[label], trained, costs, rows, chance) for arm, label, trained, costs in arms],
         "comparisons": _comparisons([(arm, label) for arm, label, _, _ in arms], names, rows),
+        "contrasts": contrasted(
+            study.contrast,
+            {name: label for label, name in names.items()},
+            rows,
+            {names[label]: tuple(trained.diverged) for _, label, trained, _ in arms},
+        ),
         "energy_ranks": _ranks([(names[label], costs) for _, label, _, costs in arms if costs]),
         "warnings": [
             *warnings,
@@ -55,7 +65,9 @@ def short_names(labels: Sequence[Label]) -> list[str]:
     return [" · ".join([label.rule, *(label[i] for i in varied)]) for label in labels]
 
 
-def _arm(arm: Arm, label: Label, name: str, trained: Trained, costs: Costs | None, rows: Sequence[Row]) -> dict[str, Any]:
+def _arm(
+    arm: Arm, label: Label, name: str, trained: Trained, costs: Costs | None, rows: Sequence[Row], chance: float
+) -> dict[str, Any]:
     residual = _worst_residual(label, rows)
     return {
         "label": name,
@@ -65,6 +77,7 @@ def _arm(arm: Arm, label: Label, name: str, trained: Trained, costs: Costs | Non
         "diverged": sorted(trained.diverged),
         "card": costs.card if costs else [],
         "seeds": arm.seeds,
+        "retained": retained(label, rows, chance, tuple(trained.diverged)),
     }
 
 

@@ -1,0 +1,112 @@
+"""Corrupted test images of a study: made or read once for all of its arms, and the errors under them against the backprop twin."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.data import Dataset
+from bioplaus.data.corrupted import Corrupted, cifar10_c, mnist_c
+from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap
+from bioplaus.measure.robustness import corrupted, mce, relative_mce, suite_for
+from bioplaus.measure.statistics import retention
+from bioplaus.study.arm import Label, partner
+from bioplaus.study.results import Row
+from bioplaus.study.settings import Arm, StudyError
+from bioplaus.types import Array
+
+MEASURE = "accuracy under corruption"
+EXAMPLES = 512  # test images that are corrupted where they are made here; published sets are used whole
+
+
+class Images(NamedTuple):
+    """names: of the corruptions; images: uint8 [names, severities, B, H, W, C]; y: [B, classes]. source: what to call them."""
+
+    names: tuple[str, ...]
+    images: Array
+    y: Array
+    source: str
+
+
+def check_images(arm: Arm, data: Dataset) -> None:
+    """Raise StudyError or DataError where the corruptions that an arm asks for cannot be had."""
+    if arm.corruptions == "generated":
+        try:
+            suite_for(data.test.x[:1])
+        except ValueError as error:
+            raise StudyError(f"corruptions: {error}; data of another kind have none") from error
+    elif arm.corruptions != "none":
+        _published(arm, data)
+
+
+def images_of(arm: Arm, data: Dataset) -> Images | None:
+    """What an arm is to be tested on; None where it asks for nothing."""
+    if arm.corruptions == "none":
+        return None
+    if arm.corruptions == "generated":
+        suite, x = suite_for(data.test.x[:1]), jnp.asarray(data.test.x[:EXAMPLES])
+        found = jax.jit(functools.partial(corrupted, suite))(x, jax.random.key(0))
+        return _stacked(found, jnp.asarray(data.test.y[:EXAMPLES]), suite.name)
+    read = _published(arm, data)
+    return _stacked(read.images, jnp.asarray(read.y), read.name)
+
+
+def _stacked(images, y: Array, source: str) -> Images:
+    return Images(tuple(images), jnp.stack([jnp.asarray(a) for a in images.values()]), y, source)
+
+
+def _published(arm: Arm, data: Dataset) -> Corrupted:
+    shape = data.test.x.shape[1:]
+    readers: dict[tuple[int, ...], Callable[[str], Corrupted]] = {(28, 28, 1): mnist_c, (32, 32, 3): cifar10_c}
+    if shape not in readers:
+        raise StudyError(f"corruptions: there is no published set for images of {list(shape)}; give generated or none")
+    return readers[shape](arm.corruptions)
+
+
+def error_rows(arms: Sequence[tuple[Arm, Label]], rows: Sequence[Row]) -> list[Row]:
+    """mCE_BP and its relative form, by seed, of every arm that has a twin trained by backprop."""
+    found: list[Row] = []
+    for arm, label in arms:
+        twin = partner("bp", arm, label, arms)
+        if twin is None:
+            continue
+        own, other = under_corruption(label, rows), under_corruption(arms[twin][1], rows)
+        for seed in (s for s in own if s in other):
+            (clean, under), (twin_clean, twin_under) = own[seed], other[seed]
+            if under.shape != twin_under.shape:
+                continue
+            for measure, value in (
+                ("mCE_BP", mce(under, twin_under)),
+                ("relative mCE_BP", relative_mce(under, clean, twin_under, twin_clean)),
+            ):
+                found.append(Row(*label, seed, "all corruptions", measure, float(value), "percent"))
+    return found
+
+
+def retained(label: Label, rows: Sequence[Row], chance: float, lost: Sequence[int]) -> dict[str, float]:
+    """IQM, over seeds x corruptions, of the accuracy retained at severities 1 to 5, with its bootstrap interval, and optimality gap.
+
+    {} for fewer than two seeds that did not diverge. lost: those that did.
+    """
+    found = [v for seed, v in under_corruption(label, rows).items() if int(seed) not in lost]
+    if len(found) < 2:
+        return {}
+    scores = np.stack([retention(under.mean(-1), clean, chance) for clean, under in found])
+    if not np.isfinite(scores).all():  # no better than chance to begin with
+        return {}
+    value = bootstrap(iqm, scores)
+    return {"iqm": value.value, "low": value.low, "high": value.high, "gap": float(optimality_gap(scores))}
+
+
+def under_corruption(label: Label, rows: Sequence[Row]) -> dict[str, tuple[float, np.ndarray]]:
+    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities], of an arm."""
+    own = [r for r in rows if r[:5] == label]
+    clean = {r.seed: r.value for r in own if (r.measure, r.condition) == ("accuracy", "clean")}
+    under: dict[str, dict[str, list[float]]] = {}
+    for r in own:
+        if r.measure == MEASURE:
+            under.setdefault(r.seed, {}).setdefault(r.condition.partition("=")[0], []).append(r.value)
+    return {seed: (clean[seed], np.array(list(v.values()))) for seed, v in under.items()}
