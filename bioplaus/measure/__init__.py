@@ -1,15 +1,18 @@
-"""Measures: accuracy, alignment, robustness, cost, energy, plausibility, statistics.
+"""Measures: accuracy, calibration, alignment, robustness, continual learning, cost, energy, plausibility, statistics.
 
-`cost`, `card` and `accuracy` are functions here; the modules of those names are imported by their full path.
+`cost`, `card`, `accuracy`, `calibration` and `continual` are functions here; the modules of those names are imported by their full path.
 """
 
 from bioplaus.measure import energy, robustness
 from bioplaus.measure.accuracy import accuracy, evaluate
+from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap, probability_of_improvement
 from bioplaus.measure.alignment import angles, feedback_angle
+from bioplaus.measure.calibration import calibration
 from bioplaus.measure.card import Card, card, describe
+from bioplaus.measure.continual import continual
 from bioplaus.measure.cost import Cost, PhaseCost, cost, total
 from bioplaus.measure.program import NotCountable
-from bioplaus.measure.statistics import Interval, interval, nauc, paired_interval, retention, s50
+from bioplaus.measure.statistics import Interval, holm, interval, nauc, paired_interval, paired_p, retention, s50
 
 __all__ = [
     "Card",
@@ -19,15 +22,23 @@ __all__ = [
     "PhaseCost",
     "accuracy",
     "angles",
+    "bootstrap",
+    "calibration",
     "card",
+    "continual",
     "cost",
     "describe",
     "energy",
     "evaluate",
     "feedback_angle",
+    "holm",
     "interval",
+    "iqm",
     "nauc",
+    "optimality_gap",
     "paired_interval",
+    "paired_p",
+    "probability_of_improvement",
     "retention",
     "robustness",
     "s50",
