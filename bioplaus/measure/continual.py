@@ -11,8 +11,8 @@ R[i, j]: accuracy on task j after training on tasks 1..i; b[j]: at the random st
 
 ACC, BWT, FWT: Lopez-Paz, Ranzato, "Gradient Episodic Memory for Continual Learning", 2017, arXiv:1706.08840. Their released code
 divides by T where the paper has T - 1; here it is the paper's. Forgetting: Chaudhry, Dokania, Ajanthan, Torr, "Riemannian Walk for
-Incremental Learning", 2018, arXiv:1801.10112 (formula from memory, unconfirmed; some libraries report R[j, j] - R[T, j] instead,
-which is -BWT). Departure: intransigence is of all tasks at once, theirs of tasks 1..j.
+Incremental Learning", 2018, arXiv:1801.10112 (as public implementations have it; some report R[j, j] - R[T, j] instead, which is
+-BWT). Departure: intransigence is of all tasks at once, theirs of tasks 1..j.
 """
 
 from typing import NamedTuple
