@@ -146,7 +146,8 @@ class UsageError(ValueError):
 
 
 def _compare(command: Compare, rest: list[str]) -> int:
-    from bioplaus.study.run import comparison, run_study
+    from bioplaus.study.comparison import comparison
+    from bioplaus.study.run import run_study
 
     del rest
     study = comparison(_keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)

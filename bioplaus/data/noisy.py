@@ -7,10 +7,10 @@
     fraction     of each class, to the nearest whole example, at least one
 In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay paired.
 
-Asymmetric, and symmetric to the other classes: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach", 2017,
-arXiv:1609.03683. Imbalance: Cui, Jia, Lin, Song, Belongie, "Class-Balanced Loss Based on Effective Number of Samples", 2019,
-arXiv:1901.05555. Maps and profile as in public implementations (https://github.com/giorgiop/loss-correction for CIFAR-10,
-https://github.com/kaidic/LDAM-DRW for the profile).
+Asymmetric, and symmetric to the other classes: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label
+Noise: a Loss Correction Approach", 2017, arXiv:1609.03683. Imbalance: Cui, Jia, Lin, Song, Belongie, "Class-Balanced Loss Based
+on Effective Number of Samples", 2019, arXiv:1901.05555. Maps and profile as in public implementations
+(https://github.com/giorgiop/loss-correction for CIFAR-10, https://github.com/kaidic/LDAM-DRW for the profile).
 """
 
 from typing import NamedTuple

@@ -24,7 +24,8 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
     source = str(run.summary.get("corruptions") or "")
     text = (
         f"Accuracy on corrupted test images{f' ({source})' if source else ''}, the same images for every arm. Severities 1 to 5"
-        " are those of the published files, or of `bioplaus.measure.robustness.corruptions`. Lines are means over seeds, bands their 95 % intervals."
+        " are those of the published files, or of `bioplaus.measure.robustness.corruptions`."
+        " Lines are means over seeds, bands their 95 % intervals."
     )
     rows = [[column[i] or NONE for column in columns.values()] for i in range(len(run.arms))]
     return (

@@ -5,7 +5,8 @@ from pathlib import Path
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, train_arm
 from bioplaus.study.final import Deployed
-from bioplaus.study.run import FINISHED, folder_of, open_folder, plan, progress_bar, run_arm, twin_of
+from bioplaus.study.plan import folder_of, plan, twin_of
+from bioplaus.study.run import FINISHED, open_folder, progress_bar, run_arm
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from bioplaus.data import Dataset
 from bioplaus.study import spec
 from bioplaus.study.arm import PROGRESS
-from bioplaus.study.run import folder_of, plan
+from bioplaus.study.plan import folder_of, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.study.summary import short_names
 from bioplaus.train import make_train, replicate, restore, seed_keys

@@ -18,7 +18,7 @@ from bioplaus.measure import accuracy
 from bioplaus.measure.robustness.corruptions import corrupted, on_images, suite_for
 from bioplaus.study import spec
 from bioplaus.study.build import build
-from bioplaus.study.run import CORE, comparison
+from bioplaus.study.comparison import CORE, comparison
 from bioplaus.train import make_train
 
 

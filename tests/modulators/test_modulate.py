@@ -14,7 +14,7 @@ from bioplaus.losses import cross_entropy
 from bioplaus.modulators import MODULATORS, acetylcholine, dopamine, modulate, threshold, unmodulated
 from bioplaus.net import init, with_gain
 from bioplaus.rules import RULES, backprop, feedback_alignment
-from bioplaus.study.run import CORE
+from bioplaus.study.comparison import CORE
 from bioplaus.types import Batch, Gain, Modulator
 
 B, LR = 6, 0.5

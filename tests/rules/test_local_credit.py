@@ -68,14 +68,14 @@ def test_signals_by_hand():
 
 def test_relax_by_hand():
     """z <- z / 2 + 1 from 0: after 3 steps 1.75, whose last change is 0.25."""
-    z, residual = relax(lambda z: z / 2 + 1, jnp.zeros(4), 3)
+    z, residual = relax(lambda z, _: z / 2 + 1, jnp.zeros(4), 3)
     np.testing.assert_allclose(z, 1.75)
     assert float(residual) == pytest.approx(0.25 / 1.75)
-    assert float(relax(lambda z: z / 2 + 1, jnp.zeros(4), 60)[1]) < 1e-6
-    assert float(relax(lambda z: -2 * z + 1, jnp.ones(4), 60)[1]) > 0.5
-    assert not float(relax(lambda z: z**2, 3 * jnp.ones(4), 60)[1]) < 0.5  # overflows: not a number
+    assert float(relax(lambda z, _: z / 2 + 1, jnp.zeros(4), 60)[1]) < 1e-6
+    assert float(relax(lambda z, _: -2 * z + 1, jnp.ones(4), 60)[1]) > 0.5
+    assert not float(relax(lambda z, _: z**2, 3 * jnp.ones(4), 60)[1]) < 0.5  # overflows: not a number
 
 
 def test_relax_has_a_reverse_mode():
-    derivative = jax.grad(lambda a: relax(lambda z: a * z + 1, jnp.zeros(()), 50)[0])(0.5)
+    derivative = jax.grad(lambda a: relax(lambda z, _: a * z + 1, jnp.zeros(()), 50)[0])(0.5)
     assert float(derivative) == pytest.approx(4.0, rel=1e-5)  # of 1 / (1 - a)

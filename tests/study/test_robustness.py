@@ -10,7 +10,7 @@ from bioplaus.data.dataset import batch, one_hot
 from bioplaus.measure.robustness import mce
 from bioplaus.study import Study, StudyError, run_study
 from bioplaus.study.images import check_images, under_corruption
-from bioplaus.study.run import plan
+from bioplaus.study.plan import plan
 from bioplaus.study.settings import Arm
 
 RNG = np.random.default_rng(0)

@@ -229,7 +229,7 @@ def test_noise_and_modulators_cross_rules():
 
 
 def test_the_default_study_is_the_one_compare_runs():
-    from bioplaus.study.run import CORE, comparison
+    from bioplaus.study.comparison import CORE, comparison
     from bioplaus.study.spec import arms
 
     written = bp.study.load(Path(__file__).parents[2] / "experiments" / "default.toml")

@@ -5,8 +5,8 @@ import numpy as np
 from bioplaus.cli import main
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study import Study, load
+from bioplaus.study.comparison import CORE, comparison
 from bioplaus.study.defaults import defaults
-from bioplaus.study.run import CORE, comparison
 from bioplaus.study.spec import arms
 from bioplaus.study.tune import FACTOR, RATES, search, tune
 

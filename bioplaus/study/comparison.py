@@ -1,0 +1,66 @@
+"""`compare`: the study of a list of rules that most users want."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bioplaus import data as datasets
+from bioplaus.data import Dataset
+from bioplaus.rules import RULES
+from bioplaus.study.defaults import defaults
+from bioplaus.study.run import Results, run_study
+from bioplaus.study.settings import Study
+from bioplaus.study.tune import LARGE
+from bioplaus.types import Net
+
+CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
+"""The rules of the main job: one of each family that sends errors another way."""
+
+EPOCHS = 5
+"""Most that `compare` gives a rule on a data set that is downloaded."""
+
+
+def compare(
+    rules: Sequence[str] | str = CORE,
+    *,
+    net: Net | None = None,
+    data: str | tuple[Any, Any] | Dataset = "digits",
+    seeds: int | None = None,
+    steps: int | None = None,
+    own: bool = False,
+    out: str | Path | None = None,
+    show: bool = True,
+) -> Results:
+    """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
+
+    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: see `comparison`. data: a name, (x, y), or a Dataset.
+    seeds, steps: None for 5 and 1,000, on a data set that is downloaded for 3 and at most 5 epochs.
+    own: each rule at its own tuned settings, rather than all at common ones.
+    print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
+    """
+    names = [rules] if isinstance(rules, str) else rules
+    study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own)
+    arrays = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
+    return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
+
+
+def comparison(
+    rules: Sequence[str], *, data: str, seeds: int | None = None, steps: int | None = None, own: bool = False
+) -> Study:
+    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`.
+
+    Digits and arrays: hidden layers 128-128, 5 seeds, 1,000 steps. Data sets that are downloaded: 256-256, batches of 128,
+    3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
+    """
+    keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
+    large, tuned = data != "digits", {key: found for key, found in defaults().items() if key in keys}
+    base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
+    budget: dict[str, dict[str, Any]] = {}
+    if steps is None and large:
+        budget = {key: {"epochs": min(tuned[key]["epochs"], EPOCHS)} for key in tuned}
+        base |= {"epochs": EPOCHS, "points": EPOCHS}
+    else:
+        base["steps"] = 1000 if steps is None else steps
+    if own:
+        budget = {key: {k: v for k, v in tuned[key].items() if k != "epochs"} | budget.get(key, {}) for key in tuned}
+    return Study(name=f"compare {data}", base=base, rules=budget, grid={"rule": keys})
