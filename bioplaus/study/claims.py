@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.data import Dataset
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
 from bioplaus.study.arm import Label
@@ -27,13 +28,15 @@ def claim_rows(
     healthy: Sequence[int],
     label: Label,
     over: Callable[..., Any],
+    bounds: tuple[float, float],
 ) -> list[Row]:
     """Robust accuracy by attack and seed, and value, threshold and outcome of each check.
 
     nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop twin if it has another.
     healthy: seeds that did not diverge. over: how seeds share a program.
+    bounds: of the input.
     """
-    budget = budget_of(arm)
+    budget = budget_of(arm)._replace(bounds=bounds)
     few: Batch = jax.tree.map(lambda a: a[: arm.adversarial.examples], test)
     (own, states), *twins = nets
     shifts = range(1, 1 + min(OTHER_SEEDS, arm.seeds - 1))
@@ -52,6 +55,10 @@ def claim_rows(
         for name, values in made.attacks.items()
         for seed, value in zip(healthy, values, strict=True)
     ]
+    rows += [
+        Row(*label, "", f"{at} bound={name}", "input bound", value, "input")
+        for name, value in zip(("low", "high"), bounds, strict=True)
+    ]
     for flag in made.flags:
         for part in ("value", "threshold", "passed"):
             if not math.isnan(number := float(getattr(flag, part))):
@@ -66,6 +73,12 @@ def budget_of(arm: Arm) -> Budget:
     return Budget(a.epsilon, a.steps, a.restarts, a.queries, a.samples, a.draws if noisy else 1)
 
 
+def bounds_of(data: Dataset) -> tuple[float, float]:
+    """The box that attacks stay in: [0, 1], wider where inputs are no images in it."""
+    inputs = data.train.x, data.test.x
+    return min(0.0, *(float(x.min()) for x in inputs)), max(1.0, *(float(x.max()) for x in inputs))
+
+
 def attack_text(arms: Sequence[Arm]) -> str:
     """How the curve under attack was made, for the method section."""
     steps = " or ".join(str(n) for n in dict.fromkeys(a.adversarial.steps for a in arms))
@@ -77,8 +90,9 @@ def attack_text(arms: Sequence[Arm]) -> str:
 
 def suite_text(arms: Sequence[Arm]) -> str:
     """Every hyperparameter of the suite, '' where it did not run."""
+    others = f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; inputs beyond [0, 1] widen these bounds"
     texts = [
-        f"{describe(budget_of(a))}. {a.adversarial.examples} examples; other nets: {OTHER_SEEDS} other seeds and the backprop twin"
+        f"{describe(budget_of(a))}. {a.adversarial.examples} examples; {others}"
         for a in arms
         if a.robustness and a.adversarial.suite
     ]

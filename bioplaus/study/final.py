@@ -27,7 +27,7 @@ from bioplaus.measure.robustness import (
 from bioplaus.net import noise_mode
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
-from bioplaus.study.claims import claim_rows
+from bioplaus.study.claims import bounds_of, claim_rows
 from bioplaus.study.images import MEASURE, Images
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
@@ -75,7 +75,8 @@ def final_rows(
     images: the corrupted ones; flipped: the training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
-    key, climb = jax.random.key(0), partial(pgd, steps=arm.adversarial.steps)
+    key, bounds = jax.random.key(0), bounds_of(data)
+    climb, signs = partial(pgd, steps=arm.adversarial.steps, bounds=bounds), partial(random_signs, bounds=bounds)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
     probabilities = arm.loss == "cross_entropy" and arm.robustness
 
@@ -106,7 +107,7 @@ def final_rows(
                 deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws
             )
         k = jax.random.fold_in(key, len(CURVES))
-        found["accuracy", "random_sign"] = under_attack(random_signs, own, deployed.built.loss, few, k)
+        found["accuracy", "random_sign"] = under_attack(signs, own, deployed.built.loss, few, k)
         if attackable:
             found["accuracy", "pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
         if twin is not None and other is not None:
@@ -133,7 +134,7 @@ def final_rows(
         if twin is not None and twin is not deployed:
             nets.append((twin.answer, twin.state))
         healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
-        rows += claim_rows(arm, deployed.built.loss, nets, test, healthy, label, over)
+        rows += claim_rows(arm, deployed.built.loss, nets, test, healthy, label, over, bounds)
     return rows, warnings
 
 

@@ -151,8 +151,9 @@ def test_checks_of_what_was_not_measured_or_stored():
     assert "F11" in failed(wrong)
     with pytest.raises(ValueError, match="one seed or more"):
         claim(Suite(*(None if a is None else a[:0] for a in by_hand())), HAND, 0.1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="above 0"):
-        suite(lambda x, key: x, cross_entropy, Batch(jnp.zeros((1, 2)), jnp.ones((1, 2))), KEY, HAND._replace(steps=0))
+    for wrong in (HAND._replace(steps=0), HAND._replace(bounds=(1.0, 0.0))):
+        with pytest.raises(ValueError, match="above 0"):
+            suite(lambda x, key: x, cross_entropy, Batch(jnp.zeros((1, 2)), jnp.ones((1, 2))), KEY, wrong)
 
 
 def test_noise_asks_for_the_mean_gradient_and_judges_afresh():
@@ -198,5 +199,6 @@ def test_a_net_with_noise_end_to_end():
 
 
 def test_radii_end_where_no_net_is_robust():
-    assert radii(0.1) == (0.025, 0.05, 0.1, 0.5)
-    assert radii(0.3)[-1] == 0.6
+    assert radii(Budget(0.1)) == (0.025, 0.05, 0.1, 0.5)
+    assert radii(Budget(0.3))[-1] == 0.6
+    assert radii(Budget(0.1, bounds=(-3.0, 3.0)))[-1] == 3

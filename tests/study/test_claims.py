@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from bioplaus.data import own
 from bioplaus.measure.robustness import CHECKS
 from bioplaus.report.claims import claims
 from bioplaus.report.run import collect
 from bioplaus.study import Study, StudyError, final, run_study, spec
-from bioplaus.study.claims import budget_of, suite_text
+from bioplaus.study.claims import bounds_of, budget_of, suite_text
 
 TINY = {"suite": True, "epsilon": 0.15, "steps": 4, "restarts": 1, "queries": 12, "samples": 2, "examples": 40}
 STUDY = Study(
@@ -42,6 +43,7 @@ def test_every_seed_and_check_has_its_row(found):
         worst = [rows["robust accuracy", "epsilon=0.15 attack=worst", s] for s in "01"]
         clean = [rows["robust accuracy", "epsilon=0.15 attack=clean", s] for s in "01"]
         assert np.mean(worst) < np.mean(clean) - 0.1
+        assert (rows["input bound", "epsilon=0.15 bound=low", ""], rows["input bound", "epsilon=0.15 bound=high", ""]) == (0, 1)
         for name in CHECKS:
             value, bound, passed = (
                 rows[f"check {part}", f"epsilon=0.15 check={name}", ""] for part in ("value", "threshold", "passed")
@@ -83,3 +85,21 @@ def test_draws_are_for_nets_with_noise():
     wrong = STUDY.model_copy(update={"base": {**STUDY.base, "adversarial": {"epsilons": 0.1}}})
     with pytest.raises(StudyError, match="did you mean 'epsilon'"):
         spec.arms(wrong)
+
+
+def test_attacks_stay_in_the_box_of_the_data():
+    """Inputs beyond [0, 1] are not cut to it: at radius 0 the net is as accurate as it is."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(200, 5)).astype(np.float32)
+    data = own(x, (x[:, 0] > 0).astype(int))
+    parts = (data.train.x, data.test.x)
+    assert bounds_of(data) == (min(p.min() for p in parts), max(p.max() for p in parts))
+    assert bounds_of(own(np.clip(x, 0.2, 0.8), np.arange(200) % 2)) == (0.0, 1.0)
+    base = {"steps": 100, "seeds": 1, "points": 1, "net": {"hidden": [8]}, "energy": False, "alignment": False}
+    patch = pytest.MonkeyPatch()
+    patch.setattr(final, "CURVES", {})
+    found = run_study(Study(name="own", base=base), data=data, show=False)
+    patch.undo()
+    accuracy = {r.condition: r.value for r in found.rows if r.measure == "accuracy"}
+    assert len(data.test.x) < final.EXAMPLES
+    assert accuracy["pgd=0"] == accuracy["random sign=0"] == pytest.approx(accuracy["clean"])

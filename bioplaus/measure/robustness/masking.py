@@ -93,7 +93,7 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
         unhidden = float(surviving(found.fixed).mean()) - mean(found.pgd[..., :1, :]) if found.fixed is not None else 1.0
     if noisy and budget.draws < DRAWS:
         unhidden = 1.0
-    stored = [isinstance(v, int | float) and math.isfinite(v) for v in budget]
+    stored = [isinstance(v, int | float) and math.isfinite(v) for v in (*budget[:-1], *budget.bounds)]
     ran = (found.pgd.shape[-2] == budget.restarts, found.random_ball.shape[-2] == -(-budget.samples // 2))
     values = {
         "F1": (white - mean(found.fgsm), 0.0),
@@ -138,10 +138,11 @@ def render(found: Claim) -> str:
 
 def describe(budget: Budget) -> str:
     """Every hyperparameter in words, for the method section."""
-    b, sweep = budget, ", ".join(f"{r:g}" for r in radii(budget.epsilon))
+    b, sweep = budget, ", ".join(f"{r:g}" for r in radii(budget))
     mean = f", each gradient and each answer a mean over {b.draws} noise samples" if b.draws > 1 else ""
     return (
-        f"L-infinity, epsilon {b.epsilon:g}; FGSM; PGD of {b.steps} steps of {2.5 * b.epsilon / b.steps:.3g} from {b.restarts} random"
+        f"L-infinity, epsilon {b.epsilon:g}, inputs in [{b.bounds[0]:g}, {b.bounds[1]:g}]; FGSM; PGD of {b.steps} steps of"
+        f" {2.5 * b.epsilon / b.steps:.3g} from {b.restarts} random"
         f" starts, alternately on the loss and on the margin{mean}; {b.restarts} further restarts; {b.restarts} restarts of"
         f" {2 * b.steps} steps; a sweep over {sweep}; PGD of {b.steps} steps, one start, on each other net; Square (p 0.8) and ray"
         f" search (tolerance 0.001) with {b.queries} queries each; {b.samples} random samples an example"

@@ -14,11 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import Answer, correct
-from bioplaus.measure.robustness.attacks import Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
+from bioplaus.measure.robustness.attacks import BOUNDS, Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
 from bioplaus.types import Array, Batch, Key, Loss
-
-GREY = 0.5
-"""The radius at which every image in [0, 1] can be made plain grey: no net is robust there."""
 
 
 class Budget(NamedTuple):
@@ -26,7 +23,7 @@ class Budget(NamedTuple):
 
     epsilon: radius, in units of the input. steps: of PGD, alpha = 2.5 epsilon / steps. restarts: of PGD. queries: of Square
     and of the ray search, each. samples: random ones an example, half signs, half points of the ball. draws: noise samples of
-    a gradient and of an answer; 1 for a net without noise.
+    a gradient and of an answer; 1 for a net without noise. bounds: of the input.
     """
 
     epsilon: float
@@ -35,13 +32,14 @@ class Budget(NamedTuple):
     queries: int = 1000
     samples: int = 100
     draws: int = 1
+    bounds: tuple[float, float] = BOUNDS
 
 
 class Suite(NamedTuple):
     """What `suite` found. Arrays [2, R, B] say how often the answer to each of R tries on an example was right: 1 or 0, or a mean
     over noise samples. The first half is to choose a try by, the second to report what was chosen: else noise would be an attack.
 
-    further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each of `radii(epsilon)`.
+    further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each of `radii(budget)`.
     transfer: PGD on each source (none: R = 0). fixed: PGD on the net at one noise sample for good, judged there; None for draws = 1.
     blind: [B], the gradients of the loss and of the margin are both exactly zero. softmax: [B], the outputs are probabilities.
     noise: largest difference between two answers to the same input.
@@ -64,9 +62,10 @@ class Suite(NamedTuple):
     noise: Array
 
 
-def radii(epsilon: float) -> tuple[float, ...]:
-    """The radii of the sweep that goes with a claim at epsilon; the third is epsilon itself."""
-    return (epsilon / 4, epsilon / 2, epsilon, max(2 * epsilon, GREY))
+def radii(budget: Budget) -> tuple[float, ...]:
+    """The radii of the sweep that goes with a claim; the third is epsilon. At the last every image can be made plain grey."""
+    epsilon, (low, high) = budget.epsilon, budget.bounds
+    return (epsilon / 4, epsilon / 2, epsilon, max(2 * epsilon, (high - low) / 2))
 
 
 def suite(
@@ -75,11 +74,11 @@ def suite(
     """Attack a net in every way. jit and vmap (over seeds) apply; `claim` reads the result.
 
     sources: nets whose adversarial examples are tried on this one: the backprop twin, other seeds. white: the attack by the
-    gradient; any other than `pgd` makes a diagnostic. Raises ValueError unless every hyperparameter is above 0.
+    gradient; any other than `pgd` makes a diagnostic. Raises ValueError unless every number is above 0, and the bounds in order.
     """
-    if min(budget) <= 0:
-        raise ValueError(f"suite: got {budget}; every hyperparameter must be above 0")
-    epsilon, x, y = budget.epsilon, batch.x, batch.y
+    if min(budget[:-1]) <= 0 or not budget.bounds[0] < budget.bounds[1]:
+        raise ValueError(f"suite: got {budget}; every number must be above 0, and the bounds (low, high)")
+    epsilon, bounds, x, y = budget.epsilon, budget.bounds, batch.x, batch.y
 
     def way(i: int) -> Key:
         return jax.random.fold_in(key, i)
@@ -90,7 +89,7 @@ def suite(
         def aim(output, y):
             return jnp.where(r % 2, margin(output, y), loss(output, y))
 
-        return attack(answer, aim, x, y, jax.random.fold_in(way(0), r), epsilon=radius, steps=steps, draws=draws)
+        return attack(answer, aim, x, y, jax.random.fold_in(way(0), r), epsilon=radius, steps=steps, draws=draws, bounds=bounds)
 
     def judge(moved: Array, answer: Answer = predict) -> Array:
         """[2, B]: how often the answer is right, over two sets of noise samples."""
@@ -105,7 +104,7 @@ def suite(
         return jax.lax.map(lambda o: judge(attack(*o)), over).swapaxes(0, 1)
 
     n, steps = budget.restarts, budget.steps
-    others = [radius for radius in radii(epsilon) if radius != epsilon]
+    others = [radius for radius in radii(budget) if radius != epsilon]
     runs = (
         [(epsilon, r, steps) for r in range(2 * n)]
         + [(epsilon, r, 2 * steps) for r in range(n)]
@@ -116,14 +115,16 @@ def suite(
 
     def random(r):
         k = jax.random.fold_in(way(2), r)
-        return jnp.where(r % 2, *(draw(predict, loss, x, y, k, epsilon=epsilon) for draw in (random_ball, random_signs)))
+        return jnp.where(
+            r % 2, *(draw(predict, loss, x, y, k, epsilon=epsilon, bounds=bounds) for draw in (random_ball, random_signs))
+        )
 
     sampled = tried(random, jnp.arange(2 * -(-budget.samples // 2)))
     moved = [
         x,
-        fgsm(predict, loss, x, y, way(3), epsilon=epsilon, draws=budget.draws),
-        square(predict, loss, x, y, way(4), epsilon=epsilon, queries=budget.queries),
-        ray_search(predict, loss, x, y, way(5), epsilon=epsilon, queries=budget.queries),
+        fgsm(predict, loss, x, y, way(3), epsilon=epsilon, draws=budget.draws, bounds=bounds),
+        square(predict, loss, x, y, way(4), epsilon=epsilon, queries=budget.queries, bounds=bounds),
+        ray_search(predict, loss, x, y, way(5), epsilon=epsilon, queries=budget.queries, bounds=bounds),
         *(climb(pgd, source, epsilon, 0, steps) for source in sources),
     ]
     once = tried(lambda moved: moved, jnp.stack(moved))

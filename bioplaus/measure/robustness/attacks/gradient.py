@@ -74,7 +74,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
     it with `net.init`. At B = W this is `pgd`. Shows how large the error of a reported robustness would have been.
     """
 
-    def attack(predict, loss, x, y, key, *, epsilon, steps: ArrayLike = 40, draws: int = 1):
+    def attack(predict, loss, x, y, key, *, epsilon, steps: ArrayLike = 40, draws: int = 1, bounds=BOUNDS):
         del predict
 
         def slope(x, key):
@@ -87,7 +87,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
             return signal
 
         start = x + LINF.sample(jax.random.fold_in(key, 0), x, epsilon)
-        return _ascend(_mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, BOUNDS)
+        return _ascend(_mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, bounds)
 
     return attack
 
