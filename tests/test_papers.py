@@ -73,3 +73,15 @@ def test_laborieux_2021():
     assert abs(sum(found["ep"]) - sum(found["bp"])) / 3 < 0.3
     assert sum(found["frozen"]) / 3 < 91
     assert all(printed(values) in said("laborieux2021") for values in found.values())
+
+
+@pytest.mark.parametrize(("folder", "rule"), [("moraitis2022", "softhebb"), ("krotov2019", "krotov")])
+def test_competing_units(folder, rule):
+    """One epoch of competition makes better features than as many random rectifiers; of the same neurons, no worse ones. One seed."""
+    found = {name: values for (name, _), values in found_in(folder).items()}
+    assert found.keys() == {rule, "frozen"}
+    assert [len(values) for values in found.values()] == [1, 2]
+    same, rectifiers = found["frozen"]
+    assert found[rule][0] >= same > rectifiers
+    assert found[rule][0] > rectifiers + 0.5
+    assert all(f"| {value:.2f} |" in said(folder) for values in found.values() for value in values)

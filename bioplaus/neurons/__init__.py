@@ -1,7 +1,7 @@
 """Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the names in a study file."""
 
 from bioplaus.neurons.noise import gaussian, gaussian_current, multiplicative, poisson, synaptic_release
-from bioplaus.neurons.rate import gelu, hard_sigmoid, identity, leaky_relu, rate, relu, sigmoid, softplus, tanh
+from bioplaus.neurons.rate import gelu, hard_sigmoid, identity, leaky_relu, rate, relu, sigmoid, softmax, softplus, tanh
 
 NEURONS = {
     "tanh": tanh,
@@ -11,6 +11,7 @@ NEURONS = {
     "leaky_relu": leaky_relu,
     "gelu": gelu,
     "softplus": softplus,
+    "softmax": softmax,
     "identity": identity,
 }
 
@@ -33,6 +34,7 @@ __all__ = [
     "rate",
     "relu",
     "sigmoid",
+    "softmax",
     "softplus",
     "synaptic_release",
     "tanh",

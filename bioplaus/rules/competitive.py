@@ -15,7 +15,9 @@ Departures: all layers learn at once. Inhibition is not theirs, but that of Oja'
 (Oja, "The Nonlinear PCA Learning Rule and Signal Separation - Mathematical Analysis", 1995). R for
 softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's input (averaging = 0 leaves it out);
 homeostasis for biases that they do not have, or learn otherwise. No division of an update by its largest entry, which would mix
-the examples: that is the optimiser's (Adam scales every entry).
+the examples: that is the optimiser's (`largest` in a study). The papers' own settings, which beat as many random rectifiers on
+MNIST in one epoch, are no mean, no biases, R = 1, neurons that compete (`neurons.softmax`) and long weights above 0 at first, all
+near the mean image: a winner's weights shrink, and others come to win. From weights of both signs and length 1, one unit wins always.
 """
 
 from collections.abc import Callable

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
 from bioplaus import losses, projections
 from bioplaus.layers import cnn, mlp
+from bioplaus.layers.basic import Initializer
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import available
@@ -46,14 +48,15 @@ def build(
     Raises StudyError if the arm's net does not fit the data.
     """
     net = net or make_net(arm, example, classes)
-    tx, loss = make_tx(arm.optimiser, arm.steps, learning_rate), getattr(losses, arm.loss)
+    own, loss = make_tx(arm.optimiser, arm.steps, learning_rate), getattr(losses, arm.loss)
+    tx = own if arm.optimiser.largest is None else by_largest(own, arm.optimiser, arm.steps)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
     hyper = dict(arm.hyper if hyper is None else hyper)
     known = inspect.signature(factory).parameters
     if "tx" in known:
-        hyper["tx"] = tx
+        hyper["tx"] = own
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
@@ -69,33 +72,63 @@ def hold_of(arm: Arm) -> int:
 def make_net(arm: Arm, example: Array, classes: int) -> Net:
     """The arm's net with its neurons and noise."""
     output, level = NEURONS[arm.net.output](), arm.neuron.level
-    curve = (arm.neuron.slope, arm.neuron.threshold) if arm.neuron.kind == "sigmoid" else ()
-    neuron = NEURONS[arm.neuron.kind](*curve)
+    curve = {"sigmoid": (arm.neuron.slope, arm.neuron.threshold), "softmax": (arm.neuron.slope,)}
+    neuron = NEURONS[arm.neuron.kind](*curve.get(arm.neuron.kind, ()))
     if arm.neuron.noise in NOISES:
         neuron = NOISES[arm.neuron.noise](neuron, level)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
     if arm.net.kind == "cnn":
+        if arm.net.positive:
+            raise StudyError("net.positive: is for mlp, the net is a cnn; leave it out")
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
             raise StudyError(f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]}; use mlp")
         net = cnn(classes, neuron, output=output, padding=2 if example.shape[1] == 28 else 0, weights=weights)
     else:
-        net = mlp([example[0].size, *arm.net.hidden, classes], neuron, output=output, weights=weights)
+        sizes = [example[0].size, *arm.net.hidden, classes]
+        net = mlp(sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights)
+        net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
     if arm.neuron.noise in SYNAPTIC_NOISES:
         net = tuple(SYNAPTIC_NOISES[arm.neuron.noise](layer, level) for layer in net)
     return net
 
 
+def positive(weights: Initializer) -> Initializer:
+    """Uniform weights above 0 with the mean square of normal ones."""
+
+    def init(key, shape, dtype):
+        return jax.random.uniform(key, shape, dtype) * jnp.sqrt(3 * jnp.mean(weights(key, shape, dtype) ** 2))
+
+    return init
+
+
 def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike | None = None) -> optax.GradientTransformation:
     """The optimiser, with decoupled weight decay, for a training of so many steps. learning_rate: instead of its own."""
-    rate: Any = spec.learning_rate if learning_rate is None else learning_rate
+    rate = scheduled(spec, spec.learning_rate if learning_rate is None else learning_rate, steps)
+    kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
+    return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
+
+
+def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
+    """The rate on the optimiser's schedule."""
     if spec.schedule == "cosine":
         rate = optax.cosine_decay_schedule(rate, steps)
     if spec.schedule == "warmup":
         rate = optax.warmup_cosine_decay_schedule(rate, 1.1 * rate, max(1, steps // 10), steps, 0.1 * rate)
     if spec.schedule == "step":
         rate = optax.piecewise_constant_schedule(rate, {round(steps * m): spec.factor for m in spec.milestones})
-    kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
-    return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
+    return rate
+
+
+def by_largest(last: optax.GradientTransformation, spec: OptimiserSpec, steps: int) -> optax.GradientTransformation:
+    """Hidden layers step by `spec.largest` at their largest entries; `last` is for the last layer."""
+
+    def divided(updates, params):
+        del params
+        largest = jax.tree.map(lambda g: jnp.abs(g).max(), updates)
+        return jax.tree.map(lambda g, most: g / jnp.where(most > 0, most, 1), updates, largest)
+
+    hidden = optax.chain(optax.stateless(divided), optax.scale_by_learning_rate(scheduled(spec, spec.largest, steps)))
+    return optax.partition({"hidden": hidden, "last": last}, lambda params: ("hidden",) * (len(params) - 1) + ("last",))
 
 
 def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:

@@ -16,6 +16,7 @@ class _Strict(BaseModel):
 class NetSpec(_Strict):
     """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
 
+    positive: hidden weights uniform and above 0, of the same mean square, and the last layer's N(0, 0.25 / fan_in). For mlp.
     output: the neurons of the last layer; sigmoid goes with the losses mse and bernoulli.
     """
 
@@ -24,15 +25,16 @@ class NetSpec(_Strict):
     output: Literal["identity", "sigmoid"] = "identity"
     variance: float = Field(default=0.25, gt=0)
     fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    positive: bool = False
 
 
 class NeuronSpec(_Strict):
     """kind: the rate function. level: sigma, the window of poisson, or the release probability. evaluate: noise at test time.
 
-    slope, threshold: of sigmoid.
+    slope, threshold: of sigmoid; softmax has the slope.
     """
 
-    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus"] = "tanh"
+    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus", "softmax"] = "tanh"
     slope: float = Field(default=1.0, gt=0)
     threshold: float = 0.0
     noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
@@ -52,6 +54,8 @@ class OptimiserSpec(_Strict):
 
     schedule: constant; cosine, to zero at the end of training; warmup, over a tenth of training to 1.1 times the rate, then along
     a cosine to a tenth of it; or step, times `factor` at each of `milestones` (fractions of training).
+    largest: a rate for hidden layers, whose updates are then divided by their largest entry, each array's by its own, where `kind`
+    is for the last layer alone; on the same schedule, without decay. As in Krotov and Hopfield, 2019. None: `kind` for all.
     Constraints on the net's weights, see `bioplaus.projections`: dale, Dale's law, for hidden units; density, the fraction of
     synapses that exist; bits of each weight, 32 for no rounding; bound, the largest weight, for low bits the range of the levels.
     """
@@ -60,6 +64,7 @@ class OptimiserSpec(_Strict):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
+    largest: float | None = Field(default=None, gt=0)
     milestones: tuple[float, ...] = (0.5, 0.75)
     factor: float = Field(default=0.1, gt=0)
     dale: bool = False

@@ -13,6 +13,7 @@ from bioplaus.neurons import NEURONS
 A = np.array([-1.7, -0.4, 0.3, 0.8, 2.5])
 S = 1 / (1 + np.exp(-A))
 PHI = np.array([(1 + math.erf(a / math.sqrt(2))) / 2 for a in A])
+SHARE = np.exp(A) / np.exp(A).sum()
 CLOSED = {
     "tanh": (np.tanh(A), 1 - np.tanh(A) ** 2),
     "sigmoid": (S, S * (1 - S)),
@@ -21,6 +22,7 @@ CLOSED = {
     "leaky_relu": (np.where(A > 0, A, 0.01 * A), np.where(A > 0, 1, 0.01)),
     "gelu": (A * PHI, PHI + A * np.exp(-(A**2) / 2) / np.sqrt(2 * np.pi)),
     "softplus": (np.log1p(np.exp(A)), S),
+    "softmax": (5 * SHARE, np.zeros(5)),  # all currents rise alike: nothing changes
     "identity": (A, np.ones(5)),
 }
 
@@ -32,6 +34,17 @@ def test_every_neuron_has_a_closed_form():
 def test_a_sigmoid_has_slope_and_threshold(x64):
     output = bp.sigmoid(4.0, 0.5).step((), jnp.asarray(A), jax.random.key(0))[1]
     np.testing.assert_allclose(output, 1 / (1 + np.exp(-4 * (A - 0.5))), atol=1e-12)
+
+
+def test_units_compete(x64):
+    """Softmax of slope 2 on each of two rows, its derivative by the third current, and mean 1."""
+    a = np.stack([A, A[::-1] / 2])
+    output, slope = jax.jvp(
+        lambda a: bp.neurons.softmax(2.0).step((), a, jax.random.key(0))[1], (jnp.asarray(a),), (jnp.stack([jnp.eye(5)[2]] * 2),)
+    )
+    p = np.exp(2 * a) / np.exp(2 * a).sum(1, keepdims=True)
+    np.testing.assert_allclose(output, 5 * p, atol=1e-12)
+    np.testing.assert_allclose(slope, 10 * (p * np.eye(5)[2] - p * p[:, 2:3]), atol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")
