@@ -10,16 +10,17 @@ from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.measure.calibration import calibration
 from bioplaus.measure.card import Card, card, describe
 from bioplaus.measure.continual import continual
-from bioplaus.measure.cost import Cost, PhaseCost, cost, total
-from bioplaus.measure.program import NotCountable
+from bioplaus.measure.cost import cost, effective, inference
+from bioplaus.measure.counts import Cost, Counts, total
+from bioplaus.measure.operations import NotCountable
 from bioplaus.measure.statistics import Interval, holm, interval, nauc, paired_interval, paired_p, retention, s50
 
 __all__ = [
     "Card",
     "Cost",
+    "Counts",
     "Interval",
     "NotCountable",
-    "PhaseCost",
     "accuracy",
     "angles",
     "bootstrap",
@@ -28,10 +29,12 @@ __all__ = [
     "continual",
     "cost",
     "describe",
+    "effective",
     "energy",
     "evaluate",
     "feedback_angle",
     "holm",
+    "inference",
     "interval",
     "iqm",
     "nauc",

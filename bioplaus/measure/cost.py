@@ -1,129 +1,108 @@
-"""What one update of a rule costs: counted on its jaxpr, by phase, an example. Nothing is run and nothing is typed in.
+"""What one update of a rule costs: counted on its jaxpr, by phase and layer, an example. Nothing is typed in.
 
     MACs of x w, x: [B, m], w: [m, n]:  B m n.     words moved by it: B m + m n + B n
 Counted is what the gradients and the new state need: `info` is telemetry and free. A scan counts its length times, a cond
-its dearest branch; a `while` that holds MACs raises NotCountable. The same product written twice counts twice.
-Every count is exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
+its dearest branch; a `while` that holds MACs and a kernel raise NotCountable unless they are annotated (`measure.program`).
+The same product written twice counts twice. Every count is exact, and divided by the batch size: an int, or a Fraction where
+the batch shares the work.
 
-Memory traffic is that of the MAC operations, operands read and results written, once each (ideal reuse within an operation),
-and of the rule's state, read and written where it changes; elementwise operations are taken to run on what is there. The
-optimiser of the net is charged in `bioplaus.measure.energy`.
+`cost` is dense: it sees shapes only, and nothing is run. `effective` runs the same program once, and counts what zeros leave:
+    MACs between operands made binary (not 0 -> 1), as NeuroBench counts; of an update, sum_b nnz(h_b) nnz(delta_b)
+    an accumulate (AC) instead of a MAC where an operand that depends on data holds nothing but 0, 1 and -1
+    spikes: what is not 0 of what forward products receive;  synapse updates: dW != 0, after any gate and, with tx, as applied
+All other counts do not depend on data, and are the same in both.
+
+Memory traffic is that of the MAC operations, operands read and results written, once each (ideal reuse within an operation), of
+the rule's state where it changes, and with tx of the optimiser; elementwise operations are taken to run on what is there.
+
+Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and Systems", 2023, arXiv:2304.04640.
+Departure: NeuroBench counts inference alone, and takes every operand of a layer for data.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from fractions import Fraction
 from typing import NamedTuple
 
 import jax
+import optax
 
-from bioplaus.measure.program import MAC_OPS, PHASES, Program, arithmetic, dependents, macs, phase, times, trace
-from bioplaus.net import init
-from bioplaus.types import Batch, Net, PyTree, Rule
-
-Count = int | Fraction
-
-
-class PhaseCost(NamedTuple):
-    """Counts an example.
-
-    macs: multiply-accumulates. ops: elementwise operations (one each for an addition, a tanh, a comparison).
-    random: numbers drawn. weight_words: words that MACs read and that do not depend on the batch (weights, feedback), read
-    once a batch. activation_words: all other words that MACs read or write.
-    """
-
-    macs: Count = 0
-    ops: Count = 0
-    random: Count = 0
-    weight_words: Count = 0
-    activation_words: Count = 0
-
-
-class Traffic(NamedTuple):
-    """words an example moved to or from tensors of this size (words, with their batch axis)."""
-
-    tensor: int
-    words: Count
-
-
-class Cost(NamedTuple):
-    """batch: B. parameters: of the net. phases: by named scope, 'other' outside of them.
-
-    state_words: words of the rule's state that change, read and written, an example. traffic: all words, by tensor size.
-    inference_macs: of `rule.predict`, an example.
-    """
-
-    batch: int
-    parameters: int
-    phases: dict[str, PhaseCost]
-    state_words: Count
-    traffic: tuple[Traffic, ...]
-    inference_macs: Count
+from bioplaus.measure.counts import Cost, Count, Counts, Traffic, counted, per
+from bioplaus.measure.flow import forward_axes, layers_of, reads_of
+from bioplaus.measure.operations import arithmetic, kind, macs, times
+from bioplaus.measure.program import Program, dependents, trace
+from bioplaus.measure.run import Products, products_of
+from bioplaus.measure.schedule import Residency, residency
+from bioplaus.net import current_shapes, forward, init
+from bioplaus.types import Batch, Key, Net, PyTree, Rule
 
 
 class Traced(NamedTuple):
-    """The program of one update; inputs are (params, state, batch, key), outputs (grads, state)."""
+    """The program of one update; inputs are (params, state, batch, key), outputs (grads, state). one_pass: of `net.forward`."""
 
     program: Program
+    one_pass: Program
     params: PyTree
     state: PyTree
     batch: Batch
     key: jax.ShapeDtypeStruct
 
 
-def cost(rule: Rule, net: Net, batch: Batch, *, params: PyTree = None) -> Cost:
-    """Count one update and one prediction. batch: arrays or `jax.ShapeDtypeStruct`; params: those of the net, by default fresh.
+def cost(rule: Rule, net: Net, batch: Batch, *, params: PyTree = None, tx: optax.GradientTransformation | None = None) -> Cost:
+    """Dense counts of one update. batch: arrays or `jax.ShapeDtypeStruct`; params: those of the net, by default fresh.
 
-    Raises NotCountable for MACs inside a `while` or inside a kernel.
+    tx: the optimiser that applies the gradients, None to leave it out.
+    Raises NotCountable for MACs inside a `while` or inside a kernel, without an annotation.
     """
-    t = traced(rule, net, batch, params)
-    size, shapes = batch.x.shape[0], t.program.shapes
-    counts, traffic = counted(t.program, jax.tree.leaves(t.program.inputs[2]))
-    state = [math.prod(shapes[v]) for v in changed(t.program)]
-    for words in state:
-        traffic[words] += 2 * words
-    answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
-    return Cost(
-        batch=size,
-        parameters=sum(math.prod(p.shape) for p in jax.tree.leaves(t.params)),
-        phases={name: PhaseCost(*(per(c[field], size) for field in PhaseCost._fields)) for name, c in counts.items()},
-        state_words=per(2 * sum(state), size),
-        traffic=tuple(Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items())),
-        inference_macs=per(total_macs(answer), size),
+    return _cost(traced(rule, net, batch, params), rule, net, tx, None, {})
+
+
+def effective(
+    rule: Rule, net: Net, batch: Batch, key: Key, *, params: PyTree, state: PyTree, tx: optax.GradientTransformation | None = None
+) -> Cost:
+    """Effective counts of one update, run on these arrays: a batch, the params of the net, the state of the rule.
+
+    tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, ValueError for shapes without numbers.
+    """
+    args = (params, state, batch, key)
+    if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(args)):
+        raise ValueError("effective: got shapes; it runs the rule once, give arrays (or use `cost` for dense counts)")
+    t = traced(rule, net, batch, params, state)
+    products, (grads, _) = products_of(t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])))
+    changes = grads if tx is None else tx.update(grads, tx.init(params), params)[0]
+    return _cost(
+        t, rule, net, tx, products, {l: int(sum((c != 0).sum() for c in jax.tree.leaves(g))) for l, g in enumerate(changes, 1)}
     )
 
 
-def total(cost: Cost) -> PhaseCost:
-    """All phases together."""
-    return PhaseCost(*(sum(column) for column in zip(*cost.phases.values(), strict=True)))
+def inference(
+    rule: Rule, net: Net, batch: Batch, *, params: PyTree = None, numbers: tuple[PyTree, PyTree, Key] | None = None
+) -> Cost:
+    """Counts of one answer, `rule.predict`: dense; effective where numbers (params, state, key) and a batch of arrays are given.
+
+    Raises NotCountable as `cost` does.
+    """
+    t = traced(rule, net, batch, params if numbers is None else numbers[0], None if numbers is None else numbers[1])
+    answer = trace(lambda p, s, x, k: rule.predict(p, s, x, k), t.params, t.state, t.batch.x, t.key)
+    p, s, x, _ = answer.inputs
+    answer = answer._replace(inputs=(p, s, (x,), answer.inputs[3]))
+    data = dependents(answer, [x])
+    products = None if numbers is None else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
+    size, own = batch.x.shape[0], forward_axes(t.one_pass)
+    forwards = reads_of(answer._replace(outputs=((), ())), own).forward
+    cells, traffic = counted(answer, layers_of(answer, p, (), data), forwards, data, products)
+    return _assembled(t, net, cells, traffic, 0, per(total_macs(answer), size))._replace(
+        trains=False, effective=products is not None
+    )
 
 
-def traced(rule: Rule, net: Net, batch: Batch, params: PyTree = None) -> Traced:
+def traced(rule: Rule, net: Net, batch: Batch, params: PyTree = None, state: PyTree = None) -> Traced:
     """The program of `rule.grad`, traced on shapes; its telemetry is left out."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(lambda b: b, batch)
     params = jax.eval_shape(lambda k, x: init(net, k, x), key, batch.x) if params is None else jax.eval_shape(lambda p: p, params)
-    state = jax.eval_shape(rule.init, key, params, batch)
-    return Traced(trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key), params, state, batch, key)
-
-
-def counted(program: Program, data: Iterable[int]) -> tuple[dict[str, Counter], Counter]:
-    """Fields of PhaseCost by phase, and words by tensor size, for the whole batch. data: the values that are the batch."""
-    counts = {name: Counter() for name in PHASES}
-    traffic, data = Counter(), dependents(program, data)
-    for op in program.ops:
-        n, here = times(op), counts[phase(op)]
-        here["macs"] += n * macs(op, program.shapes)
-        here["ops"] += n * arithmetic(op, program.shapes)
-        if op.name == "random_bits":
-            here["random"] += n * math.prod(program.shapes[op.outputs[0]])
-        if op.name in MAC_OPS:
-            for v in (*op.inputs, *op.outputs):
-                words = math.prod(program.shapes[v])
-                here["activation_words" if v in data else "weight_words"] += n * words
-                traffic[words] += n * words
-    return counts, traffic
+    state = jax.eval_shape(rule.init, key, params, batch) if state is None else jax.eval_shape(lambda s: s, state)
+    one_pass = trace(lambda p, x, k: forward(net, p, x, k).output, params, batch.x, key)
+    return Traced(trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key), one_pass, params, state, batch, key)
 
 
 def changed(program: Program) -> list[int]:
@@ -137,7 +116,58 @@ def total_macs(program: Program) -> int:
     return sum(macs(op, program.shapes) * times(op) for op in program.ops)
 
 
-def per(count: int, size: int) -> Count:
-    """count / size: an int where it divides."""
-    share = Fraction(count, size)
-    return int(share) if share.denominator == 1 else share
+def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synapses: dict[int, int]) -> Cost:
+    program = t.program
+    params, _, data, _ = program.inputs
+    grads = program.outputs[0]
+    data = dependents(program, jax.tree.leaves(data))
+    reads, shapes = reads_of(program, forward_axes(t.one_pass)), program.shapes
+    cells, traffic = counted(program, layers_of(program, params, grads, data), reads.forward, data, products)
+    for l, (p, g) in enumerate(zip(params, grads, strict=True), 1):
+        learns = sum(math.prod(shapes[v]) for v in jax.tree.leaves(g) if v in data)
+        cells["update", l]["synapse_updates"] += synapses.get(l, learns)
+        cells["credit", l]["transport"] += sum(math.prod(shapes[v]) for v in reads.words.intersection(jax.tree.leaves(p)))
+    state = [math.prod(shapes[v]) for v in changed(program)]
+    cells["auxiliary", 0].update({"weight_reads": sum(state), "weight_writes": sum(state)})
+    for words in state:
+        traffic[words] += 2 * words
+    if tx is not None:
+        _optimised(tx, t.params, cells, traffic)
+    answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
+    size = t.batch.x.shape[0]
+    found = _assembled(t, net, cells, traffic, per(2 * sum(state), size), per(total_macs(answer), size))
+    return found._replace(residency=residency(program, size), effective=products is not None)
+
+
+def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
+    """Add what applying the gradients takes: operations, and each word of params and optimiser that changes, read and written."""
+
+    def step(params, opt, grads):
+        updates, opt = tx.update(grads, opt, params)
+        return optax.apply_updates(params, updates), opt
+
+    opt = jax.eval_shape(tx.init, params)
+    program = trace(step, params, opt, params)
+    before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
+    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), set())
+    for i, op in enumerate(program.ops):
+        cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(op, program.shapes)
+    for b, a in zip(before, after, strict=True):
+        if a != b:
+            words = math.prod(program.shapes[b])
+            cells["optimiser", layer_of[1].get(a, 0)].update({"weight_reads": words, "weight_writes": words})
+            traffic[words] += 2 * words
+
+
+def _assembled(t: Traced, net: Net, cells, traffic: Counter, state_words: Count, inference_macs: Count) -> Cost:
+    size = t.batch.x.shape[0]
+    return Cost(
+        batch=size,
+        parameters=sum(math.prod(p.shape) for p in jax.tree.leaves(t.params)),
+        neurons=sum(math.prod(a.shape[1:]) for a in current_shapes(net, t.params, t.batch, jax.random.key(0))),
+        cells={where: Counts(*(per(c[field], size) for field in Counts._fields)) for where, c in sorted(cells.items())},
+        state_words=state_words,
+        traffic=tuple(Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items())),
+        inference_macs=inference_macs,
+        residency=Residency(0.0, 0.0),
+    )

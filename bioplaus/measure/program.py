@@ -2,13 +2,13 @@
 
 The jaxpr is inlined. Calls (jit, remat, custom derivatives) disappear; the body of a scan or while stands once, and each of
 its operations says how often it runs; all branches of a cond stand, and the one with the most multiply-accumulates (MACs)
-is charged. Four operations are added, which move data and nothing else:
+is charged. What no jaxpr says is stated by named scopes: 'trips=20' around a while, 'macs=1000' around a kernel or a solver.
+Four operations are added, which move data and nothing else:
     carry (init, next, ...) -> value at the start of a step       index (stacked) -> a step's slice
     stack (a step's value) -> stacked                             branch (predicate, one value a branch) -> value
 What reaches no output is then removed; an operation in a loop stays if any of its steps is needed.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -17,49 +17,21 @@ import jax
 import numpy as np
 from jax.extend.core import Literal
 
+from bioplaus.measure.operations import MAC_OPS, OPAQUE, Loop, NotCountable, Op, arithmetic, macs, repeats, stated
 from bioplaus.types import PyTree
-
-MAC_OPS = ("dot_general", "conv_general_dilated")
-
-MOVES = frozenset(
-    "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice dynamic_update_slice concatenate pad"
-    " rev gather scatter copy copy_p device_put convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
-    " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap random_seed random_clone".split()
-)
-"""Operations that compute nothing: they move data, or handle random keys."""
-
-PHASES = ("forward", "credit", "update", "auxiliary", "other")
-
-
-class NotCountable(ValueError):
-    """The number of operations is not known before the function runs."""
-
-
-class Loop(NamedTuple):
-    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond that is not charged."""
-
-    id: int
-    length: int | None
-
-
-class Op(NamedTuple):
-    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops: outermost first."""
-
-    name: str
-    params: dict[str, Any]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    scope: tuple[str, ...]
-    loops: tuple[Loop, ...]
 
 
 class Program(NamedTuple):
-    """Live operations, in order; the shape of every value; value ids in the trees of the arguments and of the result."""
+    """Live operations, in order; the shape of every value; value ids in the trees of the arguments and of the result.
+
+    constants: the values that the function brings along, by id.
+    """
 
     ops: tuple[Op, ...]
     shapes: list[tuple[int, ...]]
     inputs: tuple[PyTree, ...]
     outputs: PyTree
+    constants: dict[int, Any]
 
 
 def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
@@ -70,14 +42,19 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
     closed, result = jax.make_jaxpr(function, return_shape=True)(*args)
     ops: list[Op] = []
     shapes: list[tuple[int, ...]] = []
+    constants: dict[int, Any] = {}
     loop_count = 0
 
     def new(shape) -> int:
         shapes.append(tuple(shape))
         return len(shapes) - 1
 
-    def add(name, params, inputs, out_shapes, scope, loops) -> list[int]:
-        ops.append(Op(name, params, tuple(inputs), tuple(new(s) for s in out_shapes), scope, loops))
+    def constant(value, aval=None) -> int:
+        constants[len(shapes)] = value if aval is None else np.asarray(value, aval.dtype)
+        return new(np.shape(value))
+
+    def add(name, params, inputs, out_shapes, scope, loops, primitive=None) -> list[int]:
+        ops.append(Op(name, params, tuple(inputs), tuple(new(s) for s in out_shapes), scope, loops, primitive))
         return list(ops[-1].outputs)
 
     def looped(loops, length):
@@ -87,12 +64,12 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
 
     def inline(jaxpr, args, scope, loops) -> list[int]:
         """Value ids of the results of a jaxpr, closed or open, at args."""
-        consts = [new(np.shape(c)) for c in getattr(jaxpr, "consts", ())]
+        consts = [constant(c) for c in getattr(jaxpr, "consts", ())]
         jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
         env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
         def read(v) -> int:
-            return new(_shape(v)) if isinstance(v, Literal) else env[v]
+            return constant(v.val, v.aval) if isinstance(v, Literal) else env[v]
 
         for eqn in jaxpr.eqns:
             outs = convert(eqn, [read(v) for v in eqn.invars], scope + _scopes(eqn), loops)
@@ -104,15 +81,18 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         if name == "scan":
             return scan(p, args, out_shapes, scope, looped(loops, p["length"]))
         if name == "while":
-            return while_loop(p, args, scope, looped(loops, None))
+            return while_loop(p, args, scope, looped(loops, stated(scope, "trips")))
         if name == "cond":
             return cond(p, args, out_shapes, scope, loops)
         inner = _jaxprs(p)
         if len(inner) == 1 and _fits(inner[0], args, shapes, out_shapes):
             return inline(inner[0], args, scope, loops)
-        if any(map(_has_macs, inner)):
-            raise NotCountable(f"{name!r} holds products in a form that is not known here; write it with jax.lax, jit and scan")
-        return add(name, p, args, out_shapes, scope, loops)
+        if stated(scope, "macs") is None and (name in OPAQUE or any(map(_has_macs, inner))):
+            raise NotCountable(
+                f"{name!r} holds work in a form that is not known here; write it with jax.lax, jit and scan, or state its products:"
+                " with jax.named_scope('macs=1000'): ..."
+            )
+        return add(name, p, args, out_shapes, scope, loops, eqn.primitive)
 
     def carried(args, scope, loops) -> list[int]:
         return [add("carry", {}, (a,), [shapes[a]], scope, loops)[0] for a in args]
@@ -131,11 +111,12 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         k = sum(len(s) == len(_shape(v)) for s, v in zip(out_shapes, body.outvars, strict=True))  # carry, then what is stacked
         n = per_step.count(False) - k
         carry = carried(args[n : n + k], scope, loops)
-        steps = [add("index", {}, (a,), [shapes[a][1:]], scope, loops)[0] for a in args[n + k :]]
+        order = {"reverse": p["reverse"]}
+        steps = [add("index", order, (a,), [shapes[a][1:]], scope, loops)[0] for a in args[n + k :]]
         outs = inline(p["jaxpr"], [*args[:n], *carry, *steps], scope, loops)
         close(carry, outs[:k])
         stacked = zip(outs[k:], out_shapes[k:], strict=True)
-        return outs[:k] + [add("stack", {}, (o,), [s], scope, loops[:-1])[0] for o, s in stacked]
+        return outs[:k] + [add("stack", order, (o,), [s], scope, loops[:-1])[0] for o, s in stacked]
 
     def while_loop(p, args, scope, loops) -> list[int]:
         c, b = p["cond_nconsts"], p["body_nconsts"]
@@ -149,7 +130,7 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
         for jaxpr in p["branches"]:
             start = len(ops)
             outs = inline(jaxpr, args[1:], scope, loops)
-            work = [sum(f(op, shapes) * _repeats(op) for op in ops[start:]) for f in (macs, arithmetic)]
+            work = [sum(f(op, shapes) * repeats(op) for op in ops[start:]) for f in (macs, arithmetic)]
             branches.append((work, range(start, len(ops)), outs))
         for _, span, _ in sorted(branches, key=lambda b: b[0])[:-1]:
             idle = looped(loops, 0)
@@ -162,51 +143,8 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
     ids = [new(np.shape(leaf)) for leaf in leaves]
     outputs = inline(closed, ids, (), ())
     live = sorted(reaching(ops, outputs))
-    return Program(tuple(ops[i] for i in live), shapes, tree.unflatten(ids), jax.tree.structure(result).unflatten(outputs))
-
-
-def macs(op: Op, shapes) -> int:
-    """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and dilation are not counted."""
-    if op.name not in MAC_OPS:
-        return 0
-    a, b, out = shapes[op.inputs[0]], shapes[op.inputs[1]], shapes[op.outputs[0]]
-    if op.name == "dot_general":
-        return math.prod(out) * math.prod(a[d] for d in op.params["dimension_numbers"][0][0])
-    p, (lhs, rhs, res) = op.params, op.params["dimension_numbers"]
-    count = out[res[0]] * out[res[1]] * b[rhs[1]]
-    for d in range(len(a) - 2):
-        start = np.arange(out[res[d + 2]]) * p["window_strides"][d] - p["padding"][d][0]
-        position, hole = np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]), p["lhs_dilation"][d]
-        count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
-    return count
-
-
-def contracted(op: Op, operand: int) -> tuple[int, ...]:
-    """The axes of an operand of a MAC operation that are summed over."""
-    if op.name == "dot_general":
-        return op.params["dimension_numbers"][0][operand]
-    return op.params["dimension_numbers"][operand][1:]
-
-
-def arithmetic(op: Op, shapes) -> int:
-    """Elementwise operations of one run of op: one an output element, or one an input element of a reduction."""
-    if op.name in MAC_OPS or op.name in MOVES:
-        return 0
-    reduces = op.name.startswith(("reduce", "arg"))
-    return sum(math.prod(shapes[v]) for v in (op.inputs if reduces else op.outputs))
-
-
-def times(op: Op) -> int:
-    """How often op runs. Raises NotCountable for MACs in a `while`; other operations there count as one trip."""
-    if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
-        where = "/".join(op.scope) or "none"
-        raise NotCountable(f"{op.name} in a `while` (scopes: {where}) runs an unknown number of times; use jax.lax.scan")
-    return _repeats(op)
-
-
-def phase(op: Op) -> str:
-    """The outermost of the named scopes in PHASES, else 'other'."""
-    return next((s for s in op.scope if s in PHASES), "other")
+    named = jax.tree.structure(result).unflatten(outputs)
+    return Program(tuple(ops[i] for i in live), shapes, tree.unflatten(ids), named, constants)
 
 
 def dependents(program: Program, ids: Iterable[int]) -> set[int]:
@@ -230,10 +168,6 @@ def reaching(ops: Sequence[Op], values: Iterable[int]) -> set[int]:
             found.add(i)
             todo.extend(ops[i].inputs)
     return found
-
-
-def _repeats(op: Op) -> int:
-    return math.prod(1 if loop.length is None else loop.length for loop in op.loops)
 
 
 def _scopes(eqn) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import pytest
 
 from bioplaus.layers import mlp
 from bioplaus.losses import cross_entropy
-from bioplaus.measure.cost import cost, total
+from bioplaus.measure.cost import cost
+from bioplaus.measure.counts import total
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
 

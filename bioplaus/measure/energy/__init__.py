@@ -1,32 +1,28 @@
-"""Energy of training: MACs and memory traffic, priced by hardware profiles with their uncertainty."""
+"""Energy of training and of answers: operations, events and memory traffic, priced by profiles with their uncertainty."""
 
 from bioplaus.measure.energy.model import (
-    ADAM,
-    MOMENTUM,
-    SGD,
     Energy,
     Estimate,
-    Optimiser,
+    Reached,
     energy,
     level,
     rank_robustness,
+    to_accuracy,
     training_macs,
 )
 from bioplaus.measure.energy.profiles import Constant, Profile, parse, profiles
 
 __all__ = [
-    "ADAM",
-    "MOMENTUM",
-    "SGD",
     "Constant",
     "Energy",
     "Estimate",
-    "Optimiser",
     "Profile",
+    "Reached",
     "energy",
     "level",
     "parse",
     "profiles",
     "rank_robustness",
+    "to_accuracy",
     "training_macs",
 ]

@@ -1,11 +1,16 @@
-"""From counts to joules, with the uncertainty of the constants.
+"""From counts to joules, with the uncertainty of the constants. Per example and update (or answer).
 
-    E_op    = macs (e_mul + e_add) + (ops + random) e_add + (P / B) flops (e_mul + e_add) / 2
-    E_mem   = 1/2 [sum_tensors words e(level) + (P / B) words_opt e(level of P)]        e: a 64-bit access, a word is 32 bits
-    E_total = E_op + E_mem                                                              joules an example and update
-level: the smallest of 8 kB, 32 kB and 1 MB SRAM that holds the tensor, else DRAM; in steps, without interpolation. An
-elementwise operation and a random number are charged as one addition, which is a lower bound for tanh, exp and the draw.
-Static power, clocks, wires and control are not in the model: it compares rules, it does not predict a bill.
+A clocked machine, on dense counts:
+    E_op  = macs (e_mul + e_add) + acs e_add + muls e_mul + (adds + compares + transcendentals + random) e_add
+    E_mem = 1/2 sum_tensors words e(level)                    e: a 64-bit access, a word is 32 bits
+An event-driven machine, on effective counts:
+    E_op  = (macs + acs) e_synop + neuron_updates e_neuron + t (P_static + neurons e_rest)
+    E_mem = synapse_updates e_synapse + (spikes + broadcast) e_spike
+Both: E_total = E_op + E_mem.
+level: the smallest memory of the profile that holds the tensor, in steps, without interpolation. A comparison, a function such as
+exp and a random number are charged as one addition, a lower bound. An event's own memory cannot be told from its arithmetic, and
+is in its E_op. Clocks, wires and control are in the model as far as they are in a profile's constants: it compares rules, it does
+not predict a bill.
 
 Horowitz, "Computing's energy problem (and what we can do about it)", 2014, doi:10.1109/ISSCC.2014.6757323.
 """
@@ -14,26 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioplaus.measure.cost import Cost, Count, cost, total
-from bioplaus.measure.energy.profiles import Profile
+from bioplaus.measure.cost import cost
+from bioplaus.measure.counts import Cost, Count, Counts, total
+from bioplaus.measure.energy.profiles import MEMORIES, Constant, Profile
 from bioplaus.types import Batch, Net, Rule
-
-LEVELS = (("sram_8kB", 8 * 1024), ("sram_32kB", 32 * 1024), ("sram_1MB", 1024 * 1024), ("dram", np.inf))
-"""Memories and how many bytes they hold."""
 
 WORD = 4  # bytes
 
-
-class Optimiser(NamedTuple):
-    """What an optimiser does for each parameter and update: words read and written, and floating-point operations."""
-
-    words: float
-    flops: float
-
-
-SGD = Optimiser(words=2, flops=1)
-MOMENTUM = Optimiser(words=4, flops=2)
-ADAM = Optimiser(words=6, flops=10)
+EVENTS = {"neuron_updates": "neuron_update", "synapse_updates": "synapse_update", "spikes": "spike", "broadcast": "spike"}
+"""Counts that an event-driven profile may have a price for, and its name."""
 
 
 class Estimate(NamedTuple):
@@ -46,12 +40,23 @@ class Estimate(NamedTuple):
 
 
 class Energy(NamedTuple):
-    """Arithmetic, memory and their sum, always together; setting: (profile, number of draws, seed)."""
+    """Arithmetic, memory and their sum, always together; setting: (profile, number of draws, seed).
+
+    unpriced: counts that are not zero and for which the profile knows no price: the energies are without them.
+    """
 
     E_op: Estimate
     E_mem: Estimate
     E_total: Estimate
     setting: tuple[str, int, int]
+    unpriced: tuple[str, ...] = ()
+
+
+class Reached(NamedTuple):
+    """joules spent until the target; censored: it was never reached, and this is what was spent in vain."""
+
+    joules: float
+    censored: bool
 
 
 def training_macs(rule: Rule, net: Net, batch: Batch) -> Count:
@@ -59,25 +64,32 @@ def training_macs(rule: Rule, net: Net, batch: Batch) -> Count:
     return total(cost(rule, net, batch)).macs
 
 
-def energy(cost: Cost, profile: Profile, *, optimiser: Optimiser = ADAM, draws: int = 1000, seed: int = 0) -> Energy:
-    """Energy of one update, an example. Constants are drawn log-uniformly on [low, high], the same for every rule at a seed."""
+def energy(
+    cost: Cost, profile: Profile, *, seconds: float = 0.0, mirrored: bool = False, draws: int = 1000, seed: int = 0
+) -> Energy:
+    """Energy of one update or answer, an example. Constants are drawn log-uniformly on [low, high], for all rules alike at a seed.
+
+    cost: `measure.cost` for a clocked profile, `measure.effective` for an event-driven one (or `inference`, with numbers).
+    seconds: how long an example takes, for the power of a machine or a neuron at rest. mirrored: a separate feedback array is kept
+    equal to the forward weights, and `transport` words are sent to it; else the weights are read from either side.
+    Raises ValueError for counts of the other kind, and for training on a machine that cannot.
+    """
     if draws < 1:
         raise ValueError(f"energy: draws is {draws}; give 1 or more")
-    e, all_phases = _sample(profile, draws, seed), total(cost)
-    mac, share = e["fp32_mul"] + e["fp32_add"], cost.parameters / cost.batch
-    op = (
-        float(all_phases.macs) * mac
-        + float(all_phases.ops + all_phases.random) * e["fp32_add"]
-        + share * optimiser.flops * mac / 2
-    )
-    moved = [*cost.traffic, (cost.parameters, share * optimiser.words)]
-    mem = np.sum([float(words) * e[level(tensor)] for tensor, words in moved], axis=0) / 2
-    return Energy(_estimate(op), _estimate(mem), _estimate(op + mem), (profile.name, draws, seed))
+    if cost.trains and profile.inference_only:
+        raise ValueError(f"energy: {profile.name} cannot train: {profile.inference_only}; give the counts of `measure.inference`")
+    if cost.effective == profile.clocked:
+        wanted = "clocked: give the dense counts of `measure.cost`" if profile.clocked else "event-driven: give effective counts"
+        raise ValueError(f"energy: {profile.name} is {wanted}")
+    e, counts = _sample(profile, draws, seed), total(cost)
+    op, mem = (_clocked if profile.clocked else _event)(counts, cost, e, seconds, mirrored)
+    missing = () if profile.clocked else tuple(n for n, key in EVENTS.items() if getattr(counts, n) and key not in e)
+    return Energy(_estimate(op), _estimate(mem), _estimate(op + mem), (profile.name, draws, seed), missing)
 
 
-def level(words: int) -> str:
-    """The smallest memory that holds a tensor of so many 32-bit words."""
-    return next(name for name, holds in LEVELS if words * WORD <= holds)
+def level(words: int, names=tuple(MEMORIES)) -> str:
+    """The smallest of the memories that holds a tensor of so many 32-bit words."""
+    return next(n for n in MEMORIES if n in names and (MEMORIES[n] is None or words * WORD <= MEMORIES[n]))
 
 
 def rank_robustness(a: Energy, b: Energy) -> float:
@@ -87,10 +99,49 @@ def rank_robustness(a: Energy, b: Energy) -> float:
     return float((a.E_total.draws < b.E_total.draws).mean())
 
 
+def to_accuracy(target: float, steps, accuracy, joules: float) -> Reached:
+    """Energy until a test accuracy is first reached.
+
+    steps: [K] rising, when accuracy [K] was measured; joules: of one step (of an example, times the batch).
+    Raises ValueError where they do not match.
+    """
+    steps, accuracy = np.asarray(steps), np.asarray(accuracy, np.float64)
+    if steps.ndim != 1 or steps.shape != accuracy.shape or not len(steps) or (np.diff(steps) <= 0).any():
+        raise ValueError(
+            f"to_accuracy: got steps {steps.tolist()} and accuracy {accuracy.shape}; give rising steps, one accuracy each"
+        )
+    hit = np.flatnonzero(accuracy >= target)
+    return Reached(float(joules * steps[hit[0] if len(hit) else -1]), not len(hit))
+
+
+def _clocked(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirrored: bool):
+    del seconds
+    simple = float(c.acs + c.adds + c.compares + c.transcendentals + c.random)
+    op = float(c.macs) * (e["fp32_mul"] + e["fp32_add"]) + float(c.muls) * e["fp32_mul"] + simple * e["fp32_add"]
+    moved = [*cost.traffic, (cost.parameters, 2 * c.transport if mirrored else 0)]  # a copied word is read and written
+    return op, np.sum([float(words) * e[level(tensor, e)] for tensor, words in moved], axis=0) / 2
+
+
+def _event(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirrored: bool):
+    def priced(*names: str):
+        return sum(float(getattr(c, n)) * e.get(EVENTS[n], 0.0) for n in names)
+
+    op = float(c.macs + c.acs) * e["synop"] + priced("neuron_updates")
+    op = op + seconds * (e.get("static", 0.0) + cost.neurons * e.get("rest", 0.0))
+    mem = np.zeros_like(op) + priced("synapse_updates", "spikes", "broadcast")
+    return op, mem + (float(c.transport) * e.get("spike", 0.0) if mirrored else 0.0)
+
+
 def _sample(profile: Profile, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """Joules: [draws] of every constant, in the order of their names."""
+    """[draws] of every constant, in joules (static: watts, rest: watts a neuron), drawn in the order of their names."""
     rng = np.random.default_rng(seed)
-    return {k: 1e-12 * np.exp(rng.uniform(np.log(c.low), np.log(c.high), draws)) for k, c in sorted(profile.constants.items())}
+
+    def drawn(c: Constant) -> np.ndarray:
+        return np.exp(rng.uniform(np.log(c.low), np.log(c.high), draws))
+
+    found = {k: drawn(c) for k, c in sorted(profile.constants.items())}
+    scale = {"pJ": 1e-12, "pJ/64b": 1e-12, "W": 1.0, "J": 1.0} | dict.fromkeys(("ATP", "ATP/s"), found.get("atp", 1.0))
+    return {k: x * scale[profile.constants[k].unit] for k, x in found.items()}
 
 
 def _estimate(joules: np.ndarray) -> Estimate:

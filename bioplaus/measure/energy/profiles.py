@@ -1,20 +1,33 @@
-"""Hardware profiles: energy constants with their uncertainty and their source, from profiles.toml."""
+"""Hardware profiles: energy constants with their uncertainty and their source, from profiles.toml or a file of your own.
+
+A clocked machine computes all that is written and pays for arithmetic and for memory, by the size of what it moves. An
+event-driven one pays for what happens: a synaptic event, a spike on its way, a neuron's update, a synapse's change.
+"""
 
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
-UNITS = {
-    "fp32_add": "pJ",
-    "fp32_mul": "pJ",
-    "sram_8kB": "pJ/64b",
-    "sram_32kB": "pJ/64b",
-    "sram_1MB": "pJ/64b",
-    "dram": "pJ/64b",
-}
-"""The constants of a profile, and the unit each must have."""
+MEMORIES = {"sram_8kB": 8 * 1024, "sram_32kB": 32 * 1024, "sram_1MB": 1024 * 1024, "dram": None}
+"""The memories that a clocked profile may have, and how many bytes each holds; dram holds anything."""
 
-GRADES = ("primary", "secondary", "unconfirmed")
+CLOCKED = {"fp32_add": ("pJ",), "fp32_mul": ("pJ",)} | dict.fromkeys(MEMORIES, ("pJ/64b",))
+EVENT = {
+    **dict.fromkeys(("synop", "spike", "neuron_update", "synapse_update"), ("pJ", "ATP")),
+    "static": ("W",),
+    "rest": ("ATP/s",),
+    "atp": ("J",),
+}
+"""The constants that a profile of each kind may have, and the units of each.
+
+synop: one synaptic event. spike: one spike sent. static: power of the machine. rest: of a neuron at rest. atp: what one ATP yields.
+"""
+
+NEEDED = {"clocked": {"fp32_add", "fp32_mul", "dram"}, "event": {"synop"}}
+
+GRADES = ("primary", "secondary", "derived", "unconfirmed")
+"""Read in the cited work; read in a work or in code that cites it; computed from figures so read; from memory."""
 
 
 class Constant(NamedTuple):
@@ -29,33 +42,55 @@ class Constant(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A technology. constants: the keys of UNITS."""
+    """A technology. clocked: else event-driven. inference_only: why it cannot train, '' where it can. constants: by name."""
 
     name: str
     description: str
+    clocked: bool
+    inference_only: str
     constants: dict[str, Constant]
 
 
-def profiles() -> dict[str, Profile]:
-    """The profiles that come with the library, by name."""
-    return parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text("utf-8"))
+def profiles(own: str | Path | None = None) -> dict[str, Profile]:
+    """The profiles that come with the library, by name, and those of a TOML file of your own in the same form.
+
+    Raises ValueError, naming the file and the entry, for one that is not complete, or named like one that is there.
+    """
+    found = parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text("utf-8"))
+    if own is None:
+        return found
+    try:
+        more = parse(Path(own).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{own}: {error}") from error
+    if taken := sorted(found.keys() & more.keys()):
+        raise ValueError(f"{own}: profiles named {taken} come with the library; give them other names")
+    return found | more
 
 
 def parse(text: str) -> dict[str, Profile]:
     """Profiles from TOML. Raises ValueError, naming the entry, for a missing or unknown constant or field, or an empty range."""
-    found = {}
-    for name, table in tomllib.loads(text).items():
-        entries = {k: v for k, v in table.items() if k != "description"}
-        _same(name, "constants", entries, UNITS)
-        found[name] = Profile(name, table.get("description", ""), {k: _constant(f"{name}.{k}", k, v) for k, v in entries.items()})
-    return found
+    return {name: _profile(name, table) for name, table in tomllib.loads(text).items()}
 
 
-def _constant(where: str, key: str, entry: dict) -> Constant:
-    _same(where, "fields", entry, Constant._fields)
+def _profile(name: str, table: dict) -> Profile:
+    kind, constants = table.get("kind"), {k: v for k, v in table.items() if isinstance(v, dict)}
+    if kind not in NEEDED:
+        raise ValueError(f"profile {name}: kind is {kind!r}, expected one of {sorted(NEEDED)}")
+    units = CLOCKED if kind == "clocked" else EVENT
+    in_atp = {"atp"} if any(str(c.get("unit", "")).startswith("ATP") for c in constants.values()) else set()
+    _within(name, "constants", constants, NEEDED[kind] | in_atp, set(units))
+    words = {k: v for k, v in table.items() if k not in constants}
+    _within(name, "fields", words, {"kind", "description"}, {"kind", "description", "inference_only"})
+    checked = {k: _constant(f"{name}.{k}", units[k], v) for k, v in constants.items()}
+    return Profile(name, words["description"], kind == "clocked", words.get("inference_only", ""), checked)
+
+
+def _constant(where: str, units: tuple[str, ...], entry: dict) -> Constant:
+    _within(where, "fields", entry, set(Constant._fields), set(Constant._fields))
     c = Constant(**entry)
-    if c.unit != UNITS[key]:
-        raise ValueError(f"profile {where}: the unit is {c.unit!r}, expected {UNITS[key]!r}")
+    if c.unit not in units:
+        raise ValueError(f"profile {where}: the unit is {c.unit!r}, expected {' or '.join(map(repr, units))}")
     if not 0 < c.low <= c.value <= c.high:
         raise ValueError(f"profile {where}: expected 0 < low <= value <= high, got {c.low}, {c.value}, {c.high}")
     if c.grade not in GRADES or not c.source:
@@ -63,7 +98,7 @@ def _constant(where: str, key: str, entry: dict) -> Constant:
     return c
 
 
-def _same(where: str, what: str, got, expected) -> None:
-    if set(got) != set(expected):
-        missing, unknown = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
+def _within(where: str, what: str, got, needed: set[str], known: set[str]) -> None:
+    missing, unknown = sorted(needed - set(got)), sorted(set(got) - known)
+    if missing or unknown:
         raise ValueError(f"profile {where}: missing {what} {missing}, unknown {what} {unknown}")

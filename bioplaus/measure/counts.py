@@ -1,0 +1,146 @@
+"""The counts of a program, by phase and layer: what `bioplaus.measure.cost` fills and `bioplaus.measure.energy` prices."""
+
+import math
+from collections import Counter, defaultdict
+from fractions import Fraction
+from typing import NamedTuple
+
+from bioplaus.measure.operations import MAC_OPS, PHASES, Op, arithmetic, kind, macs, phase, times
+from bioplaus.measure.program import Program
+from bioplaus.measure.run import Products
+from bioplaus.measure.schedule import Residency
+
+Count = int | Fraction
+
+
+class Counts(NamedTuple):
+    """An example. macs, acs: multiply-accumulates, and accumulates where an operand is 0, 1 or -1. transcendentals: divisions too.
+
+    random: numbers drawn. spikes: values that forward products receive. neuron_updates: currents that arrive at neurons.
+    synapse_updates: weights of the net that change. weight_reads, weight_writes: words that do not depend on the example
+    (weights, feedback, state), once a batch. activation_reads, activation_writes: all other words that MACs read and write.
+    broadcast: words that an operation outside of the forward pass takes from a layer that is not its neighbour.
+    transport: words that a separate feedback array would have to be sent to equal the forward one.
+    """
+
+    macs: Count = 0
+    acs: Count = 0
+    adds: Count = 0
+    muls: Count = 0
+    compares: Count = 0
+    transcendentals: Count = 0
+    random: Count = 0
+    spikes: Count = 0
+    neuron_updates: Count = 0
+    synapse_updates: Count = 0
+    weight_reads: Count = 0
+    weight_writes: Count = 0
+    activation_reads: Count = 0
+    activation_writes: Count = 0
+    broadcast: Count = 0
+    transport: Count = 0
+
+    @property
+    def ops(self) -> Count:
+        """Elementwise operations of all kinds."""
+        return self.adds + self.muls + self.compares + self.transcendentals
+
+
+class Traffic(NamedTuple):
+    """words an example moved to or from tensors of this size (words, with their batch axis)."""
+
+    tensor: int
+    words: Count
+
+
+class Cost(NamedTuple):
+    """batch: B. parameters, neurons: of the net. cells: (phase, layer) -> counts; layer 0 is what no layer has to itself.
+
+    state_words: words of the rule's state that change, read and written, an example. traffic: all words, by tensor size.
+    inference_macs: of `rule.predict`, an example. residency: what an update needs of its forward pass.
+    trains: whether an update is in it. effective: counted on a run, else dense.
+    """
+
+    batch: int
+    parameters: int
+    neurons: int
+    cells: dict[tuple[str, int], Counts]
+    state_words: Count
+    traffic: tuple[Traffic, ...]
+    inference_macs: Count
+    residency: Residency
+    trains: bool = True
+    effective: bool = False
+
+    @property
+    def phases(self) -> dict[str, Counts]:
+        """Counts by phase, all layers together: 'forward', 'credit', 'update', 'auxiliary', 'optimiser', 'other'."""
+        return {name: _sum(c for (p, _), c in self.cells.items() if p == name) for name in PHASES}
+
+    @property
+    def layers(self) -> dict[int, Counts]:
+        """Counts by layer, all phases together."""
+        return {l: _sum(c for (_, k), c in self.cells.items() if k == l) for l in sorted({l for _, l in self.cells})}
+
+
+def total(cost: Cost) -> Counts:
+    """All phases and layers together."""
+    return _sum(cost.cells.values())
+
+
+def counted(
+    program: Program,
+    layers: tuple[list[int], dict[int, int]],
+    forwards: frozenset[int],
+    data: set[int],
+    products: Products | None,
+) -> tuple[dict[tuple[str, int], Counter], Counter]:
+    """Fields of Counts by phase and layer, and words by tensor size, for the whole batch.
+
+    layers: of `layers_of`. forwards: positions of products in the network's own direction. products: what a run of them left.
+    """
+    cells, traffic, seen = defaultdict(Counter), Counter(), set()
+    for i, op in enumerate(program.ops):
+        n, layer, shapes = times(op), layers[0][i], program.shapes
+        here = cells[phase(op), layer]
+        here[f"{kind(op)}s"] += n * arithmetic(op, shapes)
+        here["random"] += n * drawn(op, shapes)
+        if op.name in MAC_OPS:
+            product = (n * macs(op, shapes), 0, n * _received(op, shapes, data)) if products is None else products[i]
+            here["macs"] += product[0]
+            here["acs"] += product[1]
+            if i in forwards:
+                here["spikes"] += product[2]
+                here["neuron_updates"] += n * math.prod(shapes[op.outputs[0]])
+            for v in (*op.inputs, *op.outputs):
+                words = math.prod(shapes[v])
+                way = "writes" if v in op.outputs else "reads"
+                here[f"{'activation' if v in data else 'weight'}_{way}"] += n * words
+                traffic[words] += n * words
+        else:
+            here["macs"] += n * macs(op, shapes)
+        if phase(op) != "forward" and layer:
+            for v in data.intersection(op.inputs):
+                if abs(layers[1].get(v, 0) - layer) > 1 and layers[1].get(v, 0) and (v, layer) not in seen:
+                    seen.add((v, layer))
+                    here["broadcast"] += n * math.prod(shapes[v])
+    return cells, traffic
+
+
+def drawn(op: Op, shapes) -> int:
+    """Random numbers of one run of op."""
+    return math.prod(shapes[op.outputs[0]]) if op.name == "random_bits" else 0
+
+
+def per(count: int, size: int) -> Count:
+    """count / size: an int where it divides."""
+    share = Fraction(count, size)
+    return int(share) if share.denominator == 1 else share
+
+
+def _received(op: Op, shapes, data: set[int]) -> int:
+    return sum(math.prod(shapes[v]) for v in op.inputs if v in data)
+
+
+def _sum(counts) -> Counts:
+    return Counts(*(sum(column) for column in zip(Counts(), *counts, strict=True)))

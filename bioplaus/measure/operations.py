@@ -1,0 +1,119 @@
+"""One operation of a program, and what it counts for: multiply-accumulates, elementwise operations, how often it runs."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MAC_OPS = ("dot_general", "conv_general_dilated")
+
+OPAQUE = ("pallas_call", "custom_call", "ffi_call", "pure_callback", "io_callback", "cholesky", "eigh", "svd", "lu", "qr")
+"""Operations that hide their work: they count as the scope around them says, 'macs=1000', and raise without one."""
+
+KINDS = {
+    **dict.fromkeys("add sub neg add_any reduce_sum cumsum".split(), "add"),
+    **dict.fromkeys("mul square integer_pow reduce_prod cumprod".split(), "mul"),
+    **dict.fromkeys(
+        "max min lt le gt ge eq ne select_n sign abs clamp is_finite and or not xor reduce_max reduce_min reduce_and reduce_or"
+        " argmax argmin sort top_k cummax cummin floor ceil round shift_left shift_right_logical shift_right_arithmetic".split(),
+        "compare",
+    ),
+}
+
+MOVES = frozenset(
+    "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice dynamic_update_slice concatenate pad"
+    " rev gather scatter copy copy_p device_put convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
+    " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap random_seed random_clone".split()
+)
+"""Operations that compute nothing: they move data, or handle random keys."""
+
+PHASES = ("forward", "credit", "update", "auxiliary", "optimiser", "other")
+
+
+class NotCountable(ValueError):
+    """The number of operations is not known before the function runs."""
+
+
+class Loop(NamedTuple):
+    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond that is not charged."""
+
+    id: int
+    length: int | None
+
+
+class Op(NamedTuple):
+    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops: outermost first.
+
+    primitive: what jax runs for it; None for the four that are added.
+    """
+
+    name: str
+    params: dict[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    scope: tuple[str, ...]
+    loops: tuple[Loop, ...]
+    primitive: Any = None
+
+
+def macs(op: Op, shapes) -> int:
+    """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and dilation are not counted."""
+    if op.name not in MAC_OPS:
+        return (stated(op.scope, "macs") or 0) if op.name in OPAQUE else 0
+    a, b, out = shapes[op.inputs[0]], shapes[op.inputs[1]], shapes[op.outputs[0]]
+    if op.name == "dot_general":
+        return math.prod(out) * math.prod(a[d] for d in op.params["dimension_numbers"][0][0])
+    p, (lhs, rhs, res) = op.params, op.params["dimension_numbers"]
+    count = out[res[0]] * out[res[1]] * b[rhs[1]]
+    for d in range(len(a) - 2):
+        start = np.arange(out[res[d + 2]]) * p["window_strides"][d] - p["padding"][d][0]
+        position, hole = np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]), p["lhs_dilation"][d]
+        count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
+    return count
+
+
+def contracted(op: Op, operand: int) -> tuple[int, ...]:
+    """The axes of an operand of a MAC operation that are summed over."""
+    if op.name == "dot_general":
+        return op.params["dimension_numbers"][0][operand]
+    return op.params["dimension_numbers"][operand][1:]
+
+
+def arithmetic(op: Op, shapes) -> int:
+    """Elementwise operations of one run of op: one an output element, or one an input element of a reduction."""
+    if op.name in MAC_OPS or op.name in MOVES or op.name in OPAQUE:
+        return 0
+    reduces = op.name.startswith(("reduce", "arg"))
+    return sum(math.prod(shapes[v]) for v in (op.inputs if reduces else op.outputs))
+
+
+def kind(op: Op) -> str:
+    """What an elementwise operation is: 'add', 'mul', 'compare' (with logic and selection), or 'transcendental': all others."""
+    return KINDS.get(op.name, "transcendental")
+
+
+def times(op: Op) -> int:
+    """How often op runs. Raises NotCountable for MACs in a `while` without `trips=n`; other operations there count as one trip."""
+    if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
+        where = "/".join(op.scope) or "none"
+        raise NotCountable(
+            f"{op.name} in a `while` (scopes: {where}) runs an unknown number of times; use jax.lax.scan, or state how often:"
+            " with jax.named_scope('trips=20'): ..."
+        )
+    return repeats(op)
+
+
+def phase(op: Op) -> str:
+    """The outermost of the named scopes in PHASES, else 'other'."""
+    return next((s for s in op.scope if s in PHASES), "other")
+
+
+def stated(scope: tuple[str, ...], what: str) -> int | None:
+    """n of the innermost scope named what=n."""
+    found = [s.removeprefix(f"{what}=") for s in scope if s.startswith(f"{what}=")]
+    return int(found[-1]) if found and found[-1].isdigit() else None
+
+
+def repeats(op: Op) -> int:
+    """How often op runs, a `while` once."""
+    return math.prod(1 if loop.length is None else loop.length for loop in op.loops)

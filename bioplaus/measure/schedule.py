@@ -1,0 +1,76 @@
+"""When values are made and how long they are held, in products that must follow one another.
+
+LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each step of a scan counted:
+backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al., "Decoupled Neural Interfaces using Synthetic
+Gradients", 2017, arXiv:1608.05343, for the term.)
+
+RESIDENCY. What the forward pass leaves for later products must be held until the last of them:
+    sum_v words(v) * (last use - birth + 1),    backprop: sum_l n_l (2 (L - l) + 1) over l = 0 ... L - 1
+v: the batch, and values of the forward pass that products outside of it read, as they are or moved; birth, last use: chain lengths.
+"""
+
+import math
+from itertools import groupby
+from typing import NamedTuple
+
+import jax
+
+from bioplaus.measure.operations import MAC_OPS, MOVES, Op, phase
+from bioplaus.measure.program import Program
+
+
+class Residency(NamedTuple):
+    """words: held after the forward pass, an example; word_steps: times how long, in products that follow one another."""
+
+    words: float
+    word_steps: float
+
+
+def residency(program: Program, size: int) -> Residency:
+    """What the credit and the update of a program need of its forward pass. size: of the batch."""
+    depth, source = depths(program), {v: op for op in program.ops for v in op.outputs}
+    batch = set(jax.tree.leaves(program.inputs[2]))
+    last: dict[int, int] = {}
+
+    def held(v: int) -> set[int]:
+        """What of the forward pass or the batch v is, moved."""
+        op = source.get(v)
+        if v in batch or (op and phase(op) == "forward"):
+            return {v}
+        return set().union(*map(held, op.inputs)) if op and op.name in MOVES - {"carry", "stack"} else set()
+
+    for op in program.ops:
+        if op.name in MAC_OPS and phase(op) != "forward":
+            for v in set().union(*map(held, op.inputs)):
+                last[v] = max(last.get(v, 0), depth[op.outputs[0]])
+    words = {v: math.prod(program.shapes[v]) / size for v in last}
+    return Residency(sum(words.values()), sum(words[v] * (last[v] - depth[v] + 1) for v in last))
+
+
+def _opens(op: Op, level: int) -> bool:
+    return op.name == "carry" and len(op.loops) == level + 1
+
+
+def depths(program: Program) -> list[int]:
+    """For each value, the longest chain of MAC operations that ends there."""
+    depth = [0] * len(program.shapes)
+
+    def run(ops, level):
+        for loop, group in groupby(ops, key=lambda op: op.loops[level] if len(op.loops) > level else None):
+            group = list(group)
+            if loop is None:
+                for op in group:
+                    reached = max((depth[v] for v in op.inputs), default=0) + (op.name in MAC_OPS)
+                    for v in op.outputs:
+                        depth[v] = reached
+                continue
+            carries = [op for op in group if _opens(op, level)]
+            body = [op for op in group if not _opens(op, level)]
+            for step in range(max(loop.length or 1, 1)):
+                values = [depth[op.inputs[min(step, 1)]] for op in carries]
+                for op, value in zip(carries, values, strict=True):
+                    depth[op.outputs[0]] = value
+                run(body, level + 1)
+
+    run(program.ops, 0)
+    return depth
