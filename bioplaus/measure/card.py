@@ -87,5 +87,5 @@ def describe(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _words(program: Program, arrays: set[int]) -> int:
+def _words(program: Program, arrays: frozenset[int]) -> int:
     return sum(math.prod(program.shapes[a]) for a in arrays)

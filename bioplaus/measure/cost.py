@@ -68,10 +68,9 @@ def effective(
         raise ValueError("effective: got shapes; it runs the rule once, give arrays (or use `cost` for dense counts)")
     t = traced(rule, net, batch, params, state)
     products, (grads, _) = products_of(t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])))
-    changes = grads if tx is None else tx.update(grads, tx.init(params), params)[0]
-    return _cost(
-        t, rule, net, tx, products, {l: int(sum((c != 0).sum() for c in jax.tree.leaves(g))) for l, g in enumerate(changes, 1)}
-    )
+    changes: PyTree = grads if tx is None else tx.update(grads, tx.init(params), params)[0]
+    synapses = {l: sum(int((c != 0).sum()) for c in jax.tree.leaves(g)) for l, g in enumerate(changes, 1)}
+    return _cost(t, rule, net, tx, products, synapses)
 
 
 def inference(
@@ -89,7 +88,7 @@ def inference(
     products = None if numbers is None else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
     size, own = batch.x.shape[0], forward_axes(t.one_pass)
     forwards = reads_of(answer._replace(outputs=((), ())), own).forward
-    cells, traffic = counted(answer, layers_of(answer, p, (), data), forwards, data, products)
+    cells, traffic = counted(answer, layers_of(answer, p, s, (), data), forwards, data, products)
     return _assembled(t, net, cells, traffic, 0, per(total_macs(answer), size))._replace(
         trains=False, effective=products is not None
     )
@@ -118,24 +117,24 @@ def total_macs(program: Program) -> int:
 
 def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synapses: dict[int, int]) -> Cost:
     program = t.program
-    params, _, data, _ = program.inputs
+    params, state, data, _ = program.inputs
     grads = program.outputs[0]
     data = dependents(program, jax.tree.leaves(data))
     reads, shapes = reads_of(program, forward_axes(t.one_pass)), program.shapes
-    cells, traffic = counted(program, layers_of(program, params, grads, data), reads.forward, data, products)
+    cells, traffic = counted(program, layers_of(program, params, state, grads, data), reads.forward, data, products)
     for l, (p, g) in enumerate(zip(params, grads, strict=True), 1):
         learns = sum(math.prod(shapes[v]) for v in jax.tree.leaves(g) if v in data)
         cells["update", l]["synapse_updates"] += synapses.get(l, learns)
         cells["credit", l]["transport"] += sum(math.prod(shapes[v]) for v in reads.words.intersection(jax.tree.leaves(p)))
-    state = [math.prod(shapes[v]) for v in changed(program)]
-    cells["auxiliary", 0].update({"weight_reads": sum(state), "weight_writes": sum(state)})
-    for words in state:
+    moved = [math.prod(shapes[v]) for v in changed(program)]
+    cells["auxiliary", 0].update({"weight_reads": sum(moved), "weight_writes": sum(moved)})
+    for words in moved:
         traffic[words] += 2 * words
     if tx is not None:
         _optimised(tx, t.params, cells, traffic)
     answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
     size = t.batch.x.shape[0]
-    found = _assembled(t, net, cells, traffic, per(2 * sum(state), size), per(total_macs(answer), size))
+    found = _assembled(t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size))
     return found._replace(residency=residency(program, size), effective=products is not None)
 
 
@@ -149,7 +148,7 @@ def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
     opt = jax.eval_shape(tx.init, params)
     program = trace(step, params, opt, params)
     before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
-    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), set())
+    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), set())
     for i, op in enumerate(program.ops):
         cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(op, program.shapes)
     for b, a in zip(before, after, strict=True):

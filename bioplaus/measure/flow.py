@@ -56,26 +56,34 @@ def reads_of(program: Program, own: dict[int, frozenset[int]]) -> Reads:
     return Reads(*map(frozenset, (forward, words, bits - words, inside - words - bits, feedback)))
 
 
-def layers_of(program: Program, params: PyTree, grads: PyTree, data: set[int]) -> tuple[list[int], dict[int, int]]:
+def layers_of(program: Program, params: PyTree, state: PyTree, grads: PyTree, data: set[int]) -> tuple[list[int], dict[int, int]]:
     """The layer that each operation works for, and that each value comes from: 1 to L, 0 where it is no layer's own.
 
-    A product with a layer's weights is that layer's. Outside of the forward pass, what serves one layer's gradient alone is that
-    layer's, too. All else belongs to the lowest layer that its operands come from. params, grads: value ids, one entry a layer.
+    A product with a layer's weights is that layer's: with an entry of params, or of a tuple of L entries in the rule's state. Outside
+    of the forward pass, what serves one layer's gradient alone is that layer's, too. All else belongs to the lowest layer that its
+    operands come from. params, state, grads: value ids; params and grads have one entry a layer.
     """
     label = {v: l for l, p in enumerate(params, 1) for v in jax.tree.leaves(p)}
+
+    def by_layer(node) -> bool:
+        return type(node) is tuple and len(node) == len(params)
+
+    for entries in filter(by_layer, jax.tree.leaves(state, is_leaf=by_layer)):
+        label.update({v: l for l, entry in enumerate(entries, 1) for v in jax.tree.leaves(entry)})
     serves = [reaching(program.ops, jax.tree.leaves(g)) for g in grads]
     found = []
     for i, op in enumerate(program.ops):
         known = [v for v in op.inputs if label.get(v)]
         weights = [label[v] for v in known if v not in data]
         alone = [l for l, ops in enumerate(serves, 1) if i in ops] if phase(op) != "forward" else []
-        if len(alone) == 1:
-            found.append(alone[0])
-        elif op.name in MAC_OPS and weights:
+        if op.name in MAC_OPS and weights:
             found.append(max(weights))
+        elif len(alone) == 1:
+            found.append(alone[0])
         else:
             found.append(min((label[v] for v in known), default=0))
-        label.update(dict.fromkeys(op.outputs, found[-1]))
+        for v in op.outputs:
+            label[v] = found[-1]
     return found, label
 
 

@@ -28,7 +28,7 @@ def products_of(program: Program, args: tuple, data: set[int]) -> tuple[Products
 
     with jax.enable_x64():
         results, counts = jax.jit(everything)(inputs)
-    found = {i: tuple(int(n) for n in c) for i, c in counts.items()}
+    found = {i: (int(c[0]), int(c[1]), int(c[2])) for i, c in counts.items()}
     rest = {i: (0, 0, 0) for i, op in enumerate(program.ops) if op.name in MAC_OPS}  # in branches that are not charged
     return rest | found, jax.tree.structure(program.outputs).unflatten(results)
 

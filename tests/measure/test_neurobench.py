@@ -1,0 +1,66 @@
+"""NeuroBench's definitions: equal to NeuroBench 2.3.0 on the same weights and inputs (golden/make_neurobench.py)."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden.make_neurobench import case
+
+from bioplaus.layers import conv, dense, flattened
+from bioplaus.measure.neurobench import membrane_updates, neurobench
+from bioplaus.neurons import identity, relu
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "neurobench.json").read_text())
+KEY = jax.random.key(0)
+
+
+def measured(name):
+    """Ours on a case: torch's [out, in, k, k] as [k, k, in, out], and its images channels last."""
+    weights, x = case(name)
+    net, params = [], []
+    for i, w in enumerate(weights):
+        neuron = relu() if i < len(weights) - 1 else identity()
+        if w.ndim == 4:
+            net.append(conv(w.shape[0], w.shape[2], neuron, padding=1))
+        elif name == "conv":
+            net.append(flattened(dense(w.shape[0], neuron)))
+            w = w.reshape(5, 3, 8, 8).transpose(0, 2, 3, 1).reshape(5, -1)
+        else:
+            net.append(dense(w.shape[0], neuron))
+        params.append({"w": jnp.asarray(w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T), "b": jnp.zeros(w.shape[0])})
+    x = jnp.asarray(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)
+    return neurobench(tuple(net), tuple(params), x, KEY)
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_equals_neurobench(name):
+    ours, golden = measured(name), GOLDEN[name]
+    operations = golden["SynapticOperations"]
+    assert ours.footprint == golden["Footprint"]
+    assert ours.connection_sparsity == golden["ConnectionSparsity"]
+    assert ours.activation_sparsity == pytest.approx(golden["ActivationSparsity"], abs=1e-12)
+    assert (ours.dense, ours.effective_macs, ours.effective_acs) == (
+        operations["Dense"],
+        pytest.approx(operations["Effective_MACs"], abs=1e-9),
+        pytest.approx(operations["Effective_ACs"], abs=1e-9),
+    )
+
+
+def test_the_document_and_the_cases_differ():
+    """The documented example, by hand; binary inputs move the first layer from MACs to ACs, and padding is no operation."""
+    assert (GOLDEN["document"]["SynapticOperations"]["Effective_MACs"], GOLDEN["document"]["SynapticOperations"]["Dense"]) == (
+        4,
+        9,
+    )
+    assert GOLDEN["binary"]["SynapticOperations"]["Effective_ACs"] > 0 == GOLDEN["relu"]["SynapticOperations"]["Effective_ACs"]
+    inside = (8 + 7 + 7) ** 2  # of 24 x 24 pairs of position and kernel, those within the image
+    assert GOLDEN["conv"]["SynapticOperations"]["Dense"] == inside * 2 * 3 + 192 * 5 != 24 * 24 * 2 * 3 + 192 * 5
+
+
+def test_membrane_updates():
+    v = np.array([[[1.0, 0.0]], [[1.0, 0.5]], [[0.2, 0.5]]])
+    assert membrane_updates(jnp.asarray(v)) == 2 + 1 + 1
+    assert membrane_updates(jnp.asarray(np.repeat(v, 3, axis=1))) == 4  # an example
