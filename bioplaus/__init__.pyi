@@ -1,4 +1,5 @@
 from . import data as data
+from . import economy as economy
 from . import identities as identities
 from . import layers as layers
 from . import measure as measure

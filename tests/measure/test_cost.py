@@ -85,8 +85,14 @@ def test_convolutions_by_hand():
 def test_the_worked_example():
     """784-512-512-10: the table that other libraries' numbers are compared with."""
     net, batch = mlp([784, 512, 512, 10]), images(128, 784, classes=10)
-    macs = {name: total(counted(name, net, batch)).macs for name in ("bp", "fa", "dfa", "np", "frozen")}
-    assert macs == {"bp": 1_604_608, "fa": 1_604_608, "dfa": 1_347_584, "np": 2_006_016, "frozen": 673_792}
+    macs = {name: total(counted(name, net, batch)).macs for name in ("bp", "fa", "dfa", "pepita", "np", "frozen", "ff")}
+    forward_forward = macs.pop("ff")
+    assert macs == {"bp": 1_604_608, "fa": 1_604_608, "dfa": 1_347_584, "pepita": 2_013_856, "np": 2_006_016, "frozen": 673_792}
+    # forward-forward, all of whose layers learn by goodness: here the hidden ones, 784-512-512-10, below a readout of its own
+    hidden, readout = 784 * 512 + 512 * 512 + 512 * 10, 10 * 10
+    deeper = total(counted("ff", mlp([784, 512, 512, 10, 10]), batch)).macs
+    assert deeper - (hidden + readout) - readout == 2_674_688  # less the readout's pass and its update
+    assert forward_forward == 5 * (784 * 512 + 512 * 512) + 2 * 512 * 10
 
 
 def test_counts_are_per_example():

@@ -9,7 +9,7 @@ from bioplaus.layers import mlp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.cost import cost
 from bioplaus.measure.counts import Cost, Counts, Traffic
-from bioplaus.measure.energy import energy, level, profiles, rank_robustness, training_macs
+from bioplaus.measure.energy import energy, level, profiles, rank_robustness, surely_less, to_accuracy, training_macs
 from bioplaus.measure.schedule import Residency
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import Batch
@@ -88,6 +88,26 @@ def test_ranks_that_the_constants_do_not_decide():
     a, b = (made(traffic=(Traffic(tensor, words),)) for tensor, words in ((2048, 2), (8192, 1)))
     e = [energy(c, HOROWITZ, draws=20_000) for c in (a, b)]
     assert rank_robustness(*e) == pytest.approx(0.5, abs=0.015)
+
+
+def test_an_order_holds_in_every_profile_or_not_at_all():
+    """Fewer MACs but more words: less at 45 nm, where arithmetic is dear, and not on a machine where memory is."""
+    a, b = made(macs=100, traffic=(Traffic(1, 20),)), made(macs=150, traffic=(Traffic(1, 10),))
+    both = [{n: energy(c, profiles()[n]) for n in ("horowitz45", "h200")} for c in (a, b)]
+    each = {n: rank_robustness(both[0][n], both[1][n]) for n in both[0]}
+    assert each["horowitz45"] > 0.95
+    assert surely_less(*both) == each["h200"] < 0.05
+    with pytest.raises(ValueError, match="same"):
+        surely_less(both[0], {"h200": both[1]["h200"]})
+
+
+def test_energy_to_an_accuracy():
+    """0.9 is first reached at step 20, though lost again; 0.99 never is, and all that was spent is what is known."""
+    steps, accuracy = [0, 10, 20, 30], [0.1, 0.8, 0.92, 0.85]
+    assert to_accuracy(0.9, steps, accuracy, 2.0) == (40.0, False)
+    assert to_accuracy(0.99, steps, accuracy, 2.0) == (60.0, True)
+    with pytest.raises(ValueError, match="rising"):
+        to_accuracy(0.9, [0, 20, 10, 30], accuracy, 2.0)
 
 
 def test_rules():

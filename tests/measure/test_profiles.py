@@ -39,7 +39,7 @@ def test_constants_that_hang_together():
 def test_events_by_hand():
     """Loihi: 2 MACs and 3 ACs, 5 neurons, 7 synapses changed, 4 spikes and 2 words broadcast; a second of one chip."""
     counts = {"macs": 2, "acs": 3, "neuron_updates": 5, "synapse_updates": 7, "spikes": 4, "broadcast": 2, "transport": 6}
-    c, loihi = made(effective=True, **counts), exactly(ALL["loihi1"])
+    c, loihi = made(effective=True, **counts), exactly(ALL["loihi1"])  # type: ignore[arg-type]
     e = energy(c, loihi)
     assert e.E_op.median == pytest.approx(1e-12 * (5 * 23.6 + 5 * 81))
     assert e.E_mem.median == pytest.approx(1e-12 * (7 * 120 + 6 * 5.2))

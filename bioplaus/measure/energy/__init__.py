@@ -7,6 +7,7 @@ from bioplaus.measure.energy.model import (
     energy,
     level,
     rank_robustness,
+    surely_less,
     to_accuracy,
     training_macs,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "parse",
     "profiles",
     "rank_robustness",
+    "surely_less",
     "to_accuracy",
     "training_macs",
 ]

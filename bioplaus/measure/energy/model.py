@@ -99,6 +99,16 @@ def rank_robustness(a: Energy, b: Energy) -> float:
     return float((a.E_total.draws < b.E_total.draws).mean())
 
 
+def surely_less(a: dict[str, Energy], b: dict[str, Energy]) -> float:
+    """R(a < b) in the profile where it is smallest: 'a needs less energy than b' may be said at 0.95 or more.
+
+    a, b: profile -> energy. Raises ValueError unless they have the same profiles, one or more, and the same draws in each.
+    """
+    if not a or a.keys() != b.keys():
+        raise ValueError(f"surely_less: got the profiles {sorted(a)} and {sorted(b)}; give both the same")
+    return min(rank_robustness(a[name], b[name]) for name in a)
+
+
 def to_accuracy(target: float, steps, accuracy, joules: float) -> Reached:
     """Energy until a test accuracy is first reached.
 

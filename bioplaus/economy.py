@@ -1,0 +1,138 @@
+"""Learning with fewer and smaller changes of synapses: a meter, and two transformations that save.
+
+    M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha            alpha = 1: M-energy; alpha = 0: the number of synaptic updates
+    M_min = sum_i |w_i(T) - w_i(0)|,    inefficiency = M / M_min >= 1
+    largest:  of each layer's changes only the largest fraction is made
+    cached:   w = s + l;  s <- e^(-1/tau) s + dw;  where |s| > theta: l <- l + s, s <- 0;  M = sum |dl| + c sum_t sum_i |s|
+w_i: every parameter, biases too;  s: transient, l: lasting part of a weight;  c: cost of keeping a transient change for a step.
+
+    tx = economy.metered(optax.chain(optax.sgd(0.1), economy.largest(0.1)))      # the meter goes around all that changes weights
+
+Li and van Rossum, "Energy efficient synaptic plasticity", 2020, eLife 9:e50804, doi:10.7554/eLife.50804; large updates only:
+van Rossum and Pache, "Competitive plasticity to reduce the energetic costs of learning", 2024, doi:10.1371/journal.pcbi.1012553.
+Departures: each synapse is consolidated at its own threshold (one of the paper's variants); `largest` ranks the updates of a layer
+at a step, where van Rossum and Pache also restrict which synapses may ever change.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+
+from bioplaus.types import Array, PyTree
+
+
+class Spent(NamedTuple):
+    """inner: the state of what is metered. start: the params at the start.
+
+    energy: M; growth: its part with [dw]_+; updates: M at alpha = 0: sums so far, each a pair (sum, what rounding has lost of it).
+    """
+
+    inner: PyTree
+    start: PyTree
+    energy: tuple[Array, Array]
+    growth: tuple[Array, Array]
+    updates: tuple[Array, Array]
+
+
+class Cache(NamedTuple):
+    """transient: s. consolidation: sum |dl|. maintenance: sum over steps of sum |s|, to be multiplied by c."""
+
+    transient: PyTree
+    consolidation: Array
+    maintenance: Array
+
+
+class Efficiency(NamedTuple):
+    """energy: M; growth: of increases alone; updates: changes of a synapse; least: M_min; inefficiency: M / M_min, inf for M_min = 0."""
+
+    energy: float
+    growth: float
+    updates: float
+    least: float
+    inefficiency: float
+
+
+def metered(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """tx, with a meter of the changes that it makes. `efficiency` reads it. Goes outermost; holds a copy of the params."""
+
+    def init(params: PyTree) -> Spent:
+        zero = (jnp.zeros(()), jnp.zeros(()))
+        return Spent(tx.init(params), jax.tree.map(jnp.array, params), zero, zero, zero)
+
+    def update(updates: PyTree, state: Any, params: PyTree = None):
+        changes, inner = tx.update(updates, state.inner, params)
+        leaves = jax.tree.leaves(changes)
+        energy = _added(state.energy, sum(jnp.abs(u).sum() for u in leaves))
+        growth = _added(state.growth, sum(jnp.maximum(u, 0).sum() for u in leaves))
+        count = _added(state.updates, sum((u != 0).sum() for u in leaves))
+        return changes, Spent(inner, state.start, energy, growth, count)
+
+    return optax.GradientTransformation(init, update)
+
+
+def efficiency(spent: Spent, params: PyTree) -> Efficiency:
+    """What a meter has read. params: the weights now; of `metered`'s state and params with a seed axis, take one seed of both."""
+    energy, growth, updates = (float(s) - float(lost) for s, lost in (spent.energy, spent.growth, spent.updates))
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(spent.start), strict=True)
+    least = float(sum(np.abs(np.asarray(w, np.float64) - np.asarray(w0, np.float64)).sum() for w, w0 in pairs))
+    return Efficiency(energy, growth, updates, least, energy / least if least else math.inf)
+
+
+def largest(fraction: float) -> optax.GradientTransformation:
+    """Of each leaf's updates, the `fraction` largest in magnitude, at least one; the others are 0. Chain it after the optimiser.
+
+    Equal magnitudes: the first. Raises ValueError for a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"largest: fraction is {fraction}, expected above 0, up to 1")
+
+    def kept(u: Array) -> Array:
+        flat = u.ravel()
+        chosen = jax.lax.top_k(jnp.abs(flat), max(1, round(fraction * flat.size)))[1]
+        return jnp.zeros_like(flat).at[chosen].set(flat[chosen]).reshape(u.shape)
+
+    return optax.stateless(lambda updates, params: jax.tree.map(kept, updates))
+
+
+def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.GradientTransformation:
+    """Changes are kept in a transient form, which decays, and become lasting where they exceed a threshold.
+
+    threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. Chain it after the optimiser. At the end of
+    training `consolidate` makes the rest lasting. theta* = sqrt(3 K eta^2 / (1 + c T)) for K changes of size eta in T steps.
+    Raises ValueError for a threshold below 0 or a lifetime that is not positive, where they are numbers.
+    """
+    if (isinstance(threshold, (int, float)) and threshold < 0) or (isinstance(lifetime, (int, float)) and not lifetime > 0):
+        raise ValueError(f"cached: threshold is {threshold}, lifetime {lifetime}; expected 0 or more, and above 0")
+
+    def init(params: PyTree) -> Cache:
+        return Cache(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), jnp.zeros(()))
+
+    def update(updates: PyTree, state: Any, params: PyTree = None):
+        del params
+        keep = jnp.exp(-1 / jnp.asarray(lifetime))
+        held = jax.tree.map(lambda s, u: keep * s + u, state.transient, updates)
+        passed = jax.tree.map(lambda s: jnp.where(jnp.abs(s) > threshold, s, 0), held)
+        transient = jax.tree.map(jnp.subtract, held, passed)
+        changes = jax.tree.map(jnp.subtract, held, state.transient)  # of w = s + l: what was passed on is still in w
+        spent, waiting = (sum(jnp.abs(x).sum() for x in jax.tree.leaves(t)) for t in (passed, transient))
+        return changes, Cache(transient, state.consolidation + spent, state.maintenance + waiting)
+
+    return optax.GradientTransformation(init, update)
+
+
+def consolidate(state: Cache) -> Cache:
+    """All that is transient becomes lasting: the weights stay as they are, and the energy is spent."""
+    rest = sum(jnp.abs(s).sum() for s in jax.tree.leaves(state.transient))
+    return Cache(jax.tree.map(jnp.zeros_like, state.transient), state.consolidation + rest, state.maintenance)
+
+
+def _added(total: tuple[Array, Array], x: ArrayLike) -> tuple[Array, Array]:
+    """(sum, error) with x added; sum - error is the sum to twice the precision (Kahan, 1965)."""
+    y = jnp.asarray(x, total[0].dtype) - total[1]
+    new = total[0] + y
+    return new, (new - total[0]) - y

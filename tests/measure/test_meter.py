@@ -1,0 +1,99 @@
+"""Measured energy with a counter made of numbers, the fit it serves, and the brain's place among them."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from bioplaus.measure import brain
+from bioplaus.measure.energy import meter
+
+
+class Gpu:
+    """100 W at rest, 40 J and 0.1 s a call; a counter that moves every 20 ms, and a clock that moves with the work."""
+
+    def __init__(self, stuck=False):
+        self.now, self.energy, self.stuck = 0.0, 0.0, stuck
+
+    def wait(self, seconds):
+        self.now, self.energy = self.now + seconds, self.energy + 100 * seconds
+
+    def call(self):
+        self.wait(0.1)
+        self.energy += 40
+
+    def counter(self):
+        def joules():
+            return 0.0 if self.stuck else self.energy - 100 * (self.now % 0.02)
+
+        return meter.Counter(joules, lambda: self.now, self.wait)
+
+
+WINDOW = meter.Window(warm=1, seconds=5, ticks=20, repeats=4, idle=2)
+
+
+def test_a_call_costs_what_it_costs():
+    gpu = Gpu()
+    found = meter.measure(gpu.call, gpu.counter(), WINDOW)
+    assert found.net == pytest.approx(40, rel=0.01)
+    assert found.gross == pytest.approx(50, rel=0.01)
+    assert found.seconds == pytest.approx(0.1)
+    assert found.idle == pytest.approx((100, 100), rel=0.02)
+    assert 0 < found.net_error < 0.4
+
+
+def test_a_window_waits_for_the_counter():
+    """500 ticks at one tick a call: 500 calls, though 5 s are over after 50."""
+    gpu, calls = Gpu(), []
+    meter.measure(lambda: (calls.append(1), gpu.call()), gpu.counter(), WINDOW._replace(ticks=500, repeats=2))  # type: ignore[func-returns-value]
+    assert len(calls) >= 2 * 500
+
+
+def test_what_cannot_be_measured(monkeypatch):
+    gpu = Gpu(stuck=True)
+    with pytest.raises(RuntimeError, match="moved 0 times"):
+        meter.measure(gpu.call, gpu.counter(), WINDOW)
+    with pytest.raises(ValueError, match="standard error"):
+        meter.measure(gpu.call, gpu.counter(), WINDOW._replace(repeats=1))
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(RuntimeError, match=r"pip install 'bioplaus\[nvml\]'"):
+        meter.nvml()
+
+
+def points(noise, n=16):
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform([20, 15, -8], [28, 23, 0], (n, 3)))
+    joules = x @ [1e-12, 2e-10, 60.0] * np.exp(noise * rng.normal(size=n))
+    return [meter.Point(float(row[0]), float(row[1]), float(row[2]), float(j)) for row, j in zip(x, joules, strict=True)]
+
+
+def test_the_fit():
+    """Exact points give their law back; 10 % of noise stays below 15 % left out; energies that follow no law do not."""
+    exact = meter.fit(points(0.0))
+    assert (exact.a, exact.b, exact.c) == pytest.approx((1e-12, 2e-10, 60.0), rel=1e-6)
+    assert exact.error < 1e-6
+    assert 0.01 < meter.fit(points(0.1)).error < 0.15
+    shuffled = [p._replace(joules=q.joules) for p, q in zip(points(0.0), reversed(points(0.0)), strict=True)]
+    assert meter.fit(shuffled).error > 0.3
+    with pytest.raises(ValueError, match="12 or more"):
+        meter.fit(points(0.0, 11))
+
+
+def test_the_brain():
+    """20 W over 1e15: 2e-14 J, 35 times less than an H200 in bfloat16; over 1e21: 4.7 kT, a quarter of an ATP."""
+    assert brain.joule_per_flop(20, 1e15) == pytest.approx(2e-14)
+    each = {p.place.name: p for p in brain.beside_the_brain(2e12, 5.0)}
+    h200 = each["H200, bfloat16"].joule_per_operation
+    assert h200 / brain.joule_per_flop(20, 1e15) == pytest.approx(35, rel=0.02)
+    least = brain.joule_per_flop(20, 1e21)
+    assert least / (brain.BOLTZMANN * brain.BODY) == pytest.approx(4.7, abs=0.05)
+    assert least / brain.ATP == pytest.approx(0.24, abs=0.005)
+    assert each["H200, bfloat16"].joules == pytest.approx(2e12 * h200)
+    assert each["H200, bfloat16"].ratio == pytest.approx(5 / (2e12 * h200))
+    assert each["TrueNorth"].joules == pytest.approx(1e12 / 46e9)  # a MAC is one synaptic event
+    assert [p.place.rate for p in each.values()][:4] == [1e13, 1e15, 1e17, 1e21]
+    for wrong in ((0, 1.0), (1.0, 0)):
+        with pytest.raises(ValueError, match="above 0"):
+            brain.beside_the_brain(*wrong)
+        with pytest.raises(ValueError, match="above 0"):
+            brain.joule_per_flop(*wrong)

@@ -1,0 +1,101 @@
+"""Representations: closed forms, invariances and what breaks them; errors by hand and against scipy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bioplaus.measure import error, representation
+from bioplaus.measure.representation import cka, cka_table, dead_units, effective_dimension, rsa, sparseness, sparsity
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 6))
+TURN = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
+
+
+def test_cka():
+    """1 under rotation, scale and shift; not under a stretch; by its centred kernels; near 0 for another net's noise."""
+    found = {
+        "same": float(cka(X, X @ TURN * 3 - 1)),
+        "stretched": float(cka(X, X * np.array([9, 1, 1, 1, 1, 1]))),
+        "other": float(cka(X, RNG.normal(size=(40, 3)))),
+    }
+    assert found["same"] == pytest.approx(1, abs=1e-5)
+    assert 0.2 < found["stretched"] < 0.8
+    assert found["other"] < 0.2
+    centre = np.eye(40) - 1 / 40
+    k, l = (centre @ (a @ a.T) @ centre for a in (X, X**2))
+    assert float(cka(X, X**2)) == pytest.approx((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()), rel=1e-4)
+    table = cka_table([X, X**2], [X, X**2, X[:, :2]])
+    assert table.shape == (2, 3)
+    assert table[0, 0] == pytest.approx(1, abs=1e-5) != table[0, 1] == pytest.approx(table[1, 0])
+    with pytest.raises(ValueError, match="same ones"):
+        cka(X, X[:-1])
+
+
+def test_rsa():
+    """1 where the order of distances is kept, as by a scale of each example; near 0 for noise; -1 when the far are near."""
+    assert rsa(X, X * RNG.uniform(1, 2, (40, 1))) == pytest.approx(1)
+    assert abs(rsa(X, RNG.normal(size=(40, 6)))) < 0.15
+    corners = np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0.1]])
+    far = np.array([[1.0, 0, 0], [1, 0.1, 0], [0, 0, 1]])
+    assert rsa(corners, far) < 0
+    assert rsa(X.reshape(40, 3, 2), X) == pytest.approx(1)
+    with pytest.raises(ValueError, match="three or more"):
+        rsa(X[:2], X[:2])
+
+
+def test_effective_dimension():
+    """n independent units of one variance have n dimensions; one direction has one; more units than examples, B - 1 at most."""
+    frame = np.linalg.qr(RNG.normal(size=(40, 7)) - 0)[0]
+    flat = np.linalg.qr(np.concatenate([np.ones((40, 1)), frame], 1))[0][:, 1:]
+    assert float(effective_dimension(flat)) == pytest.approx(7, rel=1e-4)
+    assert float(effective_dimension(X[:, :1] * np.ones((1, 5)))) == pytest.approx(1, rel=1e-4)
+    variances = np.array([4.0, 1, 1, 0, 0, 0, 0])
+    expected = variances.sum() ** 2 / (variances**2).sum()
+    assert float(effective_dimension(flat * np.sqrt(variances))) == pytest.approx(expected, rel=1e-4)
+    assert float(effective_dimension(RNG.normal(size=(5, 100)))) <= 4
+
+
+def test_sparsity_and_dead_units():
+    x = jnp.array([[0.0, 1, 2, 0], [0, 0, 2, 0], [0, 3, 2, 1]])
+    assert float(sparsity(x)) == pytest.approx(6 / 12)
+    assert float(dead_units(x)) == 2 / 4
+    expected = 1 - np.mean([(4 / 3) ** 2 / (10 / 3), 1, (1 / 3) ** 2 / (1 / 3)])
+    assert float(sparseness(x)) == pytest.approx(expected)
+
+
+def test_errors_by_hand():
+    o, t = jnp.array([[1.0, 0.0], [2.0, 5.0]]), jnp.array([[0.0, 0.0], [2.0, 4.0]])
+    assert float(error.mse(o, t)) == 0.5
+    assert float(error.nrmse(o, t)) == pytest.approx(np.sqrt(0.5) / np.std([0, 0, 2, 4]))
+    assert float(error.r2(o, t)) == pytest.approx(np.mean([1 - 1 / 2, 1 - 1 / 8]))
+    assert float(error.smape(o, t)) == pytest.approx(100 * (2 + 0 + 0 + 2 / 9) / 4)
+    assert float(error.psnr(o, t, 4.0)) == pytest.approx(10 * np.log10(16 / 0.5))
+    for f in (error.mse, error.nrmse, error.r2, error.smape):
+        assert np.isnan(f(o.at[0, 0].set(jnp.nan), t))
+        with pytest.raises(ValueError, match="same shape"):
+            f(o[:, :1], t)
+
+
+def test_what_the_mean_scores():
+    """NRMSE 1 and R^2 0, the floor that a useful net must beat; the input itself reconstructs without error."""
+    t = jnp.asarray(X[:, :1])
+    mean = jnp.full_like(t, t.mean())
+    assert float(error.nrmse(mean, t)) == pytest.approx(1, rel=1e-6)
+    assert float(error.r2(mean, t)) == pytest.approx(0, abs=1e-6)
+    assert (float(error.nrmse(t, t)), float(error.r2(t, t)), float(error.psnr(t, t))) == (0, 1, np.inf)
+
+
+def test_all_can_be_compiled():
+    """Those that are measured during training run inside of a compiled function."""
+    functions = [
+        representation.effective_dimension,
+        sparsity,
+        sparseness,
+        dead_units,
+        lambda x: cka(x, x),
+        lambda x: error.r2(x, x),
+    ]
+    found = jax.jit(lambda x: [f(x) for f in functions])(jnp.asarray(X))
+    assert np.isfinite(found).all()
