@@ -55,9 +55,8 @@ def step_of(name: str, width: int, size: int):
 def main() -> None:
     counter = meter.nvml()
     window = meter.Window(warm=1, seconds=3, ticks=50, idle=1) if "--quick" in sys.argv else meter.PROTOCOL
-    print(
-        f"jax_default_matmul_precision: {getattr(jax.config, 'jax_default_matmul_precision', None) or 'default'}, {jax.devices()[0].device_kind}"
-    )
+    precision = getattr(jax.config, "jax_default_matmul_precision", None) or "default"
+    print(f"jax_default_matmul_precision: {precision}, {jax.devices()[0].device_kind}")
     points = []
     for name in NAMES:
         for width in WIDTHS:

@@ -154,7 +154,7 @@ def test_only_the_largest():
     grads = ({"w": jnp.array([[1.0, -5.0, 2.0], [3.0, -4.0, 0.5]]), "b": jnp.array([0.1, -0.3, 0.2])},)
     kept: Any = jax.jit(lambda g: economy.largest(1 / 3).update(g, optax.EmptyState(), g))(grads)[0]
     np.testing.assert_array_equal(kept[0]["w"], [[0, -5, 0], [0, -4, 0]])
-    np.testing.assert_array_equal(kept[0]["b"], np.float32([0, -0.3, 0]))
+    np.testing.assert_array_equal(kept[0]["b"], np.array([0, -0.3, 0], np.float32))
 
 
 REFUSED = [

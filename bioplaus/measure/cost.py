@@ -67,9 +67,14 @@ def effective(
     if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(args)):
         raise ValueError("effective: got shapes; it runs the rule once, give arrays (or use `cost` for dense counts)")
     t = traced(rule, net, batch, params, state)
-    products, (grads, _) = products_of(t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])))
-    changes: PyTree = grads if tx is None else tx.update(grads, tx.init(params), params)[0]
-    synapses = {l: sum(int((c != 0).sum()) for c in jax.tree.leaves(g)) for l, g in enumerate(changes, 1)}
+
+    def changes(result: PyTree) -> list:
+        """How many weights of each layer change."""
+        update: PyTree = result[0] if tx is None else tx.update(result[0], tx.init(params), params)[0]
+        return [sum((c != 0).sum() for c in jax.tree.leaves(g)) for g in update]
+
+    products, found = products_of(t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])), changes)
+    synapses = {l: int(n) for l, n in enumerate(found, 1)}
     return _cost(t, rule, net, tx, products, synapses)
 
 
@@ -139,7 +144,10 @@ def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synaps
 
 
 def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
-    """Add what applying the gradients takes: operations, and each word of params and optimiser that changes, read and written."""
+    """Add what applying the gradients takes: operations, and each word of params and optimiser that changes, read and written.
+
+    These words are moved to and from a memory that holds all parameters, since an update passes through them at once.
+    """
 
     def step(params, opt, grads):
         updates, opt = tx.update(grads, opt, params)
@@ -147,6 +155,7 @@ def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
 
     opt = jax.eval_shape(tx.init, params)
     program = trace(step, params, opt, params)
+    parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
     layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), set())
     for i, op in enumerate(program.ops):
@@ -155,7 +164,7 @@ def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
         if a != b:
             words = math.prod(program.shapes[b])
             cells["optimiser", layer_of[1].get(a, 0)].update({"weight_reads": words, "weight_writes": words})
-            traffic[words] += 2 * words
+            traffic[parameters] += 2 * words
 
 
 def _assembled(t: Traced, net: Net, cells, traffic: Counter, state_words: Count, inference_macs: Count) -> Cost:

@@ -3,6 +3,7 @@
 The program is run as it stands, compiled whole, with its loops as loops. Counts are 64-bit.
 """
 
+from collections.abc import Callable
 from itertools import groupby
 
 import jax
@@ -16,21 +17,23 @@ Products = dict[int, tuple[int, int, int]]
 """Position of a product -> effective MACs, effective ACs, and the words not 0 of its operands that depend on data: of all its runs."""
 
 
-def products_of(program: Program, args: tuple, data: set[int]) -> tuple[Products, PyTree]:
-    """Run the program on args. data: the values that depend on data. Returns what its products did, and its result."""
-    ids, outputs = jax.tree.leaves(program.inputs), jax.tree.leaves(program.outputs)
+def products_of(
+    program: Program, args: tuple, data: set[int], then: Callable[[PyTree], PyTree] = lambda r: r
+) -> tuple[Products, PyTree]:
+    """Run the program on args. data: the values that depend on data. Returns what its products did, and `then` of its result."""
+    ids, (outputs, named) = jax.tree.leaves(program.inputs), jax.tree.flatten(program.outputs)
     inputs = jax.tree.leaves(args)
 
     def everything(values):
         env = dict(zip(ids, values, strict=True)) | program.constants
         counts = _run(program, list(range(len(program.ops))), env, 0, data)
-        return [env[v] for v in outputs], counts
+        return then(named.unflatten([env[v] for v in outputs])), counts
 
     with jax.enable_x64():
-        results, counts = jax.jit(everything)(inputs)
+        result, counts = jax.jit(everything)(inputs)
     found = {i: (int(c[0]), int(c[1]), int(c[2])) for i, c in counts.items()}
     rest = {i: (0, 0, 0) for i, op in enumerate(program.ops) if op.name in MAC_OPS}  # in branches that are not charged
-    return rest | found, jax.tree.structure(program.outputs).unflatten(results)
+    return rest | found, result
 
 
 def _run(program: Program, positions: list[int], env: dict, level: int, data: set[int]) -> dict[int, jax.Array]:

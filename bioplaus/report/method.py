@@ -33,7 +33,7 @@ def method(run: Run, svgs: dict[str, str]) -> str:
         items["Energy"] = (
             f"Modelled, not measured: operations and memory traffic counted on the program, times the constants of a profile"
             f"{_profile(run)}. The interval carries the uncertainty of these constants alone. Static power, clocks, wires and"
-            " control are not in it: it compares rules, it does not predict a bill."
+            f" control are not in it: it compares rules, it does not predict a bill.{_others(run)}"
         )
     if duration := _duration(run.timing):
         items["Duration"] = duration
@@ -74,3 +74,11 @@ def _duration(timing: dict) -> str:
 def _profile(run: Run) -> str:
     name = run.summary.get("energy_profile")
     return f" (<code>{escape(str(name))}</code>)" if name else ""
+
+
+def _others(run: Run) -> str:
+    """The profiles beside the headline's."""
+    said = [
+        f"<li><code>{escape(str(n))}</code>: {escape(str(d))}</li>" for n, d in (run.summary.get("energy_profiles") or {}).items()
+    ]
+    return f"<ul>{''.join(said)}</ul>" if said else ""

@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from bioplaus.report import method, referee, sections
+from bioplaus.report import energy, method, referee, sections
 from bioplaus.report.claims import claims
 from bioplaus.report.run import Run, read_run
 
@@ -16,7 +16,7 @@ SECTIONS = (
     ("corruption", "Common corruptions and calibration", referee.corruption),
     ("memory", "Wrong labels", referee.memory),
     ("contrasts", "Planned contrasts", referee.contrasts),
-    ("energy", "Energy", sections.energy),
+    ("energy", "Energy", energy.energy),
     ("together", "Accuracy, energy, robustness", sections.together),
     ("plausibility", "Plausibility", sections.plausibility),
     ("method", "How it was measured", method.method),

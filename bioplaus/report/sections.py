@@ -4,13 +4,11 @@ import math
 from html import escape
 
 from bioplaus.report.headline import headlines, kept, kinds
-from bioplaus.report.markup import arm, arms, count, estimate, figure, listed, marks, note, plural, table
-from bioplaus.report.run import ARM_COLUMNS, BASELINE, Run, interval, levels, number, seeds_of
+from bioplaus.report.markup import arm, arms, estimate, figure, listed, marks, note, plural, table
+from bioplaus.report.run import ARM_COLUMNS, BASELINE, Run, interval, levels, number
 from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
-CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
-MANY = 6  # orders that are listed one by one; of more, the exceptions are
 SETTINGS = {
     "common": "All arms share one setting of the optimiser: the comparison isolates the rule, and a rule that needs another"
     " setting is seen below its best.",
@@ -122,21 +120,6 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
     )
 
 
-def energy(run: Run, svgs: dict[str, str]) -> str:
-    """Energy, the orders that are robust to the assumptions, and MACs by phase."""
-    text = (
-        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share these,"
-        " so their intervals move together: overlap does not leave an order open, the statements below do."
-    )
-    out = figure(svgs, "energy", text) + _orders(run)
-    phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
-    if phases:
-        cells = [[count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms]
-        out += table([escape(p) for p in phases], arms(run), cells, corner="MAC / sample")
-        out += note("Multiply-accumulates counted on each rule's own program, by phase.")
-    return out
-
-
 def together(run: Run, svgs: dict[str, str]) -> str:
     del run
     text = (
@@ -160,29 +143,6 @@ def plausibility(run: Run, svgs: dict[str, str]) -> str:
         rows.append([f"<td class='same' colspan='{len(texts)}'>all: {texts[0]}</td>"] if agreed else texts)
     card = table(arms(run), [escape(name) for name in items], rows, kind="wide text")
     return card + note("Computed from the program of each rule, not typed in: properties, not a score.")
-
-
-def _orders(run: Run) -> str:
-    """Which arm needs less energy than which, where that holds in almost every draw of the assumptions."""
-    ranks = [(str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())]
-    if not ranks:
-        return ""
-    sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
-    names = list(dict.fromkeys(a for a, _, _ in ranks))
-    lines = []
-    for a in dict.fromkeys(a for a, _, _ in sure):
-        less = {b: f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a}  # never rounded up
-        rest = [b for b in names if b != a and b not in less]
-        exceptions = "all others" + (f" but {listed(rest)}" if rest else "")
-        lines.append(
-            f"<li>{escape(a)} needs less energy than {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
-        )
-    open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
-    out = f"<p>R: share of draws of the assumptions in which the order holds. An order is stated at R\xa0≥\xa0{CLEAR}.</p>"
-    out += f"<ul>{''.join(lines)}</ul>" if lines else ""
-    if open_pairs:
-        out += f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the assumptions.</p>"
-    return out
 
 
 def _kinds(run: Run) -> list[str]:

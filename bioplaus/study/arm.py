@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bioplaus.data import Dataset
+from bioplaus.economy import metered
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
@@ -21,7 +22,7 @@ from bioplaus.rules import backprop
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row, write_json
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import TrainState, make_train, replicate, restore, save, seed_keys, seeds_over
+from bioplaus.train import Train, TrainState, make_train, replicate, restore, save, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, PyTree
 
 SAVE_EVERY = 30.0  # seconds between checkpoints
@@ -85,6 +86,12 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
+def train_of(arm: Arm, built: Built, data: Dataset, mesh: Mesh | None = None) -> Train:
+    """The training of one seed of an arm; with `energy`, what its updates change is metered."""
+    rule, tx = built.rule(built.net), metered(built.tx) if arm.energy else built.tx
+    return make_train(built.net, rule, tx, data.train, batch_size=arm.batch_size, hold=built.hold, mesh=mesh)
+
+
 def train_arm(
     arm: Arm,
     built: Built,
@@ -98,8 +105,8 @@ def train_arm(
 
     tick: called with the number of steps done. mesh: several devices, see `bioplaus.devices`.
     """
-    began, rule = time.perf_counter(), built.rule(built.net)
-    train = make_train(built.net, rule, built.tx, data.train, batch_size=arm.batch_size, hold=built.hold, mesh=mesh)
+    began = time.perf_counter()
+    train = train_of(arm, built, data, mesh)
     keys = seed_keys(arm.seeds)
     over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params)
     train = replicate(train)

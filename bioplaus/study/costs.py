@@ -1,45 +1,79 @@
-"""What an arm costs and what it asks of a brain: counted on the program of one update, before training."""
+"""What an arm costs and what it asks of a brain: counted on the program of one update, dense, and effective after training."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from bioplaus.economy import Efficiency, efficiency
 from bioplaus.measure.card import card, describe
-from bioplaus.measure.cost import Cost, cost, total
-from bioplaus.measure.energy import ADAM, MOMENTUM, SGD, Energy, energy, profiles
-from bioplaus.study.arm import Label
+from bioplaus.measure.cost import cost, effective
+from bioplaus.measure.counts import Cost, total
+from bioplaus.measure.energy import Energy, energy, profiles, to_accuracy
+from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.types import Batch
 
-PROFILE = "horowitz45"
-OPTIMISERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}
+PROFILE = "horowitz45"  # what the headline shows
+TRAINING = {name: profile for name, profile in profiles().items() if not profile.inference_only}
+TARGET = 0.9  # accuracy to which the energy spent is stated
 
 
 class Costs(NamedTuple):
-    """cost: counts an example; energy: joules an example; card: lines (item, text)."""
+    """dense, effective: counts an example. energies: by profile, joules an example. learning: a seed's; card: lines (item, text)."""
 
-    cost: Cost
-    energy: Energy
+    dense: Cost
+    effective: Cost
+    energies: dict[str, Energy]
+    learning: list[Efficiency]
     card: list[tuple[str, str]]
 
 
-def costs_of(arm: Arm, built: Built, train: Batch) -> Costs:
-    """Counted for one batch of the arm's size."""
+def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained) -> Costs:
+    """Counted for one batch of the arm's size, effective as the first seed that did not diverge has left its net."""
     batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
-    rule = built.rule(built.net)
-    counted = cost(rule, built.net, batch)
-    spent = energy(counted, profiles()[PROFILE], optimiser=OPTIMISERS[arm.optimiser.kind])
-    return Costs(counted, spent, describe(card(rule, built.net, batch)))
+    rule, net = built.rule(built.net), built.net
+    on_host = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a), trained.state)
+    seeds = [jax.tree.map(lambda a, s=s: a[s], on_host) for s in range(arm.seeds)]
+    state = seeds[next((s for s in range(arm.seeds) if s not in trained.diverged), 0)]
+    dense = cost(rule, net, batch, tx=built.tx)
+    run = effective(rule, net, batch, jax.random.key(0), params=state.params, state=state.rule, tx=built.tx)
+    energies = {name: energy(dense if p.clocked else run, p) for name, p in TRAINING.items()}
+    return Costs(dense, run, energies, [efficiency(s.opt, s.params) for s in seeds], describe(card(rule, net, batch)))
 
 
-def cost_rows(costs: Costs, label: Label) -> list[Row]:
-    """MACs by phase, and energy with its 90 % interval. They do not depend on the seed."""
-    phases = {name: phase.macs for name, phase in costs.cost.phases.items()}
-    macs = {**phases, "training": total(costs.cost).macs, "inference": costs.cost.inference_macs}
+def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> list[Row]:
+    """MACs by phase, energies with their 90 % intervals, which do not depend on the seed; M-energy and energy to an accuracy, which do.
+
+    trained: rows that hold the accuracy on the way.
+    """
+    phases = {name: phase.macs for name, phase in costs.dense.phases.items() if name != "optimiser"}
+    macs = {**phases, "training": total(costs.dense).macs, "inference": costs.dense.inference_macs}
     rows = [Row(*label, "", name, "macs", float(count), "MAC/sample") for name, count in macs.items()]
-    for name, estimate in (("op", costs.energy.E_op), ("memory", costs.energy.E_mem), ("total", costs.energy.E_total)):
-        for condition in ("median", "p05", "p95"):
-            rows.append(Row(*label, "", condition, f"energy {name}", getattr(estimate, condition), "J/sample"))
+    run = total(costs.effective)
+    rows.append(Row(*label, "", "training", "effective macs", float(run.macs + run.acs), "MAC/sample"))
+    rows.append(Row(*label, "", "training", "synapses changed", float(run.synapse_updates) * arm.batch_size, "synapse/step"))
+    for name, found in costs.energies.items():
+        for part, estimate in (("op", found.E_op), ("memory", found.E_mem), ("total", found.E_total)):
+            for condition in ("median", "p05", "p95"):
+                where = condition if name == PROFILE else f"{name} {condition}"
+                rows.append(Row(*label, "", where, f"energy {part}", getattr(estimate, condition), "J/sample"))
+    step = costs.energies[PROFILE].E_total.median * arm.batch_size
+    for seed, found in enumerate(costs.learning):
+        for name, value, unit in (
+            ("M-energy", found.energy, "weight"),
+            ("synaptic updates", found.updates, "update"),
+            ("inefficiency", found.inefficiency, "ratio"),
+        ):
+            rows.append(Row(*label, str(seed), "training", name, value, unit))
+        seen = [(r.condition, r.value) for r in trained if (r.seed, r.measure) == (str(seed), "accuracy at step")]
+        if seen:
+            steps = [int(c.removeprefix("step=")) for c, _ in seen]
+            joules, censored = to_accuracy(TARGET, steps, np.array([a for _, a in seen]), step)
+            measure = "energy short of accuracy" if censored else "energy to accuracy"
+            rows.append(Row(*label, str(seed), f"accuracy={TARGET:g}", measure, joules, "J"))
     return rows

@@ -12,13 +12,12 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, label_of, partner, told_apart
+from bioplaus.study.arm import Label, label_of, partner, told_apart, train_of
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.images import check_images
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import make_train
 from bioplaus.types import Net
 
 
@@ -51,8 +50,7 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
         example, classes = use.train.x[:1], use.train.y.shape[-1]
         built = build(arm, example, classes, net)
         try:
-            rule, hold = built.rule(built.net), built.hold
-            train = make_train(built.net, rule, built.tx, use.train, batch_size=arm.batch_size, hold=hold, mesh=mesh)
+            train = train_of(arm, built, use, mesh)
             jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error

@@ -81,9 +81,9 @@ def run_study(
             say(name)
             folder = out and folder_of(p, plans, out)
             trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick, devices)
-            costs = costs_of(p.arm, p.built, p.data.train) if p.arm.energy else None
+            costs = costs_of(p.arm, p.built, p.data.train, trained) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
-            rows += trained.rows + found + (cost_rows(costs, p.label) if costs else [])
+            rows += trained.rows + found + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
             warnings += said
             seconds[name] = round(trained.seconds, 3)
     rows += error_rows([(p.arm, p.label) for p in plans], rows)

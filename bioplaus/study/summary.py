@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bioplaus.measure.energy import rank_robustness
+from bioplaus.measure.energy import surely_less
 from bioplaus.measure.statistics import paired_interval
 from bioplaus.study.arm import Label, Trained, partner
 from bioplaus.study.claims import attack_text, suite_text
 from bioplaus.study.contrasts import contrasted
-from bioplaus.study.costs import PROFILE, Costs
+from bioplaus.study.costs import PROFILE, TRAINING, Costs
 from bioplaus.study.images import retained
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, Study
@@ -42,6 +42,8 @@ def summarise(
         "suite": suite_text([arm for arm, *_ in arms]),
         "corruptions": source,
         "energy_profile": PROFILE,
+        "energy_profiles": {name: profile.description for name, profile in TRAINING.items()},
+        "energy_unpriced": _unpriced([costs for _, _, _, costs in arms if costs]),
         "study": settings,
         "arms": [_arm(arm, label, names[label], trained, costs, rows, chance) for arm, label, trained, costs in arms],
         "comparisons": _comparisons([(arm, label) for arm, label, _, _ in arms], names, rows),
@@ -72,7 +74,7 @@ def _arm(
     return {
         "label": name,
         **label._asdict(),
-        "parameters": costs.cost.parameters if costs else None,
+        "parameters": costs.dense.parameters if costs else None,
         "settled": None if residual is None else residual < SETTLED,
         "diverged": sorted(trained.diverged),
         "card": costs.card if costs else [],
@@ -120,8 +122,14 @@ def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], row
     return found
 
 
+def _unpriced(costs: Sequence[Costs]) -> dict[str, list[str]]:
+    """profile -> what the arms do and it has no price for."""
+    found = {name: {u for c in costs for u in c.energies[name].unpriced} for name in TRAINING}
+    return {name: sorted(missing) for name, missing in found.items() if missing}
+
+
 def _ranks(arms: Sequence[tuple[str, Costs]]) -> list[dict[str, Any]]:
-    return [{"a": a, "b": b, "r": rank_robustness(x.energy, y.energy)} for (a, x), (b, y) in itertools.permutations(arms, 2)]
+    return [{"a": a, "b": b, "r": surely_less(x.energies, y.energies)} for (a, x), (b, y) in itertools.permutations(arms, 2)]
 
 
 def _number(value: Any) -> float | None:

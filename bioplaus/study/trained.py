@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from bioplaus.data import Dataset
 from bioplaus.study import spec
-from bioplaus.study.arm import PROGRESS
+from bioplaus.study.arm import PROGRESS, train_of
 from bioplaus.study.plan import folder_of, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import make_train, replicate, restore, seed_keys
+from bioplaus.train import replicate, restore, seed_keys
 from bioplaus.types import Net, PyTree, Rule
 
 
@@ -49,8 +49,7 @@ def load(
     if not 0 <= seed < p.arm.seeds:
         raise StudyError(f"{folder}: seed is {seed}, expected 0 to {p.arm.seeds - 1}")
     rule, where = p.built.rule(p.built.net), folder_of(p, plans, folder)
-    train = replicate(make_train(p.built.net, rule, p.built.tx, p.data.train, batch_size=p.arm.batch_size, hold=p.built.hold))
-    like = jax.eval_shape(train.init, seed_keys(p.arm.seeds))
+    like = jax.eval_shape(replicate(train_of(p.arm, p.built, p.data)).init, seed_keys(p.arm.seeds))
     try:
         step = json.loads((where / PROGRESS).read_text())["step"]
         state = restore(where / f"state-{step}", like)

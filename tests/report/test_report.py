@@ -125,6 +125,39 @@ def test_energy_orders_only_where_robust(page):
     assert row(page, "bp")[4] == "1.60 M"
 
 
+def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
+    """A column a profile, which says what it has no price for; means over seeds, energy to an accuracy over those that got there."""
+    rows = make.rows(("bp", "fa"), (0, 1), 1)
+
+    def add(rule, seed, condition, measure, value):
+        rows.append(
+            rows[0] | {"rule": rule, "seed": seed, "condition": condition, "measure": measure, "value": value, "unit": ""}
+        )
+
+    for part, joule in (("op", 2e-9), ("memory", 1e-9), ("total", 3e-9)):
+        for q, factor in (("median", 1), ("p05", 0.5), ("p95", 2)):
+            add("fa", "", f"loihi1 {q}", f"energy {part}", joule * factor)
+    for seed, m in ((0, 100.0), (1, 300.0)):
+        add("fa", seed, "training", "M-energy", m)
+        add("fa", seed, "training", "inefficiency", m / 50)
+    add("fa", 0, "accuracy=0.9", "energy to accuracy", 4e-3)
+    add("fa", 1, "accuracy=0.9", "energy short of accuracy", 9e-3)
+    add("bp", 0, "accuracy=0.9", "energy short of accuracy", 8e-3)
+    summary = make.summary(rows) | {
+        "energy_profiles": {"horowitz45": "45 nm", "loihi1": "a chip"},
+        "energy_unpriced": {"loihi1": ["synapse_updates"]},
+    }
+    found = Page(text := report(make.write(tmp_path / "run", rows, summary)).read_text(encoding="utf-8"))
+    profiles = next(r for r in found.rows if r[0] == "J / sample")
+    assert profiles[1:] == ["horowitz45", "loihi1 in part"]
+    assert ["fa", "12.3 µJ [6.78, 22.2]7.36 µJ + 4.96 µJ", "3.00 nJ [1.5, 6]2.00 nJ + 1.00 nJ"] in found.rows
+    assert next(r for r in found.rows if r[0] == "bp" and len(r) == 3)[2] == "–"
+    assert ["fa", "200", "4.00", "4.00 mJ 90 %, 1 of 2 seeds"] in found.rows
+    assert ["bp", "–", "–", "more than 8.00 mJ 90 %, 0 of 1 seed"] in found.rows
+    assert "loihi1 is without synapse updates" in text
+    assert "in the profile where it is smallest" in text
+
+
 def test_everything_is_escaped(tmp_path, make):
     bad = "<script>alert(1)</script>"
     rows = [r | {"data": "a & b", "net": '"><img src=x>'} for r in make.rows(("bp", bad, "$x$ _y"), range(2), 1)]

@@ -83,8 +83,22 @@ def test_every_arm_has_its_measures(finished):
             assert [r for r in finished.rows if r.rule == rule and r.condition.startswith(f"{kind}=")]
             if kind != "transfer":
                 np.testing.assert_allclose(values(finished.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6)
-        (energy,) = values(finished.rows, rule, "energy total", "median")
-        assert energy > 0
+        for part in ("op", "memory", "total"):
+            (energy,) = values(finished.rows, rule, f"energy {part}", "median")
+            assert energy > 0
+        assert values(finished.rows, rule, "energy total", "loihi1 median")[0] > 0
+        assert not values(finished.rows, rule, "energy total", "truenorth median")  # which cannot train
+        spent, updates = (values(finished.rows, rule, m, "training") for m in ("M-energy", "synaptic updates"))
+        assert all(m >= 1 for m in values(finished.rows, rule, "inefficiency", "training"))
+        assert len(spent) == len(updates) == 2
+        learning = 130 if rule == "frozen" else 64 * 12 + 12 + 12 * 12 + 12 + 130
+        assert all(0.5 * 20 * learning < n <= 20 * learning for n in updates)
+    (dense,), (effective,) = (values(finished.rows, "bp", m, "training") for m in ("macs", "effective macs"))
+    assert 0.3 * dense < effective < dense  # digits are half zeros
+    ranks = {(r["a"], r["b"]): r["r"] for r in finished.summary["energy_ranks"]}
+    assert ranks["frozen", "pc"] == 1
+    assert ranks["bp", "fa"] < 0.95 > ranks["fa", "bp"]
+    assert "synapse_updates" in finished.summary["energy_unpriced"]["biology"]
     assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx([0, 0], abs=0.1)
     assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
     assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2

@@ -1,0 +1,109 @@
+"""The section on energy: modelled joules over the profiles, the orders that all of them support, what learning changed, and MACs."""
+
+import math
+from html import escape
+
+from bioplaus.report.markup import arms, count, figure, listed, note, plural, table
+from bioplaus.report.run import Arm, Run, interval, number, seeds_of
+from bioplaus.report.text import NONE, joules, si
+
+CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
+MANY = 6  # orders that are listed one by one; of more, the exceptions are
+
+
+def energy(run: Run, svgs: dict[str, str]) -> str:
+    """Energy, the orders that are robust to the assumptions, and MACs by phase."""
+    text = (
+        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share these,"
+        " so their intervals move together: overlap does not leave an order open, the statements below do."
+    )
+    out = figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run)
+    phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
+    if phases:
+        cells = [[count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms]
+        out += table([escape(p) for p in phases], arms(run), cells, corner="MAC / sample")
+        out += note("Multiply-accumulates counted on each rule's own program, by phase.")
+    return out
+
+
+def _profiles(run: Run) -> str:
+    """Total energy of a sample on every profile, with its two parts."""
+    names, main = list(run.summary.get("energy_profiles") or ()), run.summary.get("energy_profile")
+    if not names:
+        return ""
+
+    def cell(a: Arm, name: str) -> str:
+        head = "" if name == main else f"{name} "
+        parts = [seeds_of(run, a, f"energy {p}", f"{head}median").get("", math.nan) for p in ("op", "memory")]
+        total = [seeds_of(run, a, "energy total", f"{head}{q}").get("", math.nan) for q in ("median", "p05", "p95")]
+        median, spread = joules((total[0], total[1], total[2]))
+        return (
+            NONE
+            if math.isnan(total[0])
+            else f"<b>{median}</b><small>{spread}<br>{si(parts[0], 'J')} + {si(parts[1], 'J')}</small>"
+        )
+
+    unpriced = run.summary.get("energy_unpriced") or {}
+    without = [f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}" for n, missing in unpriced.items()]
+    heads = [escape(n) + ("<small>in part</small>" if n in unpriced else "") for n in names]
+    return table(heads, arms(run), [[cell(a, n) for n in names] for a in run.arms], corner="J / sample") + note(
+        "Median [90 % interval], and its two parts: operations (or events) + memory (or changes of synapses, and spikes sent)."
+        " Clocked machines are priced on dense counts, event-driven ones on what was not zero after training.",
+        f"No price is published for all that is done: {'; '.join(without)}." if without else "",
+    )
+
+
+def _learning(run: Run) -> str:
+    """What training changed in all: a mean over seeds."""
+    measures = {
+        "M-energy": "M-energy<small>sum of |change|</small>",
+        "synaptic updates": "Synaptic updates",
+        "inefficiency": "M / least",
+    }
+    columns = {m: head for m, head in measures.items() if any((a.label, m) in run.values for a in run.arms)}
+    if not columns:
+        return ""
+    reached = {a.label: _reached(run, a) for a in run.arms}
+    cells = [
+        [si(interval(seeds_of(run, a, m, "training").values()).mean) for m in columns] + [reached[a.label]] for a in run.arms
+    ]
+    return table([*columns.values(), "Energy to an accuracy"], arms(run), cells) + note(
+        "Means over seeds. M-energy: all changes of all weights, added up; divided by the least that leads from the first weights to"
+        " the last (Li and van Rossum 2020). Energy to an accuracy: mean of the seeds that reached it, on the headline's profile."
+    )
+
+
+def _reached(run: Run, of: Arm) -> str:
+    found, short = (run.values.get((of.label, f"energy {kind} accuracy"), {}) for kind in ("to", "short of"))
+    condition = next(iter([*found, *short]), "")
+    hits, misses = found.get(condition, {}), short.get(condition, {})
+    if not hits and not misses:
+        return NONE
+    where = f"{100 * number(condition.partition('=')[2]):g} %"
+    n = len(hits) + len(misses)
+    mean = f"<b>{si(interval(hits.values()).mean, 'J')}</b>" if hits else f"more than {si(min(misses.values()), 'J')}"
+    return f"{mean}<small>{where}, {len(hits)} of {plural(n, 'seed')}</small>"
+
+
+def _orders(run: Run) -> str:
+    """Which arm needs less energy than which, where that holds in almost every draw of the assumptions of every profile."""
+    ranks = [(str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())]
+    if not ranks:
+        return ""
+    sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
+    names = list(dict.fromkeys(a for a, _, _ in ranks))
+    lines = []
+    for a in dict.fromkeys(a for a, _, _ in sure):
+        less = {b: f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a}  # never rounded up
+        rest = [b for b in names if b != a and b not in less]
+        exceptions = "all others" + (f" but {listed(rest)}" if rest else "")
+        lines.append(
+            f"<li>{escape(a)} needs less energy than {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
+        )
+    open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
+    where = ", in the profile where it is smallest" if len(run.summary.get("energy_profiles") or ()) > 1 else ""
+    out = f"<p>R: share of draws of the assumptions in which the order holds{where}. An order is stated at R\xa0≥\xa0{CLEAR}.</p>"
+    out += f"<ul>{''.join(lines)}</ul>" if lines else ""
+    if open_pairs:
+        out += f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the assumptions.</p>"
+    return out
