@@ -2,7 +2,7 @@
 
 The jaxpr is inlined. Calls (jit, remat, custom derivatives) disappear; the body of a scan or while stands once, and each of
 its operations says how often it runs; all branches of a cond stand, and the one with the most multiply-accumulates (MACs)
-is charged. What no jaxpr says is stated by named scopes: 'trips=20' around a while, 'macs=1000' around a kernel or a solver.
+is charged. What no jaxpr says is stated by named scopes: 'trips=20' for each while within, 'macs=1000' for each kernel or solver.
 Four operations are added, which move data and nothing else:
     carry (init, next, ...) -> value at the start of a step       index (stacked) -> a step's slice
     stack (a step's value) -> stacked                             branch (predicate, one value a branch) -> value

@@ -250,6 +250,22 @@ def test_a_while_with_products_is_refused():
     assert any(op.name == "mul" for op in counts.ops)
 
 
+def test_what_hides_its_work_is_stated_or_refused():
+    """A factorisation and a `while` count as the scope around them says; without one, they raise."""
+    a, x = ARRAY((8, 8), jnp.float32), ARRAY((8,), jnp.float32)
+
+    def search(a, x):
+        return jax.lax.while_loop(lambda v: v[0] < 1, lambda v: a @ v, x)
+
+    for function, what, stated, expected in (
+        (lambda a, x: jax.lax.linalg.cholesky(a) * x, "macs", 170, 170),
+        (search, "trips", 5, 5 * 64),
+    ):
+        with pytest.raises(NotCountable, match=f"{what}="):
+            total_macs(trace(function, a, x))
+        assert total_macs(trace(jax.named_scope(f"{what}={stated}")(function), a, x)) == expected
+
+
 def test_phases_survive_transformations_and_do_not_leak():
     """What jax.grad makes of code in the scope 'forward' is not forward computation."""
     w, x = ARRAY((8, 3), jnp.float32), ARRAY((4, 8), jnp.float32)
