@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from bioplaus.measure.robustness.masking import CHECKS
-from bioplaus.report.markup import arm, estimate, listed, note, table
+from bioplaus.report.markup import arm, estimate, listed, note, plural, table
 from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
 from bioplaus.report.text import NONE
 
@@ -40,10 +40,13 @@ def _at(run: Run, epsilon: str) -> str:
         + note(
             "Checks: value, and the bound it must keep (F11: exceed); failures are marked.",
             f"{escape(said)}.",
-            f"{NONE}: not measured, which fails.",
+            "What was not measured fails.",
         )
         + table([escape(n.replace("_", " ")) for n in attacks], heads, each, corner="accuracy, %")
-        + note("Each is an upper bound of robust accuracy.", f"Mean [95 % t interval over {len(run.seeds)} seeds].")
+        + note(
+            "Each is an upper bound of robust accuracy.",
+            f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]; clean: on the same examples.",
+        )
     )
 
 
@@ -55,8 +58,10 @@ def check(run: Run, of: Arm, epsilon: str, name: str, part: str) -> float:
 
 def _value(run: Run, of: Arm, epsilon: str, name: str) -> str:
     value, bound, passed = (check(run, of, epsilon, name, part) for part in ("value", "threshold", "passed"))
-    text = f"{value:.3f}".replace("-", "−") if math.isfinite(value) else NONE
+    text = f"{value:.3f}".replace("-", "−")
     sign = "&gt;" if name == "F11" else "≤"
+    if not math.isfinite(value):
+        return f"<b class='mark'>{NONE}</b><small class='mark'>not measured</small>"
     if passed:
         return f"{text}<small>{sign} {bound:g}</small>"
     return f"<b class='mark'>{text}</b><small class='mark'>not {sign} {bound:g}</small>"

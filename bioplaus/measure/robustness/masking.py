@@ -31,7 +31,7 @@ DRAWS = 20
 """Fewest noise samples a gradient of a net with noise (F10)."""
 
 CHECKS = {
-    "F1": "loss of PGD to the single step",
+    "F1": "lead of the single step over PGD",
     "F2": "change by twice the steps",
     "F3": "gain of as many restarts again",
     "F4": "largest rise of accuracy with the radius",
