@@ -7,6 +7,9 @@ Split: five tasks of two classes, 2,000 steps each; permuted: ten tasks (use --s
 1e-3, as in van de Ven, Tuytelaars, Tolias, 2022 (permuted: they take 1,000 units and 1e-4). Rows: `none`, the tasks one after the
 other and nothing done against forgetting, the lower reference; `joint`, all tasks at once for as many steps in all, the upper.
 One program trains and tests a rule on all tasks, for all seeds.
+
+A short run, --scenario domain class --rules bp --steps 150 --seeds 2, in percent: domain-incremental, none 56.9 and joint 98.3;
+class-incremental, none 19.5 (it answers with the last two classes alone: forgetting 99.2) and joint 96.9.
 """
 
 import argparse
