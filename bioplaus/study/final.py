@@ -119,7 +119,7 @@ def final_rows(
     severities |= {kind: range(1, images.images.shape[1] + 1) for kind in kinds} if images else {}
     over = seeds_over(jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), deployed.state))
     compiled = jax.jit(lambda states, others, *given: over(lambda s, o: measure(s, o, *given))(states, others))
-    arrays = images and images._replace(names=(), source=())
+    arrays = images and images._replace(names=())
     measured = compiled(deployed.state, None if twin is None else twin.state, test, arrays, flipped)
     rows = []
     for (name, kind), values in measured.items():

@@ -23,23 +23,23 @@ EXAMPLES = 512  # test images that are corrupted where they are made here; publi
 
 
 class Images(NamedTuple):
-    """names: of the corruptions; images: uint8 [names, severities, B, H, W, C]; y: [B, classes]. source: what to call them."""
+    """names: of the corruptions; images: uint8 [names, severities, B, H, W, C]; y: [B, classes]."""
 
     names: tuple[str, ...]
     images: Array
     y: Array
-    source: str
 
 
-def check_images(arm: Arm, data: Dataset) -> None:
-    """Raise StudyError or DataError where the corruptions that an arm asks for cannot be had."""
-    if arm.corruptions == "generated":
-        try:
-            suite_for(data.test.x[:1])
-        except ValueError as error:
-            raise StudyError(f"corruptions: {error}; data of another kind have none") from error
-    elif arm.corruptions != "none":
-        _published(arm, data)
+def source_of(arm: Arm, data: Dataset) -> str:
+    """What to call the corrupted images that an arm asks for, '' for none. Raises StudyError or DataError where they cannot be had."""
+    if arm.corruptions == "none":
+        return ""
+    if arm.corruptions != "generated":
+        return _published(arm, data).name
+    try:
+        return suite_for(data.test.x[:1]).name
+    except ValueError as error:
+        raise StudyError(f"corruptions: {error}; data of another kind have none") from error
 
 
 def images_of(arm: Arm, data: Dataset) -> Images | None:
@@ -49,13 +49,13 @@ def images_of(arm: Arm, data: Dataset) -> Images | None:
     if arm.corruptions == "generated":
         suite, x = suite_for(data.test.x[:1]), jnp.asarray(data.test.x[:EXAMPLES])
         found = jax.jit(functools.partial(corrupted, suite))(x, jax.random.key(0))
-        return _stacked(found, jnp.asarray(data.test.y[:EXAMPLES]), suite.name)
+        return _stacked(found, jnp.asarray(data.test.y[:EXAMPLES]))
     read = _published(arm, data)
-    return _stacked(read.images, jnp.asarray(read.y), read.name)
+    return _stacked(read.images, jnp.asarray(read.y))
 
 
-def _stacked(images, y: Array, source: str) -> Images:
-    return Images(tuple(images), jnp.stack([jnp.asarray(a) for a in images.values()]), y, source)
+def _stacked(images, y: Array) -> Images:
+    return Images(tuple(images), jnp.stack([jnp.asarray(a) for a in images.values()]), y)
 
 
 def _published(arm: Arm, data: Dataset) -> Corrupted:

@@ -15,7 +15,7 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Label, label_of, partner, told_apart, train_of
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.contrasts import check_contrasts
-from bioplaus.study.images import check_images
+from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names
 from bioplaus.types import Net
@@ -42,7 +42,7 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
         if (arm.data, arm.training_data) not in worse:
             worse[arm.data, arm.training_data] = _worsened(arm, loaded[arm.data])
         use, flipped = worse[arm.data, arm.training_data]
-        check_images(arm, use)
+        source_of(arm, use)
         if arm.epochs:
             batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
             arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})

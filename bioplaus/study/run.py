@@ -15,7 +15,7 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, relabelled, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.final import Deployed, final_rows
-from bioplaus.study.images import Images, error_rows, images_of
+from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.results import Row, read_rows, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
@@ -88,7 +88,7 @@ def run_study(
             seconds[name] = round(trained.seconds, 3)
     rows += error_rows([(p.arm, p.label) for p in plans], rows)
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
-    source = ", ".join(sorted({made.source for made in images.values() if made}))
+    source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
     summary = summarise(study, settings, done, rows, notes, chance, source, warnings)
     if out:
         write_rows(out / "results.csv", rows)
@@ -117,12 +117,12 @@ def run_arm(
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed
-    same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
-    if same not in images:
-        images[same] = images_of(p.arm, p.data)
     finished = folder / FINISHED if folder else None
     if finished and finished.exists():
         return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
+    same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
+    if same not in images:
+        images[same] = images_of(p.arm, p.data)
     found, said = final_rows(p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label)
     if finished:
         write_json(finished.with_suffix(".json"), said)

@@ -9,7 +9,7 @@ from bioplaus.data import Dataset
 from bioplaus.data.dataset import batch, one_hot
 from bioplaus.measure.robustness import mce
 from bioplaus.study import Study, StudyError, run_study
-from bioplaus.study.images import check_images, under_corruption
+from bioplaus.study.images import source_of, under_corruption
 from bioplaus.study.plan import plan
 from bioplaus.study.settings import Arm
 
@@ -134,7 +134,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(change, match):
 def test_corruptions_need_images(tmp_path):
     flat = DATA._replace(test=batch(np.zeros((4, 784), np.float32), one_hot(np.arange(4), 10)))
     with pytest.raises(StudyError, match="square images"):
-        check_images(Arm(corruptions="generated"), flat)
+        source_of(Arm(corruptions="generated"), flat)
     with pytest.raises(StudyError, match="no published set"):
-        check_images(Arm(corruptions=str(tmp_path)), flat)
-    check_images(Arm(corruptions="generated"), DATA)
+        source_of(Arm(corruptions=str(tmp_path)), flat)
+    assert source_of(Arm(corruptions="generated"), DATA) == "MNIST-C-like"
