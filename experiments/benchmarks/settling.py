@@ -19,7 +19,7 @@ from timing import ratio, rounds, runner
 
 import bioplaus as bp
 from bioplaus.measure.cost import traced
-from bioplaus.measure.program import times
+from bioplaus.measure.operations import times
 
 BATCH = 128
 REPEATS = 20  # products in one timed call

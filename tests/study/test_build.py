@@ -15,7 +15,9 @@ X = jnp.zeros((1, 200))
 
 def test_weights_above_zero_and_competing_neurons():
     """Root mean square 35 / sqrt(200) in the hidden layer; the last layer as ever; softmax of the given slope, of mean 1."""
-    arm = Arm(net={"hidden": [50], "variance": 1225, "positive": True}, neuron={"kind": "softmax", "slope": 3})
+    arm = Arm.model_validate(
+        dict(net={"hidden": [50], "variance": 1225, "positive": True}, neuron={"kind": "softmax", "slope": 3})
+    )
     net = build(arm, X, 4).net
     params = init(net, jax.random.key(0), X)
     hidden, last = (np.asarray(p["w"]) for p in params)
@@ -34,7 +36,7 @@ def test_weights_above_zero_and_competing_neurons():
 def test_updates_over_their_largest_entry(rule):
     """Hidden arrays move by 0.1 at most, each by its own largest entry; the last layer by plain descent. A zero stays."""
     spec = {"kind": "sgd", "learning_rate": 0.5, "weight_decay": 0.2, "largest": 0.1}
-    tx = build(Arm(net={"hidden": [3]}, rule=rule, optimiser=spec), X, 2).tx
+    tx = build(Arm.model_validate(dict(net={"hidden": [3]}, rule=rule, optimiser=spec)), X, 2).tx
     params = tuple({"w": np.ones((3, 3)), "b": np.ones(3)} for _ in range(2))
     grads = ({"w": np.diag([4.0, -8.0, 2.0]), "b": np.zeros(3)}, {"w": np.eye(3), "b": np.zeros(3)})
     moved = jax.tree.map(np.asarray, tx.update(grads, tx.init(params), params)[0])
@@ -47,4 +49,4 @@ def test_updates_over_their_largest_entry(rule):
 
 def test_a_convolutional_net_refuses_weights_above_zero():
     with pytest.raises(StudyError, match="for mlp"):
-        build(Arm(net={"kind": "cnn", "positive": True}), jnp.zeros((1, 28, 28, 1)), 10)
+        build(Arm.model_validate(dict(net={"kind": "cnn", "positive": True})), jnp.zeros((1, 28, 28, 1)), 10)

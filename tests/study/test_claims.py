@@ -21,6 +21,7 @@ STUDY = Study(
         "net": {"hidden": [16]},
         "energy": False,
         "alignment": False,
+        "curves": [],
         "adversarial": TINY,
     },
     grid={"rule": ["bp", "fa"]},
@@ -29,12 +30,9 @@ STUDY = Study(
 
 @pytest.fixture(scope="module")
 def found():
-    patch = pytest.MonkeyPatch()
-    patch.setattr(final, "CURVES", {})  # tested elsewhere
     jax.config.update("jax_disable_most_optimizations", True)  # compiles much, computes little
     yield run_study(STUDY, show=False)
     jax.config.update("jax_disable_most_optimizations", False)
-    patch.undo()
 
 
 def test_every_seed_and_check_has_its_row(found):
@@ -95,11 +93,8 @@ def test_attacks_stay_in_the_box_of_the_data():
     parts = (data.train.x, data.test.x)
     assert bounds_of(data) == (min(p.min() for p in parts), max(p.max() for p in parts))
     assert bounds_of(own(np.clip(x, 0.2, 0.8), np.arange(200) % 2)) == (0.0, 1.0)
-    base = {"steps": 100, "seeds": 1, "points": 1, "net": {"hidden": [8]}, "energy": False, "alignment": False}
-    patch = pytest.MonkeyPatch()
-    patch.setattr(final, "CURVES", {})
+    base = {"steps": 100, "seeds": 1, "points": 1, "net": {"hidden": [8]}, "energy": False, "alignment": False, "curves": []}
     found = run_study(Study(name="own", base=base), data=data, show=False)
-    patch.undo()
     accuracy = {r.condition: r.value for r in found.rows if r.measure == "accuracy"}
     assert len(data.test.x) < final.EXAMPLES
     assert accuracy["pgd=0"] == accuracy["random sign=0"] == pytest.approx(accuracy["clean"])

@@ -7,11 +7,9 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.study.arm import PROBE, fitted, probe_of
+from bioplaus.study.arm import PROBE, fitted, probe_of, train_of
 from bioplaus.study.build import build
-from bioplaus.study.costs import costs_of
 from bioplaus.study.settings import Arm
-from bioplaus.train import make_train
 
 DATA = bp.data.load("digits")
 
@@ -20,9 +18,9 @@ DATA = bp.data.load("digits")
 def test_every_rule_goes_through_a_study(key):
     arm = Arm.model_validate({"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8})
     built = build(arm, DATA.train.x[:1], 10)
-    assert costs_of(arm, built, DATA.train).cost.batch == 16
-    train = make_train(built.net, built.rule(built.net), built.tx, DATA.train, batch_size=16, hold=built.hold)
-    state = jax.eval_shape(train.init, jax.random.key(0))
+    few = jax.tree.map(lambda a: a[:16], DATA.train)
+    assert bp.measure.cost(built.rule(built.net), built.net, few, tx=built.tx).batch == 16
+    state = jax.eval_shape(train_of(arm, built, DATA).init, jax.random.key(0))
     found = jax.eval_shape(probe_of(arm, built), state, DATA.test)
     assert found["angle to backprop"].shape == (3,)
 
