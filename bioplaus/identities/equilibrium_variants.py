@@ -25,7 +25,7 @@ from bioplaus.identities.common import (
 )
 from bioplaus.identities.equilibrium_energy import linear_checks
 from bioplaus.identities.equilibrium_propagation import BETAS, LONG, SWEEPS, equilibrium, equilibrium_loss
-from bioplaus.identities.fresh_noise import fresh_checks
+from bioplaus.identities.fresh_noise import fresh_acts
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy, mse
 from bioplaus.neurons import hard_sigmoid, relu, sigmoid, softplus
@@ -38,7 +38,7 @@ CENTRED, POSITIVE, NEGATIVE = equilibrium_propagation, positive_equilibrium_prop
 def pep_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to nudge towards the target."""
     yield from one_sided("pep", factory, NEGATIVE, 1)
-    yield from fresh_checks("pep", factory)
+    yield from fresh_acts("pep", factory)
 
 
 def nep_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -105,7 +105,7 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("hep", "the error there falls exponentially: slope of log error over N", rate, -1.0)
     yield large("hep", "not beyond it: relative error of six points", far[-1], 0.05)
 
-    yield from fresh_checks("hep", factory)
+    yield from fresh_acts("hep", factory)
     for name, neuron in {"ReLU": relu(), "hard sigmoid": hard_sigmoid()}.items():
         yield small("hep", f"refuses {name} neurons", accepts(factory, neuron, mse), 0)
     yield small("hep", "refuses a loss of moduli", accepts(factory, sigmoid(), lambda o, y: abs(o - y).sum(-1)), 0)

@@ -7,12 +7,19 @@ import jax
 import numpy as np
 import optax
 
-from bioplaus.identities.common import Check, equal, gradient, large, problem, small, sweep
+from bioplaus.identities.common import Check, equal, gradient, large, problem, relative, small, sweep
 from bioplaus.neurons import gaussian_current, tanh
 from bioplaus.types import RuleFactory
 
 BETAS = [0.1, 0.01]
 SHORT: dict[str, Any] = {"free_steps": 30, "nudged_steps": 10}
+
+
+def fresh_acts(key: str, factory: RuleFactory) -> Iterator[Check]:
+    """Check of a rule that hands `fresh` on to the same phases."""
+    p = problem(neuron=gaussian_current(tanh(), 0.1))
+    fresh, once = (gradient(factory, p, fresh=f, **SHORT)[0] for f in (True, False))
+    yield large(key, "fresh noise is not that of one draw: relative difference", relative(fresh, once), 0.1)
 
 
 def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
