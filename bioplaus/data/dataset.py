@@ -10,6 +10,8 @@ from bioplaus.types import Batch
 VALIDATION = 5_000
 """Training examples, the last ones in the official order, that the large sets give to validation."""
 
+PARTS = ("train", "validation", "test")
+
 SPLIT = "each class split 70/10/20 into train, validation and test, the same way every time"
 
 
@@ -84,6 +86,11 @@ def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note
     """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train, validation and test."""
     train, validation, test = (batch(x[part], y[part]) for part in parts)
     return Dataset(name, train, validation, test, note)
+
+
+def centred(data: Dataset) -> Dataset:
+    """Inputs from [0, 1] to [-1, 1]: 2 x - 1."""
+    return data._replace(**{name: batch(2 * np.asarray(part.x) - 1, part.y) for name, part in data._asdict().items() if name in PARTS})
 
 
 def batch(x: NDArray, y: NDArray) -> Batch:

@@ -34,6 +34,8 @@ def source_of(arm: Arm, data: Dataset) -> str:
     """What to call the corrupted images that an arm asks for, '' for none. Raises StudyError or DataError where they cannot be had."""
     if arm.corruptions == "none":
         return ""
+    if arm.inputs == "centred":
+        raise StudyError("corruptions: corrupted images are pixels in [0, 1]; set inputs to unit")
     if arm.corruptions != "generated":
         return _published(arm, data).name
     try:

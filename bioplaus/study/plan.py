@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
+from bioplaus.data.dataset import centred
 from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, label_of, partner, told_apart, train_of
@@ -34,14 +35,15 @@ class Plan(NamedTuple):
 
 def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None) -> list[Plan]:
     """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest."""
-    found, loaded, worse = [], {}, {}
+    found, loaded, prepared = [], {}, {}
     every = spec.arms(study)
     for arm in sorted(every, key=lambda a: a.rule != "bp"):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
-        if (arm.data, arm.training_data) not in worse:
-            worse[arm.data, arm.training_data] = _worsened(arm, loaded[arm.data])
-        use, flipped = worse[arm.data, arm.training_data]
+        asked = (arm.data, arm.inputs, arm.training_data)
+        if asked not in prepared:
+            prepared[asked] = _prepared(arm, loaded[arm.data])
+        use, flipped = prepared[asked]
         source_of(arm, use)
         if arm.epochs:
             batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
@@ -60,9 +62,9 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
-def _worsened(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
+def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
     try:
-        return with_noise(data, **arm.training_data.model_dump())
+        return with_noise(centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump())
     except ValueError as error:
         raise StudyError(f"training_data: {error}") from error
 

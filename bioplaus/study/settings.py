@@ -114,12 +114,15 @@ class ContrastSpec(_Strict):
 class Arm(_Strict):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
+    inputs: unit, pixels in [0, 1]; or centred, 2 x - 1.
+
     Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
     robustness: whether the trained net is disturbed and attacked; curves: by what, keys of `bioplaus.measure.robustness.CURVES`;
     draws: of each random one. corruptions: of the test images: none, generated, or the folder of MNIST-C or CIFAR-10-C.
     """
 
     data: str = "digits"
+    inputs: Literal["unit", "centred"] = "unit"
     net: NetSpec = NetSpec()
     neuron: NeuronSpec = NeuronSpec()
     rule: str = "bp"

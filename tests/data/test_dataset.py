@@ -8,7 +8,7 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.data import DATASETS, DataError, digits, load, own
-from bioplaus.data.dataset import stratified
+from bioplaus.data.dataset import PARTS, centred, stratified
 
 
 def fingerprint(parts):
@@ -129,3 +129,12 @@ def test_own_refuses(x, y, message):
     own(X, Y)
     with pytest.raises(ValueError, match=message):
         own(x, y)
+
+
+def test_centred_inputs():
+    data = bp.data.load("digits")
+    moved = centred(data)
+    for part in PARTS:
+        np.testing.assert_array_equal(getattr(moved, part).x, 2 * getattr(data, part).x - 1)
+        np.testing.assert_array_equal(getattr(moved, part).y, getattr(data, part).y)
+    assert moved.note == data.note
