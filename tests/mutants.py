@@ -105,7 +105,7 @@ MUTANTS = (
     _one("ep", "one pullback of the difference", "pre = (x, *h)", "pre = (x, *free)"),
     _one("ep", "1 / beta dropped", "-post / (share * b)", "-post * jnp.sign(b) / n"),
     _one("ep", "sign of the nudge", "return -b *", "return b *"),
-    _one("ep", "one nudged sweep", "start, nudge, nudged_steps)", "start, nudge, 1)"),
+    _one("ep", "one nudged sweep", "start, nudge, nudged_steps,", "start, nudge, 1,"),
     _one("ep", "readout counted twice", "pre[-1], y, key) / share", "pre[-1], y, key)"),
     _one("ep", "no way back between layers", "a = a + (back if", "a = a + (0 * back if"),
     _one(

@@ -27,7 +27,7 @@ MUTANTS = [
         "nudged from rest",
         (
             ("start = tuple(a.astype(b.dtype) for a in free)", "start = tuple(0 * a for a in free)"),
-            ("start, nudge, nudged_steps)", "start, nudge, 1)"),
+            ("start, nudge, nudged_steps,", "start, nudge, 1,"),
         ),
     ),
     ("nep", "the readout does not learn", (("pre[-1], y, key) / share", "pre[-1], y, key) * 0"),)),
