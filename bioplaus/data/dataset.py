@@ -90,7 +90,9 @@ def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note
 
 def centred(data: Dataset) -> Dataset:
     """Inputs from [0, 1] to [-1, 1]: 2 x - 1."""
-    return data._replace(**{name: batch(2 * np.asarray(part.x) - 1, part.y) for name, part in data._asdict().items() if name in PARTS})
+    return data._replace(
+        **{name: batch(2 * np.asarray(part.x) - 1, part.y) for name, part in data._asdict().items() if name in PARTS}
+    )
 
 
 def batch(x: NDArray, y: NDArray) -> Batch:

@@ -191,6 +191,12 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
     late = grad[""](q.params, state._replace(step=jnp.asarray(1, jnp.int32)), q.batch, q.key)[0]
     yield large("ipc", "from the activities of the old one instead, they would: gradient", size(late[:-1]), 1e-3)
 
+    heavy = factory(p.net, p.loss, hold=HOLD, rate=RATE, precision=PRECISION, momentum=0.4)
+    moved = presented(jax.jit(heavy.grad), heavy, p, 0.5, 2 * HOLD)[1]
+    twice = together(p._replace(params=together(p, 0.5, HOLD, 0.4)), 0.5, HOLD, 0.4)
+    yield equal("ipc", "with momentum, too; a new batch starts at rest", moved, twice, 1e-12)
+    yield large("ipc", "momentum matters: relative difference", relative(together(p, 0.5, HOLD, 0.4), params), 1e-3)
+
     g = jnp.linspace(0.0, 2.0, len(p.batch.y))
     state = state._replace(step=jnp.asarray(1, jnp.int32))
     gated = jax.jit(jax.vmap(lambda gate: rule.grad(p.params, state, p.batch, p.key, gate)[0]))(jnp.stack([*jnp.eye(len(g)), g]))
@@ -208,21 +214,22 @@ def presented(grad: Callable[..., Any], rule: Rule, p: Problem, learning_rate: f
     return found, params, state
 
 
-def together(p: Problem, learning_rate: float, n: int) -> PyTree:
+def together(p: Problem, learning_rate: float, n: int, momentum: float = 0.0) -> PyTree:
     """Weights after n steps of gradient descent on F in weights and activities at once, from the forward pass."""
 
     @jax.jit
-    def step(params, z):
+    def step(params, z, v):
         dw, dz = jax.grad(energy, argnums=(1, 2))(p, params, z, PRECISION)
         pace = learning_rate / (PRECISION * len(p.batch.y))
-        return jax.tree.map(lambda w, g: w - pace * g, params, dw), jax.tree.map(lambda a, d: a - RATE * d, z, dz)
+        return jax.tree.map(lambda w, g: w - pace * g, params, dw), jax.tree.map(lambda a, d: momentum * a - RATE * d, v, dz)
 
     params, z, h = p.params, [], p.batch.x
     for l, w in enumerate(params[:-1]):
         z.append(h := output_of(p, l, w, h))
-    z = tuple(z)
+    z, v = tuple(z), jax.tree.map(jnp.zeros_like, tuple(z))
     for _ in range(n):
-        params, z = step(params, z)
+        params, v = step(params, z, v)
+        z = jax.tree.map(jnp.add, z, v)
     return params
 
 

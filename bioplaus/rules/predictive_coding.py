@@ -106,24 +106,31 @@ def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: float = 1.
 
 
 class Held(NamedTuple):
-    """activities: z_l [B, n_l] of the hidden layers, for the batch that is held. step: how often it has been presented, int32."""
+    """activities: z_l [B, n_l] of the hidden layers, for the batch that is held. step: how often it has been presented, int32.
+
+    velocity: of the activities, where they have momentum.
+    """
 
     activities: tuple[Array, ...]
+    velocity: tuple[Array, ...]
     step: Array
 
 
 def incremental_predictive_coding(
-    net: Net, loss: Loss, *, hold: int = 5, rate: ArrayLike = 0.5, precision: ArrayLike = 1.0
+    net: Net, loss: Loss, *, hold: int = 5, rate: ArrayLike = 0.5, precision: ArrayLike = 1.0, momentum: ArrayLike | None = None
 ) -> Rule:
     """iPC. Weights and activities move together, T times a batch; not backprop. A call costs F forward, (F + X) credit, F update.
 
     hold: T, how often each batch is presented, one after the other (`make_train(..., hold=T)`): every T-th call takes its batch
     for a new one, from a forward pass. So n steps are n updates on n / T batches. rate: gamma. precision: pi.
+    momentum: mu of the activities within a batch, v <- mu v - gamma dF/dz, z <- z + v, as in the benchmark of Pinchetti et al., 2024,
+    arXiv:2407.01163; None is 0.
     info is of a forward pass at the weights of the call; it serves new batches alone, and is charged to every call.
     """
 
     def init(key, params, batch):
-        return Held(forward(net, params, batch.x, key).inputs[1:], jnp.zeros((), jnp.int32))
+        z = forward(net, params, batch.x, key).inputs[1:]
+        return Held(z, () if momentum is None else jax.tree.map(jnp.zeros_like, z), jnp.zeros((), jnp.int32))
 
     def grad(params, state, batch, key, gate=None):
         k = [layer_key(key, l) for l in range(len(net))]
@@ -139,9 +146,15 @@ def incremental_predictive_coding(
             )
         z = tuple(jnp.where(state.step == 0, new, old) for new, old in zip(fresh, held, strict=True))
         with jax.named_scope("credit"):
-            z, inputs, signal = inference(net, loss, params, batch, trace.currents[0], k, rate, precision)(z)
+            after, inputs, signal = inference(net, loss, params, batch, trace.currents[0], k, rate, precision)(z)
             signal = [s / precision for s in signal]
+            if momentum is None:
+                z, v = after, ()
+            else:
+                mu = jnp.where(state.step == 0, 0, momentum)
+                v = tuple(mu * old + (new - h) for old, new, h in zip(state.velocity, after, z, strict=True))
+                z = tuple(h + change.astype(h.dtype) for h, change in zip(z, v, strict=True))
         grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l]) for l in range(len(net))]
-        return tuple(grads), Held(z, (state.step + 1) % hold), {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), Held(z, v, (state.step + 1) % hold), {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))

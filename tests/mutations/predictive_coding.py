@@ -1,6 +1,6 @@
 """Mutants of predictive coding's variants."""
 
-IPC_STATE = "Held(z, (state.step + 1) % hold), {"
+IPC_STATE = "Held(z, v, (state.step + 1) % hold), {"
 
 MUTANTS = [
     ("zil", "sign flipped", (("signal[l], gates[l]))", "-signal[l], gates[l]))"),)),
@@ -42,10 +42,12 @@ MUTANTS = [
     ("ipc", "sign flipped", (("signal = [s / precision", "signal = [-s / precision"),)),
     ("ipc", "1 / pi dropped", (("signal = [s / precision", "signal = [s"),)),
     ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
-    ("ipc", "activities forgotten", ((IPC_STATE, "Held(fresh, (state.step + 1) % hold), {"),)),
-    ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, state.step + 1), {"),)),
-    ("ipc", "every batch is new", ((IPC_STATE, "Held(z, state.step), {"),)),
+    ("ipc", "activities forgotten", ((IPC_STATE, "Held(fresh, v, (state.step + 1) % hold), {"),)),
+    ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, v, state.step + 1), {"),)),
+    ("ipc", "every batch is new", ((IPC_STATE, "Held(z, v, state.step), {"),)),
     ("ipc", "a forward pass at each step", (("jnp.where(state.step == 0, new, old)", "new"),)),
+    ("ipc", "momentum outlives its batch", (("jnp.where(state.step == 0, 0, momentum)", "jnp.asarray(momentum)"),)),
+    ("ipc", "momentum against the way", (("mu * old + (new - h)", "(new - h) - mu * old"),)),
     ("ipc", "starts from the old activities", (("jnp.where(state.step == 0, new, old)", "old"),)),
     (
         "ipc",
