@@ -10,7 +10,6 @@ Products of complex numbers (holomorphic equilibrium propagation) are not compar
 Two cores, 7 rounds, gradient / its products alone, median [min, max]:
     bp   1.46 [1.10, 2.25]    pc   0.97 [0.92, 1.15]    zil  1.02 [0.85, 1.35]    fpa  1.02 [0.95, 1.11]    epc  1.05 [1.02, 1.17]
     ep   1.10 [1.02, 1.26]    pep  0.98 [0.92, 1.02]    nep  0.96 [0.94, 1.00]    chl  0.99 [0.92, 1.04]    cpl  1.01 [0.90, 1.10]
-Below 1 where the products of a program share what they read. Backprop, with few products, shows the batch's own traffic.
 """
 
 import argparse
