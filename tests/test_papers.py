@@ -85,3 +85,17 @@ def test_competing_units(folder, rule):
     assert found[rule][0] >= same > rectifiers
     assert found[rule][0] > rectifiers + 0.5
     assert all(f"| {value:.2f} |" in said(folder) for values in found.values() for value in values)
+
+
+def test_pinchetti_2024():
+    """Strict and incremental predictive coding within 0.3 of the published accuracies at the best epoch, which the README says it is."""
+    epochs = defaultdict(lambda: defaultdict(list))
+    with (PAPERS / "pinchetti2024" / "results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            epochs[row["rule"]][row["seed"]].append(100 * float(row["value"]))
+    for rule, published in (("pc", 98.2), ("ipc", 98.4), ("bp", 98.29)):
+        seeds = epochs[rule].values()
+        assert [len(s) for s in seeds] == [25, 25, 25]
+        best, last = [max(s) for s in seeds], [s[-1] for s in seeds]
+        assert sum(best) / 3 == pytest.approx(published, abs=0.3)
+        assert f"| {printed(best)} | {printed(last)} |" in said("pinchetti2024")
