@@ -25,6 +25,14 @@ SMALL = Study(
 )
 
 
+LIGHT = SMALL.model_copy(update={"base": {**SMALL.base, "robustness": False, "energy": False}})  # what is run again and again
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory):
+    return written(LIGHT, tmp_path_factory.mktemp("runs") / "light")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "small"
@@ -105,19 +113,19 @@ def test_every_arm_has_its_measures(finished):
     assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
 
 
-def test_the_same_seeds_give_the_same_file(finished, tmp_path):
-    again = written(SMALL, tmp_path / "again")
-    assert (again.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
-    assert (again.folder / "summary.json").read_bytes() == (finished.folder / "summary.json").read_bytes()
+def test_the_same_seeds_give_the_same_file(light, tmp_path):
+    again = written(LIGHT, tmp_path / "again")
+    assert (again.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    assert (again.folder / "summary.json").read_bytes() == (light.folder / "summary.json").read_bytes()
     assert (again.folder / "report.html").exists()
 
 
-def test_the_written_study_runs_again(finished, tmp_path):
-    again = run_study(bp.study.load(finished.folder / "study.toml"), out=tmp_path / "again", show=False)
-    assert again.rows == finished.rows
+def test_the_written_study_runs_again(light, tmp_path):
+    again = run_study(bp.study.load(light.folder / "study.toml"), out=tmp_path / "again", show=False)
+    assert again.rows == light.rows
 
 
-def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
 
     class Stopped(Exception):
@@ -138,13 +146,13 @@ def test_a_stopped_run_goes_on_to_the_bit(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr(arm, "measures_during_training", fails_late)
     with pytest.raises(Stopped):
-        run_study(SMALL, out=tmp_path / "run", show=False)
+        run_study(LIGHT, out=tmp_path / "run", show=False)
     assert not (tmp_path / "run" / "results.csv").exists()
     monkeypatch.setattr(arm, "measures_during_training", measure)
     with pytest.raises(StudyError, match="--resume"):
-        run_study(SMALL, out=tmp_path / "run", show=False)
-    resumed = written(SMALL, tmp_path / "run", resume=True)
-    assert (resumed.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
+        run_study(LIGHT, out=tmp_path / "run", show=False)
+    resumed = written(LIGHT, tmp_path / "run", resume=True)
+    assert (resumed.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
 
 
 def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
