@@ -99,3 +99,21 @@ def test_pinchetti_2024():
         best, last = [max(s) for s in seeds], [s[-1] for s in seeds]
         assert sum(best) / 3 == pytest.approx(published, abs=0.3)
         assert f"| {printed(best)} | {printed(last)} |" in said("pinchetti2024")
+
+
+def test_laborieux_2022():
+    """Noise in the phases drowns one small nudge, costs one large nudge points, and ten phases nearly nothing. One seed."""
+    found = defaultdict(list)
+    with (PAPERS / "laborieux2022" / "results.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            found[row["rule"], "0.04" in row["neuron"]].append(100 * float(row["value"]))
+    assert {len(epochs) for epochs in found.values()} == {3}
+    small, large, many = (
+        [found[rule, noise][-1] for noise in (False, True)] for rule in ("pep hyper.beta=0.1", "pep hyper.beta=0.4", "hep")
+    )
+    assert small[0] > 90 > 15 > small[1]
+    assert 0.5 > many[0] - many[1]
+    assert large[0] - large[1] > 2
+    assert many[1] > large[1] + 2
+    said_there = said("laborieux2022")
+    assert all(f"| {epochs[0]:.2f}, {epochs[-1]:.2f} |" in said_there for epochs in found.values())
