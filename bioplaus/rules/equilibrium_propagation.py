@@ -81,9 +81,9 @@ def holomorphic_equilibrium_propagation(
 ) -> Rule:
     """The gradient at equilibrium up to O(beta^points), within the radius of analyticity in b and not beyond it.
 
-    points: N, at least 2, which is `equilibrium_propagation`. (T1 + (N/2 + 1) T2) (F + X) in all for even N, as conjugate nudges
-    have conjugate phases; those off the real line are in complex numbers, of 4 real products each. Raises ValueError for neurons
-    (here) or a loss (in `init`) that are not holomorphic.
+    points: N, at least 2, which is `equilibrium_propagation`. (T1 + N T2) (F + X) in all for even N: conjugate nudges
+    have conjugate phases, and off the real line each product is two, of real weights by complex activities. Raises ValueError for
+    neurons (here) or a loss (in `init`) that are not holomorphic.
     """
     if points < 2:
         raise ValueError(f"holomorphic_equilibrium_propagation: got points={points}; give 2 or more")

@@ -87,7 +87,7 @@ EXPECTED = {
     ),
     "hep": PLAIN._replace(
         transport_words=X,
-        forward_passes=((F - 18) + FREE * 2 * 30 + 3 * (NUDGED * 2 * X + 18)) / F,
+        forward_passes=((F - 18) + FREE * 2 * 30 + 4 * (NUDGED * 2 * X + 18)) / F,
         settling_steps=FREE,
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),

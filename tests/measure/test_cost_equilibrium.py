@@ -33,10 +33,10 @@ def test_one_sided(name):
 
 @pytest.mark.parametrize("points", [2, 4])
 def test_holomorphic(points):
-    """Nudged phases on and above the real line, their readouts and pulls. A product of complex numbers counts as one."""
+    """Nudged phases on and above the real line, their readouts and pulls. Above it every product is two, but that of the input."""
     phases, inference = counted("hep", nudged_steps=SECOND, points=points)
-    run = points // 2 + 1
-    assert phases == {"forward": SETTLED + run * (SECOND * 2 * X + F3), "update": run * F}
+    above = points // 2 - 1
+    assert phases == {"forward": SETTLED + (2 + 2 * above) * (SECOND * 2 * X + F3), "update": 2 * F + above * (F + X)}
     assert inference == SETTLED + F3
 
 
