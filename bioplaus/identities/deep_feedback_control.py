@@ -75,7 +75,7 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
         yield equal("dfc", f"dW of the controller settled by Newton's method, {name}", grads, want, 1e-6)
         yield small("dfc", f"residual after 200 steps, {name}", residual, 1e-10)
     grads, leakier = newton(0.1, 0.2), newton(0.1, 0.4)
-    yield large("dfc", "another leak's is of another size", abs(1 - optax.global_norm(grads) / optax.global_norm(leakier)), 0.05)
+    yield large("dfc", "another leak's is of another size", abs(1 - optax.tree.norm(grads) / optax.tree.norm(leakier)), 0.05)
     for name, feedback, rate in (("rate beyond 2 / (J Q + alpha)", q, 3.0), ("Q of the wrong sign", [-a for a in q], 0.3)):
         residual = at(tuple(feedback), base | {"rate": rate}, p.batch)[1]
         yield large(
@@ -98,9 +98,7 @@ def credits(factory: RuleFactory) -> Iterator[Check]:
     grads = controlled(factory, p, steps=100)(q, hyper, p.batch)[0]
     name = "linear net, Q = (J J^T + g I)^-1 J, g = 1e-8: teaching signal e pinv(J)^T"
     yield equal("dfc", name, grads, gauss_newton(p, j, 0.1), 1e-6)
-    yield large(
-        "dfc", "which is not backprop, relative size", abs(1 - optax.global_norm(grads) / optax.global_norm(truth(p))), 0.05
-    )
+    yield large("dfc", "which is not backprop, relative size", abs(1 - optax.tree.norm(grads) / optax.tree.norm(truth(p))), 0.05)
 
     p = problem((12, 20, 16, 8, 5), neuron=LINEAR)
     backprop, q, at = truth(p), split(p, jacobian(p)[0]), controlled(factory, p, steps=100)
@@ -126,13 +124,13 @@ def aligns(factory: RuleFactory) -> Iterator[Check]:
     p = tiled((12, 16, 16, 5))
     noisy, want = learned(p), fixed(p, 0.3)
     yield small("dfc", "Q learns (J J^T + g I)^-1 J, Gaussian noise: 1 - cosine, hidden", 1 - cosine(noisy[:-1], want[:-1]), 0.1)
-    yield small("dfc", "its size", abs(1 - optax.global_norm(noisy) / optax.global_norm(want)), 0.1)
+    yield small("dfc", "its size", abs(1 - optax.tree.norm(noisy) / optax.tree.norm(want)), 0.1)
     p = tiled((12, 20, 16, 5))
     want = fixed(p, 0.3)
     name = "Q learns (J J^T + g I)^-1 J, noise that samples each unit once"
     yield equal("dfc", name, learned(p, sample=frame, sigma=1e-6), want, 1e-4)
     yield large(
-        "dfc", "which differs at twice the damping g", abs(1 - optax.global_norm(fixed(p, 0.6)) / optax.global_norm(want)), 0.1
+        "dfc", "which differs at twice the damping g", abs(1 - optax.tree.norm(fixed(p, 0.6)) / optax.tree.norm(want)), 0.1
     )
 
     j, examples = jacobian(p)[0], len(p.batch.x)

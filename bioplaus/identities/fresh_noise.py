@@ -26,10 +26,10 @@ def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory whose `fresh` draws noise anew."""
     p, still = problem(neuron=gaussian_current(tanh(), 0.1)), problem()
     fresh, once = (sweep(factory, p, "beta", BETAS, fresh=f, **SHORT) for f in (True, False))
-    left = [optax.global_norm(jax.tree.map(np.subtract, f, o)) for f, o in zip(fresh, once, strict=True)]
+    left = [optax.tree.norm(jax.tree.map(np.subtract, f, o)) for f, o in zip(fresh, once, strict=True)]
     yield small(key, "fresh noise is divided by beta: |order + 1|", abs(np.log10(left[0] / left[1]) + 1), 0.1)
     yield small(
-        key, "noise drawn once drops out: |order|", abs(np.log10(optax.global_norm(once[0]) / optax.global_norm(once[1]))), 0.05
+        key, "noise drawn once drops out: |order|", abs(np.log10(optax.tree.norm(once[0]) / optax.tree.norm(once[1]))), 0.05
     )
     residuals = [gradient(factory, p, fresh=f, **SHORT)[2]["residual"] for f in (True, False)]
     yield large(key, "fresh noise keeps the network moving: residual", residuals[0], 0.05)
