@@ -3,7 +3,6 @@
 Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started.
 """
 
-import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ class Compare:
     """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common ones."""
     out: Path | None = None
     """A new folder for the results; results/compare-DATA, numbered, where none is given."""
+    jobs: int | None = None
+    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given."""
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Run:
     """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run with --resume then collects them."""
     mesh: str | None = None
     """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
+    jobs: int | None = None
+    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given, and 1 on a mesh."""
 
 
 @dataclass
@@ -108,7 +111,9 @@ def main(words: list[str] | None = None) -> int:
         if rest and not isinstance(command, Run):
             raise ValueError(f"unknown arguments: {' '.join(rest)}; see bioplaus --help")
         if isinstance(command, Compare | Run | Tune):
-            _keep_compilations()
+            from bioplaus.study.jobs import keep_compilations
+
+            keep_compilations()
         return HANDLERS[type(command)](command, rest)
     except KeyboardInterrupt:
         print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
@@ -121,16 +126,6 @@ def main(words: list[str] | None = None) -> int:
 
 
 __doc_line__ = "Biologically plausible learning: rules, noise and neuromodulators on one harness."
-
-
-def _keep_compilations() -> None:
-    """Compiled programs go to the user's cache folder, and the next run of the same study starts at once. JAX's own setting, for
-    instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By machine: a program for one processor may not run on another."""
-    import jax
-    import pooch
-
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"))
 
 
 def _is_ours(error: Exception) -> bool:
@@ -147,7 +142,7 @@ class UsageError(ValueError):
 
 def _compare(command: Compare, rest: list[str]) -> int:
     from bioplaus.study.comparison import comparison
-    from bioplaus.study.run import run_study
+    from bioplaus.study.jobs import run_jobs
 
     del rest
     study = comparison(_keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
@@ -156,11 +151,12 @@ def _compare(command: Compare, rest: list[str]) -> int:
         if command.own
         else "settings: common, one optimiser and learning rate for all rules"
     )
-    return _finish(run_study(study, out=command.out or _new(Path("results") / f"compare-{command.data}")))
+    return _finish(run_jobs(study, command.out or _new(Path("results") / f"compare-{command.data}"), jobs=command.jobs))
 
 
 def _run(command: Run, rest: list[str]) -> int:
     from bioplaus.study import load, override
+    from bioplaus.study.jobs import run_jobs
     from bioplaus.study.run import run_study
     from bioplaus.study.share import run_share
 
@@ -169,7 +165,9 @@ def _run(command: Run, rest: list[str]) -> int:
         missing = run_share(study, command.arms, out)
         print(f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}")
         return 0
-    return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh))
+    if command.mesh:
+        return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh))
+    return _finish(run_jobs(study, out, jobs=command.jobs, resume=command.resume))
 
 
 def _keys(text: str) -> list[str]:

@@ -4,6 +4,7 @@ Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples
 every rule at a seed, so that rules are compared in pairs. The last, incomplete batch of an epoch is left out.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -43,14 +44,23 @@ class Train(NamedTuple):
     init: Callable[[Key], TrainState]
     advance: Callable[[TrainState, int], tuple[TrainState, dict[str, Array]]]
     program: "Program"
+    data: Batch
+    hyper: PyTree
 
 
 class Program(NamedTuple):
-    """The pure functions under a Train, with the data as an argument: closed over, it would be compiled in as a constant."""
+    """The pure functions under a Train. What may change without another compilation is an argument: data, and hyperparameters.
 
-    init: Callable[[Key, Batch], TrainState]
-    advance: Callable[[TrainState, Batch, int], tuple[TrainState, dict[str, Array]]]
-    data: Batch
+    init: (key, data, hyper) -> TrainState.  advance: (state, data, hyper, n) -> (state, history).
+    rows: (key, step, n, size) -> which of `size` examples the n batches from `step` on hold, [n, B].
+    follow: (state, batches, hyper) -> (state, history), over batches [n, B, ...] that are given.
+    """
+
+    init: Callable[[Key, Batch, PyTree], TrainState]
+    advance: Callable[[TrainState, Batch, PyTree, int], tuple[TrainState, dict[str, Array]]]
+    rows: Callable[[Key, Array, int, int], Array]
+    follow: Callable[[TrainState, Batch, PyTree], tuple[TrainState, dict[str, Array]]]
+    batch_size: int
     mesh: Mesh | None
 
 
@@ -69,23 +79,36 @@ def make_train(
     mesh: of `bioplaus.devices.mesh_of`, for several devices; the data lie on each.
     Raises ValueError if a batch does not fit in the data, or does not divide over the mesh.
     """
-    size = data.x.shape[0]
-    if not 1 <= batch_size <= size:
-        raise ValueError(f"make_train: batch_size is {batch_size}, expected 1 to the number of examples, {size}")
+    return bind(make_program(lambda hyper, step: (net, rule, tx), batch_size=batch_size, hold=hold, mesh=mesh), data)
+
+
+def make_program(
+    make: Callable[[PyTree, Array], tuple[Net, Rule, optax.GradientTransformation]],
+    *,
+    batch_size: int = 64,
+    hold: int = 1,
+    mesh: Mesh | None = None,
+) -> Program:
+    """A run whose net, rule and optimiser are made of hyperparameters, inside the program: one compilation serves all their values.
+
+    make: (hyper, step) -> (net, rule, tx); hyper: numbers or arrays, tracers there, as a rule's hyperparameters of type ArrayLike
+    may be; step: int32, for those that follow a schedule. Bound to data and values by `bind`. Raises ValueError as `make_train` does.
+    """
     if hold < 1:
         raise ValueError(f"make_train: hold is {hold}, expected 1 or more steps for each batch")
     if mesh is not None and batch_size % dict(mesh.shape).get("data", 1):
         raise ValueError(f"make_train: a batch of {batch_size} does not divide over data={mesh.shape['data']} devices")
-    per_epoch = size // batch_size
 
-    def start(key: Key, data: Batch) -> TrainState:
+    def start(key: Key, data: Batch, hyper: PyTree) -> TrainState:
+        step = jnp.zeros((), jnp.int32)
+        net, rule, tx = make(hyper, step)
         first = jax.tree.map(lambda a: a[:batch_size], data)
         params = init_net(net, jax.random.fold_in(key, WEIGHTS), first.x)
         state = rule.init(jax.random.fold_in(key, RULE), params, first)
-        return TrainState(jnp.zeros((), jnp.int32), key, params, tx.init(params), state)
+        return TrainState(step, key, params, tx.init(params), state)
 
-    def indices(key: Key, step: Array, n: int) -> Array:
-        """Rows of the n batches from `step` on, [n, batch_size]."""
+    def rows(key: Key, step: Array, n: int, size: int) -> Array:
+        per_epoch = size // batch_size
         batch = (step + jnp.arange(n)) // hold
         epoch = batch // per_epoch
 
@@ -97,8 +120,9 @@ def make_train(
         orders = orders[:, : per_epoch * batch_size].reshape(-1, per_epoch, batch_size)
         return orders[epoch - epoch[0], batch % per_epoch]
 
-    def step(state: TrainState, data: Batch, rows: Array) -> tuple[TrainState, dict[str, Array]]:
-        batch = of_examples(jax.tree.map(lambda a: a[rows], data), mesh)
+    def step(state: TrainState, batch: Batch, hyper: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        _, rule, tx = make(hyper, state.step)
+        batch = of_examples(batch, mesh)
         key = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
         grads, rule_state, info = rule.grad(state.params, state.rule, batch, key)
         with jax.named_scope("optimiser"):
@@ -107,18 +131,38 @@ def make_train(
         history = {name: value for name, value in info.items() if isinstance(value, jax.Array) and value.ndim == 0}
         return TrainState(state.step + 1, state.key, params, opt, rule_state), history
 
-    def advance(state: TrainState, data: Batch, n: int) -> tuple[TrainState, dict[str, Array]]:
-        return jax.lax.scan(lambda s, rows: step(s, data, rows), state, indices(state.key, state.step, n))
+    def follow(state: TrainState, batches: Batch, hyper: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        return jax.lax.scan(lambda s, batch: step(s, batch, hyper), state, batches)
 
+    def advance(state: TrainState, data: Batch, hyper: PyTree, n: int) -> tuple[TrainState, dict[str, Array]]:
+        shown = rows(state.key, state.step, n, data.x.shape[0])
+        return jax.lax.scan(lambda s, at: step(s, jax.tree.map(lambda a: a[at], data), hyper), state, shown)
+
+    return Program(start, advance, rows, follow, batch_size, mesh)
+
+
+def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
+    """A program with its data and the values of its hyperparameters. Trains of one program share its compilations.
+
+    Raises ValueError if a batch does not fit in the data.
+    """
+    size = data.x.shape[0]
+    if not 1 <= program.batch_size <= size:
+        raise ValueError(f"make_train: batch_size is {program.batch_size}, expected 1 to the number of examples, {size}")
     data = jax.tree.map(jnp.asarray, data)
-    if mesh is not None:
-        data = jax.device_put(data, NamedSharding(mesh, PartitionSpec()))
-    return _compiled(Program(start, advance, data, mesh))
+    if program.mesh is not None:
+        data = jax.device_put(data, NamedSharding(program.mesh, PartitionSpec()))
+    return _bound(Train(None, None, program, data, hyper), None)  # type: ignore[arg-type]
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
     """f on one seed after the other, in one program: faster than vmap on a CPU for large nets, and smaller."""
     return lambda *xs: jax.lax.map(lambda x: f(*x), xs)
+
+
+def side_by_side(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f on all seeds at once, each on its devices of a mesh."""
+    return jax.vmap(f, spmd_axis_name="seeds")
 
 
 def replicate(train: Train, how: How = "auto") -> Train:
@@ -127,11 +171,10 @@ def replicate(train: Train, how: How = "auto") -> Train:
     how: 'vmap', 'loop' (one seed after the other in one program), or 'auto', see `seeds_over`. On a mesh with the axis 'seeds' they
     lie side by side. A seed that diverges does not disturb the others.
     """
-    program = train.program
-    if program.mesh is not None and "seeds" in program.mesh.axis_names:
-        return _compiled(program, lambda f: jax.vmap(f, spmd_axis_name="seeds"))
-    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params) if how == "auto" else WAYS[how]
-    return _compiled(program, over)
+    mesh = train.program.mesh
+    if mesh is not None and "seeds" in mesh.axis_names:
+        return _bound(train, side_by_side)
+    return _bound(train, seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params) if how == "auto" else WAYS[how])
 
 
 def seeds_over(params: PyTree) -> Callable[..., Any]:
@@ -147,29 +190,35 @@ def seeds_over(params: PyTree) -> Callable[..., Any]:
 WAYS: dict[str, Callable[..., Any]] = {"vmap": jax.vmap, "loop": in_turn}
 
 
-def _compiled(program: Program, over: Callable[..., Any] | None = None) -> Train:
-    """Jitted functions of one seed, or of many with `over`."""
-    data, mesh, many = program.data, program.mesh, over or (lambda f: f)
+def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
+    """The train with the compiled functions of its program, for one seed or for many."""
+    init, advance = _compiled(train.program, over)
+    data, hyper = train.data, train.hyper
+    return train._replace(init=lambda keys: init(keys, data, hyper), advance=lambda states, n: advance(states, data, hyper, n))
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(program: Program, over: Callable[..., Any] | None) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Jitted init and advance of one seed, or of many with `over`."""
+    mesh, many = program.mesh, over or (lambda f: f)
 
     def places(states):
         return of_weights(states, mesh, seeds=over is not None)  # type: ignore[arg-type]
 
-    def start(keys, data):
-        return many(lambda key: program.init(key, data))(keys)
+    def start(keys, data, hyper):
+        return many(lambda key: program.init(key, data, hyper))(keys)
 
-    def advance(states, data, n):
-        states, history = many(lambda state: program.advance(state, data, n))(states)
+    def advance(states, data, hyper, n):
+        states, history = many(lambda state: program.advance(state, data, hyper, n))(states)
         return (states if mesh is None else jax.lax.with_sharding_constraint(states, places(states))), history
 
-    if mesh is None:
-        init = jax.jit(start)
-    else:  # where the states are made is where they stay
+    init = jax.jit(start)
+    if mesh is not None:  # where the states are made is where they stay
 
-        def init(keys, data):
-            return jax.jit(start, out_shardings=places(jax.eval_shape(start, keys, data)))(keys, data)
+        def init(keys, data, hyper):
+            return jax.jit(start, out_shardings=places(jax.eval_shape(start, keys, data, hyper)))(keys, data, hyper)
 
-    step = jax.jit(advance, static_argnums=2, donate_argnums=0)
-    return Train(lambda keys: init(keys, data), lambda states, n: step(states, data, n), program)
+    return init, jax.jit(advance, static_argnums=3, donate_argnums=0)
 
 
 def seed_keys(seeds: int) -> Key:
@@ -197,7 +246,7 @@ def restore(folder: Path, like: PyTree) -> PyTree:
             found = iter(jax.tree.leaves(checkpointer.restore(folder.absolute(), _with_elements(like))))
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(f"checkpoint {folder} cannot be read ({error}); delete that folder to start again") from error
-    return jax.tree.map(lambda a: next(found) if a.size else a, like)
+    return jax.tree.map(lambda a: next(found) if a.size else jnp.zeros(a.shape, a.dtype), like)
 
 
 def _with_elements(tree: PyTree) -> PyTree:

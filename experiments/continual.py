@@ -26,7 +26,7 @@ from bioplaus.data.tasks import SCENARIOS, Tasks, permuted, split
 from bioplaus.measure import accuracy
 from bioplaus.measure.continual import Continual, continual
 from bioplaus.measure.statistics import interval
-from bioplaus.train import make_train, seed_keys
+from bioplaus.train import make_program, seed_keys
 
 
 def masked(mask):
@@ -43,8 +43,11 @@ def run(factory, net, tasks: Tasks, *, steps: int, seeds: int, batch_size: int =
     pool = jax.tree.map(lambda a: a.reshape(count * size, *a.shape[2:]), train)  # joint: all tasks in one
     of_class = mask.T @ mask  # above 0 for the outputs that may answer where the class is [C, C]
 
-    def program(loss, data):
-        return make_train(net, factory(net, loss), tx, data, batch_size=batch_size).program
+    def by_example(output, y):
+        return masked(y @ of_class)(output, y)
+
+    in_task = make_program(lambda m, step: (net, factory(net, masked(m)), tx), batch_size=batch_size)
+    jointly = make_program(lambda _, step: (net, factory(net, by_example), tx), batch_size=batch_size)
 
     def tested(state):
         """Accuracy on each task [T], among the outputs that may answer in it."""
@@ -53,16 +56,15 @@ def run(factory, net, tasks: Tasks, *, steps: int, seeds: int, batch_size: int =
         return jax.lax.map(lambda xs: each(*xs), (test.x, test.y, mask))
 
     def one(key, train, pool):
-        state = program(bp.cross_entropy, jax.tree.map(lambda a: a[0], train)).init(key, jax.tree.map(lambda a: a[0], train))
+        state = in_task.init(key, jax.tree.map(lambda a: a[0], train), mask[0])
 
         def task(state, xs):
             data, m = xs
-            state, _ = program(masked(m), data).advance(state, data, steps)
+            state, _ = in_task.advance(state, data, m, steps)
             return state, tested(state)
 
         r = jax.lax.scan(task, state, (train, mask))[1]
-        by_example = lambda output, y: masked(y @ of_class)(output, y)  # noqa: E731
-        end, _ = program(by_example, pool).advance(state, pool, steps * count)
+        end, _ = jointly.advance(state, pool, (), steps * count)
         return tested(state), r, tested(end)
 
     return jax.tree.map(

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,15 @@ from bioplaus.economy import metered
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
+from bioplaus.precision import bfloat16, high
 from bioplaus.rules import backprop
-from bioplaus.study.build import Built
+from bioplaus.stream import stream
+from bioplaus.study.build import Built, build, hold_of
+from bioplaus.study.course import Course, at, course_of
 from bioplaus.study.results import Row, write_json
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import Train, TrainState, make_train, replicate, restore, save, seed_keys, seeds_over
-from bioplaus.types import Array, Batch, PyTree
+from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, restore, save, seed_keys, seeds_over
+from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds between checkpoints
 PROGRESS = "progress.json"
@@ -86,36 +89,65 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
-def train_of(arm: Arm, built: Built, data: Dataset, mesh: Mesh | None = None) -> Train:
-    """The training of one seed of an arm; with `energy`, what its updates change is metered."""
-    rule, tx = built.rule(built.net), metered(built.tx) if arm.energy else built.tx
-    return make_train(built.net, rule, tx, data.train, batch_size=arm.batch_size, hold=built.hold, mesh=mesh)
+def of_precision(arm: Arm):
+    """The context in which all of an arm is computed."""
+    return jax.enable_x64(arm.precision == "float64")
+
+
+class Compiled(NamedTuple):
+    """What arms of one shape (`build.shape_of`) share, compiled once. probe: (states, test, values) -> measures of all seeds."""
+
+    program: Program
+    probe: Callable[[TrainState, Batch, Mapping[str, Any]], dict[str, Array]]
+
+
+def compiled_of(arm: Arm, example: Array, classes: int, net: Net | None = None, mesh: Mesh | None = None) -> Compiled:
+    """Training and its measures as programs of the values in `build.arrays_of`; with `energy`, what updates change is metered."""
+
+    def made(values: Mapping[str, Any]) -> Built:
+        return build(arm, example, classes, net, values)
+
+    def make(hyper: Course, step: Array):
+        built = made(at(hyper, arm, step / (arm.steps - 1) if arm.steps > 1 else 1.0))
+        rule = built.rule(built.net)
+        return built.net, bfloat16(rule) if arm.precision == "bfloat16" else rule, metered(built.tx) if arm.energy else built.tx
+
+    @jax.jit
+    def probe(states: TrainState, test: Batch, values: Mapping[str, Any]) -> dict[str, Array]:
+        states, over = high(states), seeds_over(jax.tree.map(lambda a: a[0], states.params))
+        measure = probe_of(arm, made(values))
+        return over(lambda state: measure(state, test))(states)
+
+    return Compiled(make_program(make, batch_size=arm.batch_size, hold=hold_of(arm), mesh=mesh), probe)
+
+
+def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:
+    """The training of an arm's seeds together."""
+    if not arm.stream:
+        return replicate(bind(compiled.program, data.train, course_of(arm)))
+    one = stream(compiled.program, data.train, course_of(arm))
+    over = seeds_over(jax.eval_shape(one.init, jax.random.key(0)).params)
+    return stream(compiled.program, data.train, course_of(arm), chunk=arm.stream, over=over)
 
 
 def train_arm(
-    arm: Arm,
-    built: Built,
-    data: Dataset,
-    label: Label,
-    folder: Path | None,
-    tick: Callable[[int], None],
-    mesh: Mesh | None = None,
+    arm: Arm, compiled: Compiled, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]
 ) -> Trained:
     """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
 
-    tick: called with the number of steps done. mesh: several devices, see `bioplaus.devices`.
+    tick: called with the number of steps done.
     """
     began = time.perf_counter()
-    train = train_of(arm, built, data, mesh)
-    keys = seed_keys(arm.seeds)
-    over = seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params)
-    train = replicate(train)
-    probe = measures_during_training(arm, built, data, over)
+    hyper, keys = course_of(arm), seed_keys(arm.seeds)
+    train = of_all_seeds(arm, compiled, data)
+    probe = measures_during_training(compiled, data, hyper.end)
 
-    state, rows, done, spent = train.init(keys), [], 0, 0.0
     if folder and (folder / PROGRESS).exists():
-        state, rows, done, spent = _resume(folder, state, label)
+        like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
+        state, rows, done, spent = _resume(folder, like, label)
         tick(done)
+    else:
+        state, rows, done, spent = train.init(keys), [], 0, 0.0
     saved = time.perf_counter()
     chunk = math.ceil(arm.steps / arm.points)
     if not done:
@@ -129,7 +161,7 @@ def train_arm(
         if folder and (done == arm.steps or time.perf_counter() - saved > SAVE_EVERY):
             saved = time.perf_counter()
             _save(folder, state, rows, spent + saved - began)
-    return Trained(state, rows, _diverged(rows), spent + time.perf_counter() - began)
+    return Trained(high(state), rows, _diverged(rows), spent + time.perf_counter() - began)
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
@@ -156,17 +188,16 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
     return measure
 
 
-def measures_during_training(arm: Arm, built: Built, data: Dataset, over) -> Callable[[TrainState, int, Label], list[Row]]:
-    """What `probe_of` measures, of all seeds at once."""
-    test, measure = jax.tree.map(jnp.asarray, data.test), probe_of(arm, built)
-    compiled = jax.jit(
-        lambda states, test: over(lambda state: measure(state, test))(states)
-    )  # data as an argument, not a constant
+def measures_during_training(
+    compiled: Compiled, data: Dataset, values: Mapping[str, Any]
+) -> Callable[[TrainState, int, Label], list[Row]]:
+    """What `probe_of` measures, of all seeds, as rows."""
+    test = jax.tree.map(jnp.asarray, data.test)
 
     def rows(state: TrainState, step: int, label: Label) -> list[Row]:
         found = []
-        for name, values in compiled(state, test).items():
-            for seed, value in enumerate(np.asarray(values)):
+        for name, measured in compiled.probe(state, test, values).items():
+            for seed, value in enumerate(np.asarray(measured)):
                 if value.ndim == 0:
                     found.append(Row(*label, str(seed), f"step={step}", name, float(value), "fraction"))
                 else:

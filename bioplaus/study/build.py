@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -38,29 +39,61 @@ def build(
     example: Array,
     classes: int,
     net: Net | None = None,
-    *,
-    learning_rate: ArrayLike | None = None,
-    hyper: dict[str, Any] | None = None,
+    values: Mapping[str, Any] = {},
 ) -> Built:
     """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape.
 
-    net, learning_rate, hyper: used instead of the arm's own; the last two may be tracers.
+    net: instead of the arm's own. values: of settings that `arrays_of` names, instead of the arm's own; they may be tracers.
     Raises StudyError if the arm's net does not fit the data.
     """
-    net = net or make_net(arm, example, classes)
-    own, loss = make_tx(arm.optimiser, arm.steps, learning_rate), getattr(losses, arm.loss)
+    net = net or make_net(arm, example, classes, values.get("neuron.level", arm.neuron.level))
+    rate = values.get("optimiser.learning_rate", arm.optimiser.learning_rate)
+    own, loss = make_tx(arm.optimiser, arm.steps, rate), getattr(losses, arm.loss)
     tx = own if arm.optimiser.largest is None else by_largest(own, arm.optimiser, arm.steps)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
-    hyper = dict(arm.hyper if hyper is None else hyper)
-    known = inspect.signature(factory).parameters
-    if "tx" in known:
+    hyper = arm.hyper | _under("hyper.", values)
+    if "tx" in inspect.signature(factory).parameters:
         hyper["tx"] = own
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
-        factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper))
+        factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper | _under("modulator.hyper.", values)))
     return Built(net, loss, lambda net: factory(net, loss), optax.chain(tx, *constraints(arm.optimiser)), hold_of(arm))
+
+
+def _under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(head): value for name, value in values.items() if name.startswith(head)}
+
+
+def arrays_of(arm: Arm) -> dict[str, float]:
+    """Dotted key -> value: the settings that a training program takes as arguments, so that arms that differ in them share it.
+
+    The learning rate, the level of noise, and hyperparameters of type ArrayLike that are not zero: at zero, parts may be left out.
+    """
+    found = {"optimiser.learning_rate": arm.optimiser.learning_rate}
+    if arm.neuron.noise != "none" and arm.neuron.level:
+        found["neuron.level"] = arm.neuron.level
+    for head, factory, hyper in (
+        ("hyper", available()[arm.rule], arm.hyper),
+        ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
+    ):
+        known = inspect.signature(factory).parameters.items()
+        own = {name: hyper.get(name, p.default) for name, p in known if p.annotation in (ArrayLike, ArrayLike | None)}
+        found |= {f"{head}.{name}": float(value) for name, value in own.items() if value}
+    return found
+
+
+def shape_of(arm: Arm) -> str:
+    """What is left of an arm without the values of `arrays_of`: arms of one shape share a training program."""
+    arrays, settings = arrays_of(arm), arm.model_dump(mode="json")
+    settings["optimiser"].pop("learning_rate")
+    for table, head in ((settings["hyper"], "hyper."), (settings["modulator"]["hyper"], "modulator.hyper.")):
+        for name in [name for name in table if head + name in arrays]:
+            table.pop(name)
+    if "neuron.level" in arrays:
+        settings["neuron"].pop("level")
+    return json.dumps([settings, sorted(arrays)])
 
 
 def hold_of(arm: Arm) -> int:
@@ -69,9 +102,9 @@ def hold_of(arm: Arm) -> int:
     return 1 if known is None else int(arm.hyper["hold"] if "hold" in arm.hyper else known.default)
 
 
-def make_net(arm: Arm, example: Array, classes: int) -> Net:
-    """The arm's net with its neurons and noise."""
-    output, level = NEURONS[arm.net.output](), arm.neuron.level
+def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
+    """The arm's net with its neurons and noise of this level."""
+    output = NEURONS[arm.net.output]()
     curve = {"sigmoid": (arm.neuron.slope, arm.neuron.threshold), "softmax": (arm.neuron.slope,)}
     neuron = NEURONS[arm.neuron.kind](*curve.get(arm.neuron.kind, ()))
     if arm.neuron.noise in NOISES:
@@ -101,22 +134,23 @@ def positive(weights: Initializer) -> Initializer:
     return init
 
 
-def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike | None = None) -> optax.GradientTransformation:
-    """The optimiser, with decoupled weight decay, for a training of so many steps. learning_rate: instead of its own."""
-    rate = scheduled(spec, spec.learning_rate if learning_rate is None else learning_rate, steps)
+def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike) -> optax.GradientTransformation:
+    """The optimiser at this learning rate, with decoupled weight decay, for a training of so many steps."""
+    rate = scheduled(spec, learning_rate, steps)
     kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
     return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
 
 
 def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
     """The rate on the optimiser's schedule."""
-    if spec.schedule == "cosine":
-        rate = optax.cosine_decay_schedule(rate, steps)
-    if spec.schedule == "warmup":
-        rate = optax.warmup_cosine_decay_schedule(rate, 1.1 * rate, max(1, steps // 10), steps, 0.1 * rate)
-    if spec.schedule == "step":
-        rate = optax.piecewise_constant_schedule(rate, {round(steps * m): spec.factor for m in spec.milestones})
-    return rate
+    if spec.schedule == "constant":
+        return rate
+    course = {
+        "cosine": lambda: optax.cosine_decay_schedule(1.0, steps),
+        "warmup": lambda: optax.warmup_cosine_decay_schedule(1.0, 1.1, max(1, steps // 10), steps, 0.1),
+        "step": lambda: optax.piecewise_constant_schedule(1.0, {round(steps * m): spec.factor for m in spec.milestones}),
+    }[spec.schedule]()
+    return lambda count: rate * course(count)
 
 
 def by_largest(last: optax.GradientTransformation, spec: OptimiserSpec, steps: int) -> optax.GradientTransformation:

@@ -1,5 +1,6 @@
 """The arms of a study, checked before any of them is trained, and what connects them: twins, and folders."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,37 +11,46 @@ from jax.sharding import Mesh
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
-from bioplaus.data.dataset import centred
+from bioplaus.data.dataset import PARTS, centred
 from bioplaus.data.noisy import Flipped, with_noise
+from bioplaus.precision import in_float64
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, label_of, partner, told_apart, train_of
-from bioplaus.study.build import Built, build, hold_of
+from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner, told_apart
+from bioplaus.study.build import Built, build, hold_of, shape_of
 from bioplaus.study.contrasts import check_contrasts
+from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.types import Net
+from bioplaus.train import Program
+from bioplaus.types import Batch, Key, Net
 
 
 class Plan(NamedTuple):
-    """An arm that has passed every check and is ready to run."""
+    """An arm that has passed every check and is ready to run. built: with the values that its schedules end at."""
 
     arm: Arm
     built: Built
+    compiled: Compiled
     data: Dataset
     label: Label
     flipped: Flipped
     """Training examples whose label is wrong."""
 
 
-def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None) -> list[Plan]:
-    """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest."""
-    found, loaded, prepared = [], {}, {}
+def plan(
+    study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None, *, check: bool = True
+) -> list[Plan]:
+    """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest.
+
+    check: False where another process has checked the same study, for the check of shapes takes longest.
+    """
+    found, loaded, prepared, programs = [], {}, {}, {}
     every = spec.arms(study)
     for arm in sorted(every, key=lambda a: a.rule != "bp"):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
-        asked = (arm.data, arm.inputs, arm.training_data)
+        asked = (arm.data, arm.inputs, arm.training_data, arm.precision)
         if asked not in prepared:
             prepared[asked] = _prepared(arm, loaded[arm.data])
         use, flipped = prepared[asked]
@@ -50,23 +60,37 @@ def plan(study: Study, net: Net | None = None, data: Dataset | None = None, mesh
             arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
         arm = arm.model_copy(update={"data": use.name})
         example, classes = use.train.x[:1], use.train.y.shape[-1]
-        built = build(arm, example, classes, net)
+        hyper, shape = course_of(arm), (shape_of(arm), example.shape, classes)
         try:
-            train = train_of(arm, built, use, mesh)
-            jax.eval_shape(lambda key, d, t=train: t.program.advance(t.program.init(key, d), d, 1), jax.random.key(0), use.train)
+            with of_precision(arm):
+                built = build(arm, example, classes, net, hyper.end)
+                built.rule(built.net)
+                known = shape in programs
+                programs.setdefault(shape, compiled_of(arm, example, classes, net, mesh))
+                if check and not known:
+                    jax.eval_shape(functools.partial(_first_step, programs[shape].program, hyper), jax.random.key(0), use.train)
+        except StudyError:
+            raise
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
-        found.append(Plan(arm, built, use, label_of(arm, "own" if net else None), flipped))
+        found.append(Plan(arm, built, programs[shape], use, label_of(arm, "own" if net else None), flipped))
     labels = told_apart([(p.arm, p.label) for p in found])
     check_contrasts(study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True)))
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
+def _first_step(program: Program, hyper: Course, key: Key, data: Batch):
+    return program.advance(program.init(key, data, hyper), data, hyper, 1)
+
+
 def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
     try:
-        return with_noise(centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump())
+        use, flipped = with_noise(centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump())
     except ValueError as error:
         raise StudyError(f"training_data: {error}") from error
+    if arm.precision == "float64":
+        use = use._replace(**{name: in_float64(part) for name, part in use._asdict().items() if name in PARTS})
+    return use, flipped
 
 
 def twin_of(p: Plan, plans: Sequence[Plan]) -> Plan | None:

@@ -7,12 +7,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax.sharding import Mesh
-
 from bioplaus.data import Dataset
 from bioplaus.devices import mesh_of
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, relabelled, train_arm
+from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of
 from bioplaus.study.final import Deployed, final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
@@ -67,9 +65,14 @@ def run_study(
     except ValueError as error:
         raise StudyError(str(error)) from error
     plans = plan(study, net, data, devices)
-    settings = spec.resolved(study)
     if out:
-        open_folder(out, settings, resume)
+        open_folder(out, spec.resolved(study), resume)
+    return conduct(study, plans, out, show, began)
+
+
+def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began: float) -> Results:
+    """Train and measure what is planned and not finished, in a folder that is open, and write what was found. began: the clock then."""
+    settings = spec.resolved(study)
     rows: list[Row] = []
     warnings: list[str] = []
     seconds: dict[str, float] = {}
@@ -80,8 +83,9 @@ def run_study(
         for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
             say(name)
             folder = out and folder_of(p, plans, out)
-            trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick, devices)
-            costs = costs_of(p.arm, p.built, p.data.train, trained) if p.arm.energy else None
+            with of_precision(p.arm):
+                trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick)
+                costs = costs_of(p.arm, p.built, p.data.train, trained) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
             warnings += said
@@ -107,13 +111,12 @@ def run_arm(
     twins: dict[Label, Deployed],
     images: dict[tuple, Images | None],
     tick,
-    mesh: Mesh | None = None,
 ) -> tuple[Trained, list[Row], list[str]]:
     """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it is one.
 
     images: corrupted test sets, each made once for all arms that share it.
     """
-    trained = train_arm(p.arm, p.built, p.data, p.label, folder, tick, mesh)
+    trained = train_arm(p.arm, p.compiled, p.data, p.label, folder, tick)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed

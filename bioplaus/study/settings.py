@@ -103,6 +103,13 @@ class TrainingDataSpec(_Strict):
     fraction: float = Field(default=1.0, gt=0, le=1)
 
 
+class ScheduleSpec(_Strict):
+    """From the setting's own value at the first step to `to` at the last: a + (b - a) t, along half a cosine, or a (b / a)^t."""
+
+    to: float
+    kind: Literal["linear", "cosine", "exponential"] = "linear"
+
+
 class ContrastSpec(_Strict):
     """A planned comparison of arm a with arm b, see `bioplaus.study.contrasts`."""
 
@@ -115,6 +122,11 @@ class Arm(_Strict):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
     inputs: unit, pixels in [0, 1]; or centred, 2 x - 1.
+    stream: 0, the training data lie on the device; or the number of steps whose batches do, and the rest stay on the host.
+    precision: of activities, errors and gradients on the way; weights and the optimiser's moments stay float32 under bfloat16.
+    float64 is for all, and for this arm alone.
+    schedules: key of a setting -> how it changes in training ("hyper.beta", "neuron.level", "hyper.temperature", ...: whatever is a
+    number to the program); measures are taken at the last value.
 
     Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
     robustness: whether the trained net is disturbed and attacked; curves: by what, keys of `bioplaus.measure.robustness.CURVES`;
@@ -130,7 +142,10 @@ class Arm(_Strict):
     modulator: ModulatorSpec = ModulatorSpec()
     loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
+    schedules: dict[str, ScheduleSpec] = {}
     batch_size: int = Field(default=64, gt=0)
+    stream: int = Field(default=0, ge=0)
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
     steps: int = Field(default=1000, gt=0)
     epochs: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=5, gt=0)

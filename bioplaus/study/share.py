@@ -1,11 +1,12 @@
 """A share of a study's arms, for many machines under any queue: each trains its own, and one run collects them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, train_arm
+from bioplaus.study.arm import Label, of_precision, train_arm
 from bioplaus.study.final import Deployed
-from bioplaus.study.plan import folder_of, plan, twin_of
+from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.run import FINISHED, open_folder, progress_bar, run_arm
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
@@ -20,23 +21,39 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list
     Raises StudyError for a share that makes no sense, and what `run_study` raises.
     """
     k, n = share_of(share)
-    plans = plan(study)
+    work = Workshop(plan(study), out)
     open_folder(out, spec.resolved(study), resume=True)
-    folders = [folder_of(p, plans, out) for p in plans]
-    mine = [i for i in range(k - 1, len(plans), n) if not (folders[i] / FINISHED).exists()]
-    names, twins, images = short_names([p.label for p in plans]), dict[Label, Deployed](), {}
-    with progress_bar(sum(plans[i].arm.steps for i in mine), show) as (say, tick):
+    mine = [i for i in range(k - 1, len(work.plans), n) if not work.finished(i)]
+    with progress_bar(sum(work.plans[i].arm.steps for i in mine), show) as (say, tick):
         for i in mine:
-            p, twin = plans[i], twin_of(plans[i], plans)
-            if twin and twin.label not in (p.label, *twins) and p.arm.robustness:
-                say(f"{names[i]}: its twin")
-                where = folder_of(twin, plans, out)
-                folder = where if (where / FINISHED).exists() else None
-                trained = train_arm(twin.arm, twin.built, twin.data, twin.label, folder, lambda steps: None)
-                twins[twin.label] = Deployed(twin.built, twin.arm.neuron.evaluate, trained.state)
-            say(names[i])
-            run_arm(p, folders[i], twin, twins, images, tick)
-    return [name for name, folder in zip(names, folders, strict=True) if not (folder / FINISHED).exists()]
+            say(work.names[i])
+            work.train(i, tick)
+    return [name for i, name in enumerate(work.names) if not work.finished(i)]
+
+
+class Workshop:
+    """What trains single arms of a study, in any order. It keeps twins and corrupted images from arm to arm."""
+
+    def __init__(self, plans: list[Plan], out: Path):
+        self.plans = plans
+        self.names = short_names([p.label for p in self.plans])
+        self.folders = [folder_of(p, self.plans, out) for p in self.plans]
+        self.twins, self.images = dict[Label, Deployed](), {}
+
+    def finished(self, i: int) -> bool:
+        return (self.folders[i] / FINISHED).exists()
+
+    def train(self, i: int, tick: Callable[[int], None]) -> None:
+        """Train arm i into its folder, after its twin if it is attacked from one that is not here yet."""
+        p, twin = self.plans[i], twin_of(self.plans[i], self.plans)
+        if twin and twin.label not in (p.label, *self.twins) and p.arm.robustness:
+            t = next(j for j, q in enumerate(self.plans) if q is twin)
+            folder = self.folders[t] if self.finished(t) else None
+            with of_precision(twin.arm):
+                trained = train_arm(twin.arm, twin.compiled, twin.data, twin.label, folder, lambda steps: None)
+            self.twins[twin.label] = Deployed(twin.built, twin.arm.neuron.evaluate, trained.state)
+        with of_precision(p.arm):
+            run_arm(p, self.folders[i], twin, self.twins, self.images, tick)
 
 
 def share_of(text: str) -> tuple[int, int]:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from bioplaus.data import Dataset
 from bioplaus.study import spec
-from bioplaus.study.arm import PROGRESS, train_of
-from bioplaus.study.plan import folder_of, plan
+from bioplaus.study.arm import PROGRESS, of_all_seeds, of_precision
+from bioplaus.study.plan import Plan, folder_of, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import replicate, restore, seed_keys
+from bioplaus.train import restore, seed_keys
 from bioplaus.types import Net, PyTree, Rule
 
 
@@ -48,12 +48,17 @@ def load(
     p = plans[names.index(name)]
     if not 0 <= seed < p.arm.seeds:
         raise StudyError(f"{folder}: seed is {seed}, expected 0 to {p.arm.seeds - 1}")
-    rule, where = p.built.rule(p.built.net), folder_of(p, plans, folder)
-    like = jax.eval_shape(replicate(train_of(p.arm, p.built, p.data)).init, seed_keys(p.arm.seeds))
+    where = folder_of(p, plans, folder)
+    with of_precision(p.arm):
+        return _restored(p, where, name, seed)
+
+
+def _restored(p: Plan, where: Path, name: str, seed: int) -> Model:
+    like = jax.eval_shape(of_all_seeds(p.arm, p.compiled, p.data).init, seed_keys(p.arm.seeds))
     try:
         step = json.loads((where / PROGRESS).read_text())["step"]
         state = restore(where / f"state-{step}", like)
     except (OSError, ValueError, KeyError) as error:
-        raise StudyError(f"{folder}: arm {name!r} has no checkpoint that can be read ({error})") from error
+        raise StudyError(f"{where}: arm {name!r} has no checkpoint that can be read ({error})") from error
     params, held = jax.tree.map(lambda a: jnp.asarray(a)[seed], (state.params, state.rule))
-    return Model(p.built.net, rule, params, held, step)
+    return Model(p.built.net, p.built.rule(p.built.net), params, held, step)

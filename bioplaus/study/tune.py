@@ -9,30 +9,33 @@ mean validation accuracy over seeds; the test split is never read.
 import functools
 import inspect
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.typing import ArrayLike
 
 from bioplaus import data as datasets
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
-from bioplaus.study.build import build
+from bioplaus.study.build import build, hold_of
 from bioplaus.study.results import replacing
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.spec import arms
-from bioplaus.train import make_train, seed_keys, seeds_over
+from bioplaus.train import make_program, seed_keys, seeds_over
+from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
 LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
 """The net and batch of comparisons and tuning on data sets that are downloaded."""
+KEYS = {"learning_rate": "optimiser.learning_rate"}
 HEAD = "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not edited by hand.\n\n"
 
 
@@ -96,20 +99,23 @@ def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> ja
     example, classes = use.train.x[:1], use.train.y.shape[-1]
     over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, jax.random.key(0), example)))
 
-    def run(values: dict[str, Any], key: jax.Array, train_data, validation) -> jax.Array:
-        hyper = {n: v for n, v in values.items() if n != "learning_rate"}
-        built = build(arm, example, classes, learning_rate=values["learning_rate"], hyper=hyper)
-        rule = built.rule(built.net)
-        program = make_train(built.net, rule, built.tx, train_data, batch_size=arm.batch_size, hold=built.hold).program
-        state, _ = program.advance(program.init(key, train_data), train_data, arm.steps * built.hold)
-        return accuracy(rule.predict(state.params, state.rule, validation.x, key), validation.y)
+    def made(values: Mapping[str, Any]) -> tuple[Net, Rule, optax.GradientTransformation]:
+        built = build(arm, example, classes, values=values)
+        return built.net, built.rule(built.net), built.tx
+
+    hold = hold_of(arm)
+    program = make_program(lambda values, step: made(values), batch_size=arm.batch_size, hold=hold)
+
+    def run(values: Mapping[str, Any], key: Key, train_data: Batch, validation: Batch) -> jax.Array:
+        state, _ = program.advance(program.init(key, train_data, values), train_data, values, arm.steps * hold)
+        return accuracy(made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y)
 
     @jax.jit
     def every(values, keys, train_data, validation):
         each = functools.partial(run, train_data=train_data, validation=validation)
         return jax.lax.map(lambda v: over(lambda k: each(v, k))(keys), values)
 
-    values = {n: jnp.asarray(v, jnp.float32) for n, v in draws.items()}
+    values = {KEYS.get(n, f"hyper.{n}"): jnp.asarray(v, jnp.float32) for n, v in draws.items()}
     return every(values, seed_keys(arm.seeds), *jax.tree.map(jnp.asarray, (use.train, use.validation)))
 
 

@@ -7,9 +7,11 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.study.arm import PROBE, fitted, probe_of, train_of
+from bioplaus.study.arm import PROBE, compiled_of, fitted
 from bioplaus.study.build import build
+from bioplaus.study.course import course_of
 from bioplaus.study.settings import Arm
+from bioplaus.train import bind, replicate, seed_keys
 
 DATA = bp.data.load("digits")
 
@@ -20,9 +22,10 @@ def test_every_rule_goes_through_a_study(key):
     built = build(arm, DATA.train.x[:1], 10)
     few = jax.tree.map(lambda a: a[:16], DATA.train)
     assert bp.measure.cost(built.rule(built.net), built.net, few, tx=built.tx).batch == 16
-    state = jax.eval_shape(train_of(arm, built, DATA).init, jax.random.key(0))
-    found = jax.eval_shape(probe_of(arm, built), state, DATA.test)
-    assert found["angle to backprop"].shape == (3,)
+    compiled, hyper = compiled_of(arm, DATA.train.x[:1], 10), course_of(arm)
+    state = jax.eval_shape(replicate(bind(compiled.program, DATA.train, hyper)).init, seed_keys(2))
+    found = jax.eval_shape(compiled.probe, state, DATA.test, hyper.end)
+    assert found["angle to backprop"].shape == (2, 3)
 
 
 def test_only_what_a_state_holds_of_single_examples_is_fresh():

@@ -181,15 +181,27 @@ def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch)
         run_study(small, out=tmp_path / "other", resume=True, show=False)
 
 
-def test_shares_of_the_arms_make_the_same_run(finished, tmp_path):
-    """SMALL has four arms: the second share trains its own beside a twin that is not there yet."""
-    assert run_share(SMALL, "2/2", tmp_path / "run", show=False) == ["bp", "pc"]
-    assert run_share(SMALL, "1/2", tmp_path / "run", show=False) == []
-    collected = written(SMALL, tmp_path / "run", resume=True)
-    assert (collected.folder / "results.csv").read_bytes() == (finished.folder / "results.csv").read_bytes()
+def test_shares_of_the_arms_make_the_same_run(light, tmp_path):
+    assert run_share(LIGHT, "2/2", tmp_path / "run", show=False) == ["bp", "pc"]
+    assert run_share(LIGHT, "1/2", tmp_path / "run", show=False) == []
+    collected = written(LIGHT, tmp_path / "run", resume=True)
+    assert (collected.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
     for share in ("0/2", "3/2", "2", "a/b", "-1/2"):
         with pytest.raises(StudyError, match="give k/n"):
             run_share(SMALL, share, tmp_path / "run")
+
+
+def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
+    """The share with fa alone: bp is another share's, and not there yet."""
+    base = {"steps": 4, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "energy": False, "alignment": False, "curves": []}
+    study = Study(name="s", base={**base, "adversarial": {"steps": 2}}, grid={"rule": ["bp", "fa"]})
+    assert run_share(study, "2/2", tmp_path / "run", show=False) == ["bp"]
+    (folder,) = (tmp_path / "run" / "arms").iterdir()
+    first = [r for r in read_rows(folder / "final.csv") if r.condition.startswith("transfer")]
+    assert run_share(study, "1/2", tmp_path / "run", show=False) == []
+    assert len(first) > 3
+    whole = run_study(study, show=False).rows
+    assert first == [r for r in whole if r.rule == "fa" and r.condition.startswith("transfer")]
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -260,7 +272,7 @@ def test_the_default_study_is_the_one_compare_runs():
 
 def test_the_command_runs_and_reports(tmp_path, capsys):
     out = tmp_path / "cli"
-    words = ["compare", "--rules", "np", "--steps", "4", "--seeds", "1", "--out", str(out)]
+    words = ["compare", "--rules", "np", "--steps", "4", "--seeds", "1", "--jobs", "1", "--out", str(out)]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "np" in said
@@ -268,3 +280,14 @@ def test_the_command_runs_and_reports(tmp_path, capsys):
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").stat().st_size > 10_000
+
+
+def test_jobs_make_the_same_run(light, tmp_path, capsys):
+    """Two processes, with the cores between them. Products of this size are not divided over cores, so all bits agree."""
+    study = tmp_path / "light.toml"
+    study.write_bytes((light.folder / "study.toml").read_bytes())
+    assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "2"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "0", "--resume"]) == 2
+    assert "expected 1 or more" in capsys.readouterr().err

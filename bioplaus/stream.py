@@ -1,0 +1,49 @@
+"""Data sets larger than the device: batches are gathered on the host, chunk by chunk, while the device trains on the chunk before."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.train import Program, Train, TrainState
+from bioplaus.types import Array, Batch, PyTree
+
+
+def stream(
+    program: Program, data: Batch, hyper: PyTree = (), *, chunk: int = 64, over: Callable[..., Any] | None = None
+) -> Train:
+    """As `bioplaus.train.bind`, for data that stay where they are: arrays of the host, or files that numpy has mapped into memory.
+
+    The same batches in the same order as with data on the device, and the same results. chunk: steps whose batches lie on the device
+    at a time, and once more while the next ones are made ready. over: `jax.vmap` or `bioplaus.train.in_turn` for many seeds, each of
+    which sees its own batches. Raises ValueError for a chunk below 1, or a batch that does not fit in the data.
+    """
+    size = data.x.shape[0]
+    if chunk < 1:
+        raise ValueError(f"stream: chunk is {chunk}, expected 1 or more steps")
+    if not 1 <= program.batch_size <= size:
+        raise ValueError(f"stream: batch_size is {program.batch_size}, expected 1 to the number of examples, {size}")
+    many = over or (lambda f: f)
+    first = jax.tree.map(lambda a: jnp.asarray(np.asarray(a[: program.batch_size])), data)
+    init = jax.jit(many(lambda key: program.init(key, first, hyper)))
+    rows = jax.jit(lambda keys, step, n: many(lambda key: program.rows(key, step, n, size))(keys), static_argnums=2)
+    follow = jax.jit(lambda states, batches: many(lambda s, b: program.follow(s, b, hyper))(states, batches), donate_argnums=0)
+
+    def advance(state: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
+        begin, keys, parts = int(np.asarray(state.step).max()), jax.random.clone(state.key), []
+
+        def gathered(at: int) -> Batch:
+            shown = np.asarray(rows(keys, jnp.int32(begin + at), min(chunk, n - at)))
+            return jax.tree.map(lambda a: jax.device_put(np.asarray(a[shown])), data)
+
+        ready = gathered(0)
+        for at in range(0, n, chunk):
+            state, history = follow(state, ready)  # returns at once; the device works while the next chunk is gathered
+            parts.append(history)
+            if at + chunk < n:
+                ready = gathered(at + chunk)
+        return state, jax.tree.map(lambda *h: jnp.concatenate(h, axis=-1), *parts)
+
+    return Train(init, advance, program, data, hyper)

@@ -1,0 +1,94 @@
+"""Arms side by side, in processes of their own: small nets use one core each better than all cores together."""
+
+import multiprocessing
+import os
+import platform
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from bioplaus.study import spec
+from bioplaus.study.plan import folder_of, plan, twin_of
+from bioplaus.study.run import FINISHED, Results, conduct, open_folder, progress_bar
+from bioplaus.study.settings import Study, StudyError
+from bioplaus.study.share import Workshop
+from bioplaus.study.summary import short_names
+
+MOST = 8  # jobs where no number is given: each holds the data, and its own programs
+
+
+def run_jobs(study: Study, out: Path, *, jobs: int | None = None, resume: bool = False, show: bool = True) -> Results:
+    """`run_study` with several arms at a time, each with its share of the cores. Arms that are attacked from another one follow it.
+
+    jobs: how many; None: one a core on a CPU, at most 8, else 1. Results differ from those of one job by rounding, as from those of
+    a machine with other cores. Raises StudyError as `run_study` does, and if a process dies: what is finished stays.
+    """
+    began = time.perf_counter()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    if jobs is None:
+        jobs = min(MOST, len(cores)) if jax.default_backend() == "cpu" else 1
+    if jobs < 1:
+        raise StudyError(f"jobs: got {jobs}, expected 1 or more")
+    plans = plan(study)
+    open_folder(out, spec.resolved(study), resume)
+    waiting = [i for i, p in enumerate(plans) if not (folder_of(p, plans, out) / FINISHED).exists()]
+    if min(jobs, len(waiting)) > 1:
+        labels, twins = [p.label for p in plans], {t.label for p in plans if p.arm.robustness and (t := twin_of(p, plans))}
+        first = [i for i in waiting if labels[i] in twins]
+        then = [i for i in waiting if labels[i] not in twins]
+        _side_by_side(study, out, [first, then], short_names(labels), [p.arm.steps for p in plans], jobs, cores, show)
+    return conduct(study, plans, out, show, began)
+
+
+def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
+    """Train waves of arms, one wave after the other; a wave's arms in any order."""
+    context = multiprocessing.get_context("spawn")
+    told, shares = context.Queue(), context.Queue()
+    for j in range(jobs):
+        shares.put(cores[j::jobs] or cores)
+    with progress_bar(sum(steps[i] for wave in waves for i in wave), show) as (say, tick):
+        listener = threading.Thread(target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True)
+        listener.start()
+        pool = ProcessPoolExecutor(jobs, context, _start, (study, out, told, shares))
+        try:
+            for wave in waves:
+                running = {pool.submit(_train, i): names[i] for i in wave}
+                for done in as_completed(running):
+                    done.result()
+                    say(f"{running[done]} is done")
+        except BrokenProcessPool as error:
+            raise StudyError(
+                f"a process died, perhaps for want of memory; go on with --out {out} --resume and fewer --jobs"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+            told.put(None)
+
+
+_own: dict[str, Any] = {}  # what a process keeps from arm to arm
+
+
+def _start(study: Study, out: Path, told, shares) -> None:
+    """Set up a process: its cores, before JAX counts them, and the plan of the study."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, shares.get())
+    keep_compilations()
+    _own.update(work=Workshop(plan(study, check=False), out), told=told)
+
+
+def keep_compilations() -> None:
+    """Compiled programs go to the user's cache folder, and the next run of the same study starts at once. JAX's own setting, for
+    instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By machine: a program for one processor may not run on another."""
+    import pooch
+
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"))
+
+
+def _train(i: int) -> None:
+    _own["work"].train(i, _own["told"].put)

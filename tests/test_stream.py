@@ -1,0 +1,51 @@
+"""Data that stay on the host: the same batches, and the same run, as with all of them on the device."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import bioplaus as bp
+from bioplaus.stream import stream
+from bioplaus.study import Study, run_study
+from bioplaus.train import bind, make_program, replicate, seed_keys
+
+DRAW = np.random.default_rng(0)
+X = DRAW.normal(size=(50, 6)).astype(np.float32)
+DATA = bp.Batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])
+NET = bp.mlp([6, 8, 3])
+PROGRAM = make_program(lambda hyper, step: (NET, bp.rules.RULES["kp"](NET, bp.cross_entropy), optax.sgd(hyper)), batch_size=16)
+
+
+def same(a, b):
+    for u, v in zip(
+        jax.tree.leaves((a[0].params, a[0].rule, a[1])), jax.tree.leaves((b[0].params, b[0].rule, b[1])), strict=True
+    ):
+        np.testing.assert_array_equal(u, v)
+
+
+@pytest.mark.parametrize("seeds", [0, 3])
+def test_the_same_run_as_on_the_device(seeds, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = DATA._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))  # 11 steps over 3 batches an epoch, in chunks of 4
+    whole = bind(PROGRAM, DATA, 0.1)
+    many = replicate(whole, "vmap") if seeds else whole
+    parts = stream(PROGRAM, mapped, 0.1, chunk=4, over=jax.vmap if seeds else None)
+    start = seed_keys(seeds) if seeds else jax.random.key(0)
+    same(parts.advance(parts.init(start), 11), many.advance(many.init(start), 11))
+    other = stream(PROGRAM, mapped, 0.2, chunk=4, over=jax.vmap if seeds else None)
+    with pytest.raises(AssertionError):
+        same(other.advance(other.init(start), 11), many.advance(many.init(start), 11))
+
+
+def test_a_study_streams():
+    base = {"steps": 5, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
+    rows = [run_study(Study(name="s", base={**base, "stream": n}), show=False).rows for n in (0, 2)]
+    assert rows[0] == rows[1]
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match="chunk is 0"):
+        stream(PROGRAM, DATA, 0.1, chunk=0)
+    with pytest.raises(ValueError, match="number of examples, 9"):
+        stream(PROGRAM, jax.tree.map(lambda a: a[:9], DATA), 0.1)
