@@ -19,7 +19,7 @@ from bioplaus.devices import of_examples, of_weights
 from bioplaus.net import init as init_net
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
 
-ORDER, WEIGHTS, RULE, NOISE = range(4)  # what a seed's key is folded with, so that no two uses share their randomness
+ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)  # what a seed's key is folded with, so that no two uses share their randomness
 TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
 
 How = Literal["auto", "vmap", "loop"]
@@ -72,14 +72,17 @@ def make_train(
     *,
     batch_size: int = 64,
     hold: int = 1,
+    augment: Callable[[Key, Array], Array] | None = None,
     mesh: Mesh | None = None,
 ) -> Train:
     """A training run of one seed. data: all examples, kept on the device. hold: steps that each batch is presented for.
 
+    augment: (key, x) -> x, what a batch's inputs become each time that it is drawn, the same for every rule; see `data.augment`.
     mesh: of `bioplaus.devices.mesh_of`, for several devices; the data lie on each.
     Raises ValueError if a batch does not fit in the data, or does not divide over the mesh.
     """
-    return bind(make_program(lambda hyper, step: (net, rule, tx), batch_size=batch_size, hold=hold, mesh=mesh), data)
+    program = make_program(lambda hyper, step: (net, rule, tx), batch_size=batch_size, hold=hold, augment=augment, mesh=mesh)
+    return bind(program, data)
 
 
 def make_program(
@@ -87,6 +90,7 @@ def make_program(
     *,
     batch_size: int = 64,
     hold: int = 1,
+    augment: Callable[[Key, Array], Array] | None = None,
     mesh: Mesh | None = None,
 ) -> Program:
     """A run whose net, rule and optimiser are made of hyperparameters, inside the program: one compilation serves all their values.
@@ -123,6 +127,9 @@ def make_program(
     def step(state: TrainState, batch: Batch, hyper: PyTree) -> tuple[TrainState, dict[str, Array]]:
         _, rule, tx = make(hyper, state.step)
         batch = of_examples(batch, mesh)
+        if augment is not None:
+            own = jax.random.fold_in(jax.random.fold_in(state.key, AUGMENT), state.step // hold)
+            batch = batch._replace(x=augment(own, batch.x))
         key = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
         grads, rule_state, info = rule.grad(state.params, state.rule, batch, key)
         with jax.named_scope("optimiser"):

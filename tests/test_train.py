@@ -55,6 +55,18 @@ def test_an_epoch_shows_no_example_twice():
     assert counts.max() == 1
 
 
+def test_inputs_are_made_anew_at_each_presentation():
+    def augment(key, x):
+        return x + jax.random.normal(key, (len(x), 1))
+
+    seen = rows_seen("bp", 9, augment=augment)
+    np.testing.assert_array_equal(rows_seen("fa", 9, augment=augment), seen)  # the same for every rule
+    moved = seen - rows_seen("bp", 9)
+    assert len(set(moved.round(3).tolist())) == 9  # of each step its own
+    held = rows_seen("bp", 6, hold=2, augment=augment)
+    np.testing.assert_array_equal(held[::2], held[1::2])  # a batch that stays is the same for as long
+
+
 def test_hold_shows_each_batch_again():
     seen = rows_seen("bp", 6, hold=2)
     np.testing.assert_array_equal(seen[::2], seen[1::2])

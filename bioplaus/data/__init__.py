@@ -1,11 +1,12 @@
 """Data sets. DATASETS: name -> one line on it; `load(name)` reads one; `own(x, y)` makes one of a user's arrays.
 
-noisy: training data made worse; tasks: a data set as a sequence of tasks; corrupted: the published MNIST-C and CIFAR-10-C.
+noisy: training data made worse; augment: made anew at each presentation; tasks: a data set as a sequence of tasks; corrupted: the
+published MNIST-C and CIFAR-10-C.
 """
 
 import difflib
 
-from bioplaus.data import cifar10, corrupted, digits, mnist, noisy, tasks
+from bioplaus.data import augment, cifar10, corrupted, digits, mnist, noisy, tasks
 from bioplaus.data.dataset import Dataset, own
 from bioplaus.data.fetch import DataError
 
@@ -37,4 +38,4 @@ def load(name: str) -> Dataset:
     return _LOADERS[name]()
 
 
-__all__ = ["DATASETS", "DataError", "Dataset", "corrupted", "load", "noisy", "own", "tasks"]
+__all__ = ["DATASETS", "DataError", "Dataset", "augment", "corrupted", "load", "noisy", "own", "tasks"]

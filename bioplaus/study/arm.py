@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from bioplaus.data import Dataset
+from bioplaus.data.augment import jittered
 from bioplaus.economy import metered
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
@@ -118,7 +119,8 @@ def compiled_of(arm: Arm, example: Array, classes: int, net: Net | None = None, 
         measure = probe_of(arm, made(values))
         return over(lambda state: measure(state, test))(states)
 
-    return Compiled(make_program(make, batch_size=arm.batch_size, hold=hold_of(arm), mesh=mesh), probe)
+    augment = jittered(arm.jitter, -1.0 if arm.inputs == "centred" else 0.0) if arm.jitter else None
+    return Compiled(make_program(make, batch_size=arm.batch_size, hold=hold_of(arm), augment=augment, mesh=mesh), probe)
 
 
 def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:

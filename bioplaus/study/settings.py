@@ -13,6 +13,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _unsaid(value: Any) -> bool:
+    """Settings that came later are written only where they are used: the folders of arms keep their names."""
+    return not value
+
+
 class NetSpec(_Strict):
     """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
 
@@ -121,7 +126,7 @@ class ContrastSpec(_Strict):
 class Arm(_Strict):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
-    inputs: unit, pixels in [0, 1]; or centred, 2 x - 1.
+    inputs: unit, pixels in [0, 1]; or centred, 2 x - 1. jitter: training images are moved by up to so many pixels, anew each time.
     stream: 0, the training data lie on the device; or the number of steps whose batches do, and the rest stay on the host.
     precision: of activities, errors and gradients on the way; weights and the optimiser's moments stay float32 under bfloat16.
     float64 is for all, and for this arm alone.
@@ -135,6 +140,7 @@ class Arm(_Strict):
 
     data: str = "digits"
     inputs: Literal["unit", "centred"] = "unit"
+    jitter: int = Field(default=0, ge=0, exclude_if=_unsaid)
     net: NetSpec = NetSpec()
     neuron: NeuronSpec = NeuronSpec()
     rule: str = "bp"
@@ -142,10 +148,10 @@ class Arm(_Strict):
     modulator: ModulatorSpec = ModulatorSpec()
     loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
-    schedules: dict[str, ScheduleSpec] = {}
+    schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unsaid)
     batch_size: int = Field(default=64, gt=0)
-    stream: int = Field(default=0, ge=0)
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    stream: int = Field(default=0, ge=0, exclude_if=_unsaid)
+    precision: Literal["float32", "bfloat16", "float64"] = Field(default="float32", exclude_if=lambda p: p == "float32")
     steps: int = Field(default=1000, gt=0)
     epochs: float | None = Field(default=None, gt=0)
     seeds: int = Field(default=5, gt=0)

@@ -40,6 +40,7 @@ BAD = {
     "infinite learning rate": (GOOD + "[base.optimiser]\nlearning_rate = inf\n", "base.optimiser.learning_rate"),
     "empty layer": (GOOD + "[base.net]\nhidden = [8, 0]\n", "net.hidden"),
     "batch larger than the data": (GOOD + "batch_size = 100000\n", "batch_size is 100000"),
+    "negative jitter": (GOOD + "jitter = -1\n", "base.jitter"),
     "cnn on tiny images": (GOOD + '[base.net]\nkind = "cnn"\n', "use mlp"),
     "context that the data lack": (GOOD + '[base.modulator]\nkind = "context_gating"\nhyper = {contexts = 2}\n', "context"),
     "modulator without what it needs": (GOOD + '[base.modulator]\nkind = "context_gating"\n', "contexts"),
@@ -153,3 +154,9 @@ def test_help_answers_without_importing_jax():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "compare" in done.stdout
+
+
+def test_jitter_is_part_of_an_arm_where_there_is_some():
+    """Arms without it are written, and their folders named, as before there was any."""
+    assert "jitter" not in Arm().model_dump()
+    assert Arm(jitter=2).model_dump()["jitter"] == 2
