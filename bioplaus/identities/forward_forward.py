@@ -11,7 +11,7 @@ from bioplaus.identities.any_net import same, settings
 from bioplaus.identities.common import Check, Problem, convolutional, equal, large, problem, relative, small
 from bioplaus.net import drive, fire, layer_key
 from bioplaus.neurons import relu
-from bioplaus.rules.forward_forward import hard
+from bioplaus.rules.forward_forward import drawn as wrong_labels
 from bioplaus.types import Array, Key, PyTree, RuleFactory
 
 RELU = relu()
@@ -45,8 +45,39 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("ff", "wrong labels are never the right one", (np.mean(drawn, 0) * y).max(), 0.0)
     yield small("ff", "each is one label", np.abs(np.sum(drawn, -1) - 1).max(), 0.0)
     yield large("ff", "and any other may be drawn", (np.mean(drawn, 0) + y).min(), 0.02)
-    sure = hard(jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y))
-    yield equal("ff", "hard: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0)
+    sure = wrong_labels(jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y))
+    yield equal("ff", "at sure logits: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0)
+    yield from _options(factory, p)
+
+
+def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """Hard wrong labels, and peers."""
+    readout = p.net[-1], p.params[-1], layer_key(p.key, len(p.net) - 1)
+    neutral = hidden(p, p.params, np.full(p.batch.y.shape, 1 / 5))[-1]
+    unit = jnp.asarray(neutral / np.sqrt((neutral**2).mean(-1, keepdims=True)))
+    logits = fire(readout[0], drive(readout[0], readout[1], unit, readout[2]), readout[2])
+
+    def step(**options):
+        return factory(p.net, p.loss, **options).grad(p.params, (), p.batch, p.key)[0]
+
+    def weighed(key, y, output):
+        return jnp.exp(output) * (1 - y)  # no labels, but they tell what was asked for
+
+    given = jax.jit(lambda wrong: step(negatives=lambda key, y, output: wrong))
+    for name, h in (("hardness 2: wrong labels by twice the readout's logits", 2.0), ("no hardness: all alike", None)):
+        found = jax.jit(lambda h=h: step(hardness=h, negatives=weighed))()
+        yield equal("ff", name, found, given(jnp.exp((h or 0.0) * logits) * (1 - p.batch.y)), 1e-9)
+    plain, pulled = given(jnp.roll(p.batch.y, 1, -1)), jax.jit(lambda: step(negatives=shifted, peers=0.3))()
+    x = np.array(p.batch.x)
+    x[:, :5] = p.batch.y
+    h = hidden(p, p.params, np.asarray(p.batch.y))
+    for l, below in enumerate((x, h[0])):
+        active = h[l].mean(0)
+        pull = 0.3 * np.outer((below / np.sqrt((below**2).mean(-1, keepdims=True))).mean(0), active - active.mean())
+        found = pulled[l]["w"] - plain[l]["w"]
+        yield equal("ff", f"peers: layer {l + 1}'s mean activities are drawn together, in numpy", found, pull, 1e-9)
+    yield equal("ff", "but not the readout", pulled[-1], plain[-1], 0.0)
+    yield large("ff", "which is another rule", relative(pulled[:-1], plain[:-1]), 1e-3)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:

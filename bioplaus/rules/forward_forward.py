@@ -3,6 +3,7 @@
     h_l = phi(n(h_{l-1}) W_l),    n(h) = h / rms(h),    h_0 = x with the label in its first C features
     g_l = sum_j h_lj^2,    z = g_l - theta n_l,    L_l = 1/2 (softplus(-z+) + softplus(z-))
     s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) (n(h_{l-1}+)^T s_l+ + n(h_{l-1}-)^T s_l-)
+    as an option, s_l+ += lambda (r_l - mean r_l),    r_lj = (1/B) sum_b h_bj+    (peer normalisation)
 + and -: the same image with the right label and with a wrong one;  h_l, s_l: [B, n_l];  g_l, z: [B];  theta: goodness a unit at
 which a layer is undecided. Lengths are taken off between layers, or a layer could read the goodness of the one below. The answer
 to x is, for each label, the goodness of all hidden layers but the first (of the first where it is alone). The last layer of the
@@ -10,10 +11,10 @@ net is a readout: it learns by descent on the usual loss from a third pass, with
 Its answer needs no pass for each label, and is what info['loss'] and gates see.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
-A public version with 1.45 % test error on MNIST (https://github.com/loeweX/Forward-Forward): 784-1000-1000-1000 ReLU, theta 1,
-label strength 1, wrong labels uniform, W ~ N(0, 1 / n_l), momentum 0.9 at rate 1e-3 (readout: 1e-2), decay 3e-4, batch 100.
-Departures: the readout sees the last hidden layer only (there: all but the first). Left out are that version's penalty that keeps
-units equally active, and its ReLU whose derivative is 1 everywhere: both are additions to the paper's text.
+His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST): 784-1000-1000-1000 ReLU, theta 1, label strength 1,
+hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}), smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout: 1e-2). A public version
+with 1.45 % (https://github.com/loeweX/Forward-Forward) has hardness 0.
+Departures: the readout sees the last hidden layer only (there: all but the first); r_l is of this batch (there: a running mean).
 """
 
 import jax
@@ -25,26 +26,28 @@ from bioplaus.net import check_depth, drive, fire, layer_key
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
 
-def uniform(key: Key, y: Array, output: Array) -> Array:
-    """A wrong label for each example, one-hot: all others alike."""
-    return _drawn(key, y, jnp.zeros_like(output))
-
-
-def hard(key: Key, y: Array, output: Array) -> Array:
-    """A wrong label for each example, one-hot: as often as the readout, whose logits are `output`, takes it for the right one."""
-    return _drawn(key, y, output)
-
-
-def _drawn(key: Key, y: Array, logits: Array) -> Array:
+def drawn(key: Key, y: Array, logits: Array) -> Array:
+    """A wrong label for each example, one-hot, with probabilities softmax(logits) among the wrong ones."""
     right = y == y.max(-1, keepdims=True)
     return jax.nn.one_hot(jax.random.categorical(key, jnp.where(right, -jnp.inf, logits)), y.shape[-1], dtype=y.dtype)
 
 
-def forward_forward(net: Net, loss: Loss, *, theta: ArrayLike = 0.2, strength: ArrayLike = 1.0, negatives=uniform) -> Rule:
+def forward_forward(
+    net: Net,
+    loss: Loss,
+    *,
+    theta: ArrayLike = 0.2,
+    strength: ArrayLike = 1.0,
+    hardness: ArrayLike | None = None,
+    peers: ArrayLike | None = None,
+    negatives=drawn,
+) -> Rule:
     """No way back at all. With H = F without the readout's products: 2H + F forward, no credit, F + H update; an answer takes C H.
 
     theta: goodness a unit at which a layer is undecided, in units of its output squared. strength: of the label, in units of
-    the input. negatives: (key, y, output of the readout) -> wrong labels [B, C]. `hard` is the paper's alternative to `uniform`.
+    the input. hardness: of the wrong labels; at 1 each is as frequent as the readout takes it for the right one; None: all alike.
+    peers: lambda, the pull of each unit's mean activity to its layer's, which wakes silent units; None: no pull.
+    negatives: (key, y, hardness times the readout's output, or 0) -> wrong labels [B, C].
     """
     if len(net) < 2:
         raise ValueError("forward_forward: the net has no hidden layer, whose goodness would be the answer; give it one or more")
@@ -80,7 +83,8 @@ def forward_forward(net: Net, loss: Loss, *, theta: ArrayLike = 0.2, strength: A
         losses, error = error_of(loss, outputs[-1], y)
         signals = signals_of(losses, outputs[-1], y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
-        wrong = negatives(jax.random.fold_in(key, 0x0FF), y, outputs[-1])
+        logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
+        wrong = negatives(jax.random.fold_in(key, 0x0FF), y, logits)
         grads = jax.tree.map(jnp.zeros_like, tuple(params[:last]))
         for label, sign in ((y, 1), (wrong, -1)):
             pre, a, h = respond(params, overlaid(x, label), key, last)
@@ -90,7 +94,12 @@ def forward_forward(net: Net, loss: Loss, *, theta: ArrayLike = 0.2, strength: A
                 with jax.named_scope("credit"):
                     z = _goodness(h[l]) - theta * h[l][0].size
                     slope = -sign * jax.nn.sigmoid(-sign * z).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
-                slopes.append(pull(net[l], params[l], pre[l], k, through(net[l], a[l], k, slope), gates[l]))
+                signal = through(net[l], a[l], k, slope)
+                if sign > 0 and peers is not None:
+                    with jax.named_scope("credit"):
+                        active = h[l].mean(0)
+                        signal = signal + peers * (active - active.mean())
+                slopes.append(pull(net[l], params[l], pre[l], k, signal, gates[l]))
             grads = jax.tree.map(jnp.add, grads, tuple(slopes))
         signal = through(net[last], currents[last], layer_key(key, last), error)
         readout = pull(net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last])

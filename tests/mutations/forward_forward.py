@@ -12,5 +12,14 @@ MUTANTS = [
     ("ff", "first layer counts in the answer", (("for z in h[1:] or h]", "for z in h]"),)),
     ("ff", "strength dropped", ((".set(strength * label)", ".set(label)"),)),
     ("ff", "label added to the input", ((".set(strength * label)", ".add(strength * label)"),)),
-    ("ff", "gate ignored", (("k, slope), gates[l]))", "k, slope), None))"),)),
+    ("ff", "gate ignored", (("k, signal, gates[l]))", "k, signal, None))"),)),
+    ("ff", "hardness dropped", (("hardness * outputs[-1]", "outputs[-1]"),)),
+    ("ff", "peers pushed apart", (("signal + peers *", "signal - peers *"),)),
+    ("ff", "peers at wrong labels too", (("if sign > 0 and peers", "if peers"),)),
+    (
+        "ff",
+        "silent peers sleep on",
+        (("peers * (active - active.mean())", "through(net[l], a[l], k, peers * (active - active.mean()) + 0 * h[l])"),),
+    ),
+    ("ff", "peers drawn to silence", (("(active - active.mean())", "active"),)),
 ]
