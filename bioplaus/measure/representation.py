@@ -1,6 +1,7 @@
 """What a layer represents, and how alike two layers are: between rules, seeds and depths, on the same examples.
 
-    CKA  = |Y^T X|^2 / (|X^T X| |Y^T Y|)             X: [B, n], Y: [B, m], each unit's mean over examples taken off; |.|: Frobenius
+    CKA  = <K, L> / (|K| |L|)        K, L: the Gram matrices X X^T, Y Y^T of X [B, n] and Y [B, m], without their diagonals and
+           U-centred, K_ij <- K_ij - (k_i + k_j) / (B - 2) + k / ((B - 1) (B - 2)),  k_i = sum_j K_ij,  k = sum_i k_i
     RSA  = rank correlation of the distances 1 - corr(x_a, x_b) and 1 - corr(y_a, y_b) over all pairs of examples a < b
     effective dimension = (sum_i lambda_i)^2 / sum_i lambda_i^2        lambda: eigenvalues of the covariance of units
     sparsity: fraction of outputs that are 0 (Treves and Rolls' for graded ones: 1 - <r>^2 / <r^2>, the mean over units)
@@ -11,7 +12,9 @@ Kornblith, Norouzi, Lee, Hinton, "Similarity of Neural Network Representations R
 Mur, Bandettini, "Representational similarity analysis", 2008, doi:10.3389/neuro.06.004.2008; effective dimension as participation
 ratio: Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement", 2017, doi:10.1101/214262; sparseness: Treves
 and Rolls, "What determines the capacity of autoassociative memories in the brain?", 1991, doi:10.1088/0954-898X_2_4_004.
-Departures: linear CKA alone, in its biased form, which is near 1 for any two nets where units are more than examples.
+Departures: linear CKA alone, by the unbiased estimate of HSIC (Song et al., "Feature Selection via Dependence Maximization",
+2012, eq. 5, as in Nguyen, Raghu, Kornblith, 2021, arXiv:2010.15327). The paper's own form is biased upwards where units are not
+few against examples: near 1 for any two wide layers. This one is 0 on average for independent ones, so it may be negative.
 """
 
 from collections.abc import Sequence
@@ -25,38 +28,39 @@ from bioplaus.types import Array
 
 
 def cka(x: ArrayLike, y: ArrayLike) -> Array:
-    """Linear centred kernel alignment, 0 to 1. x: [B, ...], y: [B, ...]. NaN for activity that never changes.
+    """Linear centred kernel alignment, at most 1. x: [B, ...], y: [B, ...]. NaN for activity that never changes.
 
-    Raises ValueError unless both have the same examples, two or more.
+    Raises ValueError unless both have the same examples, four or more.
     """
-    x, y = _centred("cka", x, y)
-    return (jnp.linalg.norm(y.T @ x) ** 2) / (jnp.linalg.norm(x.T @ x) * jnp.linalg.norm(y.T @ y))
+    return cka_table([x], [y])[0, 0]
 
 
-def cka_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> NDArray:
-    """[len(activities), len(others)]: CKA of every layer of one net with every layer of another."""
-    return np.array([[float(cka(x, y)) for y in others] for x in activities])
+def cka_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> Array:
+    """[len(activities), len(others)]: CKA of every layer of one net with every layer of another. It holds a B x B matrix a layer."""
+    _same_examples("cka", 4, *activities, *others)
+    kernels, against = (jnp.stack([_kernel(a).ravel() for a in some]) for some in (activities, others))
+    return jnp.matmul(kernels, against.T, precision="highest")
 
 
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
     """Spearman correlation of the two dissimilarity matrices. NaN where an example's activity is flat over units.
 
-    Raises ValueError unless both have the same examples, three or more.
+    Raises ValueError unless both have the same examples, three or more. On the host, in float64.
     """
-    from scipy import stats  # scipy.stats takes half a second to import
+    return float(rsa_table([x], [y])[0, 0])
 
-    flat = [np.asarray(a, np.float64).reshape(len(np.asarray(a)), -1) for a in (x, y)]
-    if len(flat[0]) != len(flat[1]) or len(flat[0]) < 3:
-        raise ValueError(f"rsa: got {len(flat[0])} and {len(flat[1])} examples; give the same ones to both, three or more")
-    pairs = np.triu_indices(len(flat[0]), 1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        first, second = (1 - np.asarray(np.corrcoef(a))[pairs] for a in flat)
-    return float(stats.spearmanr(first, second)[0])  # type: ignore[arg-type]
+
+def rsa_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> NDArray:
+    """[len(activities), len(others)]: RSA of every layer of one net with every layer of another."""
+    _same_examples("rsa", 3, *activities, *others)
+    ranks, against = (np.stack([_ranks(a) for a in some]) for some in (activities, others))
+    return ranks @ against.T
 
 
 def effective_dimension(x: ArrayLike) -> Array:
     """Participation ratio of the units' covariance, 1 to the smaller of units and examples - 1. x: [B, ...]."""
-    x, _ = _centred("effective_dimension", x, x)
+    _same_examples("effective_dimension", 2, x)
+    x = _centred(x)
     gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x  # the same eigenvalues, but for zeros
     return jnp.trace(gram) ** 2 / (gram**2).sum()
 
@@ -84,10 +88,40 @@ def _flat(x: ArrayLike) -> Array:
     return x.reshape(len(x), -1)
 
 
-def _centred(name: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+def _centred(x: ArrayLike) -> Array:
     """Flattened, without the mean over examples, and scaled to a largest value of 1, so that squares neither vanish nor overflow."""
-    a, b = _flat(x), _flat(y)
-    if len(a) != len(b) or len(a) < 2:
-        raise ValueError(f"{name}: got {len(a)} and {len(b)} examples; give the same ones to both, two or more")
-    a, b = a - a.mean(0), b - b.mean(0)
-    return a / jnp.abs(a).max(), b / jnp.abs(b).max()
+    x = _flat(x)
+    x = x - x.mean(0)
+    return x / jnp.abs(x).max()
+
+
+def _kernel(x: ArrayLike) -> Array:
+    """The Gram matrix [B, B], U-centred, of Frobenius norm 1."""
+    x = _centred(x)  # changes nothing but rounding: U-centring takes off whatever is the same along a row or a column
+    n, gram = len(x), jnp.matmul(x, x.T, precision="highest")
+    apart = 1 - jnp.eye(n, dtype=x.dtype)
+    gram = gram * apart
+    rows = gram.sum(1) / (n - 2)
+    gram = (gram - rows[:, None] - rows + rows.sum() / (n - 1)) * apart
+    return gram / jnp.linalg.norm(gram)
+
+
+def _ranks(x: ArrayLike) -> NDArray:
+    """Of the dissimilarities of all pairs of examples, ties at their mean rank; their mean taken off, of norm 1."""
+    from scipy import stats  # scipy.stats takes half a second to import
+
+    flat = np.asarray(x, np.float64).reshape(len(np.asarray(x)), -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distances = 1 - np.asarray(np.corrcoef(flat))[np.triu_indices(len(flat), 1)]
+    ranks = np.asarray(stats.rankdata(distances))
+    ranks = ranks - ranks.mean()
+    return ranks / np.linalg.norm(ranks)
+
+
+def _same_examples(name: str, least: int, *activities: ArrayLike) -> None:
+    counts = [jnp.shape(a)[0] for a in activities]
+    if len(set(counts)) > 1 or counts[0] < least:
+        words = {2: "two", 3: "three", 4: "four"}
+        raise ValueError(
+            f"{name}: got {' and '.join(map(str, counts))} examples; give the same ones to all, {words[least]} or more"
+        )

@@ -4,43 +4,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from bioplaus.measure import error, representation
-from bioplaus.measure.representation import cka, cka_table, dead_units, effective_dimension, rsa, sparseness, sparsity
+from bioplaus.measure.representation import cka as eager
+from bioplaus.measure.representation import cka_table, dead_units, effective_dimension, rsa, rsa_table, sparseness, sparsity
 
-RNG = np.random.default_rng(0)
+cka, RNG = jax.jit(eager), np.random.default_rng(0)
 X = RNG.normal(size=(40, 6))
 TURN = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
 
 
+def _song(x, y):
+    """Song et al. 2012, eq. 5: the unbiased HSIC, term by term."""
+    n = len(x)
+    k, l = (a @ a.T * (1 - np.eye(n)) for a in (x, y))
+    one = np.ones(n)
+    return (np.trace(k @ l) + one @ k @ one * (one @ l @ one) / (n - 1) / (n - 2) - 2 / (n - 2) * (one @ k @ l @ one)) / (
+        n * (n - 3)
+    )
+
+
+def _biased(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return np.linalg.norm(y.T @ x) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
+
+
 def test_cka():
-    """1 under rotation, scale and shift; not under a stretch; by its centred kernels; near 0 for another net's noise."""
-    found = {
-        "same": float(cka(X, X @ TURN * 3 - 1)),
-        "stretched": float(cka(X, X * np.array([9, 1, 1, 1, 1, 1]))),
-        "other": float(cka(X, RNG.normal(size=(40, 3)))),
-    }
+    """1 under rotation, scale and shift; not under a stretch; by its published terms; 0 for wide noise, where the biased form is not."""
+    found = {"same": float(cka(X, X @ TURN * 3 - 1)), "stretched": float(cka(X, X * np.array([9, 1, 1, 1, 1, 1])))}
     assert found["same"] == pytest.approx(1, abs=1e-5)
     assert 0.2 < found["stretched"] < 0.8
-    assert found["other"] < 0.2
-    centre = np.eye(40) - 1 / 40
-    k, l = (centre @ (a @ a.T) @ centre for a in (X, X**2))
-    assert float(cka(X, X**2)) == pytest.approx((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()), rel=1e-4)
-    table = cka_table([X, X**2], [X, X**2, X[:, :2]])
+    shifted = X**2 + 5
+    expected = _song(X, shifted) / np.sqrt(_song(X, X) * _song(shifted, shifted))
+    assert float(cka(X, shifted)) == pytest.approx(expected, rel=1e-3)
+    assert abs(_biased(X, shifted) - expected) > 0.02
+    wide = RNG.normal(size=(2, 40, 400))
+    assert abs(float(cka(*wide))) < 0.1
+    assert _biased(*wide) > 0.8
+    table = jax.jit(cka_table)([X, X**2], [X, X**2, X[:, :2]])
     assert table.shape == (2, 3)
-    assert table[0, 0] == pytest.approx(1, abs=1e-5) != table[0, 1] == pytest.approx(table[1, 0])
-    with pytest.raises(ValueError, match="same ones"):
-        cka(X, X[:-1])
+    assert float(table[0, 0]) == pytest.approx(1, abs=1e-5) != float(table[0, 1])
+    assert float(table[0, 1]) == pytest.approx(float(table[1, 0]), rel=1e-4)
+    assert np.isnan(cka(X, np.ones((40, 3))))
+    for bad in (X[:-1], X[:3]):
+        with pytest.raises(ValueError, match="same ones to all, four or more"):
+            cka(X[: 40 if len(bad) > 3 else 3], bad)
 
 
 def test_rsa():
-    """1 where the order of distances is kept, as by a scale of each example; near 0 for noise; -1 when the far are near."""
+    """1 where the order of distances is kept, as by a scale of examples; near 0 for noise; below 0 when the far are near."""
     assert rsa(X, X * RNG.uniform(1, 2, (40, 1))) == pytest.approx(1)
     assert abs(rsa(X, RNG.normal(size=(40, 6)))) < 0.15
     corners = np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0.1]])
     far = np.array([[1.0, 0, 0], [1, 0.1, 0], [0, 0, 1]])
     assert rsa(corners, far) < 0
     assert rsa(X.reshape(40, 3, 2), X) == pytest.approx(1)
+    binary = np.concatenate([X > 0.5, np.ones((40, 1)), np.zeros((40, 1))], 1)  # many distances are the same, no row is flat
+    one, other = (1 - np.corrcoef(a)[np.triu_indices(40, 1)] for a in (X, binary))
+    assert rsa(X, binary) == pytest.approx(np.asarray(stats.spearmanr(one, other))[0], rel=1e-9)
+    assert abs(rsa(X, binary) - np.corrcoef(one.argsort().argsort(), other.argsort().argsort())[0, 1]) > 1e-4
+    table = rsa_table([X, X**2], [X, binary])
+    np.testing.assert_allclose(table, [[1, rsa(X, binary)], [rsa(X**2, X), rsa(X**2, binary)]])
+    assert np.isnan(rsa(X, np.ones((40, 3))))
     with pytest.raises(ValueError, match="three or more"):
         rsa(X[:2], X[:2])
 
