@@ -31,7 +31,7 @@ from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds between checkpoints
 PROGRESS = "progress.json"
-PROBE = 256  # test examples on which alignment is measured
+PROBE = 256  # test examples on which alignment and likeness are measured
 
 
 class Label(NamedTuple):

@@ -1,8 +1,6 @@
 """What is measured once an arm is trained: clean accuracy, and accuracy under disturbance and attack."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ import numpy as np
 
 from bioplaus.data import Dataset
 from bioplaus.data.noisy import Flipped
-from bioplaus.measure.accuracy import Answer, accuracy
+from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.calibration import UNITS, calibration
 from bioplaus.measure.robustness import (
     CURVES,
@@ -24,11 +22,11 @@ from bioplaus.measure.robustness import (
     transfer,
     under_attack,
 )
-from bioplaus.net import noise_mode
 from bioplaus.study.arm import Label, Trained
-from bioplaus.study.build import Built
 from bioplaus.study.claims import bounds_of, claim_rows
+from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import MEASURE, Images
+from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.train import TrainState, seeds_over
@@ -36,28 +34,6 @@ from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
 GUARDED = 32  # test examples on which the attack's gradient is checked
-
-
-class Deployed(NamedTuple):
-    """A trained arm as it answers: its parts, the noise mode at test time, and its states with the seed axis first."""
-
-    built: Built
-    mode: str
-    state: TrainState
-
-    def rebuild(self, net) -> Callable[..., Array]:
-        """This rule's predict on another net of the same shapes."""
-        return self.built.rule(net).predict
-
-    @property
-    def net(self):
-        """The net with its noise as it is at test time."""
-        return noise_mode(self.built.net, self.mode)  # type: ignore[arg-type]
-
-    def answer(self, state: TrainState, context) -> Answer:
-        """What one seed answers. state: of that seed alone."""
-        predict = self.rebuild(self.net)
-        return lambda x, k: predict(state.params, state.rule, x, k, context)
 
 
 def final_rows(
@@ -129,6 +105,8 @@ def final_rows(
                 Row(*label, str(seed), condition, name, float(v), UNITS._asdict().get(name, "fraction"))
                 for condition, v in zip(conditions, np.atleast_1d(value), strict=True)
             ]
+    if arm.alignment:
+        rows += likeness_rows(deployed, twin, test, label, over)
     if arm.adversarial.suite and attackable:
         nets = [(deployed.answer, deployed.state)]
         if twin is not None and twin is not deployed:

@@ -94,18 +94,23 @@ def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
 
 
 def twin_of(p: Plan, plans: Sequence[Plan]) -> Plan | None:
-    """The arm that was trained by backprop otherwise alike, from which p is attacked: p itself if it is one."""
+    """The arm that was trained by backprop otherwise alike, with which p is compared: p itself if it is one."""
     i = partner("bp", p.arm, p.label, [(q.arm, q.label) for q in plans])
     return None if i is None else plans[i]
 
 
+def meets_twin(arm: Arm) -> bool:
+    """Whether what is measured of an arm depends on its twin as well."""
+    return arm.robustness or arm.alignment
+
+
 def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
-    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is attacked from, if it is.
+    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is compared with, if it is.
 
     So a study that has grown finds the arms that are finished.
     """
     twin = twin_of(p, plans)
-    other = twin.arm.model_dump_json() if twin and p.arm.robustness else ""
+    other = twin.arm.model_dump_json() if twin and meets_twin(p.arm) else ""
     return (
         out
         / "arms"

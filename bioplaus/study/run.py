@@ -12,7 +12,8 @@ from bioplaus.devices import mesh_of
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of
-from bioplaus.study.final import Deployed, final_rows
+from bioplaus.study.deployed import Deployed
+from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.results import Row, read_rows, write_json, write_rows

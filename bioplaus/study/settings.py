@@ -134,6 +134,7 @@ class Arm(_Strict):
     number to the program); measures are taken at the last value.
 
     Training lasts `steps`, or `epochs` passes over the training data where those are given instead.
+    alignment: whether updates are compared with backprop's during training, and hidden layers with those of its arm afterwards.
     robustness: whether the trained net is disturbed and attacked; curves: by what, keys of `bioplaus.measure.robustness.CURVES`;
     draws: of each random one. corruptions: of the test images: none, generated, or the folder of MNIST-C or CIFAR-10-C.
     """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, of_precision, train_arm
-from bioplaus.study.final import Deployed
-from bioplaus.study.plan import Plan, folder_of, plan, twin_of
+from bioplaus.study.deployed import Deployed
+from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
 from bioplaus.study.run import FINISHED, open_folder, progress_bar, run_arm
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
@@ -16,7 +16,7 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list
     """Train arms k, k + n, k + 2 n, ... of a study, where share is 'k/n', each into its folder. Returns the names of all unfinished arms.
 
     Arms are independent: one that is finished is skipped, one that was stopped goes on, and none is trained by two shares. When all
-    are done, `run_study(..., resume=True)` on the same folder collects them and writes the report. An arm that is attacked from its
+    are done, `run_study(..., resume=True)` on the same folder collects them and writes the report. An arm that is compared with its
     twin takes the twin from its folder if it is finished there, and otherwise trains one for itself, which it does not write.
     Raises StudyError for a share that makes no sense, and what `run_study` raises.
     """
@@ -46,7 +46,7 @@ class Workshop:
     def train(self, i: int, tick: Callable[[int], None]) -> None:
         """Train arm i into its folder, after its twin if it is attacked from one that is not here yet."""
         p, twin = self.plans[i], twin_of(self.plans[i], self.plans)
-        if twin and twin.label not in (p.label, *self.twins) and p.arm.robustness:
+        if twin and twin.label not in (p.label, *self.twins) and meets_twin(p.arm):
             t = next(j for j, q in enumerate(self.plans) if q is twin)
             folder = self.folders[t] if self.finished(t) else None
             with of_precision(twin.arm):

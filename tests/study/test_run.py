@@ -111,6 +111,8 @@ def test_every_arm_has_its_measures(finished):
     assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
     assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
     assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
+    for rule, measure in (("fa", "cka to backprop"), ("pc", "rsa to backprop"), ("bp", "cka between seeds")):
+        assert len(values(finished.rows, rule, measure, "layer=2 twin layer=2")) == 2
 
 
 def test_the_same_seeds_give_the_same_file(light, tmp_path):
