@@ -3,10 +3,14 @@
 import io
 import math
 import re
+from collections.abc import Callable
+from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bioplaus.report.look import INK, Look
 from bioplaus.report.run import Arm, Seeds, interval
@@ -122,6 +126,31 @@ def name_points(fig: Figure, ax: Axes, points: dict[str, tuple[float, float]], s
         if abs(note.get_position()[1]) > 6:
             thin = {"arrowstyle": "-", "linewidth": 0.4, "color": colour, "shrinkA": 0, "shrinkB": 2}
             ax.annotate("", point, note.get_position(), textcoords="offset points", arrowprops=thin)
+
+
+def log_axis(ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str], room: int = 10) -> None:
+    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a value is not positive.
+
+    room: ticks that may be labelled.
+    """
+    drawn = [float(v) for l in ax.lines for v in np.asarray(l.get_data()[axis == "y"])]
+    values = [v for v in drawn if math.isfinite(v)]
+    if not values or min(values) <= 0:
+        return
+    low, high = min(values) / 1.4, max(values) * 1.4
+    ticks = {subs: _ticks(low, high, subs) for subs in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))}
+    subs = next((s for s, n in ticks.items() if n <= room), (1.0,))
+    ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})
+    ax.set(**{f"{axis}label": f"{getattr(ax, f'get_{axis}label')()}, log scale"})
+    side = ax.xaxis if axis == "x" else ax.yaxis
+    side.set_major_locator(LogLocator(subs=subs, numticks=max(room, 2)))
+    side.set_major_formatter(FuncFormatter(lambda v, _: text(v)))
+    side.set_minor_formatter(NullFormatter())
+
+
+def _ticks(low: float, high: float, subs: tuple[float, ...]) -> int:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return sum(low <= s * 10.0**d <= high for d in decades for s in subs)
 
 
 def to_svg(fig: Figure, name: str) -> str:

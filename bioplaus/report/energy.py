@@ -3,19 +3,22 @@
 import math
 from html import escape
 
+from bioplaus.report.headline import energy as price
 from bioplaus.report.markup import arms, count, figure, listed, note, plural, table
 from bioplaus.report.run import Arm, Run, interval, number, seeds_of
 from bioplaus.report.text import NONE, joules, si
 
 CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
 MANY = 6  # orders that are listed one by one; of more, the exceptions are
+MOST = 5  # profiles in a table, so that it fits on paper
 
 
 def energy(run: Run, svgs: dict[str, str]) -> str:
     """Energy, the orders that are robust to the assumptions, and MACs by phase."""
     text = (
-        "Modelled energy of training on one sample: median and 90 % interval over the profile's assumptions. Arms share these,"
-        " so their intervals move together: overlap does not leave an order open, the statements below do."
+        "Modelled energy of training on one sample, a panel a profile, each on its own scale: median and 90 % interval over the"
+        " profile's assumptions. Arms share these, so their intervals move together: overlap does not leave an order open, the"
+        " statements below do. A part that is not drawn has no price, or did not happen."
     )
     out = figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run)
     phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
@@ -27,30 +30,46 @@ def energy(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _profiles(run: Run) -> str:
-    """Total energy of a sample on every profile, with its two parts."""
-    names, main = list(run.summary.get("energy_profiles") or ()), run.summary.get("energy_profile")
-    if not names:
-        return ""
-
-    def cell(a: Arm, name: str) -> str:
-        head = "" if name == main else f"{name} "
-        parts = [seeds_of(run, a, f"energy {p}", f"{head}median").get("", math.nan) for p in ("op", "memory")]
-        total = [seeds_of(run, a, "energy total", f"{head}{q}").get("", math.nan) for q in ("median", "p05", "p95")]
-        median, spread = joules((total[0], total[1], total[2]))
-        return (
-            NONE
-            if math.isnan(total[0])
-            else f"<b>{median}</b><small>{spread}<br>{si(parts[0], 'J')} + {si(parts[1], 'J')}</small>"
-        )
-
+    """Total energy of a sample on every profile, with its two parts: the clocked machines, then the others."""
+    names = list(run.summary.get("energy_profiles") or ())
+    clocked = [n for n in names if n in run.summary.get("energy_clocked", ())]
+    events = [n for n in names if n not in clocked]
+    kinds = {
+        "Clocked machines: all that is computed is paid for": ("operations", "memory", clocked),
+        "Event-driven machines: what is zero costs nothing": ("events", "spikes sent and synapses changed", events),
+    }
+    out = ""
+    for said, (first, second, some) in kinds.items():
+        for i in range(0, len(some), MOST):
+            block = some[i : i + MOST]
+            out += table(
+                [_titled(run, n) for n in block],
+                arms(run),
+                [[_priced(run, a, n) for n in block] for a in run.arms],
+                corner="J / sample",
+                caption=f"{said}. Below each: {first} + {second}.",
+            )
     unpriced = run.summary.get("energy_unpriced") or {}
     without = [f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}" for n, missing in unpriced.items()]
-    heads = [escape(n) + ("<small>in part</small>" if n in unpriced else "") for n in names]
-    return table(heads, arms(run), [[cell(a, n) for n in names] for a in run.arms], corner="J / sample") + note(
-        "Median [90 % interval], and its two parts: operations (or events) + memory (or changes of synapses, and spikes sent)."
-        " Clocked machines are priced on dense counts, event-driven ones on what was not zero after training.",
+    return out and out + note(
+        f"Median [90 % interval, in the unit of the median], and its two parts, {NONE} where one has no price.",
+        "Counts are dense on clocked machines, and on event-driven ones of what was not zero after training.",
         f"No price is published for all that is done: {'; '.join(without)}." if without else "",
     )
+
+
+def _titled(run: Run, name: str) -> str:
+    return escape(name) + ("<small>in part</small>" if name in (run.summary.get("energy_unpriced") or {}) else "")
+
+
+def _priced(run: Run, a: Arm, name: str) -> str:
+    """Median, interval and parts of one arm on one profile."""
+    total, *parts = (price(run, a, f"energy {part}", name) for part in ("total", "op", "memory"))
+    if total is None:
+        return NONE
+    median, spread = joules(total)
+    each = " + ".join(si(p[0], "J") if p and p[0] else NONE for p in parts)
+    return f"<b>{median}</b> <span>{spread}</span><small>{each}</small>"
 
 
 def _learning(run: Run) -> str:

@@ -1,23 +1,15 @@
 """The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing to draw."""
 
-import math
-import re
-from collections.abc import Callable
-from typing import Literal
-
 import matplotlib.style
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from bioplaus.measure.robustness import CURVES
-from bioplaus.report.canvas import SETTINGS, legend, line, name_ends, name_points, panels, to_svg
-from bioplaus.report.headline import ATTACKS, energy, headlines, kinds, severities
+from bioplaus.report import energy_figures, likeness
+from bioplaus.report.canvas import SETTINGS, legend, line, log_axis, name_ends, panels, to_svg
+from bioplaus.report.headline import ATTACKS, kinds, severities
 from bioplaus.report.look import INK, Look, looks
-from bioplaus.report.run import Run, curve, levels, number, parse, seeds_of
-from bioplaus.report.text import si
+from bioplaus.report.run import Run, curve, interval, levels, number, parse, seeds_of
 
 AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε (input units)"}
 CORRUPTION = "accuracy under corruption"
@@ -35,8 +27,9 @@ def figures(run: Run) -> dict[str, str]:
         "feedback": lambda run, style: angles(run, style, "feedback angle"),
         "robustness": robustness,
         "corruption": corruption,
-        "energy": energies,
-        "frontier": frontier,
+        "likeness": matrices,
+        "energy": energy_figures.energies,
+        "frontier": energy_figures.frontier,
     }
     with matplotlib.style.context(["default", SETTINGS]):
         for name, plot in plots.items():
@@ -63,7 +56,7 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.set_xlabel("training step")
         ax.set_ylabel(titles[measure])
         if not fraction:
-            _log(ax, "y", "{:g}".format)
+            log_axis(ax, "y", "{:g}".format)
         name_ends(ax, ends, style)
     return fig
 
@@ -72,7 +65,7 @@ def settling(run: Run, style: dict[str, Look]) -> Figure | None:
     """The residual of the rules that settle, over steps."""
     fig = _multiples(run, style, "residual", [({}, "")], "residual (relative)", 0.6)
     for ax in fig.axes if fig else ():
-        _log(ax, "y", "{:g}".format)
+        log_axis(ax, "y", "{:g}".format)
     return fig
 
 
@@ -85,6 +78,31 @@ def angles(run: Run, style: dict[str, Look], measure: str) -> Figure | None:
         ax.axhline(90, color=INK, linewidth=0.8, linestyle=DASHED, zorder=1)
         ax.set_ylim(-3, top)
         ax.set_yticks(range(0, int(top) + 1, 30))
+    return fig
+
+
+def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
+    """CKA of every hidden layer with every one of backprop, a panel an arm, the number in its cell."""
+    del style
+    depths = likeness.layers(run)
+    arms = [a for a in run.arms if any(likeness.pair(run, a, "cka", l, m) for l in depths for m in depths)]
+    if not arms or len(depths) < 2:
+        return None
+    fig, axes = panels(len(arms), 5, 1.75)
+    for i, (ax, arm) in enumerate(zip(axes, arms, strict=True)):
+        each = [[interval(likeness.pair(run, arm, "cka", l, m).values()).mean for m in depths] for l in depths]
+        ends = [l - 0.5 for l in range(len(depths) + 1)]
+        ax.pcolormesh(ends, ends, each, cmap="Blues", vmin=0, vmax=1.7, edgecolor="white")  # no shade too dark for the number
+        for l, row in enumerate(each):
+            for m, value in enumerate(row):
+                ax.text(m, l, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7.5)
+        ax.set_title(arm.label)
+        ax.grid(visible=False)
+        ax.set_xticks(range(len(depths)), depths)
+        ax.set_yticks(range(len(depths)), depths)
+        ax.tick_params(length=0)
+        ax.set_xlabel("layer of backprop")
+        ax.set_ylabel("" if i % 5 else "layer of the arm")
     return fig
 
 
@@ -140,60 +158,6 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
     return fig
 
 
-def energies(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Operations, memory and total, a row an arm: dots with whiskers, since a log axis has no zero for bars to stand on."""
-    parts = {"energy op": ("operations", "o"), "energy memory": ("memory", "s"), "energy total": ("total", "D")}
-    arms = [a for a in run.arms if energy(run, a, "energy total")]
-    if not arms:
-        return None
-    fig, (ax,) = panels(1, 1, 0.5 + 0.36 * len(arms))
-    for row, arm in enumerate(arms):
-        colour = style[arm.label].colour
-        for offset, (measure, (_, marker)) in zip((-0.25, 0.0, 0.25), parts.items(), strict=True):
-            e = energy(run, arm, measure)
-            if e:
-                fill = colour if measure == "energy total" else "white"
-                ax.plot(e[1:], [row + offset] * 2, color=colour, linewidth=1.2)
-                ax.plot(e[0], row + offset, marker, color=colour, markerfacecolor=fill, markersize=4.6)
-    ax.set_yticks(range(len(arms)), [a.label for a in arms])
-    ax.set_ylim(len(arms) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
-    ax.set_xlabel("energy (J/sample)")
-    _log(ax, "x", _joule)
-    key = {"color": INK, "linestyle": "", "markersize": 4.6}
-    marks = [
-        Line2D([], [], marker=m, markerfacecolor=INK if n == "total" else "white", label=n, **key) for n, m in parts.values()
-    ]
-    fig.legend(handles=marks, loc="outside upper left", ncols=3)
-    return fig
-
-
-def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Accuracy, and retention, against energy, with whiskers; the marker's area on the left is the retention on the right."""
-    points = [h for h in headlines(run) if h.energy and h.accuracy.n]
-    if not points:
-        return None
-    shown = [([(h, h.accuracy) for h in points], "test accuracy (%)")]
-    shown.append(([(h, h.retention) for h in points if h.retention], "robustness: accuracy retained (%)"))
-    shown = [s for s in shown if s[0]]
-    fig, axes = panels(len(shown), 2, 3.3)
-    for ax, (some, ylabel) in zip(axes, shown, strict=True):
-        for h, y in some:
-            look, (x, low, high) = style[h.arm.label], h.energy or (math.nan,) * 3
-            size = 6.5 * math.sqrt(max(h.retention.mean, 0.05)) if h.retention else 4.5
-            ax.plot([low, high], [100 * y.mean] * 2, color=look.colour, linewidth=0.9, alpha=0.7)
-            ax.plot([x, x], [100 * y.low, 100 * y.high], color=look.colour, linewidth=0.9, alpha=0.7)
-            ax.plot(x, 100 * y.mean, look.marker, color=look.colour, markersize=size)
-        ax.margins(y=0.12)
-        ax.set_xlabel("energy (J/sample)")
-        _log(ax, "x", _joule)
-        ax.set_ylabel(ylabel)
-    for ax, (some, _) in zip(axes, shown, strict=True):
-        name_points(fig, ax, {h.arm.label: (h.energy[0], 100 * y.mean) for h, y in some if h.energy}, style)
-    return fig
-
-
 def _multiples(run: Run, style: dict[str, Look], measure: str, parts: list, ylabel: str, width: float = 1.0) -> Figure | None:
     """A measure over steps, a panel for each of `parts` (fixed part of the condition, title), with one legend on top."""
     arms = [a for a in run.arms if any(curve(run, a, measure, "step", **fixed) for fixed, _ in parts)]
@@ -211,23 +175,3 @@ def _multiples(run: Run, style: dict[str, Look], measure: str, parts: list, ylab
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     legend(fig, arms, style)
     return fig
-
-
-def _log(ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str]) -> None:
-    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a value is not positive."""
-    drawn = [float(v) for l in ax.lines for v in np.asarray(l.get_data()[axis == "y"])]
-    values = [v for v in drawn if math.isfinite(v)]
-    if not values or min(values) <= 0:
-        return
-    low, high = min(values) / 1.4, max(values) * 1.4
-    few = high / low < 2000
-    ax.set(**{f"{axis}scale": "log", f"{axis}lim": (low, high)})
-    ax.set(**{f"{axis}label": f"{getattr(ax, f'get_{axis}label')()}, log scale"})
-    side = ax.xaxis if axis == "x" else ax.yaxis
-    side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    side.set_major_formatter(FuncFormatter(lambda v, _: text(v)))
-    side.set_minor_formatter(NullFormatter())
-
-
-def _joule(value: float) -> str:
-    return re.sub(r"\.0+ ", " ", si(value, "J"))  # a tick is exact: 10 µJ, not 10.0 µJ

@@ -43,9 +43,10 @@ def clean(run: Run, arm: Arm) -> Seeds:
     return seeds_of(run, arm, "accuracy", "clean")
 
 
-def energy(run: Run, arm: Arm, measure: str) -> tuple[float, float, float] | None:
-    """Median, 5th and 95th percentile over the energy profile's assumptions, J per sample."""
-    values = [seeds_of(run, arm, measure, c).get("", math.nan) for c in ("median", "p05", "p95")]
+def energy(run: Run, arm: Arm, measure: str, profile: str | None = None) -> tuple[float, float, float] | None:
+    """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample. None: the headline's."""
+    head = "" if profile in (None, run.summary.get("energy_profile")) else f"{profile} "
+    values = [seeds_of(run, arm, measure, f"{head}{c}").get("", math.nan) for c in ("median", "p05", "p95")]
     return None if math.isnan(values[0]) else (values[0], values[1], values[2])
 
 

@@ -8,14 +8,17 @@ from bioplaus.report.run import Arm, Interval, Run
 from bioplaus.report.text import NONE, percent, spread
 
 
-def table(columns: list[str], heads: list[str], cells: list[list[str]], corner: str = "", kind: str = "wide") -> str:
+def table(
+    columns: list[str], heads: list[str], cells: list[list[str]], corner: str = "", kind: str = "wide", caption: str = ""
+) -> str:
     """A table that scrolls where the page is too narrow. heads: the first cell of each row. Every argument is HTML."""
+    said = f"<caption>{caption}</caption>" if caption else ""
     top = "".join(f"<th scope='col'>{c}</th>" for c in (corner, *columns))
     rows = "\n".join(
         f"<tr><th scope='row'>{head}</th>{''.join(c if c.startswith('<td') else f'<td>{c}</td>' for c in row)}</tr>"
         for head, row in zip(heads, cells, strict=True)
     )
-    return f"<div class='scroll'><table class='{kind}'><thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+    return f"<div class='scroll'><table class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
 
 
 def figure(svgs: dict[str, str], name: str, caption: str, kind: str = "") -> str:

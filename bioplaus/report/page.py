@@ -5,12 +5,14 @@ from pathlib import Path
 
 from bioplaus.report import energy, method, referee, sections
 from bioplaus.report.claims import claims
+from bioplaus.report.likeness import likeness
 from bioplaus.report.run import Run, read_run
 
 SECTIONS = (
     ("result", "Result", sections.result),
     ("learning", "Learning curves", sections.learning),
     ("alignment", "Alignment with backprop", sections.alignment),
+    ("representations", "How alike are the representations", likeness),
     ("robustness", "Robustness", sections.robustness),
     ("claims", "Adversarial robustness", claims),
     ("corruption", "Common corruptions and calibration", referee.corruption),

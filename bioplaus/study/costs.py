@@ -11,16 +11,26 @@ from bioplaus.economy import Efficiency, efficiency
 from bioplaus.measure.card import card, describe
 from bioplaus.measure.cost import cost, effective
 from bioplaus.measure.counts import Cost, total
-from bioplaus.measure.energy import Energy, energy, profiles, to_accuracy
+from bioplaus.measure.energy import Energy, Profile, energy, profiles, to_accuracy
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
-from bioplaus.study.settings import Arm
+from bioplaus.study.settings import Arm, StudyError
 from bioplaus.types import Batch
 
 PROFILE = "horowitz45"  # what the headline shows
-TRAINING = {name: profile for name, profile in profiles().items() if not profile.inference_only}
 TARGET = 0.9  # accuracy to which the energy spent is stated
+
+
+def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
+    """The machines that can train, by name. own: files with more. Raises StudyError, which names the key, for one that cannot be used."""
+    try:
+        found = profiles(*own)
+    except ValueError as error:
+        raise StudyError(f"profiles: {error}") from error
+    if unfit := [name for name in found.keys() - profiles().keys() if found[name].inference_only]:
+        raise StudyError(f"profiles: {sorted(unfit)} cannot train (inference_only), and a study prices training; leave them out")
+    return {name: profile for name, profile in found.items() if not profile.inference_only}
 
 
 class Costs(NamedTuple):
@@ -33,7 +43,7 @@ class Costs(NamedTuple):
     card: list[tuple[str, str]]
 
 
-def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained) -> Costs:
+def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained, machines: dict[str, Profile]) -> Costs:
     """Counted for one batch of the arm's size, effective as the first seed that did not diverge has left its net."""
     batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
     rule, net = built.rule(built.net), built.net
@@ -42,7 +52,7 @@ def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained) -> Costs:
     state = seeds[next((s for s in range(arm.seeds) if s not in trained.diverged), 0)]
     dense = cost(rule, net, batch, tx=built.tx)
     run = effective(rule, net, batch, jax.random.key(0), params=state.params, state=state.rule, tx=built.tx)
-    energies = {name: energy(dense if p.clocked else run, p) for name, p in TRAINING.items()}
+    energies = {name: energy(dense if p.clocked else run, p) for name, p in machines.items()}
     return Costs(dense, run, energies, [efficiency(s.opt, s.params) for s in seeds], describe(card(rule, net, batch)))
 
 

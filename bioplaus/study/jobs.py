@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from bioplaus.study import spec
-from bioplaus.study.plan import folder_of, plan, twin_of
+from bioplaus.study.plan import folder_of, meets_twin, plan, twin_of
 from bioplaus.study.run import FINISHED, Results, conduct, open_folder, progress_bar
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.share import Workshop
@@ -38,7 +38,7 @@ def run_jobs(study: Study, out: Path, *, jobs: int | None = None, resume: bool =
     open_folder(out, spec.resolved(study), resume)
     waiting = [i for i, p in enumerate(plans) if not (folder_of(p, plans, out) / FINISHED).exists()]
     if min(jobs, len(waiting)) > 1:
-        labels, twins = [p.label for p in plans], {t.label for p in plans if p.arm.robustness and (t := twin_of(p, plans))}
+        labels, twins = [p.label for p in plans], {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))}
         first = [i for i in waiting if labels[i] in twins]
         then = [i for i in waiting if labels[i] not in twins]
         _side_by_side(study, out, [first, then], short_names(labels), [p.arm.steps for p in plans], jobs, cores, show)

@@ -18,6 +18,7 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner, told_apart
 from bioplaus.study.build import Built, build, hold_of, shape_of
 from bioplaus.study.contrasts import check_contrasts
+from bioplaus.study.costs import training_profiles
 from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
@@ -45,6 +46,7 @@ def plan(
 
     check: False where another process has checked the same study, for the check of shapes takes longest.
     """
+    training_profiles(study.profiles)
     found, loaded, prepared, programs = [], {}, {}, {}
     every = spec.arms(study)
     for arm in sorted(every, key=lambda a: a.rule != "bp"):

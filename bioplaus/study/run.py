@@ -11,7 +11,7 @@ from bioplaus.data import Dataset
 from bioplaus.devices import mesh_of
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
-from bioplaus.study.costs import Costs, cost_rows, costs_of
+from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
@@ -73,7 +73,7 @@ def run_study(
 
 def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began: float) -> Results:
     """Train and measure what is planned and not finished, in a folder that is open, and write what was found. began: the clock then."""
-    settings = spec.resolved(study)
+    settings, machines = spec.resolved(study), training_profiles(study.profiles)
     rows: list[Row] = []
     warnings: list[str] = []
     seconds: dict[str, float] = {}
@@ -86,7 +86,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
             folder = out and folder_of(p, plans, out)
             with of_precision(p.arm):
                 trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick)
-                costs = costs_of(p.arm, p.built, p.data.train, trained) if p.arm.energy else None
+                costs = costs_of(p.arm, p.built, p.data.train, trained, machines) if p.arm.energy else None
             done.append((p.arm, p.label, trained, costs))
             rows += trained.rows + found + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
             warnings += said
@@ -94,7 +94,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
     rows += error_rows([(p.arm, p.label) for p in plans], rows)
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
     source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
-    summary = summarise(study, settings, done, rows, notes, chance, source, warnings)
+    summary = summarise(study, settings, done, rows, notes, chance, source, machines, warnings)
     if out:
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)

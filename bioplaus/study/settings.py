@@ -179,6 +179,7 @@ class Study(_Strict):
 
     The grid is crossed in the order written, and has the last word. extra: more arms beside it, each with settings over those.
     contrast: comparisons that were planned; they alone get p-values.
+    profiles: files of energy profiles of your own, see `bioplaus.measure.energy.profiles`; every arm is priced on them as well.
     tuned: in a study file, rules stand over the settings that `bioplaus tune` found for each.
     """
 
@@ -189,3 +190,4 @@ class Study(_Strict):
     grid: dict[str, list[Any]] = {}
     extra: list[dict[str, Any]] = []
     contrast: list[ContrastSpec] = []
+    profiles: list[str] = []

@@ -1,7 +1,8 @@
 """What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed;
-[[extra]], arms beside the grid; [[contrast]], comparisons that are planned.
+[[extra]], arms beside the grid; [[contrast]], comparisons that are planned; profiles, energy profiles of your own.
 
     name = "noise"
+    profiles = ["path/to/own.toml"]
     [base]
     data = "digits"
     steps = 1000

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bioplaus.measure.energy import surely_less
+from bioplaus.measure.energy import Profile, surely_less
 from bioplaus.measure.statistics import paired_interval
 from bioplaus.study.arm import Label, Trained, partner
 from bioplaus.study.claims import attack_text, suite_text
 from bioplaus.study.contrasts import contrasted
-from bioplaus.study.costs import PROFILE, TRAINING, Costs
+from bioplaus.study.costs import PROFILE, Costs
 from bioplaus.study.images import retained
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, Study
@@ -27,9 +27,10 @@ def summarise(
     notes: dict[str, str],
     chance: float,
     source: str,
+    machines: dict[str, Profile],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """notes: data set -> what its test set is. chance: accuracy of a guess. source: of the corrupted images."""
+    """notes: data set -> what its test set is. chance: accuracy of a guess. source: of the corrupted images. machines: energy profiles."""
     labels = [label for _, label, _, _ in arms]
     names = dict(zip(labels, short_names(labels), strict=True))
     return {
@@ -42,8 +43,9 @@ def summarise(
         "suite": suite_text([arm for arm, *_ in arms]),
         "corruptions": source,
         "energy_profile": PROFILE,
-        "energy_profiles": {name: profile.description for name, profile in TRAINING.items()},
-        "energy_unpriced": _unpriced([costs for _, _, _, costs in arms if costs]),
+        "energy_profiles": {name: profile.description for name, profile in machines.items()},
+        "energy_clocked": [name for name, profile in machines.items() if profile.clocked],
+        "energy_unpriced": _unpriced([costs for _, _, _, costs in arms if costs], list(machines)),
         "study": settings,
         "arms": [_arm(arm, label, names[label], trained, costs, rows, chance) for arm, label, trained, costs in arms],
         "comparisons": _comparisons([(arm, label) for arm, label, _, _ in arms], names, rows),
@@ -122,9 +124,9 @@ def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], row
     return found
 
 
-def _unpriced(costs: Sequence[Costs]) -> dict[str, list[str]]:
+def _unpriced(costs: Sequence[Costs], machines: Sequence[str]) -> dict[str, list[str]]:
     """profile -> what the arms do and it has no price for."""
-    found = {name: {u for c in costs for u in c.energies[name].unpriced} for name in TRAINING}
+    found = {name: {u for c in costs for u in c.energies[name].unpriced} for name in machines}
     return {name: sorted(missing) for name, missing in found.items() if missing}
 
 

@@ -91,8 +91,13 @@ def test_a_profile_of_ones_own(tmp_path):
     e = energy(made(effective=True, trains=False, macs=784 * 128, neuron_updates=128), own["cpu"])
     assert e.E_total.median == pytest.approx(8.64e-4, rel=1e-3)
     file.write_text(CPU.replace("[cpu]", "[loihi1]"))
-    with pytest.raises(ValueError, match=r"own.toml: profiles named \['loihi1'\] come with"):
+    with pytest.raises(ValueError, match=r"own.toml: profiles named \['loihi1'\] are there already"):
         profiles(file)
+    (second := tmp_path / "second.toml").write_text(CPU.replace("[cpu]", "[other]"))
+    file.write_text(CPU)
+    assert list(profiles(file, second)) == [*NAMES, "cpu", "other"]
+    with pytest.raises(ValueError, match=r"own.toml: profiles named \['cpu'\] are there already"):
+        profiles(second, file, file)
     with pytest.raises(ValueError, match=r"nowhere.toml"):
         profiles(tmp_path / "nowhere.toml")
 
@@ -105,6 +110,9 @@ def test_a_profile_of_ones_own(tmp_path):
         ("neuron_update", "neuron", r"unknown constants \['neuron'\]"),
         ("low = 8600.0", "low = 8601.0", "low <= value"),
         ("low = 8600.0", "low = -1.0", "0 < low"),
+        ("low = 8600.0", "low = '8600'", "expected numbers"),
+        ("high = 8600.0", "high = inf", "expected numbers"),
+        ("[cpu]", "other = 1\n[cpu]", "profile other: is 1, expected a table"),
         ('unit = "pJ"', 'unit = "nJ"', "unit is 'nJ', expected 'pJ' or 'ATP'"),
         ('unit = "pJ"', 'unit = "ATP"', r"missing constants \['atp'\]"),
         ('grade = "secondary"', 'grade = "sure"', "grade"),

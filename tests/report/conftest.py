@@ -26,6 +26,7 @@ FINAL = {
     "ep": 0.948,
     "frozen": 0.893,
 }
+PROFILES = {"horowitz45": 1.0, "jouppi7": 0.31, "h200": 4.5, "loihi1": 2.2, "biology": 3e-4}
 MACS = {"bp": 1.6, "fa": 1.6, "kp": 1.9, "usf": 1.6, "dfa": 1.35, "np": 2.0, "pc": 22.0, "ep": 31.0, "frozen": 0.68}
 
 
@@ -69,6 +70,12 @@ def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
                         add(rule, seed, f"step={step} layer={layer}", "feedback angle", abs(angle) + 5, "degree")
                 if rule in ("pc", "ep"):
                     add(rule, seed, f"step={step}", "residual", 1e-3 * (1 + step / 500) * abs(rng.normal(1, 0.2)), "relative")
+            if rule != "ep":
+                name = "between seeds" if rule == "bp" else "to backprop"
+                for l, m in np.ndindex(layers - 1, layers - 1):
+                    alike = (0.9 if l == m else 0.6) - 0.1 * l + 0.01 * seed
+                    for measure, value in (("cka", alike), ("rsa", alike - 0.1)):
+                        add(rule, seed, f"layer={l + 1} twin layer={m + 1}", f"{measure} {name}", value, "ratio")
             for kind, grid, slope in (
                 ("input noise", (0, 0.1, 0.2, 0.4), 0.5),
                 ("weight noise", (0, 0.1, 0.2, 0.4), 1.2),
@@ -95,8 +102,12 @@ def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
             add(rule, "", phase, "macs", round(macs * share), "MAC/sample")
         add(rule, "", "inference", "macs", 669_706, "MAC/sample")
         for measure, pj in (("energy op", 4.6), ("energy memory", 3.1), ("energy total", 7.7)):
-            for condition, factor in (("median", 1.0), ("p05", 0.55), ("p95", 1.8)):
-                add(rule, "", condition, measure, macs * pj * 1e-12 * factor, "J/sample")
+            for profile, price in PROFILES.items():
+                for q, factor in (("median", 1.0), ("p05", 0.55), ("p95", 1.8)):
+                    condition = q if profile == "horowitz45" else f"{profile} {q}"
+                    silent = (profile, measure) == ("biology", "energy memory")
+                    joule = 0.0 if silent else macs * pj * 1e-12 * factor * price
+                    add(rule, "", condition, measure, joule, "J/sample")
     return rows
 
 
@@ -115,6 +126,9 @@ def make_summary(rows):
         "data_note": "The test set (10,000 images) was used once, after training; settings were chosen on a validation split.",
         "settings": "common",
         "energy_profile": "horowitz45",
+        "energy_profiles": {name: f"what {name} is" for name in PROFILES},
+        "energy_clocked": ["horowitz45", "jouppi7", "h200"],
+        "energy_unpriced": {"biology": ["synapse_updates"]},
         "study": {"rules": rules, "data": "mnist", "batch": 128, "steps": 2000, "tx": "adam",
                   "energy": {"profile": "horowitz45"}},
         "attack": "true gradient of the deployed forward function, finite-difference checked",

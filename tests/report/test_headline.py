@@ -8,7 +8,7 @@ from bioplaus.report.canvas import _apart
 from bioplaus.report.headline import baseline_of, cautions, headlines
 from bioplaus.report.look import GREY, looks
 from bioplaus.report.run import collect, curve, interval, parse, read_run
-from bioplaus.report.text import si
+from bioplaus.report.text import joules, si
 
 
 def test_baseline_differs_in_the_rule_alone(make):
@@ -89,6 +89,11 @@ def test_interval():
 def test_si():
     values = (1.6e6, 999.9, 12.34e-6, 0.0, math.nan, -2e-9)
     assert [si(v, "J") for v in values] == ["1.60 MJ", "1.00 kJ", "12.3 µJ", "0 J", "–", "-2.00 nJ"]
+
+
+def test_joules_never_in_powers_of_ten():
+    assert joules((762e-6, 419e-6, 1.3716e-3)) == ("762 µJ", "[419, 1370]")
+    assert joules((1.07e-3, 0.59123e-3, 0.1)) == ("1.07 mJ", "[0.591, 100]")
 
 
 def test_labels_do_not_overlap():

@@ -71,10 +71,21 @@ def shown(x, sign=""):
 
 def test_every_section_and_well_formed(page):
     ids = Page(page).ids
-    for section in ("result", "learning", "alignment", "robustness", "energy", "together", "plausibility", "method", "warnings"):
+    for section in (
+        "result",
+        "learning",
+        "alignment",
+        "representations",
+        "robustness",
+        "energy",
+        "together",
+        "plausibility",
+        "method",
+        "warnings",
+    ):
         assert section in ids
         assert f'href="#{section}"' in page
-    assert page.count("<figure") == 7
+    assert page.count("<figure") == 8
     assert len(ids) == len(set(ids))  # figures do not clash
 
 
@@ -134,6 +145,7 @@ def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
             rows[0] | {"rule": rule, "seed": seed, "condition": condition, "measure": measure, "value": value, "unit": ""}
         )
 
+    rows = [r for r in rows if not (r["rule"] == "bp" and r["condition"].startswith("loihi1"))]
     for part, joule in (("op", 2e-9), ("memory", 1e-9), ("total", 3e-9)):
         for q, factor in (("median", 1), ("p05", 0.5), ("p95", 2)):
             add("fa", "", f"loihi1 {q}", f"energy {part}", joule * factor)
@@ -145,17 +157,37 @@ def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
     add("bp", 0, "accuracy=0.9", "energy short of accuracy", 8e-3)
     summary = make.summary(rows) | {
         "energy_profiles": {"horowitz45": "45 nm", "loihi1": "a chip"},
+        "energy_clocked": ["horowitz45"],
         "energy_unpriced": {"loihi1": ["synapse_updates"]},
     }
     found = Page(text := report(make.write(tmp_path / "run", rows, summary)).read_text(encoding="utf-8"))
-    profiles = next(r for r in found.rows if r[0] == "J / sample")
-    assert profiles[1:] == ["horowitz45", "loihi1 in part"]
-    assert ["fa", "12.3 µJ [6.78, 22.2]7.36 µJ + 4.96 µJ", "3.00 nJ [1.5, 6]2.00 nJ + 1.00 nJ"] in found.rows
-    assert next(r for r in found.rows if r[0] == "bp" and len(r) == 3)[2] == "–"
+    assert [r[1:] for r in found.rows if r[0] == "J / sample"] == [["horowitz45"], ["loihi1 in part"]]
+    assert ["fa", "12.3 µJ [6.78, 22.2] 7.36 µJ + 4.96 µJ"] in found.rows
+    assert ["fa", "3.00 nJ [1.5, 6] 2.00 nJ + 1.00 nJ"] in found.rows
+    assert ["bp", "–"] in found.rows
     assert ["fa", "200", "4.00", "4.00 mJ 90 %, 1 of 2 seeds"] in found.rows
     assert ["bp", "–", "–", "more than 8.00 mJ 90 %, 0 of 1 seed"] in found.rows
     assert "loihi1 is without synapse updates" in text
     assert "in the profile where it is smallest" in text
+    many = {"energy_profiles": {f"p{i}": "" for i in range(12)}, "energy_clocked": [f"p{i}" for i in range(7)]}
+    assert [len(r) - 1 for r in Page(render(collect(rows, many), {})).rows if r[0] == "J / sample"] == [
+        5,
+        2,
+        5,
+    ]  # it fits on paper
+
+
+def test_likeness_equals_another_computation(page, rows):
+    """Layers at the same depth; backprop's row is between its seeds, and has no interval; ep has none, and is named."""
+    table = page[page.index('id="representations"') : page.index('id="robustness"')]
+    found = {r[0].split()[0]: r[1:] for r in Page(table[table.index("<div") : table.index("</div>") + 6]).rows if r[0]}
+    expected = by_numpy(list(of(rows, "fa", "cka to backprop", "layer=2 twin layer=2").values()))
+    assert found["fa"][1] == "{:.2f} [{:.2f}, {:.2f}]".format(*expected)
+    other = by_numpy(list(of(rows, "fa", "rsa to backprop", "layer=1 twin layer=2").values()))
+    assert "{:.2f} [{:.2f}, {:.2f}]".format(*other) not in found["fa"]
+    assert found["bp"][2] == f"{by_numpy(list(of(rows, 'bp', 'rsa between seeds', 'layer=1 twin layer=1').values()))[0]:.2f} "
+    assert set(found) == {"bp", "fa", "kp", "usf", "dfa", "np", "pc", "frozen"}
+    assert "Left out: ep (" in table
 
 
 def test_everything_is_escaped(tmp_path, make):

@@ -51,21 +51,21 @@ class Profile(NamedTuple):
     constants: dict[str, Constant]
 
 
-def profiles(own: str | Path | None = None) -> dict[str, Profile]:
-    """The profiles that come with the library, by name, and those of a TOML file of your own in the same form.
+def profiles(*own: str | Path) -> dict[str, Profile]:
+    """The profiles that come with the library, by name, and those of TOML files of your own in the same form.
 
     Raises ValueError, naming the file and the entry, for one that is not complete, or named like one that is there.
     """
     found = parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text("utf-8"))
-    if own is None:
-        return found
-    try:
-        more = parse(Path(own).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{own}: {error}") from error
-    if taken := sorted(found.keys() & more.keys()):
-        raise ValueError(f"{own}: profiles named {taken} come with the library; give them other names")
-    return found | more
+    for file in own:
+        try:
+            more = parse(Path(file).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file}: {error}") from error
+        if taken := sorted(found.keys() & more.keys()):
+            raise ValueError(f"{file}: profiles named {taken} are there already; give them other names")
+        found |= more
+    return found
 
 
 def parse(text: str) -> dict[str, Profile]:
@@ -74,6 +74,8 @@ def parse(text: str) -> dict[str, Profile]:
 
 
 def _profile(name: str, table: dict) -> Profile:
+    if not isinstance(table, dict):
+        raise ValueError(f"profile {name}: is {table!r}, expected a table of constants")
     kind, constants = table.get("kind"), {k: v for k, v in table.items() if isinstance(v, dict)}
     if kind not in NEEDED:
         raise ValueError(f"profile {name}: kind is {kind!r}, expected one of {sorted(NEEDED)}")
@@ -91,8 +93,9 @@ def _constant(where: str, units: tuple[str, ...], entry: dict) -> Constant:
     c = Constant(**entry)
     if c.unit not in units:
         raise ValueError(f"profile {where}: the unit is {c.unit!r}, expected {' or '.join(map(repr, units))}")
-    if not 0 < c.low <= c.value <= c.high:
-        raise ValueError(f"profile {where}: expected 0 < low <= value <= high, got {c.low}, {c.value}, {c.high}")
+    numbers = all(isinstance(v, int | float) for v in (c.low, c.value, c.high))
+    if not numbers or not 0 < c.low <= c.value <= c.high < float("inf"):
+        raise ValueError(f"profile {where}: expected numbers 0 < low <= value <= high, got {c.low!r}, {c.value!r}, {c.high!r}")
     if c.grade not in GRADES or not c.source:
         raise ValueError(f"profile {where}: give a source, and a grade out of {GRADES}; got {c.source!r}, {c.grade!r}")
     return c
