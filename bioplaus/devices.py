@@ -20,7 +20,8 @@ AXES = ("seeds", "data", "model")
 def mesh_of(text: str) -> Mesh:
     """A mesh from 'data=4,model=2': axes out of AXES, whose sizes multiply to the number of devices there are, or to fewer.
 
-    Raises ValueError for another axis, a size below 1, or more devices than there are.
+    On many machines all devices must take part. Raises ValueError for that, for another axis, for a size below 1, and for more devices
+    than there are.
     """
     sizes = {}
     for part in text.split(","):
@@ -31,6 +32,10 @@ def mesh_of(text: str) -> Mesh:
     needed, there = math.prod(sizes.values()), jax.devices()
     if needed > len(there):
         raise ValueError(f"mesh: {text} needs {needed} devices, there are {len(there)}; make it smaller")
+    if needed < len(there) and jax.process_count() > 1:
+        raise ValueError(
+            f"mesh: {text} leaves {len(there) - needed} of {len(there)} devices out; on many machines all must take part"
+        )
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=there[:needed])
 
 

@@ -1,4 +1,4 @@
-"""Training: the same eight lines for every rule, compiled in chunks; seeds together; checkpoints.
+"""Training: the same eight lines for every rule, compiled in chunks; seeds together.
 
 Batch t of seed s is order(fold_in(s, epoch))[t], a random order of the examples: the same examples in the same order for
 every rule at a seed, so that rules are compared in pairs. The last, incomplete batch of an epoch is left out.
@@ -7,7 +7,6 @@ every rule at a seed, so that rules are compared in pairs. The last, incomplete 
 import functools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -101,7 +100,10 @@ def make_program(
     if hold < 1:
         raise ValueError(f"make_train: hold is {hold}, expected 1 or more steps for each batch")
     if mesh is not None and batch_size % dict(mesh.shape).get("data", 1):
-        raise ValueError(f"make_train: a batch of {batch_size} does not divide over data={mesh.shape['data']} devices")
+        raise ValueError(
+            f"make_train: a batch of {batch_size} does not divide over data={mesh.shape['data']} devices; "
+            "give another batch_size, or another mesh, as in seeds=4"
+        )
 
     def start(key: Key, data: Batch, hyper: PyTree) -> TrainState:
         step = jnp.zeros((), jnp.int32)
@@ -217,7 +219,10 @@ def _compiled(program: Program, over: Callable[..., Any] | None) -> tuple[Callab
 
     def advance(states, data, hyper, n):
         states, history = many(lambda state: program.advance(state, data, hyper, n))(states)
-        return (states if mesh is None else jax.lax.with_sharding_constraint(states, places(states))), history
+        if mesh is not None:  # the history is whole on every device, for every machine to read
+            states = jax.lax.with_sharding_constraint(states, places(states))
+            history = jax.lax.with_sharding_constraint(history, NamedSharding(mesh, PartitionSpec()))
+        return states, history
 
     init = jax.jit(start)
     if mesh is not None:  # where the states are made is where they stay
@@ -231,31 +236,3 @@ def _compiled(program: Program, over: Callable[..., Any] | None) -> tuple[Callab
 def seed_keys(seeds: int) -> Key:
     """Keys of seeds 0 to seeds - 1, [S]."""
     return jax.vmap(jax.random.key)(jnp.arange(seeds))
-
-
-def save(folder: Path, tree: PyTree) -> None:
-    """Write arrays and keys to a new folder, whole or not at all. Replaces what stood there."""
-    import orbax.checkpoint as ocp
-
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), _with_elements(tree), force=True)
-
-
-def restore(folder: Path, like: PyTree) -> PyTree:
-    """Read what `save` wrote. like: a tree of the same structure, shapes and dtypes.
-
-    Raises ValueError if the folder is damaged or holds something else.
-    """
-    import orbax.checkpoint as ocp
-
-    try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            found = iter(jax.tree.leaves(checkpointer.restore(folder.absolute(), _with_elements(like))))
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"checkpoint {folder} cannot be read ({error}); delete that folder to start again") from error
-    return jax.tree.map(lambda a: next(found) if a.size else jnp.zeros(a.shape, a.dtype), like)
-
-
-def _with_elements(tree: PyTree) -> PyTree:
-    """The tree without its arrays of size zero, which checkpoints do not hold: rewards on their way where none is delayed."""
-    return jax.tree.map(lambda a: a if a.size else None, tree)

@@ -10,9 +10,10 @@ import pytest
 from bioplaus.devices import mesh_of
 
 PROGRAM = """
-import json, sys
+import json, pathlib, sys, tempfile
 import jax, numpy as np, optax
 import bioplaus as bp
+from bioplaus.checkpoints import latest, save
 from bioplaus.devices import mesh_of
 from bioplaus.train import make_train, replicate, seed_keys
 
@@ -20,11 +21,15 @@ data = jax.tree.map(lambda a: np.asarray(a, np.float64), bp.data.load("digits").
 net = bp.mlp([64, 16, 8, 10], bp.gaussian_current(bp.neurons.tanh(), 0.1))
 found = {}
 
-def trained(key, mesh, seeds):
+def run_of(key, mesh, seeds):
     rule = bp.rules.RULES[key](net, bp.cross_entropy)
     train = make_train(net, rule, optax.sgd(0.1, momentum=0.9), data, batch_size=16, mesh=mesh)
     train, start = (replicate(train, "vmap"), seed_keys(seeds)) if seeds else (train, jax.random.key(0))
-    return train.advance(train.init(start), 5)
+    return train, train.init(start)
+
+def trained(key, mesh, seeds):
+    train, state = run_of(key, mesh, seeds)
+    return train.advance(state, 5)
 
 def gap(a, b):
     pairs = zip(jax.tree.leaves((a.params, a.rule)), jax.tree.leaves((b.params, b.rule)), strict=True)
@@ -38,6 +43,16 @@ for key in ("bp", "fa", "dfa", "pc", "ep"):
     assert len(w.sharding.device_set) == 8 and w.addressable_shards[0].data.shape == (64, 8), w.sharding
     for leaf in jax.tree.leaves(split.rule):  # feedback weights lie as their layers do
         assert leaf.ndim < 2 or leaf.addressable_shards[0].data.shape[-1] * 2 == leaf.shape[-1], key
+before, after = run_of("fa", None, 0), run_of("fa", mesh_of("data=4"), 0)
+with tempfile.TemporaryDirectory() as name:
+    for what, (train, state), (other, like) in (("more", before, after), ("fewer", after, before)):
+        half, _ = train.advance(state, 2)
+        save(pathlib.Path(name) / what, 2, half, None)
+        resumed = latest(pathlib.Path(name) / what, like).state
+        assert len(resumed.params[0]["w"].sharding.device_set) == (4 if what == "more" else 1)
+        resumed, _ = other.advance(resumed, 3)
+        found["resumed on " + what] = gap(resumed, trained("fa", None, 0)[0])
+        found["not resumed"] = gap(half, resumed)
 many, _ = trained("fa", None, 8)
 side, _ = trained("fa", mesh_of("seeds=8"), 8)
 found["seeds"] = gap(many, side)
@@ -76,6 +91,12 @@ def test_a_mesh_gives_the_result_of_one_device(gaps, what):
 
 def test_noise_is_that_of_one_device_to_the_bit(gaps):
     assert gaps["noise"] == 0
+
+
+def test_a_checkpoint_goes_on_on_another_number_of_devices(gaps):
+    assert gaps["resumed on more"] <= 1e-6
+    assert gaps["resumed on fewer"] <= 1e-6
+    assert gaps["not resumed"] > 1e-4
 
 
 def test_the_comparison_can_fail(gaps):

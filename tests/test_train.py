@@ -1,4 +1,4 @@
-"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each other, checkpoints to the bit."""
+"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each other."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus.train import make_train, replicate, restore, save, seed_keys
+from bioplaus.train import make_train, replicate, seed_keys
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)
@@ -112,31 +112,6 @@ def test_a_diverged_seed_does_not_disturb_the_others():
     healthy = replicate(make("bp", optax.sgd(0.1)))
     _, alone = healthy.advance(healthy.init(seed_keys(6)), 5)
     np.testing.assert_allclose(history["loss"][finite], alone["loss"][finite], rtol=1e-5)
-
-
-def test_a_restored_run_goes_on_to_the_bit(tmp_path):
-    many = replicate(make("kp"))
-    state, _ = many.advance(many.init(seed_keys(2)), 5)
-    save(tmp_path / "state", state)
-    fresh = replicate(make("kp"))
-    restored = restore(tmp_path / "state", fresh.init(seed_keys(2)))
-    a, _ = many.advance(state, 5)
-    b, _ = fresh.advance(restored, 5)
-    for u, v in zip(jax.tree.leaves((a.params, a.opt, a.rule)), jax.tree.leaves((b.params, b.opt, b.rule)), strict=True):
-        np.testing.assert_array_equal(u, v)
-
-
-def test_a_damaged_checkpoint_is_refused(tmp_path):
-    train = make()
-    with pytest.raises(ValueError, match="delete that folder"):
-        restore(tmp_path / "none", train.init(KEY))
-    save(tmp_path / "empty", {"none": jnp.zeros((0, 4)), "some": jnp.arange(3)})
-    back = restore(tmp_path / "empty", {"none": jnp.zeros((0, 4)), "some": jnp.zeros(3, int)})
-    assert back["none"].shape == (0, 4)
-    assert back["some"].tolist() == [0, 1, 2]
-    save(tmp_path / "other", {"a": jnp.zeros(3)})
-    with pytest.raises(ValueError, match="delete that folder"):
-        restore(tmp_path / "other", train.init(KEY))
 
 
 @pytest.mark.parametrize(

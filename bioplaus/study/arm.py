@@ -1,8 +1,6 @@
 """One arm: train all its seeds together, measure them on the way and at the end, and come back after an interruption."""
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from bioplaus.checkpoints import CheckpointError, latest, save
 from bioplaus.data import Dataset
 from bioplaus.data.augment import jittered
 from bioplaus.economy import metered
+from bioplaus.machines import by_first, here
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
@@ -24,13 +24,12 @@ from bioplaus.rules import backprop
 from bioplaus.stream import stream
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
-from bioplaus.study.results import Row, write_json
+from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, restore, save, seed_keys, seeds_over
+from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds between checkpoints
-PROGRESS = "progress.json"
 PROBE = 256  # test examples on which alignment and likeness are measured
 
 
@@ -73,12 +72,16 @@ def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
 
 
 class Trained(NamedTuple):
-    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite."""
+    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite.
+
+    said: of checkpoints that could not be read.
+    """
 
     state: TrainState
     rows: list[Row]
     diverged: dict[int, int]
     seconds: float
+    said: list[str]
 
 
 def label_of(arm: Arm, net: str | None = None) -> Label:
@@ -144,26 +147,27 @@ def train_arm(
     train = of_all_seeds(arm, compiled, data)
     probe = measures_during_training(compiled, data, hyper.end)
 
-    if folder and (folder / PROGRESS).exists():
-        like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
-        state, rows, done, spent = _resume(folder, like, label)
+    like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
+    if folder and (found := _resume(folder, like, label)):
+        state, rows, done, spent, said = found
         tick(done)
     else:
-        state, rows, done, spent = train.init(keys), [], 0, 0.0
-    saved = time.perf_counter()
+        state, rows, done, spent, said = train.init(keys), [], 0, 0.0, []
+    good, saved = done, time.perf_counter()
     chunk = math.ceil(arm.steps / arm.points)
     if not done:
-        rows += probe(state, 0, label)
+        rows += probe(here(state), 0, label)
     while done < arm.steps:
         n = min(chunk, arm.steps - done)
         state, history = train.advance(state, n)
         done += n
-        rows += history_rows(history, done, label) + probe(state, done, label)
+        rows += history_rows(history, done, label) + probe(here(state), done, label)
         tick(n)
-        if folder and (done == arm.steps or time.perf_counter() - saved > SAVE_EVERY):
+        if folder and (done == arm.steps or _is_time(saved)):
             saved = time.perf_counter()
-            _save(folder, state, rows, spent + saved - began)
-    return Trained(high(state), rows, _diverged(rows), spent + time.perf_counter() - began)
+            save(folder, done, state, {"seconds": spent + saved - began, "rows": rows, "said": said}, keep=good)
+            good = done
+    return Trained(high(here(state)), rows, _diverged(rows), spent + time.perf_counter() - began, said)
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
@@ -255,21 +259,19 @@ def _diverged(rows: list[Row]) -> dict[int, int]:
     return found
 
 
-def _save(folder: Path, state: TrainState, rows: list[Row], seconds: float) -> None:
-    """The state first, then the one file that names it: a kill at any moment leaves the last complete pair."""
-    folder.mkdir(parents=True, exist_ok=True)
-    step = int(np.asarray(state.step).max())
-    save(folder / f"state-{step}", state)
-    write_json(folder / PROGRESS, {"step": step, "seconds": seconds, "rows": rows})
-    for old in folder.glob("state-*"):
-        if old.name != f"state-{step}":
-            shutil.rmtree(old)
+def _is_time(saved: float) -> bool:
+    """Whether a checkpoint is due; all machines are told the same."""
+    return by_first(lambda: time.perf_counter() - saved > SAVE_EVERY)
 
 
-def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, list[Row], int, float]:
+def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, list[Row], int, float, list[str]] | None:
+    """State, rows, step, seconds and warnings, as the last checkpoint that can be read has them; None where there is none."""
     try:
-        found = json.loads((folder / PROGRESS).read_text())
-        state = restore(folder / f"state-{found['step']}", like)
-        return state, relabelled([Row(*row) for row in found["rows"]], label), found["step"], found["seconds"]
-    except (ValueError, KeyError) as error:
-        raise StudyError(f"{folder}: cannot be resumed ({error}); delete that folder, and this arm starts again") from error
+        found = latest(folder, like)
+    except CheckpointError as error:
+        raise StudyError(f"cannot be resumed: {error}") from error
+    if found is None:
+        return None
+    refused = [f"{label.rule}, {label.neuron}: {why}; went on from step {found.step}" for why in found.refused]
+    rows, said = [Row(*row) for row in found.note["rows"]], found.note["said"] + refused
+    return found.state, relabelled(rows, label), found.step, found.note["seconds"], said

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,11 +47,14 @@ def write_json(path: Path, value: Any) -> None:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+PART = ".part"  # how the names of files end that are not whole yet
+
+
 class replacing:
-    """A path to write to, which becomes `path` if all went well: a reader never sees half a file."""
+    """A path to write to, which becomes `path` if all went well: a reader never sees half a file, nor does another writer."""
 
     def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(path.name + ".part")
+        self.path, self.part = path, path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}")
 
     def __enter__(self) -> Path:
         return self.part

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bioplaus.data import Dataset
 from bioplaus.devices import mesh_of
+from bioplaus.machines import by_first, first
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
@@ -16,7 +17,7 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
-from bioplaus.study.results import Row, read_rows, write_json, write_rows
+from bioplaus.study.results import PART, Row, read_rows, replacing, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
 from bioplaus.types import Net
@@ -67,7 +68,7 @@ def run_study(
         raise StudyError(str(error)) from error
     plans = plan(study, net, data, devices)
     if out:
-        open_folder(out, spec.resolved(study), resume)
+        by_first(lambda: open_folder(out, spec.resolved(study), resume), StudyError)
     return conduct(study, plans, out, show, began)
 
 
@@ -95,7 +96,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
     notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
     source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
     summary = summarise(study, settings, done, rows, notes, chance, source, machines, warnings)
-    if out:
+    if out and first():
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)
         write_json(out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
@@ -123,15 +124,16 @@ def run_arm(
         twins[p.label] = deployed
     finished = folder / FINISHED if folder else None
     if finished and finished.exists():
-        return trained, relabelled(read_rows(finished), p.label), json.loads((finished.with_suffix(".json")).read_text())
+        said = json.loads((finished.with_suffix(".json")).read_text())
+        return trained, relabelled(read_rows(finished), p.label), trained.said + said
     same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
     if same not in images:
         images[same] = images_of(p.arm, p.data)
     found, said = final_rows(p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label)
-    if finished:
+    if finished and first():
         write_json(finished.with_suffix(".json"), said)
         write_rows(finished, found)
-    return trained, found, said
+    return trained, found, trained.said + said
 
 
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
@@ -139,13 +141,14 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
 
     text = tomli_w.dumps(settings)
     try:
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(file.suffix != PART for file in out.iterdir()):
             if not resume:
                 raise StudyError(f"{out}: exists already; give another --out, or --resume to go on with it")
             if not (out / "study.toml").exists():
                 raise StudyError(f"{out}: holds no study; --resume needs the folder of one, or give another --out")
         out.mkdir(parents=True, exist_ok=True)
-        (out / "study.toml").write_text(text)
+        with replacing(out / "study.toml") as part:
+            part.write_text(text)
         if not os.access(out, os.W_OK):
             raise PermissionError("no permission to write")
     except OSError as error:
@@ -163,6 +166,6 @@ def progress_bar(total: int, show: bool):
             return Text(f"{task.speed:,.0f} steps/s" if task.speed else "")
 
     columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, disable=not show, transient=True) as bar:
+    with Progress(*columns, disable=not (show and first()), transient=True) as bar:
         task = bar.add_task("compiling", total=total)
         yield (lambda text: bar.update(task, description=text)), (lambda n: bar.advance(task, n))

@@ -1,19 +1,20 @@
 """What a run has trained, for use outside of it."""
 
-import json
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from bioplaus.checkpoints import CheckpointError, latest
 from bioplaus.data import Dataset
 from bioplaus.study import spec
-from bioplaus.study.arm import PROGRESS, of_all_seeds, of_precision
+from bioplaus.study.arm import of_all_seeds, of_precision
 from bioplaus.study.plan import Plan, folder_of, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import restore, seed_keys
+from bioplaus.train import seed_keys
 from bioplaus.types import Net, PyTree, Rule
 
 
@@ -30,7 +31,7 @@ class Model(NamedTuple):
 def load(
     folder: str | Path, arm: str | None = None, *, seed: int = 0, net: Net | None = None, data: Dataset | None = None
 ) -> Model:
-    """One seed of an arm of a run that was written to a folder, as its last checkpoint has it.
+    """One seed of an arm of a run that was written to a folder, as its last checkpoint that can be read has it.
 
     arm: what the run's table calls it, its rule for instance; None where there is one arm only. net, data: those of the run, where
     it was given its own. Raises StudyError if there is no such arm or seed, or no checkpoint that can be read.
@@ -56,9 +57,12 @@ def load(
 def _restored(p: Plan, where: Path, name: str, seed: int) -> Model:
     like = jax.eval_shape(of_all_seeds(p.arm, p.compiled, p.data).init, seed_keys(p.arm.seeds))
     try:
-        step = json.loads((where / PROGRESS).read_text())["step"]
-        state = restore(where / f"state-{step}", like)
-    except (OSError, ValueError, KeyError) as error:
-        raise StudyError(f"{where}: arm {name!r} has no checkpoint that can be read ({error})") from error
-    params, held = jax.tree.map(lambda a: jnp.asarray(a)[seed], (state.params, state.rule))
-    return Model(p.built.net, p.built.rule(p.built.net), params, held, step)
+        found = latest(where, like)
+    except CheckpointError as error:
+        raise StudyError(f"arm {name!r}: {error}") from error
+    if found is None:
+        raise StudyError(f"{where}: arm {name!r} has no checkpoint yet")
+    for refused in found.refused:
+        warnings.warn(f"arm {name!r}: {refused}; this is step {found.step}", stacklevel=2)
+    params, held = jax.tree.map(lambda a: jnp.asarray(a)[seed], (found.state.params, found.state.rule))
+    return Model(p.built.net, p.built.rule(p.built.net), params, held, found.step)

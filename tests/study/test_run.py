@@ -206,15 +206,51 @@ def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
     assert first == [r for r in whole if r.rule == "fa" and r.condition.startswith("transfer")]
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path):
-    study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
+    """The last checkpoint and the results are damaged: the one before is used, and when that is damaged too the run is refused."""
+    monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
+    study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 2, "robustness": False, "energy": False, "alignment": False})
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
-    (saved / "progress.json").write_text("{")
+    (saved / "checkpoint-4" / "note.json").write_text("{")
+    (saved / "final.csv").unlink()
+    assert loaded_with_a_warning(done.folder).step == 2
+    again = written(study, done.folder, resume=True)
+    assert again.rows == done.rows
+    assert [w for w in again.summary["warnings"] if "checkpoint-4 is damaged" in w and "went on from step 2" in w]
+    assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
+    for place in saved.glob("checkpoint-*"):
+        (place / "note.json").write_text("{")
     with pytest.raises(StudyError, match="delete that folder"):
         written(study, done.folder, resume=True)
+    with pytest.raises(StudyError, match="delete that folder"):
+        bp.load(done.folder)
     shutil.rmtree(saved)
+    with pytest.raises(StudyError, match="no checkpoint yet"):
+        bp.load(done.folder)
     assert written(study, done.folder, resume=True).rows == done.rows
+
+
+def loaded_with_a_warning(folder: Path):
+    with pytest.warns(UserWarning, match="checkpoint-4 is damaged"):
+        return bp.load(folder)
+
+
+def test_a_checkpoint_of_another_net_is_refused(tmp_path):
+    quick = {"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    study = Study(name="s", base=quick)
+    run_study(study, net=bp.mlp([64, 8, 10]), out=tmp_path / "run", show=False)
+    with pytest.raises(StudyError, match=r"another net or rule.*params\[0\].*float32\[1, 8\], expected float32\[1, 9\]"):
+        run_study(study, net=bp.mlp([64, 9, 10]), out=tmp_path / "run", resume=True, show=False)
+
+
+@pytest.mark.parametrize("left", [[], ["study.toml.other-1.part"]])
+def test_a_run_killed_before_its_study_was_written_starts(left, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in left:
+        (tmp_path / "run" / name).write_text("[ba")
+    run.open_folder(tmp_path / "run", {"name": "s"}, resume=True)
+    assert (tmp_path / "run" / "study.toml").read_text() == 'name = "s"\n'
 
 
 def test_resume_with_nothing_there_starts(tmp_path):

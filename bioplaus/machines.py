@@ -1,0 +1,96 @@
+"""Many machines: a process for each of them, or for each device, computes the same run over one mesh, and the first alone writes.
+
+What decides how the run goes on is decided by the first process and told to all, and what they read on their hosts is whole on each:
+so all take the same steps. A run on one machine is the same code with one process.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
+
+from bioplaus.types import PyTree
+
+T = TypeVar("T")
+
+STOPPED = 3  # exit code of all processes if one of them stops
+LEAVING = 20  # seconds that a process which leaves with an error waits for others to leave with it
+
+
+def first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
+    """What `act` gives in the first process, where alone it is called. It must go into JSON; an `error` is raised in all."""
+    if jax.process_count() == 1:
+        return act()
+    found, wrong = None, None
+    if first():
+        try:
+            found = act()
+        except error as raised:
+            wrong = str(raised)
+    text = np.frombuffer(json.dumps([found, wrong]).encode(), np.uint8)
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))
+    room = np.zeros(1 << (length - 1).bit_length(), np.uint8)  # few sizes, few compilations
+    room[: text.size if first() else 0] = text if first() else 0
+    found, wrong = json.loads(bytes(multihost_utils.broadcast_one_to_all(room).astype(np.uint8)[:length]))
+    if wrong is not None:
+        raise error(wrong)
+    return found
+
+
+def here(tree: PyTree) -> PyTree:
+    """The same arrays and keys, each whole on this machine: gathered, if other processes hold a part of them."""
+    leaves = jax.tree.leaves(tree)
+    if all(a.is_fully_addressable for a in leaves):
+        return tree
+    whole = NamedSharding(leaves[0].sharding.mesh, PartitionSpec())
+    return jax.tree.map(lambda a: a.addressable_data(0), jax.jit(_same, out_shardings=whole)(tree))
+
+
+def _same(tree: PyTree) -> PyTree:  # of the module, so that it is compiled once
+    return tree
+
+
+@contextlib.contextmanager
+def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = ValueError) -> Iterator[None]:
+    """Join the other processes of a run, as JAX finds them: of Slurm, Open MPI, Kubernetes or a TPU pod. Before any use of JAX.
+
+    expected: errors that pass through, for all processes are to find them. Any other ends this process at once, with exit code
+    `STOPPED`, and the others end in their next exchange: one that waited for the lost would wait for ever. A process that is killed
+    ends the others in the same way, or by JAX's own watch over them, which ends a process by SIGABRT within 100 seconds.
+    Raises `missing` if no cluster is found.
+    """
+    try:
+        jax.distributed.initialize(shutdown_timeout_seconds=LEAVING)
+    except (ValueError, RuntimeError) as error:
+        raise missing(
+            f"no cluster was found to join ({error}); start one process a machine or device under Slurm (srun), Open MPI, Kubernetes "
+            "or on a TPU pod, or leave --distributed out"
+        ) from error
+    try:
+        yield
+        by_first(lambda: None)  # nobody leaves while another still works
+    except expected:
+        raise
+    except BaseException as error:
+        traceback.print_exc()
+        print(
+            f"bioplaus: process {jax.process_index()} of {jax.process_count()} has stopped ({type(error).__name__}), and with it the "
+            "run. If another process stopped first, its last words say why. Start all of them again, with --resume",
+            file=sys.stderr,
+            flush=True,
+        )
+        sys.stdout.flush()
+        os._exit(STOPPED)  # a normal exit would wait for processes that wait for this one

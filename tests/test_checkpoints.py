@@ -1,0 +1,132 @@
+"""Checkpoints: they come back to the bit, damage to any byte is noticed, and the one before is used."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import bioplaus as bp
+from bioplaus.checkpoints import CheckpointError, latest, save
+from bioplaus.train import make_train, replicate, seed_keys
+
+STATE = {
+    "weights": jax.random.normal(jax.random.key(0), (40, 30)),
+    "keys": jax.random.split(jax.random.key(1), 2),
+    "none": jnp.zeros((0, 4)),
+    "step": jnp.int32(3),
+}
+NOTE = {"rows": [["fa", 0.1]], "seconds": 1.5}
+
+
+def same(a, b) -> bool:
+    return all(jax.tree.leaves(jax.tree.map(lambda x, y: bool((x == y).all()) and x.dtype == y.dtype, a, b)))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A folder with the checkpoints of steps 2 and 3; that of step 1 has been removed."""
+    folder = tmp_path_factory.mktemp("two")
+    for step in (1, 2, 3):
+        save(folder, step, {**STATE, "step": jnp.int32(step)}, NOTE, keep=step - 1)
+    return folder
+
+
+@pytest.fixture
+def copy(two, tmp_path):
+    return shutil.copytree(two, tmp_path / "copy")
+
+
+def test_a_checkpoint_comes_back_with_its_note(two):
+    assert sorted(p.name for p in two.iterdir()) == ["checkpoint-2", "checkpoint-3"]
+    found = latest(two, jax.eval_shape(lambda: STATE) | {"none": STATE["none"]})
+    assert found is not None
+    assert (found.step, found.note, found.refused) == (3, NOTE, [])
+    assert same(found.state, STATE)
+    assert found.state["none"].shape == (0, 4)
+
+
+def test_where_there_is_none_none_is_found(tmp_path):
+    (tmp_path / "checkpoint.part").mkdir()
+    assert latest(tmp_path, STATE) is None
+
+
+def test_any_changed_byte_is_noticed_and_the_one_before_is_used(copy):
+    draw = np.random.default_rng(0)
+    files = [p for p in sorted((copy / "checkpoint-3").rglob("*")) if p.is_file() and p.stat().st_size]
+    assert {"note.json", "contents.json", "_METADATA"} <= {p.name for p in files}
+    assert max(p.stat().st_size for p in files) > 4000  # of random numbers: one of them holds the weights
+    for file in files:
+        whole = file.read_bytes()
+        where = int(draw.integers(len(whole)))
+        for broken in (whole[:where], whole[:where] + bytes([whole[where] ^ 1]) + whole[where + 1 :], None):
+            if broken is None:
+                file.unlink()
+            else:
+                file.write_bytes(broken)
+            refused = wrong_of_newest(copy)
+            assert "checkpoint-3 is" in refused, file
+            file.write_bytes(whole)
+    found = latest(copy, STATE)
+    assert found is not None
+    assert found.step == 3
+
+
+def wrong_of_newest(folder) -> str:
+    found = latest(folder, STATE)
+    assert found is not None
+    assert found.step == 2
+    assert found.state["step"] == 2
+    return found.refused[0]
+
+
+def test_two_damaged_checkpoints_are_refused(copy):
+    for step in (2, 3):
+        (copy / f"checkpoint-{step}" / "note.json").write_text("{}")
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint-3 is damaged \(note.json.*checkpoint-2 is damaged.*delete that folder"
+    ):
+        latest(copy, STATE)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"weights": jnp.zeros((30, 40))}, r"\['weights'\]: float32\[40, 30\], expected float32\[30, 40\]"),
+        ({"weights": jnp.zeros((40, 30), jnp.bfloat16)}, r"expected bfloat16"),  # which orbax would cast
+        ({"keys": jnp.zeros((2, 2), jnp.uint32)}, r"key<fry>\[2\], expected uint32"),
+        ({"more": jnp.zeros(3)}, r"\['more'\]: nothing, expected float32\[3\]"),
+        ({"none": jnp.zeros((0, 5))}, r"\['none'\]: float32\[0, 4\]"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(two, change, match):
+    with pytest.raises(CheckpointError, match=f"checkpoint-3 is of another net or rule.*{match}"):
+        latest(two, {**STATE, **change})
+
+
+def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
+    """Step 3 is damaged, the run went on from step 2 and saves step 4."""
+    (copy / "checkpoint-3" / "note.json").write_text("")
+    save(copy, 4, STATE, NOTE, keep=2)
+    assert sorted(p.name for p in copy.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+    save(copy, 4, STATE, {"again": 1}, keep=2)
+    assert json.loads((copy / "checkpoint-4" / "note.json").read_text()) == {"again": 1}
+
+
+def test_a_restored_run_goes_on_to_the_bit(tmp_path):
+    net = bp.mlp([5, 8, 3])
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    data = bp.Batch(x, np.eye(3, dtype=np.float32)[(x[:, 0] > 0).astype(int)])
+    rule = bp.rules.kolen_pollack(net, bp.cross_entropy, tx=optax.adam(1e-2))
+    many = replicate(make_train(net, rule, optax.adam(1e-2), data, batch_size=16))
+    state, _ = many.advance(many.init(seed_keys(2)), 5)
+    save(tmp_path, 5, state, None)
+    found = latest(tmp_path, many.init(seed_keys(2)))
+    assert found is not None
+    before = np.asarray(found.state.params[0]["w"])
+    a, b = many.advance(state, 5)[0], many.advance(found.state, 5)[0]
+    assert same(a, b)
+    assert not np.allclose(a.params[0]["w"], before)

@@ -1,0 +1,115 @@
+"""A run that is killed, by SIGKILL at any moment, and resumed: nothing but the time since the last checkpoint is lost."""
+
+import contextlib
+import json
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import start
+
+import bioplaus.report
+from bioplaus.study import Study, arm, run, run_study
+
+KILLS, STEPS, POINTS = 20, 32, 8
+QUICK = {"net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
+STUDY = Study(name="killed", base={"rule": "fa", "steps": STEPS, "seeds": 1, "points": POINTS, **QUICK})
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="moments are of processor time, read from /proc")
+
+
+def study(out: Path, ticks: Path, forgetful: bool) -> None:
+    """Run or resume the study, with a checkpoint after every chunk; ticks: a file to which the steps of each chunk are written."""
+    arm.SAVE_EVERY = 0.0
+    bioplaus.report.report = lambda out: None  # made from the files, and half of the time
+
+    @contextlib.contextmanager
+    def progress_bar(total, show):
+        del total, show
+        with ticks.open("w") as file:
+            yield (lambda name: None), lambda n: print(n, file=file, flush=True)
+
+    run.progress_bar = progress_bar
+    if forgetful:
+        whole = arm.save
+        arm.save = lambda folder, step, state, note, **k: whole(folder, step, state, {**note, "rows": note["rows"][:-1]}, **k)
+    run_study(STUDY, out=out, resume=True, show=False)
+    Path(ticks.with_suffix(".seconds")).write_text(json.dumps(time.process_time()))
+
+
+def newest(out: Path) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    return max((int(p.name.removeprefix("checkpoint-")) for p in out.glob("arms/*/checkpoint-*[0-9]")), default=0)
+
+
+def stage(out: Path, before: int) -> str:
+    """What a run was doing when it was killed, by what it has left; before: the step it began at."""
+    ticks = out.with_suffix(".ticks")
+    trained = ticks.exists() and len(ticks.read_text().split()) > bool(before)
+    if trained and list(out.glob("arms/*/checkpoint.part")):  # not one that an earlier start has left
+        return "in a checkpoint"
+    if not newest(out):
+        return "before the first"
+    return "between" if newest(out) < STEPS else "at the end"
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process has computed: unlike the clock's, they do not depend on what else the machine does. 0 if it is gone."""
+    try:
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def finishes(out: Path, kill_at: float | None = None, forgetful: bool = False) -> bool:
+    """Run or resume in a process, killed after so many seconds of its own. One that finishes has gone on where the last one stopped."""
+    before, ticks, log = newest(out), out.with_suffix(".ticks"), out.with_suffix(".log")
+    ticks.unlink(missing_ok=True)
+    process = start(study, log, out, ticks, forgetful)
+    while kill_at is not None and process.exitcode is None:
+        if processor_time(process.pid) >= kill_at:
+            process.kill()
+        process.join(0.002)
+    process.join()
+    if process.exitcode == -9:
+        return False
+    assert process.exitcode == 0, log.read_text()[-3000:]
+    steps = [int(n) for n in ticks.read_text().split()]
+    assert sum(steps) == STEPS
+    assert steps[0] == (before or STEPS // POINTS)
+    return True
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The results of a run that nobody killed, and its processor time. The first one compiles."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert finishes(folder / "compiles")
+    assert finishes(folder / "whole")
+    return (folder / "whole" / "results.csv").read_bytes(), json.loads((folder / "whole.seconds").read_text())
+
+
+def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whole, tmp_path):
+    results, took = whole
+    draw, kills, runs = np.random.default_rng(0), Counter(), 0
+    while kills.total() < KILLS:
+        out, runs = tmp_path / str(runs), runs + 1
+        before = 0
+        while not finishes(out, took * draw.random() if kills.total() < KILLS else None):
+            kills[stage(out, before)] += 1
+            before = newest(out)
+        assert (out / "results.csv").read_bytes() == results
+    assert min(kills[s] for s in ("before the first", "in a checkpoint", "between")) > 0, kills
+
+
+def test_a_checkpoint_that_forgets_would_be_noticed(whole, tmp_path):
+    """The control: a row is lost between the state and its note."""
+    out, (results, took) = tmp_path / "run", whole
+    while not newest(out):
+        assert not finishes(out, 0.75 * took, forgetful=True)
+    assert finishes(out)
+    assert (out / "results.csv").read_bytes() != results
