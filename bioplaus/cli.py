@@ -1,10 +1,11 @@
 """The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers at once.
 
-Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started.
+Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started; 3 a process of a
+run on many machines has stopped, and with it the run.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,6 +49,9 @@ class Run:
     """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
     jobs: int | None = None
     """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given, and 1 on a mesh."""
+    distributed: bool = False
+    """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes. Batches are divided over all devices
+    unless --mesh says otherwise. See experiments/machines.md."""
 
 
 @dataclass
@@ -119,7 +123,7 @@ def main(words: list[str] | None = None) -> int:
         print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError) as error:
-        if not _is_ours(error):
+        if not isinstance(error, _ours()):
             raise
         print(f"bioplaus: {error}", file=sys.stderr)
         return 2
@@ -128,12 +132,12 @@ def main(words: list[str] | None = None) -> int:
 __doc_line__ = "Biologically plausible learning: rules, noise and neuromodulators on one harness."
 
 
-def _is_ours(error: Exception) -> bool:
+def _ours() -> tuple[type[Exception], ...]:
     """Errors about what the user gave. Anything else is a bug and keeps its traceback."""
     from bioplaus.data import DataError
     from bioplaus.study import StudyError
 
-    return isinstance(error, StudyError | DataError | UsageError)
+    return StudyError, DataError, UsageError
 
 
 class UsageError(ValueError):
@@ -155,6 +159,19 @@ def _compare(command: Compare, rest: list[str]) -> int:
 
 
 def _run(command: Run, rest: list[str]) -> int:
+    if not command.distributed:
+        return _run_here(command, rest)
+    import jax
+
+    from bioplaus.machines import joined
+
+    if command.arms:
+        raise UsageError("--arms and --distributed: give one of them; an array of jobs needs no --distributed")
+    with joined(_ours(), UsageError):
+        return _run_here(replace(command, mesh=command.mesh or f"data={jax.device_count()}"), rest)
+
+
+def _run_here(command: Run, rest: list[str]) -> int:
     from bioplaus.study import load, override
     from bioplaus.study.jobs import run_jobs
     from bioplaus.study.run import run_study
@@ -196,6 +213,10 @@ def _tune(command: Tune, rest: list[str]) -> int:
 
 
 def _finish(results) -> int:
+    from bioplaus.machines import first
+
+    if not first():
+        return 0
     print(results)
     print(f"\nreport: {results.folder / 'report.html'}")
     return 0

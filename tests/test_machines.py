@@ -1,0 +1,161 @@
+"""Runs on many machines: local processes with a device each, found as Slurm announces them and joined over gloo."""
+
+import os
+import re
+import socket
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from processes import start
+
+import bioplaus as bp
+from bioplaus.cli import main
+from bioplaus.devices import mesh_of, of_examples
+from bioplaus.machines import STOPPED, here
+from bioplaus.study import arm, load, run_study
+from bioplaus.study.results import read_rows
+
+STUDY = """
+name = "machines"
+[base]
+steps = 8
+points = 4
+batch_size = 16
+seeds = 2
+robustness = false
+alignment = false
+net = {hidden = [8]}
+neuron = {noise = "gaussian", level = 0.1}
+[grid]
+rule = ["bp", "fa"]
+"""
+
+
+def noise(mesh) -> np.ndarray:
+    """What a noisy neuron adds to a batch of examples that lies on a mesh."""
+    neuron, x = bp.gaussian(bp.neurons.identity(), 1.0), np.zeros((16, 10), np.float32)
+    return np.asarray(here(jax.jit(lambda x: neuron.step((), of_examples(bp.Batch(x, x), mesh).x, jax.random.key(1))[1])(x)))
+
+
+def machine(rank: int, count: int, port: int, words: list[str], often: bool, folder: Path) -> int:
+    """One process of a run under Slurm. often: a checkpoint after every chunk."""
+    if count:
+        names = {"JOB_ID": 1, "STEP_NODELIST": "localhost", "NTASKS": count, "PROCID": rank, "LOCALID": rank}
+        os.environ.update({f"SLURM_{name}": str(value) for name, value in names.items()}, JAX_COORDINATOR_PORT=str(port))
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", 1)
+    written = folder / f"written-{rank}"
+
+    def watch(event: str, args) -> None:
+        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") or (event == "open" and args[2] & os.O_ACCMODE)
+        if changes and str(folder / "run") in str(args[0]) and "/checkpoint." not in str(args[0]):
+            os.write(descriptor, f"{event} {args[0]}\n".encode())
+
+    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT)
+    sys.addaudithook(watch)
+    if often:
+        arm.SAVE_EVERY = 0.0
+    code = main(words)
+    if code == 0:
+        np.save(folder / f"noise-{rank}.npy", noise(mesh_of(f"data={count}")))
+    return code
+
+
+def machines(folder: Path, count: int, *words: str, often: bool = False):
+    """The processes of a run, started."""
+    (folder / "study.toml").write_text(STUDY)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    words = ("run", str(folder / "study.toml"), "--out", str(folder / "run"), "--distributed", *words)
+    return [start(machine, folder / f"log-{rank}", rank, count, port, words, often, folder) for rank in range(max(count, 1))]
+
+
+def ended(processes) -> list[int | None]:
+    for process in processes:
+        process.join(300)
+    return [process.exitcode for process in processes]
+
+
+def log(folder: Path, rank: int) -> str:
+    return (folder / f"log-{rank}").read_text()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The rows of one process, by what they say."""
+    file = tmp_path_factory.mktemp("alone") / "study.toml"
+    file.write_text(STUDY)
+    return {r[:8]: r.value for r in run_study(load(file), show=False).rows}
+
+
+def close(folder: Path, alone) -> bool:
+    """Whether the rows of a run are those of one process; it may have been told to measure less."""
+    rows = {r[:8]: r.value for r in read_rows(folder / "run" / "results.csv")}
+    assert len([k for k in rows if k[7] == "loss"]) == 2 * 2 * 4
+    return np.allclose(list(rows.values()), [alone[k] for k in rows], rtol=1e-6, atol=1e-6)
+
+
+LIGHT = ("--energy", "false")
+
+
+@pytest.mark.parametrize(("count", "words"), [(2, ()), (4, LIGHT)])
+def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, words, alone, tmp_path):
+    assert ended(machines(tmp_path, count, *words)) == [0] * count, log(tmp_path, 0)[-3000:]
+    assert close(tmp_path, alone)
+    fa = {(*k[:2], "bp", *k[3:]): v for k, v in alone.items() if k[2] == "fa"}
+    assert not close(tmp_path, alone | fa)  # the comparison can fail
+    whole = noise(None)
+    assert whole.std() > 0.5
+    for rank in range(count):
+        np.testing.assert_array_equal(np.load(tmp_path / f"noise-{rank}.npy"), whole)
+        written = (tmp_path / f"written-{rank}").read_text()
+        assert ("results.csv" in written, "final.csv" in written, "report" in written) == (rank == 0,) * 3
+        assert rank == 0 or not written, written
+        assert ("report:" in log(tmp_path, rank)) == (rank == 0)
+
+
+def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
+    seen = set()
+
+    def until_a_new_checkpoint() -> None:
+        while not (new := set(tmp_path.glob("run/arms/*/checkpoint-*[0-9]")) - seen):
+            assert all(p.is_alive() for p in processes), log(tmp_path, 0)[-3000:]
+            time.sleep(0.01)
+        seen.update(new)
+
+    for victim in (1, 0):
+        processes = machines(tmp_path, 2, "--resume", *LIGHT, often=True)
+        until_a_new_checkpoint()
+        processes[victim].kill()
+        codes, said = ended(processes), log(tmp_path, 1 - victim)
+        assert codes[victim] == -9
+        assert codes[1 - victim] == STOPPED or (victim == 0 and codes[1] == -6), said[-3000:]  # JAX ends it, or we do
+        assert re.search("has stopped .* with --resume" if codes[1 - victim] == STOPPED else "another task died", said)
+        assert not (tmp_path / "run" / "results.csv").exists()
+    before = set(tmp_path.glob("run/arms/*/checkpoint-*[0-9]"))
+    assert before
+    assert ended(machines(tmp_path, 2, "--resume", *LIGHT)) == [0, 0], log(tmp_path, 0)[-3000:]
+    assert close(tmp_path, alone)
+
+
+def test_what_is_wrong_is_said_by_all_before_any_work(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "other").touch()
+    assert ended(machines(tmp_path, 2)) == [2, 2]
+    for rank in range(2):
+        assert "exists already" in log(tmp_path, rank)
+
+
+def test_a_mesh_that_leaves_a_process_out_is_refused(tmp_path):
+    assert ended(machines(tmp_path, 2, "--mesh", "data=1")) == [2, 2]
+    assert "leaves 1 of 2 devices out" in log(tmp_path, 0)
+
+
+def test_without_a_cluster_it_says_so(tmp_path):
+    assert ended(machines(tmp_path, 0)) == [2]
+    assert "no cluster was found" in log(tmp_path, 0)
