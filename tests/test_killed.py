@@ -56,7 +56,7 @@ def stage(out: Path, before: int) -> str:
     return "between" if newest(out) < STEPS else "at the end"
 
 
-def processor_time(pid: int) -> float:
+def processor_time(pid: int | None) -> float:
     """Seconds that a process has computed: unlike the clock's, they do not depend on what else the machine does. 0 if it is gone."""
     try:
         user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]

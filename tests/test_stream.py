@@ -6,13 +6,14 @@ import optax
 import pytest
 
 import bioplaus as bp
+from bioplaus.data.dataset import batch
 from bioplaus.stream import stream
 from bioplaus.study import Study, run_study
 from bioplaus.train import bind, make_program, replicate, seed_keys
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)
-DATA = bp.Batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])
+DATA = batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])
 NET = bp.mlp([6, 8, 3])
 PROGRAM = make_program(lambda hyper, step: (NET, bp.rules.RULES["kp"](NET, bp.cross_entropy), optax.sgd(hyper)), batch_size=16)
 

@@ -93,6 +93,8 @@ def shape_of(arm: Arm) -> str:
             table.pop(name)
     if "neuron.level" in arrays:
         settings["neuron"].pop("level")
+    for schedule in settings.get("schedules", {}).values():
+        schedule.pop("to")
     return json.dumps([settings, sorted(arrays)])
 
 

@@ -1,12 +1,13 @@
 """Jitter: each image is one of its shifted crops, each crop is as likely, and the draw is the key's alone."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bioplaus.data.augment import jittered
 
-X = np.random.default_rng(0).uniform(0.1, 1, (400, 5, 4, 2)).astype(np.float32)
+X = jnp.asarray(np.random.default_rng(0).uniform(0.1, 1, (400, 5, 4, 2)), jnp.float32)
 
 
 @pytest.mark.parametrize("empty", [0.0, -1.0])

@@ -6,7 +6,7 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.measure.representation import cka_table, rsa_table
-from bioplaus.study.arm import PROBE, label_of, train_of
+from bioplaus.study.arm import PROBE, compiled_of, label_of, of_all_seeds
 from bioplaus.study.build import build
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.likeness import likeness_rows
@@ -20,7 +20,7 @@ BUILT = {rule: build(arm, DATA.train.x[:1], 10) for rule, arm in ARMS.items()}
 
 @pytest.fixture(scope="module")
 def state():
-    return jax.jit(jax.vmap(train_of(ARMS["bp"], BUILT["bp"], DATA).init))(seed_keys(SEEDS))
+    return of_all_seeds(ARMS["bp"], compiled_of(ARMS["bp"], DATA.train.x[:1], 10), DATA).init(seed_keys(SEEDS))
 
 
 def rows_of(rule, state, twin=None):
