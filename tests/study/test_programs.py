@@ -30,8 +30,8 @@ def compilations():
     """A list that grows by one with every program that is compiled or loaded."""
     seen = []
 
-    def note(event: str, duration: float, **more: str | int):
-        del duration, more
+    def note(event: str, duration_secs: float, **kwargs: str | int):
+        del duration_secs, kwargs
         if event == "/jax/core/compile/backend_compile_duration":
             seen.append(event)
 
