@@ -20,6 +20,8 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
     run = collect(rows, summary)
     out = Table(
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
         caption="mean [95 % interval over seeds], differences in points; energy: median [90 % over the profile's assumptions]",
     )
     out.add_column("")

@@ -38,5 +38,5 @@ def joules(energy: tuple[float, float, float]) -> tuple[str, str]:
     if not (math.isfinite(low) and math.isfinite(high) and median):
         return name, ""
     unit = 10.0 ** next(e for e, prefix in PREFIXES.items() if f"{prefix}J" == name.split()[-1])
-    ends = (f"{float(f'{x / unit:.3g}'):.10g}" for x in (low, high))  # three digits, and 1370 rather than 1.37e+03
+    ends = (f"{float(f'{x / unit:.2g}'):.10g}" for x in (low, high))  # two digits, and 1400 rather than 1.4e+03
     return name, f"[{', '.join(ends)}]"

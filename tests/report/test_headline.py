@@ -92,8 +92,8 @@ def test_si():
 
 
 def test_joules_never_in_powers_of_ten():
-    assert joules((762e-6, 419e-6, 1.3716e-3)) == ("762 µJ", "[419, 1370]")
-    assert joules((1.07e-3, 0.59123e-3, 0.1)) == ("1.07 mJ", "[0.591, 100]")
+    assert joules((762e-6, 419e-6, 1.3716e-3)) == ("762 µJ", "[420, 1400]")
+    assert joules((1.07e-3, 0.59123e-3, 0.1)) == ("1.07 mJ", "[0.59, 100]")
 
 
 def test_labels_do_not_overlap():

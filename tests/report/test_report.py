@@ -132,7 +132,7 @@ def test_energy_orders_only_where_robust(page):
     assert "bp needs less energy than pc (R = 1.00) and ep (R = 0.99)" in page  # 0.999 is not rounded up
     assert "fa needs less energy" not in page.replace("dfa", "")  # 0.949 is not 0.95
     assert "2 pairs left open" in page
-    assert row(page, "bp")[5] == "12.3 µJ [6.78, 22.2]"
+    assert row(page, "bp")[5] == "12.3 µJ [6.8, 22]"
     assert row(page, "bp")[4] == "1.60 M"
 
 
@@ -162,7 +162,7 @@ def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
     }
     found = Page(text := report(make.write(tmp_path / "run", rows, summary)).read_text(encoding="utf-8"))
     assert [r[1:] for r in found.rows if r[0] == "J / sample"] == [["horowitz45"], ["loihi1 in part"]]
-    assert ["fa", "12.3 µJ [6.78, 22.2] 7.36 µJ + 4.96 µJ"] in found.rows
+    assert ["fa", "12.3 µJ [6.8, 22] 7.36 µJ + 4.96 µJ"] in found.rows
     assert ["fa", "3.00 nJ [1.5, 6] 2.00 nJ + 1.00 nJ"] in found.rows
     assert ["bp", "–"] in found.rows
     assert ["fa", "200", "4.00", "4.00 mJ 90 %, 1 of 2 seeds"] in found.rows
