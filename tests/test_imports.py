@@ -30,6 +30,10 @@ ALLOWED = {
     "data": ("types",),
     "devices": ("types",),
     "train": ("types", "net", "devices"),
+    "machines": ("types",),
+    "checkpoints": ("types", "machines"),
+    "stream": ("types", "train"),
+    "precision": ("types",),
 }
 
 # rules with weights of their own, which optax trains
