@@ -11,9 +11,9 @@ net is a readout: it learns by descent on the usual loss from a third pass, with
 Its answer needs no pass for each label, and is what info['loss'] and gates see.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
-His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST): 784-1000-1000-1000 ReLU, theta 1, label strength 1,
-hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}), smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout: 1e-2). A public version
-with 1.45 % (https://github.com/loeweX/Forward-Forward) has hardness 0.
+His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST): 784-1000-1000-1000 ReLU, theta 1, label
+strength 1, hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}), smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout:
+1e-2). A public version with 1.45 % (https://github.com/loeweX/Forward-Forward) has hardness 0.
 Departures: the readout sees the last hidden layer only (there: all but the first); r_l is of this batch (there: a running mean).
 """
 
