@@ -22,7 +22,7 @@ from bioplaus.types import PyTree
 T = TypeVar("T")
 
 STOPPED = 3  # exit code of all processes if one of them stops
-LEAVING = 20  # seconds that a process which leaves with an error waits for others to leave with it
+LEAVING = 60  # seconds that a process which leaves with an error waits for others to leave with it
 
 
 def first() -> bool:
