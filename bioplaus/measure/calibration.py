@@ -3,13 +3,16 @@
     ECE     sum_m (n_m / n) |acc_m - conf_m|         conf: the largest probability; 15 bins of equal width
     NLL     mean_b -log p_b(y_b)                     nats
     Brier   mean_b sum_c (p_bc - y_bc)^2             from 0 to 2
+    AURC    mean_k (wrong among the k surest) / k    area under risk over coverage: 0 if errors come last, in order of confidence
 outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot. Bin m holds confidences from
 (m - 1) / 15 up to but not m / 15; a confidence of 1 has a bin of its own, as in torchmetrics.
 
-ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of NaN makes all three NaN.
+ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of NaN makes all NaN. Answers
+that are equally sure are taken in the order of the examples.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599.
 Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
+AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019, arXiv:1805.08206.
 """
 
 from typing import NamedTuple
@@ -24,22 +27,23 @@ BINS = 15
 
 
 class Calibration(NamedTuple):
-    """ece: in [0, 1]; nll: nats; brier: in [0, 2]. Scalars."""
+    """ece, aurc: in [0, 1]; nll: nats; brier: in [0, 2]. Scalars."""
 
     ece: Array
     nll: Array
     brier: Array
+    aurc: Array
 
 
-UNITS = Calibration("fraction", "nat", "squared probability")  # type: ignore[arg-type]
+UNITS = Calibration("fraction", "nat", "squared probability", "fraction")  # type: ignore[arg-type]
 
 
 def calibration(outputs: Array, y: Array) -> Calibration:
-    """All three of logits [B, C] on one-hot targets [B, C]."""
+    """All of logits [B, C] on one-hot targets [B, C]."""
     logs = jax.nn.log_softmax(outputs)
     p = jnp.exp(logs)
     nll = -jnp.where(y > 0, y * logs, 0).sum(-1).mean()
-    return Calibration(expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean())
+    return Calibration(expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean(), risk_coverage(p, y))
 
 
 def expected_calibration_error(p: Array, y: Array, *, bins: int = BINS) -> Array:
@@ -48,3 +52,10 @@ def expected_calibration_error(p: Array, y: Array, *, bins: int = BINS) -> Array
     m = jnp.searchsorted(jnp.linspace(0, 1, bins + 1, dtype=p.dtype), confidence, side="right") - 1
     excess = jnp.zeros(bins + 1, p.dtype).at[m].add(correct(p, y) - confidence)  # n_m (acc_m - conf_m)
     return jnp.where(jnp.isnan(p).any(), jnp.nan, jnp.abs(excess).sum() / len(p))
+
+
+def risk_coverage(p: Array, y: Array) -> Array:
+    """AURC, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
+    wrong = 1 - correct(p, y)[jnp.argsort(-p.max(-1), stable=True)]
+    risk = jnp.cumsum(wrong) / jnp.arange(1, len(p) + 1)
+    return jnp.where(jnp.isnan(p).any(), jnp.nan, risk.mean())

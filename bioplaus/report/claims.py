@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from bioplaus.measure.robustness.masking import CHECKS
-from bioplaus.report.markup import arm, estimate, listed, note, plural, table
+from bioplaus.report.markup import arm, blocks, estimate, listed, note, plural, table
 from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
 from bioplaus.report.text import NONE
 
@@ -42,7 +42,7 @@ def _at(run: Run, epsilon: str) -> str:
             f"{escape(said)}.",
             "What was not measured fails.",
         )
-        + table([escape(n.replace("_", " ")) for n in attacks], heads, each, corner="accuracy, %")
+        + blocks([escape(n.replace("_", " ")) for n in attacks], heads, each, 6, "accuracy, %")
         + note(
             "Each is an upper bound of robust accuracy.",
             f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]; clean: on the same examples.",

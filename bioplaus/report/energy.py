@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from bioplaus.report.headline import energy as price
-from bioplaus.report.markup import arms, count, figure, listed, note, plural, table
+from bioplaus.report.markup import arms, blocks, count, figure, listed, note, plural, table
 from bioplaus.report.run import Arm, Run, interval, number, seeds_of
 from bioplaus.report.text import NONE, joules, si
 
@@ -38,17 +38,17 @@ def _profiles(run: Run) -> str:
         "Clocked machines: all that is computed is paid for": ("operations", "memory", clocked),
         "Event-driven machines: what is zero costs nothing": ("events", "spikes sent and synapses changed", events),
     }
-    out = ""
-    for said, (first, second, some) in kinds.items():
-        for i in range(0, len(some), MOST):
-            block = some[i : i + MOST]
-            out += table(
-                [_titled(run, n) for n in block],
-                arms(run),
-                [[_priced(run, a, n) for n in block] for a in run.arms],
-                corner="J / sample",
-                caption=f"{said}. Below each: {first} + {second}.",
-            )
+    out = "".join(
+        blocks(
+            [_titled(run, n) for n in some],
+            arms(run),
+            [[_priced(run, a, n) for n in some] for a in run.arms],
+            MOST,
+            "J / sample",
+            f"{said}. Below each: {first} + {second}.",
+        )
+        for said, (first, second, some) in kinds.items()
+    )
     unpriced = run.summary.get("energy_unpriced") or {}
     without = [f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}" for n, missing in unpriced.items()]
     return out and out + note(
@@ -76,8 +76,8 @@ def _learning(run: Run) -> str:
     """What training changed in all: a mean over seeds."""
     measures = {
         "M-energy": "M-energy<small>sum of |change|</small>",
-        "synaptic updates": "Synaptic updates",
-        "inefficiency": "M / least",
+        "synaptic updates": "Synaptic updates<small>number</small>",
+        "inefficiency": "M / least<small>ratio</small>",
     }
     columns = {m: head for m, head in measures.items() if any((a.label, m) in run.values for a in run.arms)}
     if not columns:
@@ -86,9 +86,10 @@ def _learning(run: Run) -> str:
     cells = [
         [si(interval(seeds_of(run, a, m, "training").values()).mean) for m in columns] + [reached[a.label]] for a in run.arms
     ]
-    return table([*columns.values(), "Energy to an accuracy"], arms(run), cells) + note(
+    return table([*columns.values(), "Energy to an accuracy<small>J, all training</small>"], arms(run), cells) + note(
         "Means over seeds. M-energy: all changes of all weights, added up; divided by the least that leads from the first weights to"
-        " the last (Li and van Rossum 2020). Energy to an accuracy: mean of the seeds that reached it, on the headline's profile."
+        " the last (Li and van Rossum 2020). Energy to an accuracy: mean of the seeds that reached it, on the headline's profile,"
+        f" {escape(str(run.summary.get('energy_profile') or 'not named'))}."
     )
 
 

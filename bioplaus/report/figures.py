@@ -1,5 +1,7 @@
 """The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing to draw."""
 
+import math
+
 import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,6 +14,7 @@ from bioplaus.report.look import INK, Look, looks
 from bioplaus.report.run import Run, curve, interval, levels, number, parse, seeds_of
 
 AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε (input units)"}
+SHEET = 12  # panels of robustness in a figure
 CORRUPTION = "accuracy under corruption"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
 BLIND = {"transfer": (DASHED, "dashed on the bp twin"), "random sign": (DOTTED, "dotted random signs")}
@@ -25,7 +28,7 @@ def figures(run: Run) -> dict[str, str]:
         "settling": settling,
         "angles": lambda run, style: angles(run, style, "angle to backprop"),
         "feedback": lambda run, style: angles(run, style, "feedback angle"),
-        "robustness": robustness,
+        **{name: lambda run, style, some=some: robustness(run, style, some) for name, some in pages(run).items()},
         "corruption": corruption,
         "likeness": matrices,
         "energy": energy_figures.energies,
@@ -37,6 +40,14 @@ def figures(run: Run) -> dict[str, str]:
             if fig is not None:
                 out[name] = to_svg(fig, name)
     return out
+
+
+def pages(run: Run) -> dict[str, list[str]]:
+    """Figure -> its kinds of robustness: as many as a sheet of paper holds."""
+    names = kinds(run)
+    size = math.ceil(len(names) / max(1, math.ceil(len(names) / SHEET)))
+    starts = range(0, len(names), max(1, size))
+    return {f"robustness-{i}" if i else "robustness": names[start : start + size] for i, start in enumerate(starts)}
 
 
 def learning(run: Run, style: dict[str, Look]) -> Figure | None:
@@ -92,6 +103,7 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
     for i, (ax, arm) in enumerate(zip(axes, arms, strict=True)):
         each = [[interval(likeness.pair(run, arm, "cka", l, m).values()).mean for m in depths] for l in depths]
         ends = [l - 0.5 for l in range(len(depths) + 1)]
+        ax.set_aspect("equal")
         ax.pcolormesh(ends, ends, each, cmap="Blues", vmin=0, vmax=1.7, edgecolor="white")  # no shade too dark for the number
         for l, row in enumerate(each):
             for m, value in enumerate(row):
@@ -106,13 +118,10 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
     return fig
 
 
-def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
+def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
     """Accuracy against severity from clean on, a panel a kind. Attacks blind to the net's own gradient are dashed or dotted."""
-    names = kinds(run)
-    if not names:
-        return None
-    columns = 2
-    fig, axes = panels(len(names), columns, 2.6)
+    columns = 2 if len(names) < 5 else 3
+    fig, axes = panels(len(names), columns, 2.6 if columns == 2 else 2.05)
     blind = [name for name in BLIND if any(curve(run, a, "accuracy", name) for a in run.arms)]
     for ax, kind in zip(axes, names, strict=True):
         attack = kind == ATTACKS[0]
@@ -125,7 +134,7 @@ def robustness(run: Run, style: dict[str, Look]) -> Figure | None:
             points = severities(run, arm, kind)
             if points:
                 line(ax, points, look, 100)
-        ax.set_title(", ".join(["attack: solid PGD", *(BLIND[name][1] for name in blind)]) if attack else kind)
+        ax.set_title("\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip() if attack else kind)
         ax.set_xlabel(AXES.get(kind, "severity"))
         ax.set_ylim(0, 101)
         ax.set_xlim(left=0)

@@ -21,6 +21,15 @@ def table(
     return f"<div class='scroll'><table class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
 
 
+def blocks(columns: list[str], heads: list[str], cells: list[list[str]], most: int, corner: str = "", caption: str = "") -> str:
+    """Tables of at most so many columns, one below the other, so that they fit on the page and on paper."""
+    if not columns:
+        return ""
+    size = math.ceil(len(columns) / math.ceil(len(columns) / most))
+    parts = [slice(i, i + size) for i in range(0, len(columns), size)]
+    return "".join(table(columns[part], heads, [row[part] for row in cells], corner, caption=caption) for part in parts)
+
+
 def figure(svgs: dict[str, str], name: str, caption: str, kind: str = "") -> str:
     """A figure and its caption, '' where it was not drawn."""
     if name not in svgs:

@@ -7,6 +7,8 @@ from bioplaus.report.markup import arms, estimate, figure, note, table
 from bioplaus.report.run import Arm, Run, interval, number, seeds_of
 from bioplaus.report.text import NONE, percent
 
+UNITS = {"mCE_BP": "%", "relative mCE_BP": "%", "nll": "nat", "brier": "squared probability"}  # of contrasts; others: a fraction
+
 
 def corruption(run: Run, svgs: dict[str, str]) -> str:
     """Curves over severity, errors against the backprop twin, and calibration on clean images."""
@@ -17,6 +19,7 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
         "ECE<small>%</small>": [estimate(interval(seeds_of(run, a, "ece", "clean").values())) for a in run.arms],
         "NLL<small>nat</small>": [_plain(run, a, "nll") for a in run.arms],
         "Brier<small>0 to 2</small>": [_plain(run, a, "brier") for a in run.arms],
+        "AURC<small>%</small>": [estimate(interval(seeds_of(run, a, "aurc", "clean").values())) for a in run.arms],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     if not columns:
@@ -24,7 +27,7 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
     source = str(run.summary.get("corruptions") or "")
     text = (
         f"Accuracy on corrupted test images{f' ({source})' if source else ''}, the same images for every arm. Severities 1 to 5"
-        " are those of the published files, or of `bioplaus.measure.robustness.corruptions`."
+        " are those of the published files, or of bioplaus.measure.robustness.corruptions."
         " Lines are means over seeds, bands their 95 % intervals."
     )
     rows = [[column[i] or NONE for column in columns.values()] for i in range(len(run.arms))]
@@ -40,7 +43,10 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
             " over seeds and corruptions [stratified bootstrap]."
             if any("IQM" in c for c in columns)
             else "",
-            "ECE: 15 bins, on clean test images." if any("ECE" in c for c in columns) else "",
+            "ECE (15 bins), NLL, Brier score and AURC: on clean test images; lower is better. AURC: error among the answers that the"
+            " net is surest of, mean over how many of them are taken."
+            if any("ECE" in c for c in columns)
+            else "",
         )
     )
 
@@ -65,7 +71,9 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
     found = run.summary.get("contrasts") or []
     if not found:
         return ""
-    heads = [escape(f"{c['a']} – {c['b']}, {c['metric']}") for c in found]
+    heads = [
+        escape(f"{c['a']} – {c['b']}, {c['metric']}") + f"<small>{UNITS.get(c['metric'], 'fraction')}</small>" for c in found
+    ]
     cells = [
         [
             _signed(c, "mean", "low", "high"),
@@ -78,8 +86,9 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
     ]
     columns = ["Difference<small>paired [95 %]</small>", "p", "p, Holm", "P(a &gt; b)<small>[95 %]</small>", "Pairs"]
     return table(columns, heads, cells) + note(
-        "Named in the study file before it ran; p: paired t test over seeds, corrected by Holm for all of these. Differences are in"
-        " the metric's own unit. No other comparison on this page was planned, and none carries a p-value."
+        "Named in the study file before it ran; p: paired t test over seeds, corrected by Holm for all of these. Of a curve, the"
+        " metric is the mean accuracy over its sizes (trapezoids). No other comparison on this page was planned, and none carries a"
+        " p-value."
     )
 
 
@@ -108,7 +117,7 @@ def _signed(c: dict, mean: str, low: str, high: str) -> str:
     if c.get(mean) is None:
         return NONE
     spread = f"<small>[{c[low]:.3g}, {c[high]:.3g}]</small>" if c.get(low) is not None else ""
-    return f"<b>{c[mean]:.3g}</b>{spread}"
+    return f"<b>{c[mean]:.3g}</b>{spread}".replace("-", "−")
 
 
 def _value(x: float | None, form: str) -> str:

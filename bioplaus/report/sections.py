@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from bioplaus.report.headline import headlines, kept, kinds
-from bioplaus.report.markup import arm, arms, estimate, figure, listed, marks, note, plural, table
+from bioplaus.report.markup import arm, arms, blocks, estimate, figure, listed, marks, note, plural, table
 from bioplaus.report.run import ARM_COLUMNS, BASELINE, Run, interval, levels, number
 from bioplaus.report.text import NONE, joules, percent, si
 
@@ -90,7 +90,8 @@ def alignment(run: Run, svgs: dict[str, str]) -> str:
 
 def robustness(run: Run, svgs: dict[str, str]) -> str:
     """The curves, and a table of what is kept, kind by kind, beside clean accuracy."""
-    if "robustness" not in svgs:
+    drawn = [name for name in svgs if name.partition("-")[0] == "robustness"]
+    if not drawn:
         return ""
     columns = ["Clean accuracy<small>%</small>", *(f"{escape(n)}<small>% retained</small>" for n in _kinds(run))]
     cells = []
@@ -102,18 +103,20 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
         if "chance" in run.summary
         else "not corrected for chance, which flatters inaccurate arms"
     )
+    suite = bool(levels(run, "robust accuracy", "epsilon"))
+    claim = "see <a href='#claims'>below</a>" if suite else "it takes the suite of attacks (<code>adversarial.suite</code>)"
     text = (
         "Accuracy under perturbation of growing size, without retraining. Size 0 is the undisturbed net on the same examples;"
         " where these are a part of the test set, it need not equal clean accuracy."
         " Attacks made on the backprop twin, and random signs of the same size, are controls: they do not see the net's gradient."
     )
     return (
-        figure(svgs, "robustness", f"{text} {BAND}")
-        + table(columns, arms(run), cells)
+        "".join(figure(svgs, name, "The same, continued." if i else f"{text} {BAND}") for i, name in enumerate(drawn))
+        + blocks(columns, arms(run), cells, 7)
         + note(
             f"Retained: mean accuracy over the sizes shown (trapezoids) as a share of that at size 0, seed by seed, {chance}.",
-            "Under attack: the lowest accuracy that any of the attacks reached at that size. No claim of adversarial robustness, which"
-            " takes the suite of attacks and its twelve checks (<code>adversarial.suite</code>)."
+            "Under attack: the lowest accuracy that any of these attacks reached at that size. No claim of adversarial robustness:"
+            f" {claim}."
             if "pgd" in kinds(run)
             else "",
         )

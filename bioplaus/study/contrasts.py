@@ -3,7 +3,7 @@
     [[contrast]]
     a = "dfa"                 # an arm, as the report names it
     b = "fa"
-    metric = "accuracy"       # or ece, nll, brier, mCE_BP, relative mCE_BP; or a curve, such as lesion: the area under it
+    metric = "accuracy"       # or ece, nll, brier, aurc, mCE_BP, relative mCE_BP; or a curve, such as lesion: the area under it
 
 Arms are paired by seed, which fixes the initial weights and the order of the data. The p-value is of the paired t test, Holm's
 correction is over all contrasts of the study; P(a > b) is the probability of improvement, with a paired bootstrap interval.
@@ -22,7 +22,7 @@ from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, ContrastSpec, StudyError
 from bioplaus.study.spec import nearest
 
-CLEAN = ("accuracy", "ece", "nll", "brier")
+CLEAN = ("accuracy", "ece", "nll", "brier", "aurc")
 ERRORS = ("mCE_BP", "relative mCE_BP")
 
 

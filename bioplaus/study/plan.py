@@ -13,6 +13,8 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.data.dataset import PARTS, centred
 from bioplaus.data.noisy import Flipped, with_noise
+from bioplaus.measure.robustness import CURVES, Disturbance
+from bioplaus.net import init
 from bioplaus.precision import in_float64
 from bioplaus.study import spec
 from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner, told_apart
@@ -24,7 +26,7 @@ from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names
 from bioplaus.train import Program
-from bioplaus.types import Batch, Key, Net
+from bioplaus.types import Array, Batch, Key, Net
 
 
 class Plan(NamedTuple):
@@ -70,7 +72,7 @@ def plan(
                 known = shape in programs
                 programs.setdefault(shape, compiled_of(arm, example, classes, net, mesh))
                 if check and not known:
-                    jax.eval_shape(functools.partial(_first_step, programs[shape].program, hyper), jax.random.key(0), use.train)
+                    _check_shapes(arm, built, programs[shape].program, hyper, use.train)
         except StudyError:
             raise
         except (ValueError, TypeError) as error:
@@ -81,8 +83,17 @@ def plan(
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
-def _first_step(program: Program, hyper: Course, key: Key, data: Batch):
-    return program.advance(program.init(key, data, hyper), data, hyper, 1)
+def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Course, data: Batch) -> None:
+    """One step of training, and every disturbance, on shapes alone."""
+    key = jax.random.key(0)
+    jax.eval_shape(lambda d: program.advance(program.init(key, d, hyper), d, hyper, 1), data)
+    for name in arm.curves if arm.robustness else ():
+        jax.eval_shape(functools.partial(_disturbed, built.net, CURVES[name], key), data.x[:1])
+
+
+def _disturbed(net: Net, by: Disturbance, key: Key, x: Array) -> tuple:
+    by.perturb(net, init(net, key, x), x, key)
+    return ()  # what it gives may hold functions, which a check by shapes cannot return
 
 
 def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:

@@ -6,9 +6,10 @@ import numpy as np
 
 from bioplaus.measure.calibration import calibration as measured
 from bioplaus.measure.calibration import expected_calibration_error as ece
+from bioplaus.measure.calibration import risk_coverage as area
 
 calibration, expected_calibration_error = jax.jit(measured), jax.jit(ece, static_argnames="bins")
-RNG = np.random.default_rng(0)
+risk_coverage, RNG = jax.jit(area), np.random.default_rng(0)
 N = 200_000
 
 
@@ -56,3 +57,14 @@ def test_nll_and_brier_by_hand():
     sure = calibration(jnp.array([[1e4, 0.0], [0.0, 1e4]]), jnp.eye(2))
     np.testing.assert_allclose(sure, 0, atol=1e-6)
     assert all(np.isnan(v) for v in calibration(jnp.array([[jnp.nan, 0.0], [0.0, 1.0]]), jnp.eye(2)))
+
+
+def test_aurc_by_hand():
+    """Sure and right, then wrong, right, wrong: risks 0, 1/2, 1/3, 2/4. With the same errors last in confidence it is less."""
+    p, y = _binary(np.array([0.7, 0.9, 0.6, 0.8]), np.array([True, True, False, False]))
+    np.testing.assert_allclose(risk_coverage(p, y), (0 + 1 / 2 + 1 / 3 + 2 / 4) / 4, rtol=1e-6)
+    p, y = _binary(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, False]))
+    np.testing.assert_allclose(risk_coverage(p, y), (0 + 0 + 1 / 3 + 2 / 4) / 4, rtol=1e-6)
+    c = RNG.uniform(0.5, 1, N)
+    unsure = _binary(c, RNG.uniform(size=N) < 0.8)  # confidence says nothing: the risk is the same at every coverage
+    np.testing.assert_allclose(risk_coverage(*unsure), 0.2, atol=0.01)

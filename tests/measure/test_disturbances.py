@@ -18,6 +18,8 @@ NET = mlp([12, 20, 20, 5])
 X = jnp.asarray(RNG.normal(size=(30, 12)), jnp.float32)
 PARAMS = jax.jit(lambda: nets.init(NET, KEY, X))()
 W = jnp.asarray(RNG.normal(size=(40, 25)), jnp.float32)
+IMAGES = X.reshape(30, 3, 4, 1)
+DEEPER = tuple(f"lesion_layer_{l}" for l in range(3, 9))  # layers that NET has not
 
 
 def test_every_disturbance_starts_at_the_net_itself(quick):
@@ -27,9 +29,11 @@ def test_every_disturbance_starts_at_the_net_itself(quick):
     def answers(params):
         found = {}
         for name, d in CURVES.items():
-            at = d.perturb(NET, params, X, KEY)
+            if name in DEEPER:
+                continue
+            at = d.perturb(NET, params, IMAGES, KEY)
             found[name] = [nets.forward(n, p, x, KEY).output for n, p, x in (at(jnp.float32(s)) for s in (0.0, d.severities[-1]))]
-        return nets.forward(NET, params, X, KEY).output, found
+        return nets.forward(NET, params, IMAGES, KEY).output, found
 
     clean, found = answers(PARAMS)
     for name, (same, other) in found.items():
@@ -157,3 +161,43 @@ def test_targeted_lesion_takes_the_most_useful():
 
 def test_order():
     np.testing.assert_allclose(order(jnp.array([[3.0, 1.0], [2.0, 2.0]])), [[0.875, 0.125], [0.375, 0.625]])
+
+
+def test_a_lesion_of_one_layer_leaves_the_others():
+    """The units that the lesion of all layers takes there, at the same key."""
+    every, one = (CURVES[n].perturb(NET, PARAMS, X, KEY)(jnp.float32(0.3))[0] for n in ("lesion", "lesion_layer_2"))
+    clean, all_, alone = (nets.forward(n, PARAMS, X, KEY).inputs for n in (NET, every, one))
+    np.testing.assert_array_equal(alone[1], clean[1])
+    np.testing.assert_array_equal(np.asarray(alone[2] == 0).all(0), np.asarray(all_[2] == 0).all(0))
+    assert 0 < np.asarray(alone[2] == 0).all(0).mean() < 1
+    for name in DEEPER:
+        with pytest.raises(ValueError, match="the net has 2 hidden layers"):
+            CURVES[name].perturb(NET, PARAMS, X, KEY)
+
+
+def _shifted(name, x, s):
+    return np.asarray(CURVES[name].perturb((), (), jnp.asarray(x, jnp.float32), KEY)(jnp.float32(s))[2])
+
+
+def test_shifts_by_hand():
+    """A quarter turn is numpy's; waves are kept or taken off whole; inversion mirrors the range; permuted pixels are all still there."""
+    x = RNG.uniform(0, 1, (3, 6, 6, 2)).astype(np.float32)
+    np.testing.assert_allclose(_shifted("rotation", x, 90.0), np.rot90(x, 1, (1, 2)), atol=1e-5)
+    assert np.abs(_shifted("rotation", x, 90.0) - np.rot90(x, -1, (1, 2))).max() > 0.1
+    grid = np.arange(8)
+    slow, fast = (0.5 * np.cos(2 * np.pi * f * grid / 8)[None, :, None, None] * np.ones((1, 8, 8, 1)) for f in (1, 4))
+    np.testing.assert_allclose(_shifted("low_pass", 1 + slow + fast, 0.5), 1 + slow, atol=1e-5)  # f_max is 0.5 sqrt(2)
+    np.testing.assert_allclose(_shifted("high_pass", 1 + slow + fast, 0.5), 1 + fast, atol=1e-5)
+    np.testing.assert_allclose(_shifted("inversion", x, 1.0), x.min() + x.max() - x, atol=1e-6)
+    assert np.ptp(_shifted("inversion", x, 0.5)) < 1e-6
+    for s in (0.4, 1.0):
+        y = _shifted("permuted_pixels", x, s)
+        same = (y == x).all((0, 3))
+        assert abs(same.mean() - (1 - s)) < 0.3
+        order = [np.sort(a.reshape(3, 36, 2), 1) for a in (x, y)]
+        np.testing.assert_array_equal(*order)
+        where = [[np.flatnonzero((x[i] == v).all(-1))[0] for v in y[i].reshape(36, 2)] for i in range(3)]
+        assert where[0] == where[1] == where[2]  # the same move in every image, channels together
+    for name in ("rotation", "low_pass", "high_pass"):
+        with pytest.raises(ValueError, match=f"{name}: needs images"):
+            _shifted(name, x[:, 0, 0], 0.5)

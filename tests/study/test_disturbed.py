@@ -66,7 +66,7 @@ def test_rows_of_corruptions_and_calibration(found):
         under = _values(found, "bp", "accuracy under corruption", f"{kind}=1")
         assert under.shape == (3,)
         assert under.mean() < clean.mean()
-    for measure, unit in (("ece", "fraction"), ("nll", "nat"), ("brier", "squared probability")):
+    for measure, unit in (("ece", "fraction"), ("nll", "nat"), ("brier", "squared probability"), ("aurc", "fraction")):
         assert _values(found, "fa", measure, "clean").shape == _values(found, "fa", measure, "inverse=1").shape == (3,)
         assert {r.unit for r in found.rows if r.measure == measure} == {unit}
     assert _values(found, "bp", "nll", "inverse=1").mean() > _values(found, "bp", "nll", "clean").mean()
@@ -109,7 +109,16 @@ def test_planned_contrasts_alone_have_p_values(found):
 
 def test_the_report_shows_them(found):
     page = (found.folder / "report.html").read_text()
-    for text in ("mCE<sub>BP</sub>", "MNIST-C", "Planned contrasts", "p, Holm", "Memorised", "severity (0: clean)", "ECE"):
+    for text in (
+        "mCE<sub>BP</sub>",
+        "MNIST-C",
+        "Planned contrasts",
+        "p, Holm",
+        "Memorised",
+        "severity (0: clean)",
+        "ECE",
+        "AURC<small>%",
+    ):
         assert text in page
     assert "stratified bootstrap" in page
 
@@ -122,6 +131,7 @@ def test_the_report_shows_them(found):
         ({"contrast": [{"a": "fa", "b": "bp", "metric": "mCE_BP"}]}, "has no 'mCE_BP'"),
         ({"contrast": [{"a": "fa", "b": "fa"}]}, "with itself"),
         ({"base": {"curves": ["leson"]}}, "did you mean 'lesion'"),
+        ({"base": {"curves": ["lesion_layer_3"]}}, "the net has 2 hidden layers; leave this curve out"),
         ({"base": {"training_data": {"symmetric": 0.1, "asymmetric": 0.1}}}, "not both"),
         ({"base": {"training_data": {"symmetric": 2.0}}}, "less than or equal to 1"),
     ],

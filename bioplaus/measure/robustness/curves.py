@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import correct
-from bioplaus.measure.robustness import synapses, units
+from bioplaus.measure.robustness import shifts, synapses, units
 from bioplaus.types import Array, Batch, Key, Net, PyTree
 
 DRAWS = 20
@@ -78,8 +78,12 @@ def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[Array
 INPUT_NOISE = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 SIGMA = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 FRACTION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+DEGREES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+SHARE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
+INVERTED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)  # 2^(1 - bits) of 8, 6, 5, 4, 3, 2 and 1 bits
 
+LAYERS = 8  # hidden layers that can be lesioned alone
 _LOST, _FAULTY = "hidden units lesioned (fraction)", "synapses (fraction)"
 _RELATIVE, _BITS = "weight noise (standard deviation / weight)", "rounding step, 2^(1 - bits)"
 
@@ -101,5 +105,14 @@ CURVES: Mapping[str, Disturbance] = {
     "weight_quantisation": Disturbance(synapses.quantisation, STEP, f"weight {_BITS}", random=False),
     "channel_quantisation": Disturbance(synapses.channel_quantisation, STEP, f"weight {_BITS}, by channel", random=False),
     "activation_quantisation": Disturbance(units.quantisation, STEP, f"activation {_BITS}", random=False),
+    "rotation": Disturbance(shifts.rotation, DEGREES, "rotation (degree)", random=False),
+    "low_pass": Disturbance(shifts.low_pass, SHARE, "high frequencies removed (fraction of largest)", random=False),
+    "high_pass": Disturbance(shifts.high_pass, SHARE, "low frequencies removed (fraction of largest)", random=False),
+    "inversion": Disturbance(shifts.inversion, INVERTED, "inversion (0.5: no contrast, 1: negative)", random=False),
+    "permuted_pixels": Disturbance(shifts.permuted_pixels, (*FRACTION[:-1], 1.0), "pixels permuted (fraction)"),
+    **{
+        f"lesion_layer_{l}": Disturbance(units.layer_lesion(l), FRACTION, f"units of layer {l} lesioned (fraction)")
+        for l in range(1, LAYERS + 1)
+    },
 }
-"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault."""
+"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault. New ones go last: their place is in the key of the draws."""

@@ -3,10 +3,11 @@
     lesion               h_j <- m_j h_j,             m_j = 0 with probability f, independent
     compensated_lesion   h_j <- m_j h_j / (1 - f):   the current y = sum_i w_i h_i of a unit then keeps its mean over lesions,
                                                      and has the variance f / (1 - f) sum_i (w_i h_i)^2
+    layer_lesion(l)      as lesion, in hidden layer l alone, from 1
     targeted_lesion      m_j = 0 for the fraction f of a layer of the largest sum_k |w_jk| mean |h_j|
     quantisation         h_j <- Q(h_j), see `levels`;  the largest |h| of the layer over x sets the range
-The lost units' outputs are 0, not their mean. f: the same in every hidden layer. The mean and the largest |h| are of the forward
-pass on x. A channel of a convolution at one position is one unit.
+The lost units' outputs are 0, not their mean. f: the same in every hidden layer, but for layer_lesion. The mean and the largest
+|h| are of the forward pass on x. A channel of a convolution at one position is one unit.
 
 Utility: Dohare et al., "Loss of plasticity in deep continual learning", 2024, Nature 632, doi:10.1038/s41586-024-07711-7 (there
 a running mean, here over x).
@@ -28,6 +29,18 @@ def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     """A random fraction of the hidden units."""
     rank = unit_sample(net, params, x, key)
     return lambda fraction: (lesioned(net, rank, fraction), params, x)
+
+
+def layer_lesion(layer: int) -> Callable:
+    """A random fraction of the units of one hidden layer: those that `lesion` takes there at the same key."""
+
+    def perturb(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+        if layer >= len(net):
+            raise ValueError(f"lesion of layer {layer}: the net has {len(net) - 1} hidden layers; leave this curve out")
+        rank = [r if l == layer else jnp.ones_like(r) for l, r in enumerate(unit_sample(net, params, x, key), 1)]
+        return lambda fraction: (lesioned(net, rank, fraction), params, x)
+
+    return perturb
 
 
 def compensated_lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
