@@ -17,7 +17,7 @@ DATA = bp.data.load("digits")
 BASE = {"steps": 60, "seeds": 2, "points": 2, "net": {"hidden": [16]}, "robustness": False, "energy": False}
 
 
-@pytest.mark.parametrize("key", ["bp", "fa", "kp", "pc", "ep"])
+@pytest.mark.parametrize("key", ["kp", "ep"])
 def test_bfloat16_computes_low_and_keeps_high(key):
     net = bp.mlp([64, 16, 10])
     rule = RULES[key](net, bp.cross_entropy)
@@ -27,7 +27,7 @@ def test_bfloat16_computes_low_and_keeps_high(key):
         found["seen"] = {a.dtype for a in jax.tree.leaves((params, batch))}
         return rule.grad(params, state, batch, k, gate)
 
-    low, high = (make_train(net, r, optax.adam(2e-3), DATA.train) for r in (bfloat16(rule._replace(grad=spy)), rule))
+    low, high = (make_train(net, r, optax.sgd(0.1, momentum=0.9), DATA.train) for r in (bfloat16(rule._replace(grad=spy)), rule))
     (a, loss_a), (b, loss_b) = (t.advance(t.init(jax.random.key(0)), 40) for t in (low, high))
     assert found["seen"] == {jnp.dtype(jnp.bfloat16)}
     assert {x.dtype for x in jax.tree.leaves((a.params, a.opt)) if jnp.issubdtype(x.dtype, jnp.floating)} == {
