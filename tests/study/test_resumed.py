@@ -1,0 +1,138 @@
+"""Runs that were stopped, have grown, are shared out or were damaged: the same results as in one go."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from studies import LIGHT, SMALL, written
+
+import bioplaus as bp
+from bioplaus.cli import main
+from bioplaus.study import Study, StudyError, arm, run, run_study
+from bioplaus.study.results import read_rows
+from bioplaus.study.share import run_share
+
+
+def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
+    monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
+
+    class Stopped(Exception):
+        pass
+
+    measure, calls = arm.measures_during_training, []
+
+    def fails_late(*args):
+        rows = measure(*args)
+
+        def stopping(state, step, label):
+            calls.append(step)
+            if len(calls) == 6:  # the second arm, after its first saved chunk and before the second
+                raise Stopped
+            return rows(state, step, label)
+
+        return stopping
+
+    monkeypatch.setattr(arm, "measures_during_training", fails_late)
+    with pytest.raises(Stopped):
+        run_study(LIGHT, out=tmp_path / "run", show=False)
+    assert not (tmp_path / "run" / "results.csv").exists()
+    monkeypatch.setattr(arm, "measures_during_training", measure)
+    with pytest.raises(StudyError, match="--resume"):
+        run_study(LIGHT, out=tmp_path / "run", show=False)
+    resumed = written(LIGHT, tmp_path / "run", resume=True)
+    assert (resumed.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+
+
+def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
+    quick = {"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    small = Study(name="s", base=quick, grid={"rule": ["bp", "fa"]})
+    first, final, measured = written(small, tmp_path / "run"), run.final_rows, []
+
+    def counted(arm, *args):
+        measured.append(arm.rule)
+        return final(arm, *args)
+
+    monkeypatch.setattr(run, "final_rows", counted)
+    grown = written(small.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}}), tmp_path / "run", resume=True)
+    assert measured == ["dfa"]
+    assert [r for r in grown.rows if r.rule != "dfa"] == first.rows
+    another = small.model_copy(update={"extra": [{"rule": "fa", "optimiser": {"learning_rate": 0.1}}]})
+    rules = {r.rule for r in written(another, tmp_path / "run", resume=True).rows}
+    assert rules == {"bp", "fa optimiser.learning_rate=0.002", "fa optimiser.learning_rate=0.1"}
+    assert measured == ["dfa", "fa"]
+    changed = small.model_copy(update={"base": {**quick, "steps": 5}})
+    assert written(changed, tmp_path / "run", resume=True).rows != first.rows
+    assert measured == ["dfa", "fa", "bp", "fa"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(StudyError, match="holds no study"):
+        run_study(small, out=tmp_path / "other", resume=True, show=False)
+
+
+def test_shares_of_the_arms_make_the_same_run(light, tmp_path):
+    assert run_share(LIGHT, "2/2", tmp_path / "run", show=False) == ["bp", "pc"]
+    assert run_share(LIGHT, "1/2", tmp_path / "run", show=False) == []
+    collected = written(LIGHT, tmp_path / "run", resume=True)
+    assert (collected.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    for share in ("0/2", "3/2", "2", "a/b", "-1/2"):
+        with pytest.raises(StudyError, match="give k/n"):
+            run_share(SMALL, share, tmp_path / "run")
+
+
+def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
+    """The share with fa alone: bp is another share's, and not there yet."""
+    base = {"steps": 4, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "energy": False, "alignment": False, "curves": []}
+    study = Study(name="s", base={**base, "adversarial": {"steps": 2}}, grid={"rule": ["bp", "fa"]})
+    assert run_share(study, "2/2", tmp_path / "run", show=False) == ["bp"]
+    (folder,) = (tmp_path / "run" / "arms").iterdir()
+    first = [r for r in read_rows(folder / "final.csv") if r.condition.startswith("transfer")]
+    assert run_share(study, "1/2", tmp_path / "run", show=False) == []
+    assert len(first) > 3
+    whole = run_study(study, show=False).rows
+    assert first == [r for r in whole if r.rule == "fa" and r.condition.startswith("transfer")]
+
+
+def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
+    """The last checkpoint and the results are damaged: the one before is used, and when that is damaged too the run is refused."""
+    monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
+    study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 2, "robustness": False, "energy": False, "alignment": False})
+    done = written(study, tmp_path / "run")
+    (saved,) = (done.folder / "arms").iterdir()
+    (saved / "checkpoint-4" / "note.json").write_text("{")
+    (saved / "final.csv").unlink()
+    assert loaded_with_a_warning(done.folder).step == 2
+    again = written(study, done.folder, resume=True)
+    assert again.rows == done.rows
+    assert [w for w in again.summary["warnings"] if "checkpoint-4 is damaged" in w and "went on from step 2" in w]
+    assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
+    for place in saved.glob("checkpoint-*"):
+        (place / "note.json").write_text("{")
+    with pytest.raises(StudyError, match="delete that folder"):
+        written(study, done.folder, resume=True)
+    with pytest.raises(StudyError, match="delete that folder"):
+        bp.load(done.folder)
+    shutil.rmtree(saved)
+    with pytest.raises(StudyError, match="no checkpoint yet"):
+        bp.load(done.folder)
+    assert written(study, done.folder, resume=True).rows == done.rows
+
+
+def loaded_with_a_warning(folder: Path):
+    with pytest.warns(UserWarning, match="checkpoint-4 is damaged"):
+        return bp.load(folder)
+
+
+def test_resume_with_nothing_there_starts(tmp_path):
+    study = Study(name="s", base={"steps": 2, "seeds": 1, "robustness": False, "energy": False, "alignment": False})
+    assert run_study(study, out=tmp_path / "new", resume=True, show=False).rows
+
+
+def test_jobs_make_the_same_run(light, tmp_path, capsys):
+    """Two processes, with the cores between them. Products of this size are not divided over cores, so all bits agree."""
+    study = tmp_path / "light.toml"
+    study.write_bytes((light.folder / "study.toml").read_bytes())
+    assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "2"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "0", "--resume"]) == 2
+    assert "expected 1 or more" in capsys.readouterr().err
