@@ -21,7 +21,7 @@ def bfloat16(rule: Rule) -> Rule:
     """The rule computed in bfloat16, between float32 weights and float32 gradients."""
 
     def init(key, params, batch):
-        return rule.init(key, low(params), low(batch))
+        return low(rule.init(key, params, batch))  # the same draws as in float32, rounded
 
     def grad(params, state, batch, key, gate=None):
         grads, state, info = rule.grad(low(params), state, low(batch), key, gate)
