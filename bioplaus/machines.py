@@ -72,6 +72,7 @@ def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = Va
     ends the others in the same way, or by JAX's own watch over them, which ends a process by SIGABRT within 100 seconds.
     Raises `missing` if no cluster is found.
     """
+    jax.config.update("jax_enable_preemption_service", False)  # which would keep SIGTERM from ending a process
     try:
         jax.distributed.initialize(shutdown_timeout_seconds=LEAVING)
     except (ValueError, RuntimeError) as error:
