@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.train import Program, Train, TrainState
+from bioplaus.train import Program, Train, TrainState, check_size
 from bioplaus.types import Array, Batch, PyTree
 
 
@@ -23,8 +23,7 @@ def stream(
     size = data.x.shape[0]
     if chunk < 1:
         raise ValueError(f"stream: chunk is {chunk}, expected 1 or more steps")
-    if not 1 <= program.batch_size <= size:
-        raise ValueError(f"stream: batch_size is {program.batch_size}, expected 1 to the number of examples, {size}")
+    check_size(program.batch_size, data)
     many = over or (lambda f: f)
     first = jax.tree.map(lambda a: jnp.asarray(np.asarray(a[: program.batch_size])), data)
     init = jax.jit(many(lambda key: program.init(key, first, hyper)))

@@ -106,6 +106,7 @@ def make_program(
         )
 
     def start(key: Key, data: Batch, hyper: PyTree) -> TrainState:
+        check_size(batch_size, data)
         step = jnp.zeros((), jnp.int32)
         net, rule, tx = make(hyper, step)
         first = jax.tree.map(lambda a: a[:batch_size], data)
@@ -155,13 +156,17 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 
     Raises ValueError if a batch does not fit in the data.
     """
-    size = data.x.shape[0]
-    if not 1 <= program.batch_size <= size:
-        raise ValueError(f"make_train: batch_size is {program.batch_size}, expected 1 to the number of examples, {size}")
+    check_size(program.batch_size, data)
     data = jax.tree.map(jnp.asarray, data)
     if program.mesh is not None:
         data = jax.device_put(data, NamedSharding(program.mesh, PartitionSpec()))
     return _bound(Train(None, None, program, data, hyper), None)  # type: ignore[arg-type]
+
+
+def check_size(batch_size: int, data: Batch) -> None:
+    """Raises ValueError if a batch does not fit in the data."""
+    if not 1 <= batch_size <= data.x.shape[0]:
+        raise ValueError(f"make_train: batch_size is {batch_size}, expected 1 to the number of examples, {data.x.shape[0]}")
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import jax
+
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
@@ -29,4 +31,5 @@ def _call(work, log: Path, args) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    jax.config.update("jax_disable_most_optimizations", True)
     sys.exit(work(*args))

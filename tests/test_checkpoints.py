@@ -119,7 +119,7 @@ def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
 def test_a_restored_run_goes_on_to_the_bit(tmp_path):
     net = bp.mlp([5, 8, 3])
     x = jax.random.normal(jax.random.key(2), (40, 5))
-    data = bp.Batch(x, jax.nn.one_hot(x[:, 0] > 0, 3))
+    data = bp.Batch(x, jax.nn.one_hot((x[:, 0] > 0).astype(int), 3))
     rule = bp.rules.kolen_pollack(net, bp.cross_entropy, tx=optax.adam(1e-2))
     many = replicate(make_train(net, rule, optax.adam(1e-2), data, batch_size=16))
     state, _ = many.advance(many.init(seed_keys(2)), 5)

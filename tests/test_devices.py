@@ -12,6 +12,7 @@ from bioplaus.devices import mesh_of
 PROGRAM = """
 import json, pathlib, sys, tempfile
 import jax, numpy as np, optax
+jax.config.update("jax_disable_most_optimizations", True)
 import bioplaus as bp
 from bioplaus.checkpoints import latest, save
 from bioplaus.devices import mesh_of
@@ -80,7 +81,12 @@ print(json.dumps(found))
 def gaps():
     """The largest relative difference of weights and rule states after five steps, in float64: equilibrium propagation divides rounding
     by beta, and in float32 leaves 5e-6 of it."""
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+    env = {
+        **os.environ,
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_X64": "1",
+    }
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

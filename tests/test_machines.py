@@ -28,6 +28,7 @@ batch_size = 16
 seeds = 2
 robustness = false
 alignment = false
+energy = false
 net = {hidden = [8]}
 neuron = {noise = "gaussian", level = 0.1}
 [grid]

@@ -197,8 +197,8 @@ def test_shifts_by_hand(quick):
         y = _shifted("permuted_pixels", x, s)
         same = (y == x).all((0, 3))
         assert abs(same.mean() - (1 - s)) < 0.3
-        order = [np.sort(a.reshape(3, 36, 2), 1) for a in (x, y)]
-        np.testing.assert_array_equal(order[0], order[1])
+        before, after = (np.sort(a.reshape(3, 36, 2), 1) for a in (x, y))
+        np.testing.assert_array_equal(before, after)
         where = [[np.flatnonzero((x[i] == v).all(-1))[0] for v in y[i].reshape(36, 2)] for i in range(3)]
         assert where[0] == where[1] == where[2]  # the same move in every image, channels together
     for name in ("rotation", "low_pass", "high_pass"):

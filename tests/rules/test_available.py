@@ -68,5 +68,5 @@ def test_an_installed_package_brings_a_rule(tmp_path):
 
     assert "half" in run("-c", code, "list", "rules")
     run("-c", "from half_rule import half; from bioplaus.testing import check_rule; check_rule(half)")
-    words = ["compare", "--rules", "half", "--steps", "3", "--seeds", "1", "--out", str(tmp_path / "out")]
+    words = ["compare", "--rules", "half", "--steps", "3", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert "half" in run("-c", code, *words)

@@ -1,9 +1,18 @@
 """A run that tests compare others with."""
 
+import jax
 import pytest
 from studies import LIGHT, written
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def compiled_quickly():
+    """Studies compile much and compute little here; runs whose bits are compared are compiled alike."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
 def light(tmp_path_factory):
     return written(LIGHT, tmp_path_factory.mktemp("runs") / "light")

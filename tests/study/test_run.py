@@ -143,7 +143,7 @@ def test_compare_takes_a_net_and_arrays():
 
 
 def test_noise_and_modulators_cross_rules():
-    grid = {"rule": ["bp", "dfa"], "neuron.level": [0.0, 0.3], "modulator.kind": ["unmodulated", "dopamine"]}
+    grid = {"rule": ["bp", "dfa"], "neuron.level": [0.1, 0.3], "modulator.kind": ["unmodulated", "dopamine"]}
     base = {"steps": 4, "seeds": 1, "points": 1, "neuron": {"noise": "gaussian"}, "energy": False, "robustness": False}
     found = run_study(Study(name="cross", base={**base, "net": {"hidden": [8]}, "alignment": False}, grid=grid), show=False)
     labels = {(r.rule, r.neuron, r.modulator) for r in found.rows}

@@ -121,7 +121,10 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     study = Study(name="s", base={"seeds": 2}, rules={"pc": {"hyper": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
     assert arms(load(tmp_path / "study.toml")) == arms(study)
-    assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs"}
+    later = {"jitter", "stream", "precision", "schedules"}  # written where they are used
+    assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
+    used = Study(name="s", base={"jitter": 1, "stream": 2, "precision": "bfloat16", "schedules": {"hyper.scale": {"to": 1.0}}})
+    assert later < set(resolved(used)["base"])
 
 
 def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
