@@ -14,7 +14,7 @@ from bioplaus.study.plan import plan
 from bioplaus.train import make_train
 
 DATA = bp.data.load("digits")
-BASE = {"steps": 60, "seeds": 2, "points": 2, "net": {"hidden": [16]}, "robustness": False, "energy": False}
+BASE = {"steps": 60, "seeds": 2, "points": 2, "net": {"hidden": [16]}, "robustness": False, "energy": False, "alignment": False}
 
 
 @pytest.mark.parametrize("key", ["fa", "ep"])

@@ -21,6 +21,7 @@ BASE = {
     "modulator": {"kind": "dopamine"},
     "robustness": False,
     "energy": False,
+    "alignment": False,
 }
 GRID = {"optimiser.learning_rate": [0.002, 0.05], "neuron.level": [0.1, 0.3], "hyper.scale": [0.5, 2.0]}
 
