@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from bioplaus.measure.robustness.masking import CHECKS
-from bioplaus.report.markup import arm, blocks, estimate, listed, note, plural, table
+from bioplaus.report.markup import arm, blocks, estimate, listed, note, plural
 from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
 from bioplaus.report.text import NONE
 
@@ -36,7 +36,7 @@ def _at(run: Run, epsilon: str) -> str:
         f"<h3>L-infinity, ε = {escape(epsilon)}</h3>"
         + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all twelve checks against a masked"
         " gradient pass, and nowhere else.</p>"
-        + table(columns, heads, cells)
+        + blocks(columns, heads, cells, 7)
         + note(
             "Checks: value, and the bound it must keep (F11: exceed); failures are marked.",
             f"{escape(said)}.",

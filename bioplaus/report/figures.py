@@ -1,6 +1,7 @@
 """The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing to draw."""
 
 import math
+import textwrap
 
 import matplotlib.style
 from matplotlib.figure import Figure
@@ -135,7 +136,7 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
             if points:
                 line(ax, points, look, 100)
         ax.set_title("\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip() if attack else kind)
-        ax.set_xlabel(AXES.get(kind, "severity"))
+        ax.set_xlabel(textwrap.fill(AXES.get(kind, "severity"), 99 if columns == 2 else 40))
         ax.set_ylim(0, 101)
         ax.set_xlim(left=0)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
