@@ -12,7 +12,7 @@ that are equally sure are taken in the order of the examples.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599.
 Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
-AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019, arXiv:1805.08206.
+AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019, arXiv:1805.08206 (unconfirmed).
 """
 
 from typing import NamedTuple

@@ -13,7 +13,7 @@ Mur, Bandettini, "Representational similarity analysis", 2008, doi:10.3389/neuro
 ratio: Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement", 2017, doi:10.1101/214262; sparseness: Treves
 and Rolls, "What determines the capacity of autoassociative memories in the brain?", 1991, doi:10.1088/0954-898X_2_4_004.
 Departures: linear CKA alone, by the unbiased estimate of HSIC (Song et al., "Feature Selection via Dependence Maximization",
-2012, eq. 5, as in Nguyen, Raghu, Kornblith, 2021, arXiv:2010.15327). The paper's own form is biased upwards where units are not
+2012, as in Nguyen, Raghu, Kornblith, 2021, arXiv:2010.15327, eq. 3). The paper's own form is biased upwards where units are not
 few against examples: near 1 for any two wide layers. This one is 0 on average for independent ones, so it may be negative.
 """
 

@@ -16,7 +16,7 @@ TURN = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
 
 
 def _song(x, y):
-    """Song et al. 2012, eq. 5: the unbiased HSIC, term by term."""
+    """Song et al. 2012: the unbiased HSIC, term by term."""
     n = len(x)
     k, l = (a @ a.T * (1 - np.eye(n)) for a in (x, y))
     one = np.ones(n)

@@ -9,7 +9,8 @@
 pixels take any input, of which the features are the pixels.
 
 Frequencies: Yin et al., "A Fourier Perspective on Model Robustness in Computer Vision", 2019, arXiv:1906.08988. Permuted pixels:
-Goodfellow et al., "An Empirical Investigation of Catastrophic Forgetting", 2013, arXiv:1312.6211, where all of them are.
+Goodfellow et al., "An Empirical Investigation of Catastrophic Forgetting", 2013, arXiv:1312.6211, where all of them are
+(unconfirmed).
 """
 
 from collections.abc import Callable
