@@ -3,6 +3,7 @@
 import math
 from html import escape
 
+from bioplaus.measure.brain import CAVEAT, beside_the_brain
 from bioplaus.report.headline import energy as price
 from bioplaus.report.markup import arms, blocks, count, figure, listed, note, plural, table
 from bioplaus.report.run import Arm, Run, interval, number, seeds_of
@@ -20,7 +21,7 @@ def energy(run: Run, svgs: dict[str, str]) -> str:
         " profile's assumptions. Arms share these, so their intervals move together: overlap does not leave an order open, the"
         " statements below do. A part that is not drawn has no price, or did not happen."
     )
-    out = figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run)
+    out = figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run) + _brain(run)
     phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
     if phases:
         cells = [[count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms]
@@ -90,6 +91,21 @@ def _learning(run: Run) -> str:
         "Means over seeds. M-energy: all changes of all weights, added up; divided by the least that leads from the first weights to"
         " the last (Li and van Rossum 2020). Energy to an accuracy: mean of the seeds that reached it, on the headline's profile,"
         f" {escape(str(run.summary.get('energy_profile') or 'not named'))}."
+    )
+
+
+def _brain(run: Run) -> str:
+    """What the operations of one training sample would take in brains and on chips, by published rates and powers."""
+    macs = {a.label: seeds_of(run, a, "macs", "training").get("", math.nan) for a in run.arms}
+    counted = [a for a in run.arms if macs[a.label] > 0]
+    if not counted:
+        return ""
+    places = [beside_the_brain(2 * macs[a.label], 1.0) for a in counted]
+    heads = [f"{escape(p.place.name)}<small>{si(p.joule_per_operation, 'J')} a {escape(p.place.unit)}</small>" for p in places[0]]
+    cells = [[si(found[i].joules, "J") for found in places] for i in range(len(heads))]
+    return blocks([escape(a.label) for a in counted], heads, cells, 8, "J / sample") + note(
+        "The multiply-accumulates of training on one sample, two operations each, at the operations a second and the power of each"
+        f" place. {escape(CAVEAT)}"
     )
 
 

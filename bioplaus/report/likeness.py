@@ -1,8 +1,8 @@
-"""The section on representations: how alike each arm's hidden layers are to those of backprop."""
+"""The section on representations: how alike each arm's hidden layers are to those of backprop, and what each holds."""
 
 from html import escape
 
-from bioplaus.report.markup import arm, figure, listed, note, table
+from bioplaus.report.markup import arm, blocks, figure, listed, note, table
 from bioplaus.report.run import Arm, Run, interval, levels, number, seeds_of
 from bioplaus.report.text import NONE
 
@@ -37,6 +37,28 @@ def likeness(run: Run, svgs: dict[str, str]) -> str:
             else "",
         )
         + figure(svgs, "likeness", text)
+        + _alone(run, depths)
+    )
+
+
+def _alone(run: Run, depths: list[str]) -> str:
+    """What each hidden layer holds: means over seeds."""
+    measures = {"effective dimension": ("{:.1f}", 1), "sparsity": ("{:.1f} %", 100), "dead units": ("{:.1f} %", 100)}
+    shown = [a for a in run.arms if (a.label, "effective dimension") in run.values]
+    if not shown:
+        return ""
+    cells = [
+        [
+            form.format(scale * interval(seeds_of(run, a, m, f"layer={l}").values()).mean)
+            for m, (form, scale) in measures.items()
+            for l in depths
+        ]
+        for a in shown
+    ]
+    columns = [f"{m[0].upper()}{m[1:]}<small>layer {escape(l)}</small>" for m in measures for l in depths]
+    return blocks(columns, [arm(run, a) for a in shown], cells, 6) + note(
+        "Means over seeds. Effective dimension: participation ratio of the units' covariance. Sparsity: outputs that are 0. Dead units:"
+        " the same for all examples."
     )
 
 

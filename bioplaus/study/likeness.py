@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.measure.representation import cka_table, rsa_table
+from bioplaus.measure.representation import cka_table, dead_units, effective_dimension, rsa_table, sparsity
 from bioplaus.net import forward
 from bioplaus.study.arm import PROBE, Label
 from bioplaus.study.deployed import Deployed
@@ -18,11 +18,17 @@ from bioplaus.study.results import Row
 from bioplaus.train import TrainState
 from bioplaus.types import Array, Batch
 
+OF_A_LAYER = {
+    "effective dimension": (effective_dimension, "dimension"),
+    "sparsity": (sparsity, "fraction"),
+    "dead units": (dead_units, "fraction"),
+}
+"""What is measured of each hidden layer alone, with its unit; see `bioplaus.measure.representation`."""
 FORWARD = 1e-3  # of the largest output: an answer that differs by more from a forward pass is none
 
 
 def likeness_rows(deployed: Deployed, twin: Deployed | None, test: Batch, label: Label, over: Callable[..., Any]) -> list[Row]:
-    """CKA and RSA of every hidden layer with every one of the twin, seed by seed, on test examples.
+    """CKA and RSA of every hidden layer with every one of the twin, and what each holds alone, seed by seed, on test examples.
 
     over: how seeds share a program. No rows where there is no twin, or no other seed of backprop; and where the arm does not answer
     by one forward pass of its net, because it settles or scores labels: what its layers hold then is not what a pass shows.
@@ -41,12 +47,19 @@ def likeness_rows(deployed: Deployed, twin: Deployed | None, test: Batch, label:
     def compared(state: TrainState, other: TrainState, few: Batch):
         own, passes = layers(deployed, state, few)
         others, _ = layers(twin, other, few)
-        return jnp.where(passes, cka_table(own, others), jnp.nan), own, others
+        alone = jnp.array([[measure(a) for measure, _ in OF_A_LAYER.values()] for a in own])
+        return *(jnp.where(passes, found, jnp.nan) for found in (cka_table(own, others), alone)), own, others
 
     compiled = jax.jit(lambda a, b, few: over(lambda s, o: compared(s, o, few))(a, b))
-    cka, own, others = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
+    cka, alone, own, others = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
     to, rows = "between seeds" if twin is deployed else "to backprop", []
     for seed in range(seeds):
+        rows += [
+            Row(*label, str(seed), f"layer={l + 1}", name, float(alone[seed, l, i]), unit)
+            for i, (name, (_, unit)) in enumerate(OF_A_LAYER.items())
+            for l in range(alone.shape[1])
+            if not np.isnan(alone[seed, l, i])
+        ]
         rsa = rsa_table([a[seed] for a in own], [a[seed] for a in others])
         for name, table, unit in (
             ("cka", cka[seed], "ratio"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
-from bioplaus.measure.representation import cka_table, rsa_table
+from bioplaus.measure.representation import cka_table, dead_units, effective_dimension, rsa_table, sparsity
 from bioplaus.study.arm import PROBE, compiled_of, label_of, of_all_seeds
 from bioplaus.study.build import build
 from bioplaus.study.deployed import Deployed
@@ -36,8 +36,14 @@ def test_layers_are_compared_with_those_of_the_twin_at_the_same_seed(state):
     inputs = jax.jit(jax.vmap(lambda params: bp.forward(BUILT["bp"].net, params, x, key).inputs[1:]))
     hidden = [[[np.asarray(h[s]) for h in inputs(states.params)] for s in range(SEEDS)] for states in (other, state)]
     twin = Deployed(BUILT["bp"], "on", state)
-    found = {r[5:8]: r.value for r in (*rows_of("fa", other, twin), *rows_of("bp", state))}
-    assert len(found) == 2 * 2 * SEEDS * 4
+    of_fa = {r[5:8]: r.value for r in rows_of("fa", other, twin)}
+    found = of_fa | {r[5:8]: r.value for r in rows_of("bp", state)}
+    assert len(of_fa) == SEEDS * (2 * 4 + 2 * 3)
+    for s, l in np.ndindex(SEEDS, 2):
+        layer = hidden[0][s][l]
+        for name, measure in (("effective dimension", effective_dimension), ("sparsity", sparsity), ("dead units", dead_units)):
+            assert of_fa[str(s), f"layer={l + 1}", name] == pytest.approx(float(measure(layer)), rel=1e-3)
+    assert 1 < of_fa["0", "layer=2", "effective dimension"] <= 6
     for name, table in (("cka", jax.jit(cka_table)), ("rsa", rsa_table)):
         for s in range(SEEDS):
             to_twin, to_next = (np.asarray(table(hidden[i][s], hidden[1][j % SEEDS])) for i, j in ((0, s), (1, s + 1)))

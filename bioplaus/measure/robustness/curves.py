@@ -96,7 +96,7 @@ CURVES: Mapping[str, Disturbance] = {
     "synapse_lesion": Disturbance(synapses.lesion, FRACTION, f"lesioned {_FAULTY}"),
     "pruning": Disturbance(synapses.pruning, FRACTION, f"smallest {_FAULTY} pruned", random=False),
     "stuck_at_most": Disturbance(synapses.stuck_at_most, FRACTION, f"stuck at the largest weight: {_FAULTY}"),
-    "sign_flip": Disturbance(synapses.sign_flip, FRACTION, f"of flipped sign: {_FAULTY}"),
+    "sign_flip": Disturbance(synapses.sign_flip, FRACTION, f"{_FAULTY} with their sign flipped"),
     "multiplicative_noise": Disturbance(synapses.multiplicative_noise, SIGMA, f"static {_RELATIVE}"),
     "log_normal_noise": Disturbance(
         synapses.log_normal_noise, SIGMA, f"log-normal {_RELATIVE.replace('weight)', 'log weight)')}"
