@@ -9,7 +9,7 @@ compare: .venv/ready
 	$(BIN)/bioplaus compare
 
 test: check
-	$(RUN) pytest -n 2 --dist worksteal
+	$(RUN) pytest -n 3 --dist loadfile  # on two cores: some tests wait for processes of their own
 
 check: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright

@@ -104,6 +104,7 @@ def close(folder: Path, alone) -> bool:
 LIGHT = ("--energy", "false")
 
 
+@pytest.mark.usefixtures("quick")  # as the processes compile
 @pytest.mark.parametrize(("count", "words"), [(2, ()), (4, LIGHT)])
 def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, words, alone, tmp_path):
     assert ended(machines(tmp_path, count, *words)) == [0] * count, log(tmp_path, 0)[-3000:]

@@ -103,7 +103,7 @@ def _brain(run: Run) -> str:
     places = [beside_the_brain(2 * macs[a.label], 1.0) for a in counted]
     heads = [f"{escape(p.place.name)}<small>{si(p.joule_per_operation, 'J')} a {escape(p.place.unit)}</small>" for p in places[0]]
     cells = [[si(found[i].joules, "J") for found in places] for i in range(len(heads))]
-    return blocks([escape(a.label) for a in counted], heads, cells, 8, "J / sample") + note(
+    return blocks([escape(a.label) for a in counted], heads, cells, 8, "J / sample, there") + note(
         "The multiply-accumulates of training on one sample, two operations each, at the operations a second and the power of each"
         f" place. {escape(CAVEAT)}"
     )
