@@ -1,0 +1,80 @@
+"""What each peer needs, and an environment of its own for it, made once and kept in a cache folder."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Missing(Exception):
+    """A peer cannot be run here; the message says why, and what would help."""
+
+
+class Peer(NamedTuple):
+    """requirements: pinned, for pip.  alone: pinned, installed without their own dependencies, which the task does not import.
+
+    clone: 'owner/name' on GitHub, of what the package index does not have.  install: the clone is a package to be installed.
+    """
+
+    requirements: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+    clone: str = ""
+    install: bool = False
+
+
+TORCH = ("torch==2.13.0", "numpy==2.4.6")
+PEERS = {
+    "bioplaus": Peer(),  # these three run in the environment of the command itself
+    "numpy": Peer(),
+    "flax": Peer(),
+    "pytorch": Peer(TORCH),
+    "biotorch": Peer(TORCH, alone=("biotorch==0.0.16",)),  # asks for Jupyter, TensorBoard and torchvision
+    "pcx": Peer(("pcx==0.6.3", "jax==0.4.38", "jaxlib==0.4.38")),  # the newest JAX that it admits
+    "jpc": Peer(("jax==0.5.2", "jaxlib==0.5.1"), clone="thebuckleylab/jpc", install=True),  # the newest JAX that it admits
+    "ngclearn": Peer(("ngclearn==3.2.1", "jax==0.10.2", "jaxlib==0.10.2"), clone="NACLab/ngc-museum"),
+}
+
+
+def clone_of(name: str, peer: Peer, repos: Path | None) -> Path | None:
+    """Where the peer's repository lies, None if it needs none. Raises Missing."""
+    if not peer.clone:
+        return None
+    path = (repos or Path("DIR")) / peer.clone.split("/")[1]
+    if repos is None or not path.is_dir():
+        raise Missing(
+            f"{name} is run from its repository: git clone https://github.com/{peer.clone} {path}, and give --repos {path.parent}"
+        )
+    return path.resolve()
+
+
+def commit_of(clone: Path) -> str:
+    """The commit of a clone, for the report."""
+    done = subprocess.run(["git", "-C", clone, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown commit"
+
+
+def python_of(name: str, peer: Peer, cache: Path, clone: Path | None) -> Path:
+    """The Python of the peer's environment, which is made if need be. Raises Missing if it cannot be installed."""
+    built = [str(clone)] if peer.install and clone else []
+    if not (peer.requirements or peer.alone or built):
+        return Path(sys.executable)
+    pins = [*peer.requirements, *peer.alone, *([commit_of(clone)] if built and clone else [])]
+    folder = cache / f"{name}-{hashlib.sha256(' '.join([sys.version, *pins]).encode()).hexdigest()[:8]}"
+    python, ready = folder / "bin" / "python", folder / "installed"
+    if not ready.exists():
+        print(f"{name}: making {folder}", flush=True)
+        _run(name, sys.executable, "-m", "venv", "--clear", str(folder))
+        for packages in ([*peer.requirements, *built], ["--no-deps", *peer.alone]):
+            if packages != ["--no-deps"]:
+                _run(name, str(python), "-m", "pip", "install", "--quiet", *packages)
+        ready.touch()
+    return python
+
+
+def _run(name: str, *command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines
+        raise Missing(f"{name} cannot be installed here: {errors[-1] if errors else ' '.join(command)}")

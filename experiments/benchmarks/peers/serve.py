@@ -1,0 +1,53 @@
+"""What every worker shares: its task, the images, and the loop in which it answers. Runs in the peer's environment.
+
+A worker is started with its task as JSON. It prints a line when it is ready, and one for each line "go N" that it reads: the
+seconds that N steps took and the peak of its memory. Lines of the protocol begin with MARK; libraries may print others.
+"""
+
+import importlib.metadata
+import json
+import resource
+import sys
+import time
+
+MARK = "@worker "
+EXAMPLES = 60_000  # MNIST's
+
+
+def task() -> dict:
+    """What this worker was started for: sizes, batch, rule, ..."""
+    return json.loads(sys.argv[1])
+
+
+def images(inputs: int, classes: int):
+    """Random images and labels of MNIST's number: x [N, inputs] in [0, 1), float32; labels [N]."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return rng.random((EXAMPLES, inputs), np.float32), rng.integers(0, classes, EXAMPLES)
+
+
+def batches(size: int):
+    """Rows of one batch after another, in a new random order each epoch, without end."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    while True:
+        order = rng.permutation(EXAMPLES)
+        yield from order[: EXAMPLES // size * size].reshape(-1, size)
+
+
+def answer(**values) -> None:
+    print(MARK + json.dumps(values), flush=True)
+
+
+def serve(train, device: str, *packages: str) -> None:
+    """Answers until its input ends. train: (steps) -> None, which returns when the work is done; packages: whose versions are told."""
+    answer(device=device, versions={name: importlib.metadata.version(name) for name in packages})
+    for line in sys.stdin:
+        steps = int(line.removeprefix("go "))
+        start = time.perf_counter()
+        train(steps)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        answer(seconds=seconds, peak_mib=peak)

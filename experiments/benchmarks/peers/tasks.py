@@ -1,0 +1,70 @@
+"""What is compared: in each group ours against its peers, on the same net, batch, optimiser and images.
+
+`aim`: the factor ours / peer that we hold ourselves to on two CPU cores, None where there is none.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Entry(NamedTuple):
+    """A program to be timed. peer: a key of PEERS.  extra: what its worker is told beside the group's task."""
+
+    peer: str
+    extra: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    aim: float | None = None
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.peer, *(str(self.extra[k]) for k in ("form", "rule") if k in self.extra)])
+
+
+class Group(NamedTuple):
+    """title: as printed.  task: what every worker is told.  ours, peers: the programs."""
+
+    title: str
+    task: dict[str, Any]
+    ours: Entry
+    peers: tuple[Entry, ...]
+
+
+MLP = {"sizes": [784, 500, 500, 10], "batch": 128}
+AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
+
+
+def settling(steps: int) -> Group:
+    task = {"sizes": [784, 256, 256, 10], "batch": 128, "hyperparameters": {"steps": steps, "rate": 0.1}}
+    peers = (Entry("pcx", aim=1.35), Entry("jpc", aim=1.4), Entry("ngclearn", aim=6.0))
+    return Group(f"predictive coding, MLP 784-256-256-10, {steps} steps, Adam", task, Entry("bioplaus", {"rule": "pc"}), peers)
+
+
+TASKS: dict[str, tuple[Group, ...]] = {
+    "T1": (
+        Group(
+            "backprop, MLP 784-500-500-10, Adam",
+            MLP,
+            Entry("bioplaus", {"rule": "bp"}),
+            (
+                Entry("pytorch", {"form": "eager"}, 1.9),
+                Entry("pytorch", {"form": "compile"}, 1.9),
+                Entry("pytorch", {"form": "fused Adam"}),  # not its default
+                Entry("flax", aim=1.3),
+                Entry("numpy", aim=1.15),
+            ),
+        ),
+    ),
+    "T2": tuple(
+        Group(
+            f"{mode}, MLP 784-500-500-10, Adam", MLP, Entry("bioplaus", {"rule": mode}), (Entry("biotorch", {"form": mode}, aim),)
+        )
+        for mode, aim in AIMS.items()
+    ),
+    "T3": (settling(8), settling(20)),
+    "T7": (
+        Group(
+            "8 seeds of backprop, MLP 784-500-500-10, Adam",
+            MLP | {"seeds": 8},
+            Entry("bioplaus", {"rule": "bp"}),
+            (Entry("pytorch", {"form": "eager"}, 1.9), Entry("pytorch", {"form": "fused Adam"})),
+        ),
+    ),
+}

@@ -1,0 +1,27 @@
+"""Ours: a rule by its key, in the library's own training run; all seeds of a task in one program."""
+
+import jax
+import optax
+from serve import images, serve, task
+
+import bioplaus as bp
+from bioplaus.train import make_train, replicate, seed_keys
+
+t = task()
+x, labels = images(t["sizes"][0], t["sizes"][-1])
+data = bp.Batch(jax.numpy.asarray(x), jax.nn.one_hot(labels, t["sizes"][-1]))
+net = bp.mlp(t["sizes"])
+loss = bp.mse if t["rule"] == "pc" else bp.cross_entropy
+rule = bp.rules.RULES[t["rule"]](net, loss, **t.get("hyperparameters", {}))
+run = make_train(net, rule, optax.adam(1e-3), data, batch_size=t["batch"])
+if "seeds" in t:
+    run = replicate(run)
+state = run.init(seed_keys(t["seeds"]) if "seeds" in t else jax.random.key(0))
+
+
+def train(steps: int) -> None:
+    global state
+    state = jax.block_until_ready(run.advance(state, steps)[0])
+
+
+serve(train, jax.default_backend(), "bioplaus", "jax", "jaxlib")

@@ -1,0 +1,41 @@
+"""PyTorch as its tutorials train: a Sequential, Adam, a loop; the images lie in one tensor on the device, with no loader."""
+
+# pyright: reportMissingImports=false, reportArgumentType=false
+
+from itertools import pairwise
+
+import torch
+from serve import batches, images, serve, task
+from torch import nn
+
+t = task()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+x, labels = (torch.from_numpy(a).to(device) for a in images(t["sizes"][0], t["sizes"][-1]))
+rows = batches(t["batch"])
+criterion = nn.CrossEntropyLoss()
+
+
+def made():
+    pairs = list(pairwise(t["sizes"]))
+    layers = [f for m, n in pairs[:-1] for f in (nn.Linear(m, n), nn.Tanh())]
+    model = nn.Sequential(*layers, nn.Linear(*pairs[-1])).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True if t["form"] == "fused Adam" else None)
+    return torch.compile(model) if t["form"] == "compile" else model, optimizer
+
+
+seeds = [made() for _ in range(t.get("seeds", 1))]
+
+
+def train(steps: int) -> None:
+    for model, optimizer in seeds:
+        for _ in range(steps):
+            batch = torch.from_numpy(next(rows)).to(device)
+            loss = criterion(model(x[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+serve(train, "gpu" if device == "cuda" else device, "torch")
