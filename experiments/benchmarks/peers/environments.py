@@ -1,4 +1,4 @@
-"""What each peer needs, and an environment of its own for it, made once and kept in a cache folder."""
+"""What each peer needs, and an environment for it, made once and kept in a cache folder. Peers with the same needs share it."""
 
 import hashlib
 import subprocess
@@ -33,6 +33,8 @@ PEERS = {
     "pcx": Peer(("pcx==0.6.3", "jax==0.4.38", "jaxlib==0.4.38")),  # the newest JAX that it admits
     "jpc": Peer(("jax==0.5.2", "jaxlib==0.5.1"), clone="thebuckleylab/jpc", install=True),  # the newest JAX that it admits
     "ngclearn": Peer(("ngclearn==3.2.1", "jax==0.10.2", "jaxlib==0.10.2"), clone="NACLab/ngc-museum"),
+    "ebl": Peer(TORCH, clone="rain-neuromorphics/energy-based-learning"),
+    "forward_forward": Peer(TORCH, clone="loeweX/Forward-Forward"),
 }
 
 
@@ -60,7 +62,9 @@ def python_of(name: str, peer: Peer, cache: Path, clone: Path | None) -> Path:
     if not (peer.requirements or peer.alone or built):
         return Path(sys.executable)
     pins = [*peer.requirements, *peer.alone, *([commit_of(clone)] if built and clone else [])]
-    folder = cache / f"{name}-{hashlib.sha256(' '.join([sys.version, *pins]).encode()).hexdigest()[:8]}"
+    folder = (
+        cache / f"{(built or pins)[0].split('/')[-1]}-{hashlib.sha256(' '.join([sys.version, *pins]).encode()).hexdigest()[:8]}"
+    )
     python, ready = folder / "bin" / "python", folder / "installed"
     if not ready.exists():
         print(f"{name}: making {folder}", flush=True)

@@ -59,6 +59,34 @@ TASKS: dict[str, tuple[Group, ...]] = {
         for mode, aim in AIMS.items()
     ),
     "T3": (settling(8), settling(20)),
+    "T4": (
+        Group(  # theirs settles the output layer with the hidden one, ours reads it out: two products a sweep against one
+            "equilibrium propagation, MLP 784-512-10 of hard sigmoids, 15 free and 2 x 15 nudged sweeps, SGD with momentum",
+            {
+                "sizes": [784, 512, 10],
+                "batch": 128,
+                "neuron": "hard_sigmoid",
+                "optimiser": "momentum",
+                "hyperparameters": {"beta": 0.25, "free_steps": 15, "nudged_steps": 15},
+            },
+            Entry("bioplaus", {"rule": "ep"}),
+            (Entry("ebl", aim=9.0),),
+        ),
+    ),
+    "T6": (
+        Group(  # theirs has a running mean of activities and a readout of two layers, ours the mean of a batch and one layer
+            "forward-forward, MLP 784-3x1000-10, SGD with momentum",
+            {
+                "sizes": [784, 1000, 1000, 1000, 10],
+                "batch": 100,
+                "neuron": "relu",
+                "optimiser": "momentum",
+                "hyperparameters": {"theta": 1.0, "peers": 0.03},
+            },
+            Entry("bioplaus", {"rule": "ff"}),
+            (Entry("forward_forward", aim=1.5),),
+        ),
+    ),
     "T7": (
         Group(
             "8 seeds of backprop, MLP 784-500-500-10, Adam",

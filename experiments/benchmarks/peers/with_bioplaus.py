@@ -10,10 +10,11 @@ from bioplaus.train import make_train, replicate, seed_keys
 t = task()
 x, labels = images(t["sizes"][0], t["sizes"][-1])
 data = bp.Batch(jax.numpy.asarray(x), jax.nn.one_hot(labels, t["sizes"][-1]))
-net = bp.mlp(t["sizes"])
-loss = bp.mse if t["rule"] == "pc" else bp.cross_entropy
+net = bp.mlp(t["sizes"], bp.neurons.NEURONS[t.get("neuron", "tanh")]())
+loss = bp.mse if t["rule"] in ("pc", "ep") else bp.cross_entropy  # what the peers of these have
+tx = optax.sgd(1e-3, momentum=0.9) if t.get("optimiser") == "momentum" else optax.adam(1e-3)
 rule = bp.rules.RULES[t["rule"]](net, loss, **t.get("hyperparameters", {}))
-run = make_train(net, rule, optax.adam(1e-3), data, batch_size=t["batch"])
+run = make_train(net, rule, tx, data, batch_size=t["batch"])
 if "seeds" in t:
     run = replicate(run)
 state = run.init(seed_keys(t["seeds"]) if "seeds" in t else jax.random.key(0))
