@@ -107,8 +107,7 @@ def compared(group: Group, found: dict[str, Timed]) -> list[dict[str, Any]]:
         if entry.name not in found:
             continue
         it = found[entry.name]
-        row = {"program": entry.name, "samples": statistics.median(it.samples), "peak_mib": it.peak_mib} | it._asdict()
-        row |= {"samples": statistics.median(it.samples), "rounds": it.samples}
+        row: dict[str, Any] = {"program": entry.name, **it._asdict(), "median": statistics.median(it.samples)}
         if entry is not group.ours and it.device == ours.device:
             row |= {"ours/peer": ratio(ours.samples, it.samples)._asdict(), "aim": entry.aim}
         rows.append(row)
@@ -119,7 +118,7 @@ def shown(rows: list[dict[str, Any]]) -> str:
     """The table of a group."""
     lines = []
     for row in rows:
-        line = f"  {row['program']:22} {row['samples']:10,.0f} samples/s {row['peak_mib']:8,.0f} MiB"
+        line = f"  {row['program']:22} {row['median']:10,.0f} samples/s {row['peak_mib']:8,.0f} MiB"
         if "ours/peer" in row:
             r, aim = row["ours/peer"], row["aim"]
             line += f"   ours / peer {r['median']:6.2f} [{r['min']:.2f}, {r['max']:.2f}]"
