@@ -8,7 +8,7 @@ and the reason is printed. Peers that the package index does not have are run fr
 
 Every program is a process that trains and waits. They are warmed up (which compiles), their steps chosen so that a turn takes
 about --seconds, and then run in turn, round after round, never two at once. A ratio is of samples a second within a round,
-median [min, max]. Run it on an idle machine and quote ratios, not samples; below 1.2 they are noise.
+median [min, max]. Turns much below a second tell against ours, which orders all examples anew in each. Run it on an idle machine and quote ratios, not samples; below 1.2 they are noise.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn, for each seed")
     parser.add_argument("--peers", default=",".join(PEERS), help="the peers to run")
     parser.add_argument("--repos", type=Path, default=None, help="folder of clones, of peers that are run from their repository")
     parser.add_argument(
@@ -154,12 +154,13 @@ def main() -> None:
         for group in TASKS[task]:
             print(f"{task} {group.title}, batch {group.task['batch']}", flush=True)
             entries = [group.ours, *(entry for entry in group.peers if entry.peer in peers)]
+            seeds = group.task.get("seeds", 1)
             found, missing = timed(
                 entries,
-                group.task["batch"] * group.task.get("seeds", 1),
+                group.task["batch"] * seeds,
                 lambda entry, task=group.task: begun(entry, task, args.cache, args.repos),
                 args.rounds,
-                args.seconds,
+                args.seconds * seeds,
             )
             rows = compared(group, found) if found else []
             print("\n".join([*filter(None, [shown(rows)]), *(f"  left out: {why}" for why in missing)]), flush=True)
