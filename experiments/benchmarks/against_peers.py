@@ -8,7 +8,8 @@ and the reason is printed. Peers that the package index does not have are run fr
 
 Every program is a process that trains and waits. They are warmed up (which compiles), their steps chosen so that a turn takes
 about --seconds, and then run in turn, round after round, never two at once. A ratio is of samples a second within a round,
-median [min, max]. Turns much below a second tell against ours, which orders all examples anew in each. Run it on an idle machine and quote ratios, not samples; below 1.2 they are noise.
+median [min, max]. Turns much below a second tell against ours, which orders all examples anew in each.
+Run it on an idle machine and quote ratios, not samples; differences below 1.2 are noise.
 """
 
 import argparse
