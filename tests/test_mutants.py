@@ -10,11 +10,10 @@ from bioplaus.rules import BASELINES, RULES
 
 FEW = {
     ("bp", "phi' dropped"),
-    ("bp", "a gate stops the error too"),
     ("fa", "B replaced by W"),
     ("fa", "gate ignored"),
     ("kp", "B never learns"),
-    ("usf", "signs frozen at the start"),
+    ("usf", "signs reversed"),
     ("dfa", "phi' dropped"),
     ("np", "1 / sigma^2"),
     ("pc", "phi' dropped"),

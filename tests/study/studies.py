@@ -9,8 +9,7 @@ from bioplaus.study.results import Row
 SMALL = Study(
     name="small",
     base={"steps": 20, "seeds": 2, "points": 2, "net": {"hidden": [12, 12]}},
-    rules={"pc": {"hyper": {"steps": 3}}},
-    grid={"rule": ["fa", "bp", "pc", "frozen"]},
+    grid={"rule": ["fa", "bp", "frozen"]},
 )
 
 

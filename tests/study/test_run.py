@@ -38,7 +38,7 @@ def test_a_trained_arm_comes_back(finished):
     assert model.step == 20
     assert not np.array_equal(model.params[0]["w"], bp.load(finished.folder, "fa").params[0]["w"])
     for folder, name, seed, match in (
-        (finished.folder, None, 0, "expected one of 'bp', 'fa', 'pc', 'frozen'"),
+        (finished.folder, None, 0, "expected one of 'bp', 'fa', 'frozen'"),
         (finished.folder, "kp", 0, "arm is 'kp'"),
         (finished.folder, "fa", 2, "expected 0 to 1"),
         (finished.folder.parent, "fa", 0, "study.toml"),
@@ -48,7 +48,7 @@ def test_a_trained_arm_comes_back(finished):
 
 
 def test_every_arm_has_its_measures(finished):
-    for rule in ("bp", "fa", "pc", "frozen"):
+    for rule in ("bp", "fa", "frozen"):
         clean = values(finished.rows, rule, "accuracy", "clean")
         assert len(clean) == 2
         assert all(0 <= a <= 1 for a in clean)
@@ -69,14 +69,14 @@ def test_every_arm_has_its_measures(finished):
     (dense,), (effective,) = (values(finished.rows, "bp", m, "training") for m in ("macs", "effective macs"))
     assert 0.3 * dense < effective < dense  # digits are half zeros
     ranks = {(r["a"], r["b"]): r["r"] for r in finished.summary["energy_ranks"]}
-    assert ranks["frozen", "pc"] == 1
+    assert ranks["frozen", "bp"] == 1
     assert ranks["bp", "fa"] < 0.95 > ranks["fa", "bp"]
     assert "synapse_updates" in finished.summary["energy_unpriced"]["biology"]
     assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx([0, 0], abs=0.1)
     assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
     assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
     assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
-    for rule, measure in (("fa", "cka to backprop"), ("pc", "rsa to backprop"), ("bp", "cka between seeds")):
+    for rule, measure in (("fa", "cka to backprop"), ("fa", "rsa to backprop"), ("bp", "cka between seeds")):
         assert len(values(finished.rows, rule, measure, "layer=2 twin layer=2")) == 2
 
 
