@@ -8,8 +8,9 @@ RUN := $(BIN)/python -m
 compare: .venv/ready
 	$(BIN)/bioplaus compare
 
+# Three workers for two cores: some tests wait for processes of their own.
 test: check
-	$(RUN) pytest -n 3 --dist loadfile  # on two cores: some tests wait for processes of their own
+	$(RUN) pytest -n 3 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright
