@@ -133,6 +133,7 @@ def consolidate(state: Cache) -> Cache:
 
 def _sum(x: Array) -> Array:
     """The sum as a product with ones: on a CPU XLA adds up an array in order, one number after the other, and products run in parallel."""
+    x = jnp.atleast_1d(x).astype(jnp.promote_types(x.dtype, jnp.float32))  # bfloat16 has 8 bits for a count
     x = x.reshape(-1, x.shape[-1])
     return (jnp.ones(len(x), x.dtype) @ x).sum()
 

@@ -169,3 +169,12 @@ REFUSED = [
 def test_what_is_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         wrong()
+
+
+def test_a_meter_counts_scalars_and_low_precision():
+    """A parameter without axes, and more changes than bfloat16 can count one by one."""
+    params = {"gain": jnp.zeros(()), "w": jnp.zeros((41, 41), jnp.bfloat16)}
+    tx = economy.metered(optax.identity())
+    _, spent = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
+    found = economy.efficiency(spent, jax.tree.map(lambda w: w + 1, params))  # type: ignore[arg-type]
+    assert (found.energy, found.updates, found.growth) == (1682, 1682, 1682)

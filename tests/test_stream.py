@@ -8,7 +8,7 @@ import pytest
 import bioplaus as bp
 from bioplaus.data.dataset import batch
 from bioplaus.stream import stream
-from bioplaus.study import Study, run_study
+from bioplaus.study import Study, StudyError, run_study
 from bioplaus.train import bind, make_program, replicate, seed_keys
 
 DRAW = np.random.default_rng(0)
@@ -48,6 +48,8 @@ def test_a_study_streams():
 
 
 def test_bad_options_are_refused():
+    with pytest.raises(StudyError, match="leave --mesh or stream out"):
+        run_study(Study(name="s", base={"stream": 2}), mesh="data=1", show=False)
     with pytest.raises(ValueError, match="chunk is 0"):
         stream(PROGRAM, DATA, 0.1, chunk=0)
     with pytest.raises(ValueError, match="number of examples, 9"):

@@ -64,6 +64,8 @@ def plan(
             arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
         arm = arm.model_copy(update={"data": use.name})
         example, classes = use.train.x[:1], use.train.y.shape[-1]
+        if arm.stream and mesh is not None:
+            raise StudyError("stream: is for one device, and this run has a mesh; leave --mesh or stream out")
         hyper, shape = course_of(arm), (shape_of(arm), example.shape, classes)
         try:
             with of_precision(arm):
