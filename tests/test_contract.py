@@ -13,8 +13,6 @@ from bioplaus.rules import BASELINES, RULES
 from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron
 from bioplaus.types import Batch, Rule
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 @pytest.mark.parametrize("key", RULES | BASELINES)
 def test_rule_keeps_the_contract(key):

@@ -29,11 +29,12 @@ seeds = 2
 robustness = false
 alignment = false
 energy = false
-net = {hidden = [8]}
-neuron = {noise = "gaussian", level = 0.1}
+net = {{hidden = [8]}}
+neuron = {{noise = "gaussian", level = 0.1}}
 [grid]
-rule = ["bp", "fa"]
+rule = {rules}
 """
+BOTH, ONE = '["bp", "fa"]', '["fa"]'
 
 
 def noise(mesh) -> np.ndarray:
@@ -66,9 +67,9 @@ def machine(rank: int, count: int, port: int, words: list[str], often: bool, fol
     return code
 
 
-def machines(folder: Path, count: int, *words: str, often: bool = False):
+def machines(folder: Path, count: int, *words: str, rules: str = ONE, often: bool = False):
     """The processes of a run, started."""
-    (folder / "study.toml").write_text(STUDY)
+    (folder / "study.toml").write_text(STUDY.format(rules=rules))
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -90,27 +91,23 @@ def log(folder: Path, rank: int) -> str:
 def alone(tmp_path_factory):
     """The rows of one process, by what they say."""
     file = tmp_path_factory.mktemp("alone") / "study.toml"
-    file.write_text(STUDY)
+    file.write_text(STUDY.format(rules=BOTH))
     return {r[:8]: r.value for r in run_study(load(file), show=False).rows}
 
 
 def close(folder: Path, alone) -> bool:
-    """Whether the rows of a run are those of one process; it may have been told to measure less."""
+    """Whether the rows of a run are those of one process, which has trained both rules."""
     rows = {r[:8]: r.value for r in read_rows(folder / "run" / "results.csv")}
-    assert len([k for k in rows if k[7] == "loss"]) == 2 * 2 * 4
+    assert len([k for k in rows if k[7] == "loss"]) == len({k[2] for k in rows}) * 2 * 4
     return np.allclose(list(rows.values()), [alone[k] for k in rows], rtol=1e-6, atol=1e-6)
 
 
-LIGHT = ("--energy", "false")
-
-
-@pytest.mark.usefixtures("quick")  # as the processes compile
-@pytest.mark.parametrize(("count", "words"), [(2, ()), (4, LIGHT)])
-def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, words, alone, tmp_path):
-    assert ended(machines(tmp_path, count, *words)) == [0] * count, log(tmp_path, 0)[-3000:]
+@pytest.mark.parametrize(("count", "rules"), [(2, BOTH), (4, ONE)])
+def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, rules, alone, tmp_path):
+    assert ended(machines(tmp_path, count, rules=rules)) == [0] * count, log(tmp_path, 0)[-3000:]
     assert close(tmp_path, alone)
-    fa = {(*k[:2], "bp", *k[3:]): v for k, v in alone.items() if k[2] == "fa"}
-    assert not close(tmp_path, alone | fa)  # the comparison can fail
+    other = {(*k[:2], "bp" if k[2] == "fa" else "fa", *k[3:]): v for k, v in alone.items()}
+    assert not close(tmp_path, other)  # the comparison can fail
     whole = noise(None)
     assert whole.std() > 0.5
     for rank in range(count):
@@ -131,7 +128,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
         seen.update(new)
 
     for victim in (1, 0):
-        processes = machines(tmp_path, 2, "--resume", *LIGHT, often=True)
+        processes = machines(tmp_path, 2, "--resume", often=True)
         until_a_new_checkpoint()
         processes[victim].kill()
         codes, said = ended(processes), log(tmp_path, 1 - victim)
@@ -141,20 +138,23 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
         assert not (tmp_path / "run" / "results.csv").exists()
     before = set(tmp_path.glob("run/arms/*/checkpoint-*[0-9]"))
     assert before
-    assert ended(machines(tmp_path, 2, "--resume", *LIGHT)) == [0, 0], log(tmp_path, 0)[-3000:]
+    assert ended(machines(tmp_path, 2, "--resume")) == [0, 0], log(tmp_path, 0)[-3000:]
     assert close(tmp_path, alone)
+
+
+REFUSED = ([2, 2], [2, -6])  # on a loaded machine JAX ends by SIGABRT a process that leaves a moment after the first
 
 
 def test_what_is_wrong_is_said_by_all_before_any_work(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "other").touch()
-    assert ended(machines(tmp_path, 2)) == [2, 2]
+    assert ended(machines(tmp_path, 2)) in REFUSED
     for rank in range(2):
         assert "exists already" in log(tmp_path, rank)
 
 
 def test_a_mesh_that_leaves_a_process_out_is_refused(tmp_path):
-    assert ended(machines(tmp_path, 2, "--mesh", "data=1")) == [2, 2]
+    assert ended(machines(tmp_path, 2, "--mesh", "data=1")) in REFUSED
     assert "leaves 1 of 2 devices out" in log(tmp_path, 0)
 
 

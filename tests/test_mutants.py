@@ -27,7 +27,6 @@ FEW |= {
 }  # one for each other file of identities
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=lambda m: f"{m.key}: {m.name}")
 def test_killed(mutant):
     assert killer(mutant)

@@ -16,8 +16,6 @@ from bioplaus.train import make_train
 DATA = bp.data.load("digits")
 BASE = {"steps": 60, "seeds": 2, "points": 2, "net": {"hidden": [16]}, "robustness": False, "energy": False, "alignment": False}
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 @pytest.mark.parametrize("key", ["fa", "ep"])
 def test_bfloat16_computes_low_and_keeps_high(key):

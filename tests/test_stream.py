@@ -17,8 +17,6 @@ DATA = batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])
 NET = bp.mlp([6, 8, 3])
 PROGRAM = make_program(lambda hyper, step: (NET, bp.rules.RULES["kp"](NET, bp.cross_entropy), optax.sgd(hyper)), batch_size=16)
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 def same(a, b):
     for u, v in zip(

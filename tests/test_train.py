@@ -15,8 +15,6 @@ X = jax.random.normal(KEY, (50, 6))
 DATA = bp.Batch(X, jax.nn.one_hot((X[:, 0] > 0).astype(int) + (X[:, 1] > 0), 3))
 NET = bp.mlp([6, 8, 3])
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 def make(name="bp", tx=None, **options):
     rule = bp.rules.RULES[name](NET, bp.cross_entropy)

@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=100, help="steps a call, in one scan")
-    parser.add_argument("--rules", default="bp,fa,kp,usf,dfa,np,pc,ep")
+    parser.add_argument("--rules", default="bp,fa,kp,usf,dfa,drtp,ff,pepita,np,pc,ep")
     parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
     args = parser.parse_args()
 

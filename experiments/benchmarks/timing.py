@@ -42,3 +42,11 @@ def ratio(a: list[float], b: list[float]) -> Ratio:
     """a / b, round by round."""
     values = [x / y for x, y in zip(a, b, strict=True)]
     return Ratio(statistics.median(values), min(values), max(values))
+
+
+def memory(function: Callable, *shapes) -> float:
+    """MiB that a call holds at its peak, as XLA plans it: arguments, results and what lies between."""
+    import jax
+
+    plan = jax.jit(function).lower(*shapes).compile().memory_analysis()
+    return (plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes - plan.alias_size_in_bytes) / 2**20

@@ -11,7 +11,6 @@ from bioplaus.identities.common import cosine, equal, large, relative, slope, sm
 from bioplaus.rules import BASELINES, RULES
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("key", FAMILIES)
 def test_identities(key):
     checks = verify(key)

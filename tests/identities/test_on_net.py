@@ -14,8 +14,6 @@ from bioplaus.identities import FAMILIES, first_failure
 from bioplaus.identities.any_net import posed
 from bioplaus.rules import BASELINES, RULES
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 ALL = RULES | BASELINES
 
 

@@ -28,7 +28,6 @@ from bioplaus.measure.robustness import (
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
 
-pytestmark = pytest.mark.usefixtures("quick")
 KEY = jax.random.key(0)
 WIDE = (-100.0, 100.0)
 FROM_X = [norm._replace(sample=lambda key, like, epsilon: jnp.zeros_like(like)) for norm in (LINF, L2)]

@@ -176,7 +176,6 @@ def test_examples_are_judged_one_by_one():
     assert surviving(half).mean() == 0.5
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_net_with_noise_end_to_end():
     """A net of 20 random sums: its noise is measured, and its mean gradient breaks it."""
     net = mlp([8, 20, 3], gaussian(tanh(), 0.1))
