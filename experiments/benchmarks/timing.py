@@ -49,4 +49,6 @@ def memory(function: Callable, *shapes) -> float:
     import jax
 
     plan = jax.jit(function).lower(*shapes).compile().memory_analysis()
+    if plan is None:
+        raise RuntimeError(f"memory: XLA plans none on {jax.default_backend()}; run this benchmark on a CPU or a GPU")
     return (plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes - plan.alias_size_in_bytes) / 2**20
