@@ -116,6 +116,7 @@ MUTANTS = (
     ),
     _one("ep", "fresh noise is the same in all phases", "jax.random.fold_in(key, len(net) + i) if fresh else key", "key"),
     _one("ep", "fresh noise stays over the sweeps", "if fresh else fixed", "if False else fixed"),
+    _one("ep", "the input's gate ignored", "signal, gates[0])", "signal, None)"),
     _one("ep", "residual not reported", "jnp.maximum(residual, jnp.concatenate(nudged).max())", "0 * residual"),
     _one("frozen", "hidden layers learn", "jnp.zeros_like, params[:-1]", "jnp.ones_like, params[:-1]"),
     _one("frozen", "sign flipped", "trace.currents[-1], k, error)", "trace.currents[-1], k, -error)"),

@@ -67,14 +67,14 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
         with jax.named_scope("credit"):
             target = free[-1] - jnp.asarray(beta, error.dtype) * error
             hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)
-        grads = []
+        held, grads = (*hidden, target), []
         for l in range(depth):
             scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)
-            phases = []
-            for sign, h in ((-1, (*hidden, target)), (1, free)):
-                signal = sign * scale * h[l]
-                phases.append(pull(net[l], params[l], (batch.x, *h)[l], layer_key(key, l), signal, gates[l]))
-            grads.append(jax.tree.map(jnp.add, *phases))
+            phases = [(free, free[0] - held[0])] if l == 0 else [(held, -held[l]), (free, free[l])]  # both have one input
+            pulls = [
+                pull(net[l], params[l], (batch.x, *h)[l], layer_key(key, l), scale * signal, gates[l]) for h, signal in phases
+            ]
+            grads.append(jax.tree.map(lambda *g: sum(g), *pulls))
         info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, after)}
         return tuple(grads), state, info
 

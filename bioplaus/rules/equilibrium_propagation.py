@@ -7,8 +7,9 @@ first free (b = 0), then from the free state at one nudge b or more. Weights lea
     dW_l = (1/N) sum_b (1 / (b B)) [dPhi/dW_l at b - dPhi/dW_l at 0],    dPhi/dW_l = -h_{l-1}^T h_l,
     dPhi/dW_L = b h_{L-1}^T dC/da_L
     centred: b = +-beta;  one-sided: b = beta, or -beta;  holomorphic: b = beta exp(2 pi i n / N), n = 0 .. N - 1
-which is two pullbacks or more: pulling the difference of the states once is wrong. With two nudges or more the 1 / b add up to
-zero, and the free phase drops out. h_l: [B, n_l]; complex at a complex b, where dW is the real part.
+which is two pullbacks or more, but of the input, which is the same in all phases: between hidden layers, one pullback of the
+difference of the states is wrong. With two nudges or more the 1 / b add up to zero, and the free phase drops out.
+h_l: [B, n_l]; complex at a complex b, where dW is the real part.
 
 Scellier and Bengio, "Equilibrium Propagation: Bridging the Gap between Energy-Based Models and Backpropagation", 2017,
 arXiv:1602.05179. Centred, with a readout outside of the dynamics: Laborieux et al., "Scaling Equilibrium Propagation to
@@ -24,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, signals_of, through
+from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import fire, forward, layer_key
 from bioplaus.relax import current, pulled, settle
 from bioplaus.types import Loss, Net, Rule
@@ -163,7 +164,7 @@ def _rule(
         gates = gates_of(gate, signals, len(net))
 
         def phase(b, i):
-            """The part of dW from the phase at nudge b: dPhi/dW / (N b), twice that where b is complex."""
+            """The part of dW from the phase at nudge b: dPhi/dW / (N b), twice that where b is complex; of the first layer its signal."""
             share = n / 2 if jnp.iscomplexobj(b) else n
 
             def nudge(top):
@@ -175,17 +176,19 @@ def _rule(
                 h, residual = settle(net, params, first, noise, start, nudge, nudged_steps, rate=rate, fresh=fresh)
                 pre = (x, *h)
                 signal = (*(-post / (share * b) for post in h), readout_signal(params, pre[-1], y, key) / share)
-            grads = [pulled(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(len(net))]
-            return tuple(grads), residual
+            grads = [pulled(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(1, len(net))]
+            return (signal[0].real, tuple(grads)), residual
 
         b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
         order = [i for i in jnp.split(jnp.arange(len(directions)), [len(kinds[0])]) if len(i)]
         parts, nudged = zip(*map(jax.vmap(phase), b, order), strict=True)
-        grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
-        if n == 1:
-            pre = (x, *free)
-            rest = [pulled(net[l], params[l], pre[l], layer_key(key, l), free[l] / b[0][0], gates[l]) for l in range(last)]
-            grads = (*jax.tree.map(jnp.add, grads[:last], tuple(rest)), grads[last])
+        signal, grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
+        if n == 1 and last:
+            away = [post / b[0][0] for post in free]
+            rest = [pulled(net[l], params[l], free[l - 1], layer_key(key, l), away[l], gates[l]) for l in range(1, last)]
+            signal, grads = signal + away[0], (*jax.tree.map(jnp.add, grads[:-1], tuple(rest)), grads[-1])
+        own = pull(net[0], params[0], x, layer_key(key, 0), signal, gates[0])  # once: all phases have the same input
+        grads = (own, *grads)
         info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, jnp.concatenate(nudged).max())}
         return grads, state, info
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.local import error_of, gates_of, pull, signals_of, through
+from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
@@ -85,22 +85,24 @@ def forward_forward(
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
         logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
         wrong = negatives(jax.random.fold_in(key, 0x0FF), y, logits)
-        grads = jax.tree.map(jnp.zeros_like, tuple(params[:last]))
-        for label, sign in ((y, 1), (wrong, -1)):
-            pre, a, h = respond(params, overlaid(x, label), key, last)
-            slopes = []
-            for l in range(last):
-                k = layer_key(key, l)
+        size, label = len(x), jnp.concatenate([y, wrong])
+        sign = jnp.repeat(
+            jnp.array([1.0, -1.0], x.dtype), size
+        )  # both labels in one batch: products of twice the size are faster
+        pre, a, h = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
+        grads = []
+        for l in range(last):
+            k = layer_key(key, l)
+            with jax.named_scope("credit"):
+                z = _goodness(h[l]) - theta * h[l][0].size
+                slope = -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
+            signal = through(net[l], a[l], k, slope)
+            if peers is not None:
                 with jax.named_scope("credit"):
-                    z = _goodness(h[l]) - theta * h[l][0].size
-                    slope = -sign * jax.nn.sigmoid(-sign * z).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
-                signal = through(net[l], a[l], k, slope)
-                if sign > 0 and peers is not None:
-                    with jax.named_scope("credit"):
-                        active = h[l].mean(0)
-                        signal = signal + peers * (active - active.mean())
-                slopes.append(pull(net[l], params[l], pre[l], k, signal, gates[l]))
-            grads = jax.tree.map(jnp.add, grads, tuple(slopes))
+                    active = h[l][:size].mean(0)
+                    signal = signal.at[:size].add(peers * (active - active.mean()))
+            both = None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
+            grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))  # a mean over 2B, a sum of both labels
         signal = through(net[last], currents[last], layer_key(key, last), error)
         readout = pull(net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last])
         return (*grads, readout), state, {"loss": losses.mean(), "signals": signals}

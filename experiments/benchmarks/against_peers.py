@@ -1,8 +1,8 @@
 """Training speed and memory against the libraries that one would use instead, each in an environment of its own.
 
-    python experiments/benchmarks/against_peers.py [--tasks T1,T2,T3,T4,T6,T7] [--rounds 7] [--repos DIR] [--out peers.json]
+    python experiments/benchmarks/against_peers.py [--tasks "T1,T2,T2 conv,T3,T4,T6,T7"] [--rounds 7] [--repos DIR] [--out peers.json]
 
-T1 backprop, T2 feedback alignment, T3 predictive coding, T4 equilibrium propagation, T6 forward-forward, T7 eight seeds of T1;
+T1 backprop, T2 feedback alignment (and LeNet-5), T3 predictive coding, T4 equilibrium propagation, T6 forward-forward, T7 eight seeds of T1;
 see peers/tasks.py. The environments are made with pip in --cache and kept; a peer that cannot be installed or run is left out,
 and the reason is printed. Peers that the package index does not have are run from clones of their repositories in --repos.
 

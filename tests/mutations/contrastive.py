@@ -3,7 +3,7 @@
 CLAMPED = "hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)"
 BACK = "else jnp.asarray(gain, a.dtype) * back"
 SCALE = "jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)"
-PHASES = "((-1, (*hidden, target)), (1, free))"
+PHASES = "[(free, free[0] - held[0])] if l == 0 else [(held, -held[l]), (free, free[l])]"
 TARGET = "free[-1] - jnp.asarray(beta, error.dtype) * error"
 
 MUTANTS = [
@@ -11,8 +11,8 @@ MUTANTS = [
     ("chl", "gamma^(l-L) missing", ((SCALE, "1.0 / beta"),)),
     ("chl", "gamma^(L-l)", (("** (l + 1 - depth)", "** (depth - l - 1)"),)),
     ("chl", "no gain on the way back", ((BACK, "else back"),)),
-    ("chl", "sign of the update", ((PHASES, "((1, (*hidden, target)), (-1, free))"),)),
-    ("chl", "the clamped phase alone", ((PHASES, "((-1, (*hidden, target)), (0, free))"),)),
+    ("chl", "sign of the update", ((PHASES, "[(free, held[0] - free[0])] if l == 0 else [(held, held[l]), (free, -free[l])]"),)),
+    ("chl", "the clamped phase alone", ((PHASES, "[(held, -held[l])]"),)),
     ("chl", "phi' at the output", ((TARGET, "free[-1] - error * (1 - free[-1] ** 2)"),)),
     ("chl", "one pullback of the difference", (("(batch.x, *h)[l]", "(batch.x, *free)[l]"),)),
     ("chl", "predict by a forward pass", (("free_phase(params, x, key)[1][0][-1]", "forward(net, params, x, key).output"),)),
@@ -23,5 +23,5 @@ MUTANTS = [
     ("cpl", "the output is not clamped", ((CLAMPED, CLAMPED.replace("_: target,", "_: free[-1],")),)),
     ("cpl", "the output does not act back", ((BACK, "else (l + 2 < len(net)) * back"),)),
     ("cpl", "one clamped sweep", ((CLAMPED, CLAMPED.replace("clamped_steps", "1")),)),
-    ("cpl", "gate ignored", (("signal, gates[l]))", "signal, None))"),)),
+    ("cpl", "gate ignored", (("signal, gates[l])", "signal, None)"),)),
 ]

@@ -1,27 +1,27 @@
 """Mutants of one-sided and holomorphic equilibrium propagation."""
 
 SIGNAL = "-post / (share * b)"
-REST = "free[l] / b[0][0], gates[l])"
+REST = "away = [post / b[0][0] for post in free]"
 PEP, NEP = "beta, (1,), free_steps", "beta, (-1,), free_steps"
 CIRCLE = "complex(-1) ** (2 * i / points)"
 
 MUTANTS = [
     ("pep", "the other sign", ((PEP, "beta, (-1.0,), free_steps"),)),
     ("pep", "centred", ((PEP, "beta, (1, -1), free_steps"),)),
-    ("pep", "1 / beta dropped", ((SIGNAL, "-post"), (REST, "free[l], gates[l])"))),
-    ("pep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
-    ("pep", "free phase with the wrong sign", ((REST, "-free[l] / b[0][0], gates[l])"),)),
+    ("pep", "1 / beta dropped", ((SIGNAL, "-post"), (REST, "away = [post for post in free]"))),
+    ("pep", "the nudged phase alone", ((REST, "away = [0 * post for post in free]"),)),
+    ("pep", "free phase with the wrong sign", ((REST, "away = [-post / b[0][0] for post in free]"),)),
     ("pep", "one pullback of the difference", (("pre = (x, *h)", "pre = (x, *free)"),)),
-    ("pep", "free phase ignores the gate", ((REST, "free[l] / b[0][0], None)"),)),
+    ("pep", "free phase ignores the gate", (("away[l], gates[l]) for", "away[l], None) for"),)),
     ("pep", "half of it", (("n = len(kinds[0]) +", "n = 1 + len(kinds[0]) +"),)),
     ("nep", "the other sign", ((NEP, "beta, (1.0,), free_steps"),)),
-    ("nep", "sign of the update", ((SIGNAL, "post / (share * b)"), (REST, "-free[l] / b[0][0], gates[l])"))),
+    ("nep", "sign of the update", ((SIGNAL, "post / (share * b)"), (REST, "away = [-post / b[0][0] for post in free]"))),
     (
         "nep",
         "1 / beta without its sign",
-        ((SIGNAL, "-post / (share * jnp.abs(b))"), (REST, "free[l] / jnp.abs(b[0][0]), gates[l])")),
+        ((SIGNAL, "-post / (share * jnp.abs(b))"), (REST, "away = [post / jnp.abs(b[0][0]) for post in free]")),
     ),
-    ("nep", "the nudged phase alone", ((REST, "0 * free[l], gates[l])"),)),
+    ("nep", "the nudged phase alone", ((REST, "away = [0 * post for post in free]"),)),
     (
         "nep",
         "nudged from rest",

@@ -1,25 +1,30 @@
 """Mutants of forward-forward."""
 
 MUTANTS = [
-    ("ff", "right and wrong labels swapped", (("((y, 1), (wrong, -1))", "((y, -1), (wrong, 1))"),)),
+    ("ff", "right and wrong labels swapped", (("concatenate([y, wrong])", "concatenate([wrong, y])"),)),
     ("ff", "no length normalisation", (("inputs.append(_unit(x))", "inputs.append(x)"),)),
     ("ff", "normalised by the mean, not the mean square", (("(h**2).mean(", "jnp.abs(h).mean("),)),
     ("ff", "theta a layer, not a unit", (("theta * h[l][0].size", "theta"),)),
-    ("ff", "sum for mean of both labels", (("slope = -sign *", "slope = -2 * sign *"),)),
+    ("ff", "mean for sum of both labels", (("k, 2 * signal", "k, signal"),)),
     ("ff", "phi' dropped", (("through(net[l], a[l], k, slope)", "slope"),)),
     ("ff", "readout sees the right label", (("overlaid(x, jnp.full_like(y, 1 / y.shape[-1]))", "overlaid(x, y)"),)),
     ("ff", "wrong labels may be right", (("jnp.where(right, -jnp.inf, logits)", "logits"),)),
     ("ff", "first layer counts in the answer", (("for z in h[1:] or h]", "for z in h]"),)),
     ("ff", "strength dropped", ((".set(strength * label)", ".set(label)"),)),
     ("ff", "label added to the input", ((".set(strength * label)", ".add(strength * label)"),)),
-    ("ff", "gate ignored", (("k, signal, gates[l]))", "k, signal, None))"),)),
+    ("ff", "gate ignored", (("2 * signal, both)", "2 * signal, None)"),)),
     ("ff", "hardness dropped", (("hardness * outputs[-1]", "outputs[-1]"),)),
-    ("ff", "peers pushed apart", (("signal + peers *", "signal - peers *"),)),
-    ("ff", "peers at wrong labels too", (("if sign > 0 and peers", "if peers"),)),
+    ("ff", "peers pushed apart", ((".add(peers *", ".add(-peers *"),)),
+    ("ff", "peers at wrong labels too", (("signal.at[:size].add", "signal.at[:].add"),)),
     (
         "ff",
         "silent peers sleep on",
-        (("peers * (active - active.mean())", "through(net[l], a[l], k, peers * (active - active.mean()) + 0 * h[l])"),),
+        (
+            (
+                "peers * (active - active.mean())",
+                "through(net[l], a[l][:size], k, peers * (active - active.mean()) + 0 * h[l][:size])",
+            ),
+        ),
     ),
     ("ff", "peers drawn to silence", (("(active - active.mean())", "active"),)),
 ]

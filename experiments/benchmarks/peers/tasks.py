@@ -28,6 +28,7 @@ class Group(NamedTuple):
 
 
 MLP = {"sizes": [784, 500, 500, 10], "batch": 128}
+LENET = {"sizes": [1024, 10], "batch": 128, "lenet": True}
 AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
 
 
@@ -57,6 +58,10 @@ TASKS: dict[str, tuple[Group, ...]] = {
             f"{mode}, MLP 784-500-500-10, Adam", MLP, Entry("bioplaus", {"rule": mode}), (Entry("biotorch", {"form": mode}, aim),)
         )
         for mode, aim in AIMS.items()
+    ),
+    "T2 conv": tuple(
+        Group(f"{rule}, LeNet-5 on 32x32x1, Adam", LENET, Entry("bioplaus", {"rule": rule}), (Entry(peer, {"form": form}, 1.0),))
+        for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"), ("dfa", "biotorch", "dfa"))
     ),
     "T3": (settling(8), settling(20)),
     "T4": (

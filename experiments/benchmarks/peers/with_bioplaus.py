@@ -9,8 +9,10 @@ from bioplaus.train import make_train, replicate, seed_keys
 
 t = task()
 x, labels = images(t["sizes"][0], t["sizes"][-1])
-data = bp.Batch(jax.numpy.asarray(x), jax.nn.one_hot(labels, t["sizes"][-1]))
-net = bp.mlp(t["sizes"], bp.neurons.NEURONS[t.get("neuron", "tanh")]())
+x = jax.numpy.asarray(x)
+data = bp.Batch(x.reshape(-1, 32, 32, 1) if "lenet" in t else x, jax.nn.one_hot(labels, t["sizes"][-1]))
+neuron = bp.neurons.NEURONS[t.get("neuron", "tanh")]()
+net = bp.layers.cnn(t["sizes"][-1], neuron, padding=0) if "lenet" in t else bp.mlp(t["sizes"], neuron)
 loss = bp.mse if t["rule"] in ("pc", "ep") else bp.cross_entropy  # what the peers of these have
 tx = optax.sgd(1e-3, momentum=0.9) if t.get("optimiser") == "momentum" else optax.adam(1e-3)
 rule = bp.rules.RULES[t["rule"]](net, loss, **t.get("hyperparameters", {}))

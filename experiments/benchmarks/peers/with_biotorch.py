@@ -2,10 +2,9 @@
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 
-from itertools import pairwise
-
 import torch
 from biotorch.module.biomodule import BioModule
+from models import model_of
 from serve import batches, images, serve, task
 from torch import nn
 
@@ -13,9 +12,7 @@ t = task()
 device = "cuda" if torch.cuda.is_available() else "cpu"
 x, labels = (torch.from_numpy(a).to(device) for a in images(t["sizes"][0], t["sizes"][-1]))
 rows = batches(t["batch"])
-pairs = list(pairwise(t["sizes"]))
-layers = [f for m, n in pairs[:-1] for f in (nn.Linear(m, n), nn.Tanh())]
-model = BioModule(nn.Sequential(*layers, nn.Linear(*pairs[-1])), mode=t["form"], output_dim=t["sizes"][-1]).to(device)
+model = BioModule(model_of(t), mode=t["form"], output_dim=t["sizes"][-1]).to(device)
 optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
 criterion = nn.CrossEntropyLoss()
 

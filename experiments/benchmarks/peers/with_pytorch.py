@@ -2,9 +2,8 @@
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 
-from itertools import pairwise
-
 import torch
+from models import model_of
 from serve import batches, images, serve, task
 from torch import nn
 
@@ -16,9 +15,7 @@ criterion = nn.CrossEntropyLoss()
 
 
 def made():
-    pairs = list(pairwise(t["sizes"]))
-    layers = [f for m, n in pairs[:-1] for f in (nn.Linear(m, n), nn.Tanh())]
-    model = nn.Sequential(*layers, nn.Linear(*pairs[-1])).to(device)
+    model = model_of(t).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True if t["form"] == "fused Adam" else None)
     return torch.compile(model) if t["form"] == "compile" else model, optimizer
 
