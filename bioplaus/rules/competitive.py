@@ -88,9 +88,11 @@ def krotov(
     def growth(seen, gate):
         if not 2 <= rank <= seen.u.shape[-1]:
             raise ValueError(f"krotov: rank is {rank}; expected 2 to the number of units of a hidden layer, {seen.u.shape[-1]}")
-        best = jax.lax.top_k(seen.u, rank)[0]
-        s = jnp.where(seen.u == best[..., -1:], -jnp.asarray(delta, seen.u.dtype), 0)
-        return _bounded(seen, jnp.where(seen.u == best[..., :1], 1, s), length, gate)
+        units, lower = seen.u.shape[-1], seen.u
+        for _ in range(rank - 1):  # each time without the largest; XLA's top_k sorts all units, and takes as long as the products
+            lower = jnp.where(jax.nn.one_hot(lower.argmax(-1), units, dtype=bool), -jnp.inf, lower)
+        s = jnp.where(seen.u == lower.max(-1, keepdims=True), -jnp.asarray(delta, seen.u.dtype), 0)
+        return _bounded(seen, jnp.where(seen.u == seen.u.max(-1, keepdims=True), 1, s), length, gate)
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 

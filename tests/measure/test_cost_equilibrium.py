@@ -33,7 +33,7 @@ def test_one_sided(name):
 
 @pytest.mark.parametrize("points", [2, 4])
 def test_holomorphic(points):
-    """Nudged phases on and above the real line, their readouts and pulls. Above it every product is two; the input is pulled once for all."""
+    """Nudged phases on and above the real line, their readouts and pulls. Above it each product is two; the input is pulled once."""
     phases, inference = counted("hep", nudged_steps=SECOND, points=points)
     above = points // 2 - 1
     assert phases == {"forward": SETTLED + (2 + 2 * above) * (SECOND * 2 * X + F3), "update": F + X + above * 2 * X}
