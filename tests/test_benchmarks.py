@@ -21,6 +21,23 @@ def peers(monkeypatch):
         del sys.modules[name]
 
 
+def test_what_a_gradient_multiplies_and_how_time_grows(monkeypatch):
+    """Backprop: three products forward, two back, three for the weights. A slope is the exponent."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import growth  # type: ignore[import-not-found]
+    import roofline  # type: ignore[import-not-found]
+
+    found = roofline.products(*growth.made("bp", growth.Setting(width=16, batch=4)))
+    shapes = [frozenset(kind[:2]) for kind, n in found.items() for _ in range(n)]
+    assert len(shapes) == 8
+    assert shapes.count(frozenset({(4, 784), (784, 16)})) == 1  # no error goes back to the image
+    assert shapes.count(frozenset({(4, 784), (4, 16)})) == 1
+    assert growth.slope([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+    assert growth.slope([1, 2, 4], [3.0, 6.0, 12.0]) == pytest.approx(1)
+    for name in ("growth", "roofline", "timing"):
+        del sys.modules[name]
+
+
 def worker(body: str, device: str = "cpu") -> str:
     return SERVE + f"serve(lambda n: {body}, {device!r})"
 
