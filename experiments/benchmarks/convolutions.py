@@ -1,0 +1,75 @@
+"""Forms of a convolution on this machine: the library's, one matrix product over copied slices, against those of `jax.lax`.
+
+    python experiments/benchmarks/convolutions.py [--rounds 5] [--out convolutions.json]
+
+Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in training; float32, batch 128.
+Ratios are of the form's time over the library's within a round: median [min, max].
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from timing import ratio, rounds, runner
+
+import bioplaus as bp
+
+LAYERS = {  # images, kernel, channels out; the first layer of a net sends nothing back
+    "LeNet-5, first": ((128, 32, 32, 1), 5, 6, True),
+    "LeNet-5, second": ((128, 14, 14, 6), 5, 16, False),
+    "ResNet-20, middle": ((128, 16, 16, 32), 3, 32, False),
+}
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+STEPS = 5  # a timed call
+
+
+def native(w, x):
+    return jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=DIMENSIONS)
+
+
+def patches(w, x):
+    columns = jax.lax.conv_general_dilated_patches(x, w.shape[:2], (1, 1), "VALID", dimension_numbers=DIMENSIONS)
+    return columns @ w.transpose(2, 0, 1, 3).reshape(-1, w.shape[-1])
+
+
+def timed(form, w, x, first: bool):
+    """A timed call of STEPS passes there and back."""
+
+    def body(carry, _):
+        w, x = carry
+        current, back = jax.vjp(form, w, x)
+        on_w, on_x = back(jnp.tanh(current))
+        return (w - 1e-6 * on_w, x + 0 * on_w[0, 0, 0, 0] if first else x + 1e-9 * on_x), None
+
+    return runner((w, x), jax.jit(lambda carry: jax.lax.scan(body, carry, length=STEPS)[0]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
+    args = parser.parse_args()
+    report = {}
+    print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds; time over the library's within a round: median [min, max]")
+    for name, (shape, size, channels, first) in LAYERS.items():
+        x, layer = jax.random.normal(jax.random.key(0), shape), bp.conv(channels, size)
+        params = layer.init(jax.random.key(1), x)
+
+        def ours(w, x, layer=layer, params=params):
+            return layer.synapse(params | {"w": w}, (), x, jax.random.key(0))[1]
+
+        forms = {"ours": ours, "native": native, "patches": patches}
+        seconds = rounds({form: timed(f, params["w"], x, first) for form, f in forms.items()}, args.rounds)
+        for form in ("native", "patches"):
+            r, ms = ratio(seconds[form], seconds["ours"]), [1e3 * statistics.median(seconds[f]) / STEPS for f in (form, "ours")]
+            report[f"{name}: {form}"] = r._asdict() | {"ms": ms}
+            print(f"{name:18} {form:8} {r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]   {ms[0]:.1f} and {ms[1]:.1f} ms", flush=True)
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
