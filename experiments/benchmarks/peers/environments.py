@@ -34,6 +34,7 @@ PEERS = {
     "jpc": Peer(("jax==0.5.2", "jaxlib==0.5.1"), clone="thebuckleylab/jpc", install=True),  # the newest JAX that it admits
     "ngclearn": Peer(("ngclearn==3.2.1", "jax==0.10.2", "jaxlib==0.10.2"), clone="NACLab/ngc-museum"),
     "ebl": Peer(TORCH, clone="rain-neuromorphics/energy-based-learning"),
+    "softhebb": Peer((*TORCH, "einops==0.8.2", "tabulate==0.9.0"), clone="NeuromorphicComputing/SoftHebb"),
     "forward_forward": Peer(TORCH, clone="loeweX/Forward-Forward"),
 }
 

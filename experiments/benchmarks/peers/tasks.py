@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
 
 MLP = {"sizes": [784, 500, 500, 10], "batch": 128}
-LENET = {"sizes": [1024, 10], "batch": 128, "lenet": True}
+LENET = {"sizes": [1024, 10], "batch": 128, "image": [32, 32, 1]}
 AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
 
 
@@ -90,6 +90,21 @@ TASKS: dict[str, tuple[Group, ...]] = {
             },
             Entry("bioplaus", {"rule": "ff"}),
             (Entry("forward_forward", aim=1.5),),
+        ),
+        Group(  # ours has a readout as well
+            "SoftHebb, one convolution of 96 kernels 5x5 on 32x32x3, updates over their largest entry",
+            {
+                "sizes": [3072, 10],
+                "batch": 10,
+                "examples": 10_000,
+                "image": [32, 32, 3],
+                "channels": 96,
+                "neuron": "relu",
+                "optimiser": "largest",
+                "hyperparameters": {"temperature": 1.0, "length": 1.0, "power": 0.5, "averaging": 0.0, "homeostasis": False},
+            },
+            Entry("bioplaus", {"rule": "softhebb"}),
+            (Entry("softhebb", aim=2.7),),
         ),
     ),
     "T7": (
