@@ -106,6 +106,24 @@ def test_hinton_2022():
     assert all(f"| {error:.2f} |" in said("hinton2022") for error in errors)
 
 
+def test_krotov_2019():
+    """An error of at most 3 % after 40 epochs, below that of random features. One seed."""
+    found = found_in("krotov2019")
+    (krotov,), (same, rectifiers) = found["krotov", "accuracy"], found["frozen", "accuracy"]
+    assert krotov >= 97
+    assert krotov > same + 0.3 > rectifiers + 0.3
+    assert all(f"| {value:.2f} |" in said("krotov2019") for value in (krotov, same, rectifiers))
+
+
+def test_pogodin_2020():
+    """pHSIC with groups within 0.8 of the published 98.1, near backprop; without groups far below. One seed."""
+    found = {rule: value for (rule, _), (value,) in found_in("pogodin2020").items()}
+    grouped, alone = (value for rule, value in sorted(found.items(), key=lambda item: -item[1]) if rule.startswith("phsic"))
+    assert grouped == pytest.approx(98.1, abs=0.8)
+    assert found["bp"] > grouped > alone + 3 > found["frozen"] + 6
+    assert all(f"| {value:.2f} |" in said("pogodin2020") for value in found.values())
+
+
 def test_pinchetti_2024():
     """Strict and incremental predictive coding within 0.3 of the published accuracies at the best epoch, which the README says it is."""
     epochs = defaultdict(lambda: defaultdict(list))
