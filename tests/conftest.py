@@ -34,12 +34,12 @@ COMPARES_BITS = ("dfc", "dendritic_microcircuit")  # rules with an identity that
 
 @pytest.fixture(autouse=True)
 def quick(request):
-    """Compile without most optimisations, as tests compile much and compute little: but those marked `optimised`, and what fixtures
-    of a wider scope train."""
+    """Compile without most optimisations, as tests compile much and compute little: but COMPARES_BITS, and what fixtures of a wider
+    scope train."""
     params = getattr(getattr(request.node, "callspec", None), "params", {})
     key = params.get("key", getattr(params.get("mutant"), "key", None))
     bits = key in COMPARES_BITS and "test_contract" not in request.node.nodeid
     before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", not bits and request.node.get_closest_marker("optimised") is None)
+    jax.config.update("jax_disable_most_optimizations", not bits)
     yield
     jax.config.update("jax_disable_most_optimizations", before)

@@ -86,9 +86,8 @@ def forward_forward(
         logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
         wrong = negatives(jax.random.fold_in(key, 0x0FF), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
-        sign = jnp.repeat(
-            jnp.array([1.0, -1.0], x.dtype), size
-        )  # both labels in one batch: products of twice the size are faster
+        sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
+        # Both labels in one batch, each pass with noise of its own: products of twice the size are faster.
         pre, a, h = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
         grads = []
         for l in range(last):

@@ -22,7 +22,7 @@ IMAGES = X.reshape(30, 3, 4, 1)
 DEEPER = tuple(f"lesion_layer_{l}" for l in range(3, 9))  # layers that NET has not
 
 
-def test_every_disturbance_starts_at_the_net_itself(quick):
+def test_every_disturbance_starts_at_the_net_itself():
     """Bit for bit at 0, rising severities, and another answer at the last."""
 
     @jax.jit
@@ -139,7 +139,7 @@ def test_activations_take_few_levels():
     assert jnp.abs(slope).max() > 1e-3  # that of a staircase would be 0
 
 
-def test_utility_by_hand(quick):
+def test_utility_by_hand():
     """sum_k |w_jk| mean |h_j|, for dense and convolutional synapses; a targeted lesion takes the largest first."""
     draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), jnp.float32)  # noqa: E731
     net = (conv(2, 3, relu()), conv(2, 2, relu()), flattened(dense(4)))
@@ -182,7 +182,7 @@ def _shifted(name, x, s):
     return np.asarray(SHIFTS[name](jnp.asarray(x, jnp.float32), jnp.float32(s)))
 
 
-def test_shifts_by_hand(quick):
+def test_shifts_by_hand():
     """A quarter turn is numpy's; waves are kept or taken off whole; inversion mirrors the range; permuted pixels are all still there."""
     x = RNG.uniform(0, 1, (3, 6, 6, 2)).astype(np.float32)
     np.testing.assert_allclose(_shifted("rotation", x, 90.0), np.rot90(x, 1, (1, 2)), atol=1e-5)
