@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
 from bioplaus.neurons import identity
 from bioplaus.types import Array, Layer, Neuron
@@ -45,11 +46,7 @@ def conv(
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
 ):
-    """current = x * w + b, cross-correlation.  x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels].
-
-    Computed as one matrix product over shifted slices: inside `lax.scan` on a CPU, and under vmapped weights, XLA's own
-    convolution is several times slower.
-    """
+    """current = x * w + b, cross-correlation.  x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels]."""
 
     def init(key, x):
         if x.ndim != 4:
@@ -64,17 +61,7 @@ def conv(
         w = params["w"]
         if x.shape[-1] != w.shape[2]:
             raise ValueError(f"conv: the input {x.shape} has {x.shape[-1]} channels, the weights expect {w.shape[2]}")
-        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-        h, v = (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1
-        columns = jnp.concatenate(
-            [
-                x[:, i : i + (h - 1) * stride + 1 : stride, j : j + (v - 1) * stride + 1 : stride]
-                for i in range(size)
-                for j in range(size)
-            ],
-            axis=-1,
-        )
-        return state, columns @ w.reshape(-1, w.shape[-1]) + params["b"]
+        return state, convolve(x, w, (stride, stride), ((padding, padding), (padding, padding))) + params["b"]
 
     return Layer(init, synapse, by_vjp(synapse), neuron or identity())
 

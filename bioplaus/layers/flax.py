@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
 from bioplaus.neurons import identity
 from bioplaus.types import Array, Key, Layer, Net, Neuron, PyTree
@@ -75,13 +76,13 @@ def _layer(source: nnx.Module | Callable[..., nnx.Module], position: int) -> Lay
 
     def synapse(params, state, x, key):
         del key
-        return state, nnx.merge(graph, params)(x)
+        return state, _merged(graph, params)(x)
 
     def credit(params, feedback, state, x, key, signal):
         del state, key
 
         def run(p, h):
-            block = nnx.merge(graph, p)
+            block = _merged(graph, p)
             if feedback is not params:
                 _cross(block, nnx.merge(graph, feedback))
             return block(h)
@@ -95,6 +96,22 @@ def _layer(source: nnx.Module | Callable[..., nnx.Module], position: int) -> Lay
             return jax.vjp(run, params, x)[1](signal)
 
     return Layer(init, synapse, by_vjp(synapse) if type(module) in HOOKS else credit, identity())
+
+
+def _merged(graph, params: PyTree) -> nnx.Module:
+    """The module, whose plain convolutions over images are computed as the library's own are (`bioplaus.layers.convolution`)."""
+    module = nnx.merge(graph, params)
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, nnx.Conv) and part.conv_general_dilated is jax.lax.conv_general_dilated:
+            part.conv_general_dilated = _convolved
+    return module
+
+
+def _convolved(x: Array, w: Array, strides, padding, *, dimension_numbers, **options) -> Array:
+    usual = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1, "precision": None, "out_sharding": None}
+    if options != usual:
+        return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=dimension_numbers, **options)
+    return convolve(x, w, strides, padding)
 
 
 def _made(source: Callable[..., nnx.Module], seed: Key | int, position: int) -> nnx.Module:

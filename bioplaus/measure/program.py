@@ -2,7 +2,8 @@
 
 The jaxpr is inlined. Calls (jit, remat, custom derivatives) disappear; the body of a scan or while stands once, and each of
 its operations says how often it runs; all branches of a cond stand, and the one with the most multiply-accumulates (MACs)
-is charged. What no jaxpr says is stated by named scopes: 'trips=20' for each while within, 'macs=1000' for each kernel or solver.
+is charged; of `jax.lax.platform_dependent` the default alone stands. What no jaxpr says is stated by named scopes: 'trips=20' for
+each while within, 'macs=1000' for each kernel or solver.
 Four operations are added, which move data and nothing else:
     carry (init, next, ...) -> value at the start of a step       index (stacked) -> a step's slice
     stack (a step's value) -> stacked                             branch (predicate, one value a branch) -> value
@@ -82,6 +83,8 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
             return scan(p, args, out_shapes, scope, looped(loops, p["length"]))
         if name == "while":
             return while_loop(p, args, scope, looped(loops, stated(scope, "trips")))
+        if name == "cond" and (platforms := p.get("branches_platforms")):  # how it is computed there, not what: the plain form
+            return inline(p["branches"][platforms.index(None) if None in platforms else 0], args[1:], scope, loops)
         if name == "cond":
             return cond(p, args, out_shapes, scope, loops)
         inner = _jaxprs(p)

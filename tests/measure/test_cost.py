@@ -75,8 +75,9 @@ def test_equilibrium_propagation_by_hand():
 
 
 def test_convolutions_by_hand():
-    """LeNet on 28 x 28: output positions x kernel x channels, layer by layer; padding is computed, as columns."""
-    layers = [28 * 28 * 6 * 25, 10 * 10 * 16 * 25 * 6, 400 * 120, 120 * 84, 84 * 10]
+    """LeNet on 28 x 28: output positions x kernel x channels, layer by layer; the zeros of a padding are left out."""
+    inside = 28 * 5 - 2 * (2 + 1)  # along one axis, of 28 positions of 5 columns; 3 stick out at either end
+    layers = [inside**2 * 6, 10 * 10 * 16 * 25 * 6, 400 * 120, 120 * 84, 84 * 10]
     c = counted("bp", cnn(10), images(2, 28, 28, 1, classes=10))
     assert by_phase(c) == {"forward": sum(layers), "credit": sum(layers[1:]), "update": sum(layers)}
     assert c.inference_macs == sum(layers)

@@ -1,0 +1,57 @@
+"""Convolution, in the form that is fastest on each platform."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.types import Array
+
+WORD = 64
+"""What copying a word costs, in multiply-accumulates: measured on x86 cores by experiments/benchmarks/convolutions.py."""
+
+
+def convolve(x: Array, w: Array, strides: Sequence[int], padding: str | Sequence[tuple[int, int]]) -> Array:
+    """Cross-correlation.  x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
+
+    strides, padding: of height and width, as `jax.lax.conv_general_dilated` takes them; that is how it is computed, and counted, but
+    on a CPU, where it is one matrix product: XLA's own convolution is several times slower there inside `lax.scan`.
+    """
+    if isinstance(padding, str):
+        padding = jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
+
+    def native(x, w):
+        return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: _product(x, w, strides, padding), default=native)
+
+
+def _product(x: Array, w: Array, strides, padding) -> Array:
+    """One matrix product, of n neighbouring outputs of a row at a time: each block of outputs reads one window of the image, kernel
+    rows by `span` columns, and its weights are the kernel at the n places in it, with zeros elsewhere. n = 1 copies every input
+    once for each place of the kernel; more outputs share what they copy, and multiply by more zeros."""
+    (rows, columns, c_in, c_out), (down, right) = w.shape, strides
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    height, width = (x.shape[1] - rows) // down + 1, (x.shape[2] - columns) // right + 1
+    n = _block(width, columns, right, c_out)
+    blocks, step, span = width // n, n * right, (n - 1) * right + columns
+    whole, rest = divmod(span, step)
+    total = blocks + whole - (rest == 0)  # pieces of `step` columns; a window is `whole` of them and `rest` columns of the next
+    x = jnp.pad(x[:, :, : total * step], ((0, 0), (0, 0), (0, max(0, total * step - x.shape[2])), (0, 0)))
+    x = x.reshape(*x.shape[:2], total, step * c_in)
+    pieces = [x[:, :, k : k + blocks] for k in range(whole)]
+    pieces += [x[:, :, whole:, : rest * c_in]] if rest else []
+    windows = jnp.concatenate(pieces, axis=-1)
+    windows = jnp.concatenate([windows[:, i : i + (height - 1) * down + 1 : down] for i in range(rows)], axis=-1)
+    places = [jnp.pad(w, ((0, 0), (j * right, span - columns - j * right), (0, 0), (0, 0))) for j in range(n)]
+    weights = jnp.stack(places, axis=3).reshape(rows * span * c_in, n * c_out)
+    return (windows.reshape(-1, len(weights)) @ weights).reshape(x.shape[0], height, width, c_out)
+
+
+def _block(width: int, columns: int, stride: int, c_out: int) -> int:
+    """The n, of those that divide the width, whose products and copies cost least."""
+
+    def cost(n):
+        return ((n - 1) * stride + columns) * (c_out + WORD / n)
+
+    return min((n for n in range(1, width + 1) if width % n == 0), key=cost)
