@@ -49,9 +49,22 @@ Growth = Callable[[Seen, ArrayLike | None], PyTree]
 
 def product(seen: Seen, s: Array, gate) -> PyTree:
     """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
-    at_mean = (spread(gate, s) * s).mean(0, keepdims=True)
+    at_mean = _over_batch(spread(gate, s) * s)[None]
     parts = pull(seen.layer, seen.params, seen.x, seen.key, s, gate), pull(*seen[:2], seen.mean[None], seen.key, at_mean)
     return jax.tree.map(jnp.subtract, *parts)
+
+
+def _over_batch(x: Array) -> Array:
+    """The mean over the first axis. On a CPU it is added up by halves: XLA's sum takes 3 to 30 times as long there."""
+
+    def halves(x):
+        count, odd = len(x), jnp.zeros_like(x[0])
+        while len(x) > 1:
+            half = len(x) // 2
+            x, odd = x[:half] + x[half : 2 * half], odd + x[-1] if len(x) % 2 else odd
+        return (x[0] + odd) / count
+
+    return jax.lax.platform_dependent(x, cpu=halves, default=lambda x: x.mean(0))
 
 
 def inhibited(seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate) -> PyTree:
@@ -102,7 +115,9 @@ def unsupervised(
             rest = drive(net[l], params[l], m[None], k[l])
             u = trace.currents[l] - rest
             seen = Seen(net[l], params[l], x, m, u, h, state.threshold[l] if slide else None, k[l])
-            drift = homeostasis * (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
+            drift = jnp.zeros(rest.shape[-1:], x.dtype)
+            if homeostasis:
+                drift = (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
             grads.append(jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l])))
             mean.append(m + averaging * (x.mean(0) - m))
             threshold += [slide(seen, gates[l])] if slide else []
