@@ -182,7 +182,7 @@ def _rule(
         b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
         order = [i for i in jnp.split(jnp.arange(len(directions)), [len(kinds[0])]) if len(i)]
         parts, nudged = zip(*map(jax.vmap(phase), b, order), strict=True)
-        signal, grads = jax.tree.map(lambda *g: sum(a.sum(0) for a in g), *parts)
+        signal, grads = jax.tree.map(lambda *g: sum(one for phases in g for one in phases), *parts)
         if n == 1 and last:
             away = [post / b[0][0] for post in free]
             rest = [pulled(net[l], params[l], free[l - 1], layer_key(key, l), away[l], gates[l]) for l in range(1, last)]
