@@ -23,17 +23,20 @@ def convolve(x: Array, w: Array, strides: Sequence[int], padding: str | Sequence
     def native(x, w):
         return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: _product(x, w, strides, padding), default=native)
+    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: product(x, w, strides, padding), default=native)
 
 
-def _product(x: Array, w: Array, strides, padding) -> Array:
+def product(x: Array, w: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]], n: int | None = None) -> Array:
     """One matrix product, of n neighbouring outputs of a row at a time: each block of outputs reads one window of the image, kernel
     rows by `span` columns, and its weights are the kernel at the n places in it, with zeros elsewhere. n = 1 copies every input
-    once for each place of the kernel; more outputs share what they copy, and multiply by more zeros."""
+    once for each place of the kernel; more outputs share what they copy, and multiply by more zeros.
+
+    n: a divisor of the output's width; by default the one whose products and copies cost least.
+    """
     (rows, columns, c_in, c_out), (down, right) = w.shape, strides
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     height, width = (x.shape[1] - rows) // down + 1, (x.shape[2] - columns) // right + 1
-    n = _block(width, columns, right, c_out)
+    n = n or min(divisors(width), key=lambda n: ((n - 1) * right + columns) * (c_out + WORD / n))
     blocks, step, span = width // n, n * right, (n - 1) * right + columns
     whole, rest = divmod(span, step)
     total = blocks + whole - (rest == 0)  # pieces of `step` columns; a window is `whole` of them and `rest` columns of the next
@@ -48,10 +51,6 @@ def _product(x: Array, w: Array, strides, padding) -> Array:
     return (windows.reshape(-1, len(weights)) @ weights).reshape(x.shape[0], height, width, c_out)
 
 
-def _block(width: int, columns: int, stride: int, c_out: int) -> int:
-    """The n, of those that divide the width, whose products and copies cost least."""
-
-    def cost(n):
-        return ((n - 1) * stride + columns) * (c_out + WORD / n)
-
-    return min((n for n in range(1, width + 1) if width % n == 0), key=cost)
+def divisors(width: int) -> list[int]:
+    """The blocks of outputs that a row of this width divides into."""
+    return [n for n in range(1, width + 1) if width % n == 0]

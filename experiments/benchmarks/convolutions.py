@@ -1,8 +1,9 @@
-"""Forms of a convolution on this machine: the library's, one matrix product over copied slices, against those of `jax.lax`.
+"""Forms of a convolution on this machine: the library's for CPUs, one matrix product of blocks of outputs, against those of
+`jax.lax`, and its block against all others (the measurement behind `bioplaus.layers.convolution.WORD`).
 
     python experiments/benchmarks/convolutions.py [--rounds 5] [--out convolutions.json]
 
-Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in training; float32, batch 128.
+Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in training; float32.
 Ratios are of the form's time over the library's within a round: median [min, max].
 """
 
@@ -15,14 +16,18 @@ import jax
 import jax.numpy as jnp
 from timing import ratio, rounds, runner
 
-import bioplaus as bp
+from bioplaus.layers.convolution import convolve, divisors, product
 
-LAYERS = {  # images, kernel, channels out; the first layer of a net sends nothing back
+LAYERS = {  # images with their padding, kernel, channels out; the first layer of a net sends nothing back
     "LeNet-5, first": ((128, 32, 32, 1), 5, 6, True),
     "LeNet-5, second": ((128, 14, 14, 6), 5, 16, False),
-    "ResNet-20, middle": ((128, 16, 16, 32), 3, 32, False),
+    "SoftHebb, first": ((10, 36, 36, 3), 5, 96, True),
+    "ResNet-20, 16": ((128, 34, 34, 16), 3, 16, False),
+    "ResNet-20, 32": ((128, 18, 18, 32), 3, 32, False),
+    "ResNet-20, 64": ((128, 10, 10, 64), 3, 64, False),
 }
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+WHERE = (1, 1), ((0, 0), (0, 0))  # strides, padding
 STEPS = 5  # a timed call
 
 
@@ -55,18 +60,17 @@ def main() -> None:
     report = {}
     print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds; time over the library's within a round: median [min, max]")
     for name, (shape, size, channels, first) in LAYERS.items():
-        x, layer = jax.random.normal(jax.random.key(0), shape), bp.conv(channels, size)
-        params = layer.init(jax.random.key(1), x)
-
-        def ours(w, x, layer=layer, params=params):
-            return layer.synapse(params | {"w": w}, (), x, jax.random.key(0))[1]
-
-        forms = {"ours": ours, "native": native, "patches": patches}
-        seconds = rounds({form: timed(f, params["w"], x, first) for form, f in forms.items()}, args.rounds)
-        for form in ("native", "patches"):
-            r, ms = ratio(seconds[form], seconds["ours"]), [1e3 * statistics.median(seconds[f]) / STEPS for f in (form, "ours")]
-            report[f"{name}: {form}"] = r._asdict() | {"ms": ms}
-            print(f"{name:18} {form:8} {r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]   {ms[0]:.1f} and {ms[1]:.1f} ms", flush=True)
+        x = jax.random.normal(jax.random.key(0), shape)
+        w = jax.random.normal(jax.random.key(1), (size, size, shape[-1], channels)) / size
+        forms = {"ours": lambda w, x: convolve(x, w, *WHERE), "native": native, "patches": patches}
+        for n in divisors(shape[2] - size + 1):
+            forms[f"block {n}"] = lambda w, x, n=n: product(x, w, *WHERE, n)
+        seconds = rounds({form: timed(f, w, x, first) for form, f in forms.items()}, args.rounds)
+        print(f"{name:16} ours {1e3 * statistics.median(seconds['ours']) / STEPS:.1f} ms", flush=True)
+        for form in list(forms)[1:]:
+            r = ratio(seconds[form], seconds["ours"])
+            report[f"{name}: {form}"] = r._asdict() | {"ms": 1e3 * statistics.median(seconds[form]) / STEPS}
+            print(f"{'':16} {form:9} {r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]", flush=True)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
 
