@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from bioplaus.types import Array
 
-WORD = 64
+WORD = 80
 """What copying a word costs, in multiply-accumulates: measured on x86 cores by experiments/benchmarks/convolutions.py."""
 
 

@@ -29,6 +29,14 @@ class Group(NamedTuple):
 
 MLP = {"sizes": [784, 500, 500, 10], "batch": 128}
 LENET = {"sizes": [1024, 10], "batch": 128, "image": [32, 32, 1]}
+RESNET = {
+    "sizes": [3072, 10],
+    "batch": 128,
+    "examples": 10_000,
+    "image": [32, 32, 3],
+    "neuron": "relu",
+    "blocks": [*[(16, 16, 1)] * 3, (16, 32, 2), *[(32, 32, 1)] * 2, (32, 64, 2), *[(64, 64, 1)] * 2],  # channels in, out; stride
+}
 AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
 
 
@@ -62,6 +70,15 @@ TASKS: dict[str, tuple[Group, ...]] = {
     "T2 conv": tuple(
         Group(f"{rule}, LeNet-5 on 32x32x1, Adam", LENET, Entry("bioplaus", {"rule": rule}), (Entry(peer, {"form": form}, 1.0),))
         for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"), ("dfa", "biotorch", "dfa"))
+    )
+    + tuple(  # not dfa: ours sends the error to the blocks, theirs to every convolution
+        Group(
+            f"{rule}, ResNet-20 on 32x32x3 without normalisation, Adam",
+            RESNET,
+            Entry("bioplaus", {"rule": rule}),
+            (Entry(peer, {"form": form}, 1.0),),
+        )
+        for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"))
     ),
     "T3": (settling(8), settling(20)),
     "T4": (

@@ -1,24 +1,50 @@
 """Ours: a rule by its key, in the library's own training run; all seeds of a task in one program."""
 
+import functools
+
 import jax
 import optax
+from flax import nnx
 from serve import images, serve, task
 
 import bioplaus as bp
+from bioplaus.layers.flax import from_flax
 from bioplaus.study.build import by_largest
 from bioplaus.study.settings import OptimiserSpec
 from bioplaus.train import make_train, replicate, seed_keys
+
+
+class Residual(nnx.Module):
+    """conv(relu(conv(x))) + x; across a stride, every other pixel of x, and zeros for the new channels."""
+
+    def __init__(self, channels: int, n: int, stride: int, rngs: nnx.Rngs):
+        self.first = nnx.Conv(channels, n, (3, 3), strides=stride, padding=1, rngs=rngs)
+        self.second = nnx.Conv(n, n, (3, 3), padding=1, rngs=rngs)
+        self.more, self.stride = n - channels, stride
+
+    def __call__(self, x):
+        past = jax.numpy.pad(x[:, :: self.stride, :: self.stride], ((0, 0),) * 3 + ((0, self.more),))
+        return self.second(jax.nn.relu(self.first(x))) + past
+
+
+def net_of(t: dict) -> bp.Net:
+    """A perceptron, LeNet-5, a ResNet (20 without normalisation), or one convolution with a readout of each channel's mean."""
+    neuron, classes = bp.neurons.NEURONS[t.get("neuron", "tanh")](), t["sizes"][-1]
+    if "blocks" in t:
+        blocks = [part for shape in t["blocks"] for part in (functools.partial(Residual, *shape), neuron)]
+        readout = bp.pooled(8, bp.flattened(bp.dense(classes)), pool=jax.numpy.mean)
+        return (bp.conv(t["blocks"][0][0], 3, neuron, padding=1), *from_flax(*blocks), readout)
+    if "channels" in t:
+        readout = bp.pooled(t["image"][0], bp.flattened(bp.dense(classes)), pool=jax.numpy.mean)
+        return (bp.conv(t["channels"], 5, neuron, padding=2), readout)
+    return bp.layers.cnn(classes, neuron, padding=0) if "image" in t else bp.mlp(t["sizes"], neuron)
+
 
 t = task()
 x, labels = images(t["sizes"][0], t["sizes"][-1])
 x = jax.numpy.asarray(x).reshape(-1, *t.get("image", t["sizes"][:1]))
 data = bp.Batch(x, jax.nn.one_hot(labels, t["sizes"][-1]))
-neuron = bp.neurons.NEURONS[t.get("neuron", "tanh")]()
-if "channels" in t:  # one convolution, and a readout of each channel's mean
-    below = bp.pooled(t["image"][0], bp.flattened(bp.dense(t["sizes"][-1])), pool=jax.numpy.mean)
-    net = (bp.conv(t["channels"], 5, neuron, padding=2), below)
-else:
-    net = bp.layers.cnn(t["sizes"][-1], neuron, padding=0) if "image" in t else bp.mlp(t["sizes"], neuron)
+net = net_of(t)
 loss = bp.mse if t["rule"] in ("pc", "ep") else bp.cross_entropy  # what the peers of these have
 optimisers = {
     "adam": optax.adam(1e-3),
