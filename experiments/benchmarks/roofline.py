@@ -5,9 +5,9 @@
 MLP 784-H-H-10, tanh, batch 128, float32. The products are read off the program of `rule.grad`: every dot_general with its
 shapes and how often it runs. Each is then timed alone, in a loop of its own in which every product waits for the one before,
 in the same rounds as the gradient; their sum is what the rule cannot go below on this machine. Quote ratios, not seconds.
-A rule far above 1 draws random numbers, waits for elementwise work, or has
-products so small that a call costs more than they do. Beside it the memory that XLA plans for one gradient.
-FIGURES"""
+A rule far above 1 draws random numbers, waits for elementwise work, or has products so small that a call costs more than they
+do. Beside it the memory that XLA plans for one gradient.
+"""
 
 import argparse
 import json
