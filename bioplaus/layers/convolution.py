@@ -1,5 +1,6 @@
 """Convolution, in the form that is fastest on each platform."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -11,11 +12,12 @@ WORD = 80
 """What copying a word costs, in multiply-accumulates: measured on x86 cores by experiments/benchmarks/convolutions.py."""
 
 
-def convolve(x: Array, w: Array, strides: Sequence[int], padding: str | Sequence[tuple[int, int]]) -> Array:
-    """Cross-correlation.  x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
+@functools.partial(jax.jit, static_argnums=(2, 3))  # traced once for all its calls in a program
+def convolve(x: Array, w: Array, strides: tuple[int, int], padding: str | tuple[tuple[int, int], tuple[int, int]]) -> Array:
+    """Cross-correlation, `jax.lax.conv_general_dilated`.  x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
 
-    strides, padding: of height and width, as `jax.lax.conv_general_dilated` takes them; that is how it is computed, and counted, but
-    on a CPU, where it is one matrix product: XLA's own convolution is several times slower there inside `lax.scan`.
+    So it is computed, and counted. On a CPU it is one matrix product, which gives the same: XLA's own convolution takes many times
+    as long there inside `lax.scan`. strides, padding: of height and width.
     """
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)

@@ -111,7 +111,7 @@ def _convolved(x: Array, w: Array, strides, padding, *, dimension_numbers, **opt
     usual = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1, "precision": None, "out_sharding": None}
     if options != usual:
         return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=dimension_numbers, **options)
-    return convolve(x, w, strides, padding)
+    return convolve(x, w, tuple(strides), padding if isinstance(padding, str) else tuple(map(tuple, padding)))
 
 
 def _made(source: Callable[..., nnx.Module], seed: Key | int, position: int) -> nnx.Module:
