@@ -19,13 +19,12 @@ def convolve(x: Array, w: Array, strides: tuple[int, int], padding: str | tuple[
     So it is computed, and counted. On a CPU it is one matrix product, which gives the same: XLA's own convolution takes many times
     as long there inside `lax.scan`. strides, padding: of height and width.
     """
-    if isinstance(padding, str):
-        padding = jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
+    pads = jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding) if isinstance(padding, str) else padding
 
     def native(x, w):
-        return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(x, w, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: product(x, w, strides, padding), default=native)
+    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: product(x, w, strides, pads), default=native)
 
 
 def product(x: Array, w: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]], n: int | None = None) -> Array:
