@@ -182,6 +182,7 @@ def _rule(
         b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
         order = [i for i in jnp.split(jnp.arange(len(directions)), [len(kinds[0])]) if len(i)]
         parts, nudged = zip(*map(jax.vmap(phase), b, order), strict=True)
+        # One by one: XLA's sum over a short leading axis takes as long as several sweeps on a CPU.
         signal, grads = jax.tree.map(lambda *g: sum(one for phases in g for one in phases), *parts)
         if n == 1 and last:
             away = [post / b[0][0] for post in free]

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import bioplaus as bp
-from bioplaus.layers.convolution import convolve
+from bioplaus.layers.convolution import convolve, divisors, product
 from bioplaus.layers.flax import from_flax
 from bioplaus.measure.cost import total_macs
 from bioplaus.measure.program import trace
@@ -17,8 +17,8 @@ from bioplaus.measure.program import trace
 KEY = jax.random.key(3)
 
 CASES = {  # images, kernel, strides, padding
-    "blocks of two and a piece of a third": ((2, 9, 14, 3), (5, 5, 3, 16), (1, 1), "VALID"),
-    "blocks whose windows end with the image": ((2, 6, 18, 2), (3, 3, 2, 4), (1, 1), "VALID"),
+    "of LeNet": ((2, 9, 14, 3), (5, 5, 3, 16), (1, 1), "VALID"),
+    "few channels": ((2, 6, 18, 2), (3, 3, 2, 4), (1, 1), "VALID"),
     "a width that nothing divides": ((2, 5, 13, 2), (3, 3, 2, 3), (1, 1), "SAME"),
     "strides, columns left over": ((2, 8, 12, 3), (3, 3, 3, 2), (2, 2), ((0, 0), (0, 1))),
     "a stride longer than the kernel": ((2, 7, 9, 2), (1, 2, 2, 3), (2, 3), "VALID"),
@@ -45,12 +45,25 @@ def test_there_and_back_as_xlas(name):
 
     expected = there_and_back(xlas, x, w)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-11), there_and_back(convolve, x, w), expected)
-    y, (to_x, to_w) = expected
-    other, (other_x, _) = there_and_back(
-        convolve, x, w[:, ::-1]
-    )  # negative controls: a kernel, then images turned round in a row
+    # Negative controls: a kernel turned round along its rows, then images.
+    other, (other_x, _) = there_and_back(convolve, x, w[:, ::-1])
     other_w = there_and_back(convolve, x[:, :, ::-1], w)[1][1]
-    assert min(jnp.abs(a - b).max() for a, b in ((y, other), (to_x, other_x), (to_w, other_w))) > 0.1
+    pairs = zip(jax.tree.leaves(expected), (other, other_x, other_w), strict=True)
+    assert min(jnp.abs(a - b).max() for a, b in pairs) > 0.1
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_block_gives_the_same(stride):
+    """Windows that are whole pieces, that end within a piece, that are shorter than one; a row in one block."""
+    x, w = (
+        jnp.asarray(np.random.default_rng(i).normal(size=s)) for i, s in enumerate([(2, 5, 11 * stride + 3, 2), (3, 3, 2, 4)])
+    )
+    where = (stride, stride), ((0, 0), (0, 0))
+    expected = xlas(x, w, *where)
+    assert divisors(expected.shape[2]) == [1, 2, 3, 4, 6, 12]
+    for n in divisors(12):
+        np.testing.assert_allclose(product(x, w, *where, n), expected, atol=1e-11)
 
 
 def lowered(function, *args, platform="cpu") -> str:

@@ -15,7 +15,7 @@ from bioplaus.train import make_train, replicate, seed_keys
 
 
 class Residual(nnx.Module):
-    """conv(relu(conv(x))) + x; across a stride, every other pixel of x, and zeros for the new channels."""
+    """conv(relu(conv(x))) + x, the current of the neurons after it; across a stride, every other pixel of x, zeros for new channels."""
 
     def __init__(self, channels: int, n: int, stride: int, rngs: nnx.Rngs):
         self.first = nnx.Conv(channels, n, (3, 3), strides=stride, padding=1, rngs=rngs)
