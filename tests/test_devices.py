@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
+import optax
 import pytest
 
+import bioplaus as bp
 from bioplaus.devices import mesh_of
+from bioplaus.train import make_train
 
 PROGRAM = """
 import json, pathlib, sys, tempfile
@@ -22,7 +27,10 @@ data = jax.tree.map(lambda a: np.asarray(a, np.float64), bp.data.load("digits").
 net = bp.mlp([64, 16, 8, 10], bp.gaussian_current(bp.neurons.tanh(), 0.1))
 found = {}
 
-def run_of(key, mesh, seeds):
+conv_net = (bp.conv(8, 3, bp.tanh()), bp.pooled(2, bp.conv(4, 2, bp.tanh())), bp.flattened(bp.dense(10)))
+images = data._replace(x=data.x.reshape(-1, 8, 8, 1))
+
+def run_of(key, mesh, seeds, net=net, data=data):
     rule = bp.rules.RULES[key](net, bp.cross_entropy)
     train = make_train(net, rule, optax.sgd(0.1, momentum=0.9), data, batch_size=16, mesh=mesh)
     train, start = (replicate(train, "vmap"), seed_keys(seeds)) if seeds else (train, jax.random.key(0))
@@ -44,6 +52,11 @@ for key in ("bp", "fa", "dfa", "pc", "ep"):
     assert len(w.sharding.device_set) == 8 and w.addressable_shards[0].data.shape == (64, 8), w.sharding
     for leaf in jax.tree.leaves(split.rule):  # feedback weights lie as their layers do
         assert leaf.ndim < 2 or leaf.addressable_shards[0].data.shape[-1] * 2 == leaf.shape[-1], key
+for key in ("fa", "softhebb"):
+    runs = [run_of(key, mesh, 0, conv_net, images) for mesh in (None, mesh_of("data=4,model=2"))]
+    (alone, _), (split, _) = (train.advance(state, 5) for train, state in runs)
+    found["convolutions, " + key] = gap(alone, split)
+    assert split.params[0]["w"].addressable_shards[0].data.shape == (3, 3, 1, 4)
 one, four = run_of("fa", None, 0), run_of("fa", mesh_of("data=4"), 0)
 with tempfile.TemporaryDirectory() as name:
     for what, (train, _), (other, like) in (("more", one, four), ("fewer", four, one)):
@@ -92,7 +105,7 @@ def gaps():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("what", ["bp", "fa", "dfa", "pc", "ep", "seeds"])
+@pytest.mark.parametrize("what", ["bp", "fa", "dfa", "pc", "ep", "convolutions, fa", "convolutions, softhebb", "seeds"])
 def test_a_mesh_gives_the_result_of_one_device(gaps, what):
     assert gaps[what] <= 1e-6
 
@@ -109,6 +122,19 @@ def test_a_checkpoint_goes_on_on_another_number_of_devices(gaps):
 
 def test_the_comparison_can_fail(gaps):
     assert gaps["another seed"] > 0.1
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("key", ["fa", "ep"])
+def test_training_is_lowered_for_accelerators(key, platform):
+    """As far as one gets without one: the program of a run can be written for it."""
+    net = (bp.conv(4, 3, bp.tanh()), bp.pooled(2, bp.flattened(bp.dense(8, bp.gaussian(bp.tanh(), 0.1)))), bp.dense(10))
+    data = bp.Batch(jnp.ones((32, 8, 8, 1)), jax.nn.one_hot(jnp.arange(32) % 10, 10))
+    train = make_train(net, bp.rules.RULES[key](net, bp.cross_entropy), optax.adam(1e-3), data, batch_size=8)
+    state = jax.eval_shape(train.init, jax.random.key(0))
+    traced = jax.jit(lambda s: train.program.advance(s, train.data, train.hyper, 3)).trace(state)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.convolution" in text
 
 
 @pytest.mark.parametrize("text", ["data", "data=0", "data=4,data=2", "rows=2", "data=-1", ""])
