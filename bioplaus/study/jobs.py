@@ -14,7 +14,8 @@ import jax
 
 from bioplaus.study import spec
 from bioplaus.study.plan import folder_of, meets_twin, plan, twin_of
-from bioplaus.study.run import FINISHED, Results, conduct, open_folder, progress_bar
+from bioplaus.study.progress import progress_bar
+from bioplaus.study.run import FINISHED, Results, conduct, open_folder
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.share import Workshop
 from bioplaus.study.summary import short_names

@@ -1,6 +1,5 @@
 """Run a study: check everything, train arm by arm, measure, and write what was found."""
 
-import contextlib
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
+from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import PART, Row, read_rows, replacing, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
@@ -153,19 +153,3 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
             raise PermissionError("no permission to write")
     except OSError as error:
         raise StudyError(f"{out}: cannot be written to ({error}); give another --out") from error
-
-
-@contextlib.contextmanager
-def progress_bar(total: int, show: bool):
-    """-> say(what is being done), tick(steps done), on a rich progress bar with the rate and the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task) -> Text:
-            return Text(f"{task.speed:,.0f} steps/s" if task.speed else "")
-
-    columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, disable=not (show and first()), transient=True) as bar:
-        task = bar.add_task("compiling", total=total)
-        yield (lambda text: bar.update(task, description=text)), (lambda n: bar.advance(task, n))

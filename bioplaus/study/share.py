@@ -7,7 +7,8 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Label, of_precision, train_arm
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
-from bioplaus.study.run import FINISHED, open_folder, progress_bar, run_arm
+from bioplaus.study.progress import progress_bar
+from bioplaus.study.run import FINISHED, open_folder, run_arm
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 

@@ -1,0 +1,20 @@
+"""A run says how far it has come, in a log as well."""
+
+import pytest
+
+from bioplaus.study import progress
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(progress, "EVERY", 40)
+    with progress.progress_bar(100, show) as (say, tick):
+        say("fa")
+        for _ in range(10):
+            tick(10)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = ["fa: 30 of 100 steps, 1 steps/s, about 2 min left", "fa: 70 of 100 steps, 1 steps/s, about 1 min left"]
+    assert err.splitlines() == (lines if show else [])
