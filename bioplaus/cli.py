@@ -113,7 +113,10 @@ def main(words: list[str] | None = None) -> int:
     command, rest = tyro.cli(Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True)
     try:
         if rest and not isinstance(command, Run):
-            raise ValueError(f"unknown arguments: {' '.join(rest)}; see bioplaus --help")
+            name = type(command).__name__.lower()
+            raise UsageError(
+                f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings as --net.hidden are those of `run`)"
+            )
         if isinstance(command, Compare | Run | Tune):
             from bioplaus.study.jobs import keep_compilations
 

@@ -83,6 +83,8 @@ def test_other_bad_inputs_get_exit_code_2(tmp_path, capsys, monkeypatch):
     assert "there is no 'nope'" in capsys.readouterr().err
     assert main(["compare", "--seeds", "-3", "--out", str(tmp_path / "o")]) == 2
     assert "greater than 0" in capsys.readouterr().err
+    assert main(["compare", "--net.hidden", "[8]", "--out", str(tmp_path / "o")]) == 2
+    assert "unknown arguments: --net.hidden [8]; see `bioplaus compare --help`" in capsys.readouterr().err
     assert main(["verify", "bq"]) == 2
     assert "there is no rule 'bq'" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "nothing")]) == 2
