@@ -7,6 +7,8 @@ from bioplaus.study import progress
 
 @pytest.mark.parametrize("show", [True, False])
 def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):  # by which rich takes anything for a terminal
+        monkeypatch.delenv(name, raising=False)
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(progress, "EVERY", 40)
