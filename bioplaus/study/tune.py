@@ -2,14 +2,15 @@
 
 A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine), and every array hyperparameter
 of the rule within a factor of 4 of its default; counts (steps of inference) stay. A rule that presents each batch for some steps
-has as many more, so that all see the same batches. All trials and seeds of a rule are one compiled program. Best is the highest
-mean validation accuracy over seeds; the test split is never read.
+has as many more, so that all see the same batches. The best FINALISTS of the trials, by mean validation accuracy, are then run on
+FINAL_SEEDS seeds that no trial used, and the best mean over these is taken: the best of many trials owes part of its score to its
+seeds. The test split is never read.
 """
 
 import functools
+import importlib.metadata
 import inspect
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
 from bioplaus.study.build import build, hold_of
-from bioplaus.study.results import replacing
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.spec import arms
+from bioplaus.study.tuned import Budget, Scores, Tuned, opened, write
 from bioplaus.train import make_program, seed_keys, seeds_over
 from bioplaus.types import Batch, Key, Net, Rule
 
@@ -35,8 +36,10 @@ FACTOR = 4.0
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
 LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
 """The net and batch of comparisons and tuning on data sets that are downloaded."""
+FINALISTS, FINAL_SEEDS = 3, 3
+SAME = {"zil": "bp", "fpa": "bp"}
+"""Backprop by other means: they take its settings, for a difference between them could only be luck."""
 KEYS = {"learning_rate": "optimiser.learning_rate"}
-HEAD = "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not edited by hand.\n\n"
 
 
 def tune(
@@ -50,30 +53,72 @@ def tune(
     out: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """rule -> its best settings, as a study's [rules] takes them. Raises StudyError for what is not there.
+    """rule -> its best settings, as a study's [rules] takes them.
 
-    epochs: how long the settings are to be used, written with them. out: the file to write, after each rule; rules that it has at
-    the same budget are kept, and a run that was stopped goes on.
+    epochs: how long the settings are to be used, written with them. out: the file to write, after each rule, see
+    `bioplaus.study.tuned`; rules that it has scores of are kept, and a run that was stopped goes on. Raises StudyError, before any
+    work, for a rule that is not there, and for a file that is of another budget, of another kind, or cannot be written.
     """
-    budget = {"data": data, "trials": trials, "seeds": seeds, "steps": steps}
-    found = _written(out, budget) if out else {}
+    finalists = min(FINALISTS, trials)
+    budget = Budget(data=data, trials=trials, seeds=seeds, steps=steps, finalists=finalists, final_seeds=FINAL_SEEDS)
+    base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER} | (
+        LARGE if data != "digits" else {}
+    )
+    wanted = [*dict.fromkeys(one for rule in rules for one in (SAME.get(rule, rule), rule))]
+    arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
+    found = opened(out, budget) if out else Tuned(budget=budget)
     use = datasets.load(data)
-    base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER}
-    if data != "digits":
-        base |= LARGE
-    for rule in [rule for rule in rules if rule not in found]:
-        (arm,) = arms(Study(name="tune", base={**base, "rule": rule}))
-        draws = search(rule, trials)
-        scores = np.asarray(_scores(arm, use, draws))
-        mean = np.where(np.isfinite(scores).all(1), scores.mean(1), -1.0)
-        best = int(mean.argmax())
-        chosen = {name: float(f"{values[best]:.3g}") for name, values in draws.items()}
-        rate = chosen.pop("learning_rate")
-        found[rule] = {"epochs": epochs, "optimiser": {**OPTIMISER, "learning_rate": rate}, "hyper": chosen}
-        say(f"{rule:8} validation {mean[best]:.4f}  learning rate {rate:g}  {chosen or ''}")
+    for rule in [rule for rule in wanted if rule not in found.scores]:
+        if rule in SAME:
+            settings, scores = found.rules[SAME[rule]], Scores(like=SAME[rule])
+        else:
+            settings, scores = best(arm_of[rule], use, trials, finalists)
+        settings = {"epochs": epochs} | settings
+        found = found.model_copy(update={"rules": {**found.rules, rule: settings}, "scores": {**found.scores, rule: scores}})
+        say(_line(rule, settings, scores))
         if out:
-            _write(out, found, budget)
-    return found
+            write(out, found)
+    return {rule: found.rules[rule] for rule in rules}
+
+
+def best(arm: Arm, use: datasets.Dataset, trials: int, finalists: int) -> tuple[dict[str, Any], Scores]:
+    """The best settings of the arm's rule, and how they were found."""
+    draws = {name: [float(f"{v:.3g}") for v in values] for name, values in search(arm.rule, trials).items()}
+    score = _scorer(arm, use)
+
+    def run(trial: int, keys: Key) -> np.ndarray:
+        accuracies = np.asarray(score({KEYS.get(n, f"hyper.{n}"): values[trial] for n, values in draws.items()}, keys))
+        return np.where(np.isfinite(accuracies), accuracies, 0.0)
+
+    keys = seed_keys(arm.seeds + FINAL_SEEDS)
+    first = [float(run(t, keys[: arm.seeds]).mean()) for t in range(trials)]
+    order = sorted(range(trials), key=lambda t: -first[t])[:finalists]
+    final = {t: run(t, keys[arm.seeds :]) for t in order}
+    order = sorted(order, key=lambda t: -final[t].mean())
+    chosen = {name: values[order[0]] for name, values in draws.items()}
+    settings = {"optimiser": {**OPTIMISER, "learning_rate": chosen.pop("learning_rate")}, "hyper": chosen}
+    return settings, Scores(
+        searched=tuple(draws),
+        trials=_short(first),
+        finalists=tuple(order),
+        seeds=tuple(range(arm.seeds, arm.seeds + FINAL_SEEDS)),
+        final=tuple(_short(final[t]) for t in order),
+        mean=_short([final[order[0]].mean()])[0],
+        spread=_short([final[order[0]].std(ddof=1)])[0],
+        versions={name: importlib.metadata.version(name) for name in ("bioplaus", "jax")},
+    )
+
+
+def _short(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(v), 5) for v in values)
+
+
+def _line(rule: str, settings: Mapping[str, Any], scores: Scores) -> str:
+    rate, hyper = settings["optimiser"]["learning_rate"], settings["hyper"]
+    if scores.like:
+        return f"{rule:8} is {scores.like} by other means, and takes its settings: learning rate {rate:g}"
+    runner = f", the next {sum(scores.final[1]) / len(scores.final[1]):.4f}" if len(scores.final) > 1 else ""
+    return f"{rule:8} validation {scores.mean:.4f} +- {scores.spread:.4f}{runner}  learning rate {rate:g}  {hyper or ''}"
 
 
 def search(rule: str, trials: int) -> dict[str, np.ndarray]:
@@ -94,8 +139,8 @@ def search(rule: str, trials: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> jax.Array:
-    """Validation accuracy [trials, seeds]."""
+def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], Key], jax.Array]:
+    """(values of settings, keys [S]) -> validation accuracy [S]. One compiled program for all trials."""
     example, classes = use.train.x[:1], use.train.y.shape[-1]
     over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, jax.random.key(0), example)))
 
@@ -112,22 +157,7 @@ def _scores(arm: Arm, use: datasets.Dataset, draws: dict[str, np.ndarray]) -> ja
 
     @jax.jit
     def every(values, keys, train_data, validation):
-        each = functools.partial(run, train_data=train_data, validation=validation)
-        return jax.lax.map(lambda v: over(lambda k: each(v, k))(keys), values)
+        return over(functools.partial(run, values, train_data=train_data, validation=validation))(keys)
 
-    values = {KEYS.get(n, f"hyper.{n}"): jnp.asarray(v, jnp.float32) for n, v in draws.items()}
-    return every(values, seed_keys(arm.seeds), *jax.tree.map(jnp.asarray, (use.train, use.validation)))
-
-
-def _written(path: Path, budget: dict[str, Any]) -> dict[str, Any]:
-    """The settings in a file that `tune` wrote with this budget; none if there is no such file."""
-    found = tomllib.loads(path.read_text()) if path.exists() else {}
-    return found["rules"] if found.get("budget") == budget else {}
-
-
-def _write(path: Path, settings: dict[str, Any], budget: dict[str, Any]) -> None:
-    """Write settings as defaults.toml has them: [budget], and [rules] as in a study file."""
-    import tomli_w
-
-    with replacing(path) as part:
-        part.write_text(HEAD + tomli_w.dumps({"budget": budget, "rules": settings}))
+    data = jax.tree.map(jnp.asarray, (use.train, use.validation))
+    return lambda values, keys: every({n: jnp.float32(v) for n, v in values.items()}, keys, *data)

@@ -1,14 +1,19 @@
 """Tuning: the same budget for every rule, a better setting is found, and what is written is what a study takes."""
 
+import re
+
+import jax
 import numpy as np
+import pytest
 
 from bioplaus.cli import main
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.study import Study, load
+from bioplaus.study import Study, StudyError, load
 from bioplaus.study.comparison import CORE, comparison
 from bioplaus.study.defaults import defaults
 from bioplaus.study.spec import arms
-from bioplaus.study.tune import FACTOR, RATES, search, tune
+from bioplaus.study.tune import FACTOR, RATES, SAME, search, tune
+from bioplaus.study.tuned import read
 
 
 def test_every_rule_has_the_same_trials_and_starts_as_it_comes():
@@ -28,9 +33,7 @@ def test_it_finds_a_rate_that_learns_and_writes_a_study(tmp_path, capsys):
     out = tmp_path / "defaults.toml"
     assert main(["tune", "--rules", "fa", "--trials", "6", "--seeds", "2", "--steps", "60", "--out", str(out)]) == 0
     assert "validation" in capsys.readouterr().out
-    text = out.read_text()
-    (tmp_path / "study.toml").write_text('name = "s"\n' + text[text.index("[rules") :])
-    settings = load(tmp_path / "study.toml").rules
+    settings = read(out).rules
     assert set(settings) == {"fa", "frozen"}
     found = {a.rule: a.optimiser.learning_rate for a in arms(Study(name="s", rules=settings, grid={"rule": ["fa", "frozen"]}))}
     assert all(rate > 2e-3 for rate in found.values())  # 60 steps are few: the common rate is too small for them
@@ -50,8 +53,90 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
     first = tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=said.append)
     assert tune(["bp", "frozen"], trials=1, seeds=1, steps=5, out=out, say=said.append)["bp"] == first["bp"]
     assert [line.split()[0] for line in said] == ["bp", "frozen"]
-    assert set(tune(["bp"], trials=1, seeds=1, steps=6, out=out, say=said.append)) == {"bp"}
-    assert len(said) == 3
+    before = out.read_text()
+    with pytest.raises(StudyError, match=r"steps = 5.* and now .*steps = 6.* is asked for"):
+        tune(["bp"], trials=1, seeds=1, steps=6, out=out, say=said.append)
+    assert (out.read_text(), len(said)) == (before, 2)
+
+
+def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
+    """Scores by hand: trial 2 is lucky on seed 0, trial 1 is best on the new seeds, trial 3 is no finalist."""
+    luck = {0.1: (0.5, 0.9, 0.9, 0.9), 0.2: (0.7, 0.8, 0.6, 0.7), 0.3: (0.9, 0.5, 0.6, 0.4), 0.4: (0.6, 0.6, 0.7, 0.5)}
+    asked = []
+
+    def scorer(arm, use):
+        def score(values, keys):
+            seeds = [int(s) for s in jax.random.key_data(keys)[:, 1]]
+            asked.append((float(values["optimiser.learning_rate"]), seeds))
+            return np.array([luck[asked[-1][0]][s] for s in seeds])
+
+        return score
+
+    monkeypatch.setattr("bioplaus.study.tune._scorer", scorer)
+    monkeypatch.setattr("bioplaus.study.tune.search", lambda rule, trials: {"learning_rate": np.array([*luck])})
+    tune(["zil"], trials=4, seeds=1, steps=5, out=tmp_path / "out.toml", say=lambda line: None)
+    assert asked == [(r, [0]) for r in luck] + [(r, [1, 2, 3]) for r in (0.3, 0.2, 0.4)]
+    found = read(tmp_path / "out.toml")
+    scores = found.scores["bp"]
+    assert found.rules["bp"]["optimiser"]["learning_rate"] == found.rules["zil"]["optimiser"]["learning_rate"] == 0.2
+    assert (scores.searched, scores.trials, scores.finalists) == (("learning_rate",), (0.5, 0.7, 0.9, 0.6), (1, 3, 2))
+    assert (scores.seeds, scores.final) == ((1, 2, 3), ((0.8, 0.6, 0.7), (0.6, 0.7, 0.5), (0.5, 0.6, 0.4)))
+    assert (scores.mean, scores.spread) == (0.7, 0.1)
+    assert found.scores["zil"].like == "bp"
+
+
+def test_rules_that_are_backprop_take_its_settings_of_the_same_file():
+    assert SAME == {"zil": "bp", "fpa": "bp"}
+    found = tune(["fpa", "zil", "bp"], trials=1, seeds=1, steps=5, say=lambda line: None)
+    assert found["bp"] == found["zil"] == found["fpa"]
+
+
+OLD = '[budget]\ndata = "digits"\ntrials = 1\nseeds = 1\nsteps = 5\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("folder", "cannot be read .*directory"),
+        ("under a file", "cannot be (read|written) .*[Dd]irectory"),
+        ("no such folder", "cannot be written .*No such file"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"rules = [", "is not TOML"),
+        (b"", "budget: Field required"),
+        (b"budget = 3", "budget: "),
+        (OLD.encode() + b"[rules]\nbp = 3", "rules.bp: "),
+        (OLD.encode() + b'[rules.bp]\noptimiser = "adam"', "rules.bp.optimiser: "),
+        (OLD.encode() + b"[rules.bp]\nepochs = -1", "rules.bp.epochs: "),
+        (OLD.encode() + b"[rules.nothing]\nepochs = 1", "there is no 'nothing'"),
+        (OLD.encode() + b"[scores.bp]\nmean = 'high'", "scores.bp.mean: "),
+        (OLD.replace("trials = 1", "trials = 2").encode(), "was tuned with .*trials = 2"),
+    ],
+)
+def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out.toml"
+    if isinstance(text, bytes):
+        out.write_bytes(text)
+    elif text == "folder":
+        out.mkdir()
+    else:
+        (tmp_path / "file").write_text("")
+        out = tmp_path / ("file" if text == "under a file" else "folder") / "out.toml"
+    monkeypatch.setattr("bioplaus.study.tune.best", lambda *args: pytest.fail("a rule was tuned"))
+    words = ["tune", "--rules", "bp", "--trials", "1", "--seeds", "1", "--steps", "5", "--out", str(out)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert re.search(match, said)
+    assert (said.count("\n"), said.startswith(f"bioplaus: {out}: ")) == (1, True)
+    assert not isinstance(text, bytes) or out.read_bytes() == text
+
+
+def test_a_file_of_the_method_before_is_gone_on_with_rule_by_rule(tmp_path):
+    out = tmp_path / "out.toml"
+    out.write_text(OLD + "[rules.bp]\nepochs = 7\n[rules.fa]\nepochs = 7\n")
+    tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=lambda line: None)
+    found = read(out)
+    assert (found.rules["bp"]["epochs"], found.rules["fa"]) == (10, {"epochs": 7})
+    assert set(found.scores) == {"bp"}
 
 
 def test_the_shipped_settings_run():
