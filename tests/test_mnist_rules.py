@@ -1,0 +1,140 @@
+"""The table of tuned rules: it is made rule by rule, a stopped run goes on, and what is printed is what was measured."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from bioplaus.measure.statistics import interval
+from bioplaus.study import defaults, tune
+from bioplaus.study.spec import arms
+from bioplaus.study.tuned import read
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+SMALL = """
+name = "small"
+tuned = true
+[base]
+data = "digits"
+epochs = 0.05
+seeds = 2
+energy = false
+points = 1
+alignment = false
+robustness = false
+[base.net]
+hidden = [8]
+[grid]
+rule = ["bp", "fa", "zil", "frozen"]
+[[extra]]
+rule = "bp"
+net = {hidden = []}
+"""
+
+
+@pytest.fixture
+def script():
+    spec = importlib.util.spec_from_file_location("mnist_rules", EXPERIMENTS / "mnist_rules.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small(script, tmp_path, monkeypatch):
+    """The script on a study of digits, with files of its own."""
+    (tmp_path / "study.toml").write_text(SMALL)
+    (tmp_path / "figures.toml").write_text(
+        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0, 98.0]'\n[arms]\n"
+    )
+    old = '[budget]\ndata = "digits"\ntrials = 2\nseeds = 1\nsteps = 3\n'
+    (tmp_path / "defaults.toml").write_text(old + "".join(f"[rules.{rule}]\nepochs = 0.05\n" for rule in ("bp", "fa")))
+    for name, file in (("STUDY", "study.toml"), ("RESULTS", "figures.toml"), ("PAGE", "page.md")):
+        monkeypatch.setattr(script, name, tmp_path / file)
+    monkeypatch.setattr(defaults, "DEFAULTS", tmp_path / "defaults.toml")
+    monkeypatch.setattr(script, "TRIALS", 2)
+    monkeypatch.setattr(script, "STEPS", 3)
+    return script
+
+
+def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
+    def main(*words):
+        monkeypatch.setattr("sys.argv", ["mnist_rules.py", "--out", str(tmp_path / "out"), *words])
+        small.main()
+        return small.figures(), small.PAGE.read_text()
+
+    found, page = main("--rules", "bp")
+    assert set(found.arms) == {"bp", "linear readout", *map(small.floor_name, small.FLOOR)}
+    assert set(found.before) == {"fa"}
+    assert "| fa (before) | 97.0 [96.0, 98.0] |" in page
+    assert "| frozen | not run yet |" in page
+    bp = found.arms["bp"]
+    assert f"| bp | {small.printed(interval(bp['accuracy']))} |" in page
+    assert bp["settings"]["optimiser"]["learning_rate"] == read(defaults.DEFAULTS).rules["bp"]["optimiser"]["learning_rate"]
+
+    monkeypatch.setattr(tune, "best", lambda *args: pytest.fail("bp was tuned again"))
+    found, page = main("--rules", "bp,zil")  # bp is done, and zil takes its settings
+    assert found.arms["bp"] == bp
+    assert found.arms["zil"]["settings"] == bp["settings"]
+    assert re.search(r"\| zil \| .* \| as bp \|", page)
+    assert "Within the noise floor of backprop: zil." in page
+    assert small.done("bp", found)
+    assert not small.done("fa", found)
+    found.arms["bp"]["settings"]["optimiser"]["learning_rate"] *= 2  # a row of other settings
+    assert not small.done("bp", found)
+
+
+def test_the_noise_floor_is_the_range_of_one_algorithm(script):
+    values = dict(zip(map(script.floor_name, script.FLOOR), ([98.0, 98.2], [97.0, 97.2], [98.3, 98.1]), strict=True))
+    found = script.Figures({}, {name: {"accuracy": v} for name, v in values.items()})
+    assert script.floor(found) == pytest.approx(1.1)
+    assert script.floor(script.Figures({}, {})) is None
+    rows = {
+        "bp": [98.0, 98.2],
+        "fa": [97.1, 97.3],
+        "dfa": [96.8, 97.0],
+        "frozen": [90.0, 91.0],
+        "np": [90.5, 90.6],
+        "wp": [60, 62],
+    }
+    said = script.groups(script.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows)
+    assert said == [
+        "",
+        "Within the noise floor of backprop: fa.",
+        "",
+        "Not told from frozen hidden layers: np. Below them: wp.",
+    ]
+
+
+def test_what_is_printed_is_what_was_measured(script):
+    """The page is of the figures in the file; no row is of other settings than defaults.toml has, nor is a rule in both tables."""
+    found, names = script.figures(), script.names()
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(found, read(defaults.DEFAULTS).scores, names)
+    assert not found.arms.keys() & found.before.keys()
+    assert found.arms.keys() | found.before.keys() == {
+        *names,
+        *(n for n in map(script.floor_name, script.FLOOR) if n in found.arms),
+    }
+    for arm in arms(script.load(script.STUDY)):
+        if (name := script.name_of(arm)) in found.arms:
+            assert found.arms[name]["settings"] == script.settings_of(arm)
+    for row in found.arms.values():
+        x = interval(row["accuracy"])
+        assert (row["mean"], row["spread"]) == (round(float(x.mean), 2), round(float(x.high - x.mean), 2))
+
+
+def test_papers_quote_the_table(script):
+    """Figures of competing units that two papers' pages take from it."""
+    found = script.figures()
+    rows = {rule: f"{rule}, 512 units that compete" for rule in ("softhebb", "krotov", "frozen")}
+    mean = {
+        rule: f"{found.arms[row]['mean']:.1f}" if row in found.arms else found.before[row]["accuracy"].split()[0]
+        for rule, row in rows.items()
+    }
+    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text()
+    assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in said
+    said = (EXPERIMENTS.parent / "papers" / "krotov2019" / "README.md").read_text()
+    assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in said
