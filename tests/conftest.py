@@ -4,14 +4,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from xla_flags import known_flags
+
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "bioplaus-test-compilations"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # The suite compiles thousands of programs that run for milliseconds: without the fusion emitters XLA is done with each in 0.6 of the
 # time, and results differ by rounding. `make compare` and the studies in experiments/ and papers/ run as users do.
-os.environ["XLA_FLAGS"] = " ".join(
-    (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1")
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {known_flags()}"
 
 import jax
 import pytest
