@@ -52,9 +52,9 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1) -
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((part / "state").absolute(), _with_elements(state))
     if first():
-        (part / "note.json").write_text(json.dumps(note))
+        (part / "note.json").write_text(json.dumps(note), encoding="utf-8")
         sums = {str(p.relative_to(part)): _sum(p) for p in sorted(part.rglob("*")) if p.is_file()}
-        (part / "contents.json").write_text(json.dumps({"arrays": _arrays(state), "files": sums}, indent=1))
+        (part / "contents.json").write_text(json.dumps({"arrays": _arrays(state), "files": sums}, indent=1), encoding="utf-8")
         shutil.rmtree(_place(folder, step), ignore_errors=True)
         os.replace(part, _place(folder, step))
         for other in _steps(folder):
@@ -87,7 +87,7 @@ def latest(folder: Path, like: PyTree) -> Checkpoint | None:
         found = checkpointer.restore((_place(folder, step) / "state").absolute(), _with_elements(like))
     leaves = iter(jax.tree.leaves(found))
     state = jax.tree.map(lambda a: next(leaves) if a.size else jnp.zeros(a.shape, a.dtype), like)
-    return Checkpoint(step, state, json.loads((_place(folder, step) / "note.json").read_text()), refused)
+    return Checkpoint(step, state, json.loads((_place(folder, step) / "note.json").read_text(encoding="utf-8")), refused)
 
 
 def _place(folder: Path, step: int) -> Path:
@@ -103,7 +103,7 @@ def _steps(folder: Path) -> list[int]:
 def _wrong(place: Path, like: PyTree) -> str:
     """Why a checkpoint is not to be read; '' if it is."""
     try:
-        contents = json.loads((place / "contents.json").read_text())
+        contents = json.loads((place / "contents.json").read_text(encoding="utf-8"))
         for name, known in contents["files"].items():
             if _sum(place / name) != known:
                 return f"is damaged ({name} has changed)"

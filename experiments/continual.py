@@ -108,7 +108,7 @@ def main():
                 rows += [(tasks.name, name, seed, measure, value) for measure, value in found._asdict().items()]
                 rows.append((tasks.name, name, seed, "joint acc", joint[seed].mean()))
     if args.out:
-        with args.out.open("w", newline="") as file:
+        with args.out.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("tasks", "rule", "seed", "measure", "value"), *rows])
 
 

@@ -105,7 +105,7 @@ def main() -> None:
             rows += [(k, width, seed, float(run(params, data, target, few)), float(wanted[k])) for k, run in runs.items()]
         print(width, {r[0]: f"{r[3]:.3g} ({r[4]:.3g})" for r in rows[-len(KEYS) :]}, flush=True)
 
-    with args.out.with_suffix(".csv").open("w", newline="") as file:
+    with args.out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("rule", "width", "seed", "variance", "theory"), *rows])
     with matplotlib.style.context(["default", SETTINGS]):
         fig, (ax,) = panels(1, 1, 3.6, 0.7)
@@ -127,7 +127,7 @@ def main() -> None:
         ax.minorticks_off()
         ax.set_title("gradient estimates: measured, dashed theory")
         name_ends(ax, ends, style)
-        args.out.with_suffix(".svg").write_text(to_svg(fig, "sample-efficiency") + "\n")
+        args.out.with_suffix(".svg").write_text(to_svg(fig, "sample-efficiency") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

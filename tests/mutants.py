@@ -129,16 +129,16 @@ def factory_of(mutant: Mutant) -> RuleFactory:
     """The mutant's factory. Raises ValueError where the text to replace does not stand in the source exactly once."""
     original = (RULES | BASELINES)[mutant.key]
     path = ROOT / "rules" / f"{original.__module__.rpartition('.')[2]}.py"
-    own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text())
+    own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text(encoding="utf-8"))
     if elsewhere := tuple(edit for edit in mutant.edits if edit not in own):
-        core = next((c for c in CORES if elsewhere[0][0] in (ROOT / f"{c}.py").read_text()), CORES[0])
+        core = next((c for c in CORES if elsewhere[0][0] in (ROOT / f"{c}.py").read_text(encoding="utf-8")), CORES[0])
         with patch.dict(sys.modules, {f"bioplaus.{core}": _module(ROOT / f"{core}.py", elsewhere)}):
             return getattr(_module(path, own), original.__name__)
     return getattr(_module(path, own), original.__name__)
 
 
 def _module(path: Path, edits: tuple[tuple[str, str], ...] = ()) -> ModuleType:
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
     for old, new in edits:
         if source.count(old) != 1:
             raise ValueError(f"mutants: {old!r} stands {source.count(old)} times in {path.name}, expected 1; adapt the mutant")

@@ -85,7 +85,7 @@ def wrong_of_newest(folder) -> str:
 
 def test_two_damaged_checkpoints_are_refused(copy):
     for step in (2, 3):
-        (copy / f"checkpoint-{step}" / "note.json").write_text("{}")
+        (copy / f"checkpoint-{step}" / "note.json").write_text("{}", encoding="utf-8")
     with pytest.raises(
         CheckpointError, match=r"checkpoint-3 is damaged \(note.json.*checkpoint-2 is damaged.*delete that folder"
     ):
@@ -109,11 +109,11 @@ def test_a_checkpoint_of_something_else_is_refused(two, change, match):
 
 def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
     """Step 3 is damaged, the run went on from step 2 and saves step 4."""
-    (copy / "checkpoint-3" / "note.json").write_text("")
+    (copy / "checkpoint-3" / "note.json").write_text("", encoding="utf-8")
     save(copy, 4, STATE, NOTE, keep=2)
     assert sorted(p.name for p in copy.iterdir()) == ["checkpoint-2", "checkpoint-4"]
     save(copy, 4, STATE, {"again": 1}, keep=2)
-    assert json.loads((copy / "checkpoint-4" / "note.json").read_text()) == {"again": 1}
+    assert json.loads((copy / "checkpoint-4" / "note.json").read_text(encoding="utf-8")) == {"again": 1}
 
 
 def test_a_restored_run_goes_on_to_the_bit(tmp_path):

@@ -1,4 +1,4 @@
-"""Who may import whom, by ast; the length of files; what every rule's docstring says."""
+"""Who may import whom, and how files are opened, by ast; the length of files; what every rule's docstring says."""
 
 import ast
 import re
@@ -98,7 +98,7 @@ def test_imports(path):
     if path == PACKAGE / "rules" / "__init__.py":  # the table of rules
         return
     package = f"bioplaus.{module(path)}" if path.name == "__init__.py" else f"bioplaus.{module(path)}".rpartition(".")[0]
-    assert not violations(module(path), imports(path.read_text(), package))
+    assert not violations(module(path), imports(path.read_text(encoding="utf-8"), package))
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,34 @@ def test_no_pickle():
     word = re.compile(r"\bimport (cloud)?pickle\b|\bfrom (cloud)?pickle\b|\ballow_" + r"pickle\s*=\s*True")
     assert word.search("import pickle")
     assert word.search("np.load(f, allow_" + "pickle=True)")
-    assert not [str(f) for f in SOURCES if f != Path(__file__) and word.search(f.read_text())]
+    assert not [str(f) for f in SOURCES if f != Path(__file__) and word.search(f.read_text(encoding="utf-8"))]
+
+
+def unnamed(source: str) -> list[str]:
+    """The calls that open a text file and do not say encoding="utf-8": they would read and write as the user's locale does."""
+    found = []
+    for node in [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]:
+        name = ast.unparse(node.func)
+        if not re.search(r"(^|\.)(open|fdopen|read_text|write_text)$", name) or name in ("os.open", "tarfile.open"):
+            continue
+        said = {k.arg: ast.unparse(k.value) for k in node.keywords}
+        given = [ast.unparse(a) for a in node.args[1 if name in ("open", "os.fdopen") else 0 :]]  # after the file
+        mode = said.get("mode", given[0] if given else "")
+        if said.get("encoding") != "'utf-8'" and not (name.endswith("open") and re.fullmatch("'[rwax]b[+]?'", mode)):
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_text_files_are_utf_8_everywhere():
+    for call in ("open(f)", "open(f, 'w')", "f.open()", "f.open('r')", "a.b(c).read_text()", "f.write_text(s, encoding='ascii')"):
+        assert unnamed(call) == [call]
+    for call in ("open(f, 'rb')", "f.open('wb')", "open(f, mode='rb')", "os.open(f, flags)", "f.write_text(s, encoding='utf-8')"):
+        assert not unnamed(call)
+    assert not {str(f): calls for f in SOURCES if (calls := unnamed(f.read_text(encoding="utf-8")))}
 
 
 def test_files_are_short():
-    lengths = {str(f.relative_to(ROOT)): len(f.read_text().splitlines()) for f in SOURCES}
+    lengths = {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in SOURCES}
     assert len(lengths) > 30
     assert not {f: n for f, n in lengths.items() if n > 300}
     assert not {f.name for f in RULE_FILES if lengths[str(f.relative_to(ROOT))] > 200}
@@ -153,7 +176,7 @@ def test_files_are_short():
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda p: p.stem)
 def test_rule_docstrings(path):
     """An equation, a year, a link, and what departs from the paper."""
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     assert re.search(r"^    .*\b\w+ (=|<-) ", text, re.M), "an indented equation"
     assert re.search(r"\b(19|20)\d\d\b", text), "a year"
     assert re.search(r"arXiv:\d{4}\.\d{4,5}|doi:10\.|https://", text), "a link"
@@ -161,7 +184,7 @@ def test_rule_docstrings(path):
 
 
 def test_every_rule_is_in_the_table():
-    table = imports((PACKAGE / "rules" / "__init__.py").read_text())
+    table = imports((PACKAGE / "rules" / "__init__.py").read_text(encoding="utf-8"))
     for path in RULE_FILES:
         assert within_table(path.stem, table), f"{path.name} is not imported by rules/__init__.py"
 

@@ -31,7 +31,7 @@ def study(out: Path, ticks: Path, forgetful: bool) -> None:
     @contextlib.contextmanager
     def progress_bar(total, show):
         del total, show
-        with ticks.open("w") as file:
+        with ticks.open("w", encoding="utf-8") as file:
             yield (lambda name: None), lambda n: print(n, file=file, flush=True)
 
     run.progress_bar = progress_bar
@@ -39,7 +39,7 @@ def study(out: Path, ticks: Path, forgetful: bool) -> None:
         whole = arm.save
         arm.save = lambda folder, step, state, note, **k: whole(folder, step, state, {**note, "rows": note["rows"][:-1]}, **k)
     run_study(STUDY, out=out, resume=True, show=False)
-    Path(ticks.with_suffix(".seconds")).write_text(json.dumps(time.process_time()))
+    Path(ticks.with_suffix(".seconds")).write_text(json.dumps(time.process_time()), encoding="utf-8")
 
 
 def newest(out: Path) -> int:
@@ -50,7 +50,7 @@ def newest(out: Path) -> int:
 def stage(out: Path, before: int) -> str:
     """What a run was doing when it was killed, by what it has left; before: the step it began at."""
     ticks = out.with_suffix(".ticks")
-    trained = ticks.exists() and len(ticks.read_text().split()) > bool(before)
+    trained = ticks.exists() and len(ticks.read_text(encoding="utf-8").split()) > bool(before)
     if trained and list(out.glob("arms/*/checkpoint.part")):  # not one that an earlier start has left
         return "in a checkpoint"
     if not newest(out):
@@ -61,7 +61,7 @@ def stage(out: Path, before: int) -> str:
 def processor_time(pid: int | None) -> float:
     """Seconds that a process has computed: unlike the clock's, they do not depend on what else the machine does. 0 if it is gone."""
     try:
-        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        user, system = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
@@ -78,8 +78,8 @@ def finishes(out: Path, kill: Callable[[int], bool] = lambda pid: False, forgetf
         process.join(0.002)
     if process.exitcode == -9:
         return False
-    assert process.exitcode == 0, log.read_text()[-3000:]
-    steps = [int(n) for n in ticks.read_text().split()]
+    assert process.exitcode == 0, log.read_text(encoding="utf-8")[-3000:]
+    steps = [int(n) for n in ticks.read_text(encoding="utf-8").split()]
     assert sum(steps) == STEPS
     assert steps[0] == (before or STEPS // POINTS)
     return True
@@ -91,7 +91,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     assert finishes(folder / "compiles")
     assert finishes(folder / "whole")
-    return (folder / "whole" / "results.csv").read_bytes(), json.loads((folder / "whole.seconds").read_text())
+    return (folder / "whole" / "results.csv").read_bytes(), json.loads((folder / "whole.seconds").read_text(encoding="utf-8"))
 
 
 def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whole, tmp_path):
@@ -103,7 +103,7 @@ def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whol
         while not finishes(out, lambda pid: processor_time(pid) >= moment):  # noqa: B023
             kills[stage(out, before)] += 1
             before, moment = newest(out), took * draw.random() if kills.total() < KILLS else math.inf
-        took = min(took, json.loads(out.with_suffix(".seconds").read_text()) if not before else took)
+        took = min(took, json.loads(out.with_suffix(".seconds").read_text(encoding="utf-8")) if not before else took)
         assert (out / "results.csv").read_bytes() == results
     assert min(kills[s] for s in ("before the first", "in a checkpoint", "between")) > 0, kills
 

@@ -69,7 +69,7 @@ def machine(rank: int, count: int, port: int, words: list[str], often: bool, fol
 
 def machines(folder: Path, count: int, *words: str, rules: str = ONE, often: bool = False):
     """The processes of a run, started."""
-    (folder / "study.toml").write_text(STUDY.format(rules=rules))
+    (folder / "study.toml").write_text(STUDY.format(rules=rules), encoding="utf-8")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -84,14 +84,14 @@ def ended(processes) -> list[int | None]:
 
 
 def log(folder: Path, rank: int) -> str:
-    return (folder / f"log-{rank}").read_text()
+    return (folder / f"log-{rank}").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The rows of one process, by what they say."""
     file = tmp_path_factory.mktemp("alone") / "study.toml"
-    file.write_text(STUDY.format(rules=BOTH))
+    file.write_text(STUDY.format(rules=BOTH), encoding="utf-8")
     return {r[:8]: r.value for r in run_study(load(file), show=False).rows}
 
 
@@ -112,7 +112,7 @@ def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, rules
     assert whole.std() > 0.5
     for rank in range(count):
         np.testing.assert_array_equal(np.load(tmp_path / f"noise-{rank}.npy"), whole)
-        written = (tmp_path / f"written-{rank}").read_text()
+        written = (tmp_path / f"written-{rank}").read_text(encoding="utf-8")
         assert ("results.csv" in written, "final.csv" in written, "report" in written) == (rank == 0,) * 3
         assert rank == 0 or not written, written
         assert ("report:" in log(tmp_path, rank)) == (rank == 0)

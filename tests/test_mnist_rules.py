@@ -46,12 +46,14 @@ def script():
 @pytest.fixture
 def small(script, tmp_path, monkeypatch):
     """The script on a study of digits, with files of its own."""
-    (tmp_path / "study.toml").write_text(SMALL)
+    (tmp_path / "study.toml").write_text(SMALL, encoding="utf-8")
     (tmp_path / "figures.toml").write_text(
-        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0, 98.0]'\n[arms]\n"
+        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0, 98.0]'\n[arms]\n", encoding="utf-8"
     )
     old = '[budget]\ndata = "digits"\ntrials = 2\nseeds = 1\nsteps = 3\n'
-    (tmp_path / "defaults.toml").write_text(old + "".join(f"[rules.{rule}]\nepochs = 0.05\n" for rule in ("bp", "fa")))
+    (tmp_path / "defaults.toml").write_text(
+        old + "".join(f"[rules.{rule}]\nepochs = 0.05\n" for rule in ("bp", "fa")), encoding="utf-8"
+    )
     for name, file in (("STUDY", "study.toml"), ("RESULTS", "figures.toml"), ("PAGE", "page.md")):
         monkeypatch.setattr(script, name, tmp_path / file)
     monkeypatch.setattr(defaults, "DEFAULTS", tmp_path / "defaults.toml")
@@ -64,7 +66,7 @@ def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
     def main(*words):
         monkeypatch.setattr("sys.argv", ["mnist_rules.py", "--out", str(tmp_path / "out"), *words])
         small.main()
-        return small.figures(), small.PAGE.read_text()
+        return small.figures(), small.PAGE.read_text(encoding="utf-8")
 
     found, page = main("--rules", "bp")
     assert set(found.arms) == {"bp", "linear readout", *map(small.floor_name, small.FLOOR)}
@@ -134,7 +136,7 @@ def test_papers_quote_the_table(script):
         rule: f"{found.arms[row]['mean']:.1f}" if row in found.arms else found.before[row]["accuracy"].split()[0]
         for rule, row in rows.items()
     }
-    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text()
+    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text(encoding="utf-8")
     assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in said
-    said = (EXPERIMENTS.parent / "papers" / "krotov2019" / "README.md").read_text()
+    said = (EXPERIMENTS.parent / "papers" / "krotov2019" / "README.md").read_text(encoding="utf-8")
     assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in said

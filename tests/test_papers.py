@@ -19,7 +19,7 @@ PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accur
 def found_in(folder: str) -> dict[tuple[str, str], list[float]]:
     """(rule, measure) -> one value a seed; accuracies in %."""
     found = defaultdict(list)
-    with (PAPERS / folder / "results.csv").open(newline="") as file:
+    with (PAPERS / folder / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found[row["rule"], row["measure"]].append(float(row["value"]) * (100 if row["unit"] == "fraction" else 1))
     return found
@@ -31,7 +31,7 @@ def printed(values: list[float], digits: int = 2, unit: str = "") -> str:
 
 
 def said(folder: str) -> str:
-    return (PAPERS / folder / "README.md").read_text()
+    return (PAPERS / folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("key", PUBLISHED)
@@ -135,7 +135,7 @@ def test_pogodin_2020():
 def test_pinchetti_2024():
     """Strict and incremental predictive coding within 0.3 of the published accuracies at the best epoch, which the README says it is."""
     epochs = defaultdict(lambda: defaultdict(list))
-    with (PAPERS / "pinchetti2024" / "results.csv").open(newline="") as file:
+    with (PAPERS / "pinchetti2024" / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             epochs[row["rule"]][row["seed"]].append(100 * float(row["value"]))
     for rule, published in (("pc", 98.2), ("ipc", 98.4), ("bp", 98.29)):
@@ -149,7 +149,7 @@ def test_pinchetti_2024():
 def test_laborieux_2022():
     """Noise in the phases drowns one small nudge, costs one large nudge points, and ten phases nearly nothing. One seed."""
     found = defaultdict(list)
-    with (PAPERS / "laborieux2022" / "results.csv").open(newline="") as file:
+    with (PAPERS / "laborieux2022" / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found[row["rule"], "0.04" in row["neuron"]].append(100 * float(row["value"]))
     assert {len(epochs) for epochs in found.values()} == {3}

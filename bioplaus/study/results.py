@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV, whole or not at all. Values keep all their digits, so that equal runs give equal files."""
-    with replacing(path) as part, part.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(Row._fields)
         out.writerows(row._replace(value=repr(float(row.value))) for row in rows)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def read_rows(path: Path) -> list[Row]:
     """Read what `write_rows` wrote. Raises ValueError if the columns are others."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         table = csv.reader(file)
         if (head := next(table, None)) != list(Row._fields):
             raise ValueError(f"{path}: the columns are {head}, expected {list(Row._fields)}")
@@ -44,7 +44,7 @@ def read_rows(path: Path) -> list[Row]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
     with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 PART = ".part"  # how the names of files end that are not whole yet

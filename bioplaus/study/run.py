@@ -124,7 +124,7 @@ def run_arm(
         twins[p.label] = deployed
     finished = folder / FINISHED if folder else None
     if finished and finished.exists():
-        said = json.loads((finished.with_suffix(".json")).read_text())
+        said = json.loads((finished.with_suffix(".json")).read_text(encoding="utf-8"))
         return trained, relabelled(read_rows(finished), p.label), trained.said + said
     same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
     if same not in images:
@@ -148,7 +148,7 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
                 raise StudyError(f"{out}: holds no study; --resume needs the folder of one, or give another --out")
         out.mkdir(parents=True, exist_ok=True)
         with replacing(out / "study.toml") as part:
-            part.write_text(text)
+            part.write_text(text, encoding="utf-8")
         if not os.access(out, os.W_OK):
             raise PermissionError("no permission to write")
     except OSError as error:

@@ -40,7 +40,7 @@ from bioplaus.study.settings import Arm, Study, StudyError
 def load(path: Path) -> Study:
     """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
     try:
-        study = _checked(Study, tomllib.loads(Path(path).read_text()), "the study")
+        study = _checked(Study, tomllib.loads(Path(path).read_text(encoding="utf-8")), "the study")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
     except tomllib.TOMLDecodeError as error:

@@ -170,7 +170,7 @@ def main() -> None:
             for it in found.values():
                 versions |= {f"{name} {number}": "" for name, number in it.versions.items()}
             if args.out:
-                args.out.write_text(json.dumps(report, indent=1) + "\n")
+                args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print("versions: " + ", ".join(sorted(versions)))
 
 

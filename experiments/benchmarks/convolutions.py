@@ -72,7 +72,7 @@ def main() -> None:
             report[f"{name}: {form}"] = r._asdict() | {"ms": 1e3 * statistics.median(seconds[form]) / STEPS}
             print(f"{'':16} {form:9} {r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]", flush=True)
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

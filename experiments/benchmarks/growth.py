@@ -104,7 +104,7 @@ def main() -> None:
             f"{axis:6} {name:7} {middle:5.2f} [{low:.2f}, {high:.2f}]   {it['arithmetic']:5.2f}   {mib:>10}   ms {ms}", flush=True
         )
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

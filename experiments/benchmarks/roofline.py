@@ -102,7 +102,7 @@ def main() -> None:
         times_alone = f"{r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]"
         print(f"{name:22} {times_alone}   {sum(found.values()):5} products   {ms:8.2f} ms a gradient   {mib:6.1f} MiB")
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def main() -> None:
             f"{ms['vmap']:.2f} and {ms['loop']:.2f} ms a step of all seeds"
         )
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def main() -> None:
         report[f"{name}/{against}"] = r._asdict() | {"ms": ms}
         print(f"{name + ' / ' + against:20} {r.median:6.3f} [{r.min:.3f}, {r.max:.3f}]   {ms:8.2f} ms a step")
     if args.out:
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from bioplaus.data import DataError, load, mnist
+from bioplaus.data import DataError, cifar10, load, mnist
 from bioplaus.data.fetch import sha256
 
 PARTS: list[str] = [mnist.TRAIN_X, mnist.TRAIN_Y, mnist.TEST_X, mnist.TEST_Y]
@@ -165,3 +165,9 @@ def test_real(name, mean, counts):
     assert data.train.x.dtype == np.float32
     assert abs((11 * data.train.x.mean() + data.validation.x.mean()) / 12 * 255 - mean) < 0.01
     assert (data.train.y.sum(0) + data.validation.y.sum(0)).tolist() == counts
+
+
+def test_every_address_is_https():
+    urls = [url for mirrors in mnist.MIRRORS.values() for url in mirrors] + list(cifar10.ARCHIVE.urls)
+    assert len(urls) >= 4
+    assert not [url for url in urls if not url.startswith("https://")]

@@ -13,7 +13,7 @@ from bioplaus.layers import conv, dense, flattened
 from bioplaus.measure.neurobench import membrane_updates, neurobench
 from bioplaus.neurons import identity, relu
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "neurobench.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "neurobench.json").read_text(encoding="utf-8"))
 KEY = jax.random.key(0)
 
 

@@ -85,16 +85,16 @@ neuron_update = { value = 8600.0, unit = "pJ", low = 8600.0, high = 8600.0, grad
 def test_a_profile_of_ones_own(tmp_path):
     """T-E4. keras-spiking: a dense layer of 784 to 128 on its 'cpu', one step: (100,352 + 128) x 8.6 nJ = 8.64e-4 J."""
     file = tmp_path / "own.toml"
-    file.write_text(CPU)
+    file.write_text(CPU, encoding="utf-8")
     own = profiles(file)
     assert list(own) == [*NAMES, "cpu"]
     e = energy(made(effective=True, trains=False, macs=784 * 128, neuron_updates=128), own["cpu"])
     assert e.E_total.median == pytest.approx(8.64e-4, rel=1e-3)
-    file.write_text(CPU.replace("[cpu]", "[loihi1]"))
+    file.write_text(CPU.replace("[cpu]", "[loihi1]"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"own.toml: profiles named \['loihi1'\] are there already"):
         profiles(file)
-    (second := tmp_path / "second.toml").write_text(CPU.replace("[cpu]", "[other]"))
-    file.write_text(CPU)
+    (second := tmp_path / "second.toml").write_text(CPU.replace("[cpu]", "[other]"), encoding="utf-8")
+    file.write_text(CPU, encoding="utf-8")
     assert list(profiles(file, second)) == [*NAMES, "cpu", "other"]
     with pytest.raises(ValueError, match=r"own.toml: profiles named \['cpu'\] are there already"):
         profiles(second, file, file)

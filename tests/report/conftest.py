@@ -149,13 +149,13 @@ def make_summary(rows):
 
 def write_run(folder, rows, summary=None, timing=None):
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "results.csv").open("w", newline="") as f:
+    with (folder / "results.csv").open("w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     for name, content in (("summary", summary), ("timing", timing)):
         if content is not None:
-            (folder / f"{name}.json").write_text(json.dumps(content))
+            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 

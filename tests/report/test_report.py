@@ -262,16 +262,16 @@ def test_all_seeds_diverged(make):
 def test_no_results(tmp_path):
     with pytest.raises(ValueError, match=r"no results\.csv .*bioplaus run"):
         report(tmp_path)
-    (tmp_path / "results.csv").write_text("data,net\n")
+    (tmp_path / "results.csv").write_text("data,net\n", encoding="utf-8")
     with pytest.raises(ValueError, match="lacks the columns"):
         report(tmp_path)
 
 
 def test_terminal_says_the_same(full, page):
-    with (full / "results.csv").open() as f:
+    with (full / "results.csv").open(encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     console = Console(width=200, record=True, file=StringIO())
-    console.print(table(rows, json.loads((full / "summary.json").read_text())))
+    console.print(table(rows, json.loads((full / "summary.json").read_text(encoding="utf-8"))))
     text = console.export_text()
     for label in ("bp", "np", "ep"):
         line = next(line for line in text.splitlines() if line.split()[:1] == [label])

@@ -53,11 +53,11 @@ def half(net, loss):
 
 def test_an_installed_package_brings_a_rule(tmp_path):
     """What pip leaves behind: the package, and a dist-info that names the entry point."""
-    (tmp_path / "half_rule.py").write_text(PACKAGE)
+    (tmp_path / "half_rule.py").write_text(PACKAGE, encoding="utf-8")
     info = tmp_path / "half_rule-0.1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half-rule\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[bioplaus.rules]\nhalf = half_rule:half\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half-rule\nVersion: 0.1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[bioplaus.rules]\nhalf = half_rule:half\n", encoding="utf-8")
     code = "import sys; from bioplaus.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 

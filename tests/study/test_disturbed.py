@@ -108,7 +108,7 @@ def test_planned_contrasts_alone_have_p_values(found):
 
 
 def test_the_report_shows_them(found):
-    page = (found.folder / "report.html").read_text()
+    page = (found.folder / "report.html").read_text(encoding="utf-8")
     for text in (
         "mCE<sub>BP</sub>",
         "MNIST-C",

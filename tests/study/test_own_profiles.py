@@ -19,7 +19,7 @@ STUDY = {
 
 @pytest.fixture
 def file(tmp_path):
-    (path := tmp_path / "own.toml").write_text(OWN)
+    (path := tmp_path / "own.toml").write_text(OWN, encoding="utf-8")
     return path
 
 
@@ -34,7 +34,7 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
     assert found.summary["energy_profiles"]["desk"] == "a made-up machine"
     assert "desk" not in found.summary["energy_clocked"]
     assert "synapse_updates" in found.summary["energy_unpriced"]["desk"]
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "desk<small>in part</small>" in page
     assert "<li><code>desk</code>: a made-up machine</li>" in page
     assert load(tmp_path / "run" / "study.toml").profiles == [str(file)]
@@ -50,7 +50,7 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_work(text, match, file, tmp_path, capsys):
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     study = Study.model_validate({**STUDY, "profiles": [str(file)]})
     for refused in (
         lambda: run_study(study, out=tmp_path / "run", show=False),
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_refused_before_any_work(text, match, file, tmp_p
     ):
         with pytest.raises(StudyError, match=match):
             refused()
-    (toml := tmp_path / "study.toml").write_text(f'name = "s"\nprofiles = ["{file}", "nowhere.toml"]\n')
+    (toml := tmp_path / "study.toml").write_text(f'name = "s"\nprofiles = ["{file}", "nowhere.toml"]\n', encoding="utf-8")
     assert main(["run", str(toml), "--out", str(tmp_path / "run")]) == 2
     assert "profiles: " in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

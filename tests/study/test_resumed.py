@@ -99,7 +99,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 2, "robustness": False, "energy": False, "alignment": False})
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
-    (saved / "checkpoint-4" / "note.json").write_text("{")
+    (saved / "checkpoint-4" / "note.json").write_text("{", encoding="utf-8")
     (saved / "final.csv").unlink()
     assert loaded_with_a_warning(done.folder).step == 2
     again = written(study, done.folder, resume=True)
@@ -107,7 +107,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     assert [w for w in again.summary["warnings"] if "checkpoint-4 is damaged" in w and "went on from step 2" in w]
     assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
     for place in saved.glob("checkpoint-*"):
-        (place / "note.json").write_text("{")
+        (place / "note.json").write_text("{", encoding="utf-8")
     with pytest.raises(StudyError, match="delete that folder"):
         written(study, done.folder, resume=True)
     with pytest.raises(StudyError, match="delete that folder"):

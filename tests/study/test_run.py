@@ -25,10 +25,10 @@ def finished(tmp_path_factory):
 def test_a_run_writes_its_files(finished):
     names = {p.name for p in finished.folder.iterdir()}
     assert {"results.csv", "timing.json", "summary.json", "study.toml", "report.html"} <= names
-    head = (finished.folder / "results.csv").read_text().splitlines()[0]
+    head = (finished.folder / "results.csv").read_text(encoding="utf-8").splitlines()[0]
     assert head == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit"
     assert read_rows(finished.folder / "results.csv") == finished.rows
-    assert set(json.loads((finished.folder / "timing.json").read_text())) == {"total_s", "arms"}
+    assert set(json.loads((finished.folder / "timing.json").read_text(encoding="utf-8"))) == {"total_s", "arms"}
 
 
 def test_a_trained_arm_comes_back(finished):
@@ -104,9 +104,9 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path):
 def test_a_run_killed_before_its_study_was_written_starts(left, tmp_path):
     (tmp_path / "run").mkdir()
     for name in left:
-        (tmp_path / "run" / name).write_text("[ba")
+        (tmp_path / "run" / name).write_text("[ba", encoding="utf-8")
     run.open_folder(tmp_path / "run", {"name": "s"}, resume=True)
-    assert (tmp_path / "run" / "study.toml").read_text() == 'name = "s"\n'
+    assert (tmp_path / "run" / "study.toml").read_text(encoding="utf-8") == 'name = "s"\n'
 
 
 def test_a_seed_that_diverges_is_reported(tmp_path):
@@ -125,7 +125,7 @@ def test_a_seed_that_diverges_is_reported(tmp_path):
     assert [a["diverged"] for a in found.summary["arms"]] == [[], [0, 1]]
     assert any("diverged at step" in w for w in found.summary["warnings"])
     assert all(math.isfinite(v) for v in values(found.rows, "bp", "accuracy", "clean"))
-    assert "diverged" in (tmp_path / "wild" / "report.html").read_text()
+    assert "diverged" in (tmp_path / "wild" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_rule_that_does_not_settle_says_so():

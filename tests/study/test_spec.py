@@ -50,7 +50,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_study_gets_one_clear_message_and_exit_code_2(case, tmp_path, capsys):
     text, expected = BAD[case]
-    (tmp_path / "study.toml").write_text(text)
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     code = main(["run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")])
     said = capsys.readouterr().err
     assert code == 2
@@ -62,7 +62,7 @@ def test_a_bad_study_gets_one_clear_message_and_exit_code_2(case, tmp_path, caps
 
 def test_other_bad_inputs_get_exit_code_2(tmp_path, capsys, monkeypatch):
     good = tmp_path / "study.toml"
-    good.write_text(GOOD)
+    good.write_text(GOOD, encoding="utf-8")
     run = ["run", str(good)]
     assert main(["run", str(tmp_path / "none.toml")]) == 2
     assert "cannot be read" in capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     import tomli_w
 
     study = Study(name="s", base={"seeds": 2}, rules={"pc": {"hyper": {"steps": 3}}}, grid={"rule": ["bp", "pc"]})
-    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)), encoding="utf-8")
     assert arms(load(tmp_path / "study.toml")) == arms(study)
     later = {"jitter", "stream", "precision", "schedules"}  # written where they are used
     assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
@@ -133,7 +133,7 @@ def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
     import tomli_w
 
     study = Study(name="s", base={"epochs": 2}, rules={"fa": {"steps": 7}}, grid={"rule": ["bp", "fa"]}, extra=[{"steps": 3}])
-    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)))
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)), encoding="utf-8")
     for s in (study, load(tmp_path / "study.toml")):
         assert [(a.rule, a.epochs, a.steps) for a in arms(s)] == [("bp", 2, 1000), ("fa", None, 7), ("bp", None, 3)]
     assert [(a.epochs, a.steps) for a in arms(override(study, ["--steps", "5"]))] == [(None, 5), (None, 5), (None, 3)]

@@ -53,10 +53,10 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
     first = tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=said.append)
     assert tune(["bp", "frozen"], trials=1, seeds=1, steps=5, out=out, say=said.append)["bp"] == first["bp"]
     assert [line.split()[0] for line in said] == ["bp", "frozen"]
-    before = out.read_text()
+    before = out.read_text(encoding="utf-8")
     with pytest.raises(StudyError, match=r"steps = 5.* and now .*steps = 6.* is asked for"):
         tune(["bp"], trials=1, seeds=1, steps=6, out=out, say=said.append)
-    assert (out.read_text(), len(said)) == (before, 2)
+    assert (out.read_text(encoding="utf-8"), len(said)) == (before, 2)
 
 
 def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeyp
     elif text == "folder":
         out.mkdir()
     else:
-        (tmp_path / "file").write_text("")
+        (tmp_path / "file").write_text("", encoding="utf-8")
         out = tmp_path / ("file" if text == "under a file" else "folder") / "out.toml"
     monkeypatch.setattr("bioplaus.study.tune.best", lambda *args: pytest.fail("a rule was tuned"))
     words = ["tune", "--rules", "bp", "--trials", "1", "--seeds", "1", "--steps", "5", "--out", str(out)]
@@ -132,7 +132,7 @@ def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeyp
 
 def test_a_file_of_the_method_before_is_gone_on_with_rule_by_rule(tmp_path):
     out = tmp_path / "out.toml"
-    out.write_text(OLD + "[rules.bp]\nepochs = 7\n[rules.fa]\nepochs = 7\n")
+    out.write_text(OLD + "[rules.bp]\nepochs = 7\n[rules.fa]\nepochs = 7\n", encoding="utf-8")
     tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=lambda line: None)
     found = read(out)
     assert (found.rules["bp"]["epochs"], found.rules["fa"]) == (10, {"epochs": 7})
@@ -150,7 +150,7 @@ def test_the_shipped_settings_run():
 def test_a_study_file_may_start_from_them(tmp_path):
     text = 'name = "s"\ntuned = true\n[base]\noptimiser.kind = "sgd"\n[rules.fa]\noptimiser.learning_rate = 0.5\n'
     text += '[grid]\nrule = ["bp", "fa"]\n'
-    (tmp_path / "study.toml").write_text(text)
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     bp, fa = arms(load(tmp_path / "study.toml"))
     assert (bp.optimiser.kind, bp.optimiser.learning_rate) == ("adam", defaults()["bp"]["optimiser"]["learning_rate"])
     assert (fa.optimiser.kind, fa.optimiser.learning_rate) == ("adam", 0.5)

@@ -56,10 +56,10 @@ def profiles(*own: str | Path) -> dict[str, Profile]:
 
     Raises ValueError, naming the file and the entry, for one that is not complete, or named like one that is there.
     """
-    found = parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text("utf-8"))
+    found = parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text(encoding="utf-8"))
     for file in own:
         try:
-            more = parse(Path(file).read_text("utf-8"))
+            more = parse(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{file}: {error}") from error
         if taken := sorted(found.keys() & more.keys()):
