@@ -3,6 +3,7 @@
 import jax
 
 from bioplaus.net import check_depth
+from bioplaus.salts import COMPOSED
 from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
 
 
@@ -24,7 +25,8 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
         rules = [factory(net, loss) for factory in different]
 
         def init(key, params, batch):
-            return tuple(rule.init(jax.random.fold_in(key, i), params, batch) for i, rule in enumerate(rules))
+            own = jax.random.fold_in(key, COMPOSED)
+            return tuple(rule.init(jax.random.fold_in(own, i), params, batch) for i, rule in enumerate(rules))
 
         def grad(params, state, batch, key, gate: Gate = None):
             check_depth(net, params)

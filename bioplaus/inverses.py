@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import current_shapes, drive, feedback_init, fire, forward, layer_key, predictor
+from bioplaus.salts import INVERSES
 from bioplaus.types import Array, Key, Layer, Loss, Net, PyTree, Rule
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
@@ -116,9 +117,9 @@ def targets(
 
         with jax.named_scope("auxiliary"):
             for step in range(feedback_steps):  # not a scan, which would be taken for settling
-                path, noise, slopes = path_at(own), jax.random.fold_in(jax.random.fold_in(key, 0x7A6), step), []
+                path, noise, slopes = path_at(own), jax.random.fold_in(jax.random.fold_in(key, INVERSES), step), []
                 for l in hidden:
-                    xi, zeta = (sample(layer_key(noise, l + i * len(net)), h[l + i].shape, h[l].dtype) for i in (0, 1))
+                    xi, zeta = (sample(jax.random.fold_in(noise, l + i * len(net)), h[l + i].shape, h[l].dtype) for i in (0, 1))
                     parts = []
                     for read, e in lesson(path, l, sigma, xi, zeta):
                         signal = through(inverses[l], read.current, k[l], e)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.net import Trace, fire, layer_key
+from bioplaus.salts import SYNAPSE
 from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
 
 
@@ -31,7 +32,7 @@ def by_vjp(synapse):
 
 
 def _credit(layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array) -> tuple[PyTree, Array]:
-    return layer.credit(params, feedback, (), x, jax.random.fold_in(key, 0), signal)
+    return layer.credit(params, feedback, (), x, jax.random.fold_in(key, SYNAPSE), signal)
 
 
 def pull(layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate=None) -> PyTree:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.salts import END, FEEDBACK, FIRST, NEURON, SYNAPSE
 from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PyTree
 
 
@@ -19,17 +20,20 @@ class Trace(NamedTuple):
 
 def drive(layer: Layer, params: PyTree, x: Array, key: Key) -> Array:
     """The current that input x sends into a layer. key: the layer's own, `layer_key(key, l)`."""
-    return layer.synapse(params, (), x, jax.random.fold_in(key, 0))[1]
+    return layer.synapse(params, (), x, jax.random.fold_in(key, SYNAPSE))[1]
 
 
 def fire(layer: Layer, current: Array, key: Key) -> Array:
     """The output of a layer's neurons at a current, from rest. key: the layer's own, `layer_key(key, l)`."""
-    return layer.neuron.step(layer.neuron.init(current), current, jax.random.fold_in(key, 1))[1]
+    return layer.neuron.step(layer.neuron.init(current), current, jax.random.fold_in(key, NEURON))[1]
 
 
 def layer_key(key: Key, l: int) -> Key:
-    """Layer l's key: the same in the forward pass and in credit, so that both see the same noise."""
-    return jax.random.fold_in(key, l)
+    """Layer l's key: the same in the forward pass and in credit, so that both see the same noise.
+
+    However deep the net, no layer shares its key with a salt: from FIRST on, indices are lifted above all of `bioplaus.salts`.
+    """
+    return jax.random.fold_in(key, l if l < FIRST else END + l)
 
 
 def forward(net: Net, params: PyTree, x: Array, key: Key) -> Trace:
@@ -59,7 +63,7 @@ def init(net: Net, key: Key, x: Array) -> PyTree:
 def feedback_init(net: Net, key: Key, params: PyTree, x: Array) -> PyTree:
     """Feedback weights: drawn as the forward weights are, independent of them; () for the first layer, which sends nothing back."""
     del params
-    return ((), *init(net, jax.random.fold_in(key, 0x0FB), x)[1:])
+    return ((), *init(net, jax.random.fold_in(key, FEEDBACK), x)[1:])
 
 
 def current_shapes(net: Net, params: PyTree, batch: Batch, key: Key) -> tuple[jax.ShapeDtypeStruct, ...]:

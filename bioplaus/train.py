@@ -16,9 +16,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bioplaus.devices import of_examples, of_weights
 from bioplaus.net import init as init_net
+from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
 
-ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)  # what a seed's key is folded with, so that no two uses share their randomness
 TOGETHER = 200_000  # parameters up to which vmapped seeds beat one after another on a CPU
 
 How = Literal["auto", "vmap", "loop"]

@@ -12,6 +12,7 @@ import numpy as np
 
 from bioplaus.identities.common import Check, Problem, equal, float64, large, relative, truth
 from bioplaus.net import current_shapes, drive, fire, forward, init, layer_key, noise_mode
+from bioplaus.salts import SYNAPSE
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
@@ -62,7 +63,7 @@ def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
 
 def credit_of(p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any) -> tuple[PyTree, jax.Array]:
     """Layer l's own credit: a signal at its current pulled on its parameters, and on its input through feedback weights."""
-    return p.net[l].credit(params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), 0), signal)
+    return p.net[l].credit(params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal)
 
 
 def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> PyTree:

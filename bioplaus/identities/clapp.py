@@ -11,6 +11,7 @@ import optax
 from bioplaus.identities.any_net import output_of, same
 from bioplaus.identities.common import TANH, Check, Problem, convolutional, equal, large, problem, relative, small
 from bioplaus.neurons import gaussian
+from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import PyTree, RuleFactory
 
 NOISY = gaussian(TANH, 0.3)
@@ -72,7 +73,7 @@ def compiled(factory: RuleFactory, p: Problem) -> tuple[Any, Any]:
 
 def glances(p: Problem) -> list[Problem]:
     """The problem at each of its two glimpses."""
-    keys = [jax.random.fold_in(p.key, 0xC1A + i) for i in range(2)]
+    keys = [jax.random.fold_in(p.key, salt) for salt in (FIRST_GLIMPSE, SECOND_GLIMPSE)]
     return [p._replace(batch=p.batch._replace(x=half(k, p.batch.x)), key=k) for k in keys]
 
 

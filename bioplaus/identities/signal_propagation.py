@@ -9,6 +9,7 @@ import numpy as np
 from bioplaus.identities.any_net import output_of, same, settings
 from bioplaus.identities.common import TANH, Check, Problem, convolutional, equal, float64, large, problem, relative, small
 from bioplaus.neurons import gaussian
+from bioplaus.salts import CLASSES
 from bioplaus.types import PyTree, RuleFactory
 
 NOISY = gaussian(TANH, 0.3)
@@ -42,7 +43,7 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
     rule = factory(p.net, p.loss, scale=scale)
     state = float64(rule.init(jax.random.key(6), p.params, p.batch))
     grads, _, info = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
-    own = p._replace(key=jax.random.fold_in(p.key, 0x516))
+    own = p._replace(key=jax.random.fold_in(p.key, CLASSES))
 
     def total(params, joined, taught):
         """joined: 1 lets errors pass between layers. taught: 0 takes from the layers what they learn from the classes' signals."""

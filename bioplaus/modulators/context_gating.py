@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.salts import MASKS
 from bioplaus.types import Array, Gain, Modulator, PyTree
 
 
@@ -36,7 +37,7 @@ def context_gating(contexts: int, *, keep: ArrayLike = 0.2) -> Modulator:
         raise ValueError(f"context_gating: got {contexts} contexts; give 1 or more")
 
     def init(key, currents):
-        own = jax.random.fold_in(key, 0xD6)
+        own = jax.random.fold_in(key, MASKS)
 
         def draw(l, current):
             shape = (contexts, *(1,) * (len(current.shape) - 2), current.shape[-1])

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
+from bioplaus.salts import MODULATOR
 from bioplaus.types import Array, Gate, Gates, Loss, Modulator, Net, PyTree, Rule, RuleFactory, Signals
 
 
@@ -37,7 +38,7 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
             return factory(with_gain(net, gains), loss)
 
         def init(key, params, batch):
-            own = jax.random.fold_in(key, 0x30D)
+            own = jax.random.fold_in(key, MODULATOR)
             modulation = modulator.init(own, current_shapes(net, params, batch, key))
             return State(factory(net, loss).init(key, params, batch), modulation)
 

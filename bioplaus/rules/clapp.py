@@ -25,6 +25,7 @@ import optax
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
 ADAM = optax.adam(1e-3)
@@ -66,7 +67,7 @@ def clapp(
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         gates, grads, slopes = gates_of(gate, signals, len(net)), [], []
-        keys = [jax.random.fold_in(key, 0xC1A + i) for i in range(2)]
+        keys = [jax.random.fold_in(key, salt) for salt in (FIRST_GLIMPSE, SECOND_GLIMPSE)]
         seen = [forward(net[:last], params[:last], view(k, batch.x), k) for k in keys]
         for l in range(last):
             c, z = ((*glance.inputs, glance.output)[l + 1] for glance in seen)

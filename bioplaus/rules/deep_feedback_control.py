@@ -32,6 +32,7 @@ from jax.typing import ArrayLike
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
+from bioplaus.salts import CONTROL
 from bioplaus.types import Loss, Net, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
@@ -82,7 +83,7 @@ def deep_feedback_control(
 
     def align(params, state, trace, key, gates):
         """One step of Q. trace, key: of the free state and its noise."""
-        own = jax.random.fold_in(key, 0xDFC)
+        own = jax.random.fold_in(key, CONTROL)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
         output = respond(params, trace.currents[0], [sigma * x for x in xi], key)[1][-1]
         u = (trace.output - output) / sigma

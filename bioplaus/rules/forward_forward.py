@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
+from bioplaus.salts import NEGATIVES
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
 
@@ -84,7 +85,7 @@ def forward_forward(
         signals = signals_of(losses, outputs[-1], y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
         logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
-        wrong = negatives(jax.random.fold_in(key, 0x0FF), y, logits)
+        wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
         sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
         # Both labels in one batch, each pass with noise of its own: products of twice the size are faster.

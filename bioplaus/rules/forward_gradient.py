@@ -26,6 +26,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import gates_of, pull, signals_of, weighed
 from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
+from bioplaus.salts import ACTIVITIES, DIRECTIONS
 from bioplaus.types import Array, Gain, Loss, Net, Rule
 
 Sample = Callable[
@@ -73,7 +74,7 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
     """
 
     def grad(params, state, batch, key, gate=None):
-        own = jax.random.fold_in(key, 0x0AF)
+        own = jax.random.fold_in(key, ACTIVITIES)
         u = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(current_shapes(net, params, batch, key))]
 
         def path(t):
@@ -96,7 +97,7 @@ def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> R
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
-        own, examples = jax.random.fold_in(key, 0x0FD), () if shared else batch.x.shape[:1]
+        own, examples = jax.random.fold_in(key, DIRECTIONS), () if shared else batch.x.shape[:1]
 
         def direction(l):
             leaves, tree = jax.tree.flatten(params[l])

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.salts import HEADS
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
@@ -114,8 +115,9 @@ def _cosines(u: Array) -> Array:
 def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[Head, ...]) -> Rule:
     def init(key, params, batch):
         *hidden, last = current_shapes(net, params, batch, key)
+        own = jax.random.fold_in(key, HEADS)
         heads = tuple(
-            tuple(part.init(jax.random.fold_in(layer_key(key, l), i), h, last.shape[-1]) for i, part in enumerate(parts))
+            tuple(part.init(jax.random.fold_in(layer_key(own, l), i), h, last.shape[-1]) for i, part in enumerate(parts))
             for l, h in enumerate(hidden)
         )
         return State(heads, tx.init(heads))

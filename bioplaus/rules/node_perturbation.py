@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor, with_gain
+from bioplaus.salts import NODES
 from bioplaus.types import Gain, Loss, Net, Rule
 
 
@@ -34,7 +35,7 @@ def node_perturbation(net: Net, loss: Loss, *, sigma: ArrayLike = 1e-2, sample=j
         losses = loss(trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
-        own = jax.random.fold_in(key, 0x0A9)
+        own = jax.random.fold_in(key, NODES)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
         perturbed = forward(with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key).output
         change = (loss(perturbed, batch.y) - losses) / sigma

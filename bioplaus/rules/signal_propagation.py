@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.salts import CLASSES
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -45,7 +46,7 @@ def signal_propagation(net: Net, loss: Loss, *, scale: ArrayLike = 0.1) -> Rule:
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         gates, examples, last = gates_of(gate, signals, len(net)), len(batch.y), len(net) - 1
-        own = jax.random.fold_in(key, 0x516)  # of the classes' noise: one that is as many as the examples would share theirs
+        own = jax.random.fold_in(key, CLASSES)  # of the classes' noise: one that is as many as the examples would share theirs
         classes = forward(net[:last], params[:last], state.contexts, own)
         grads = []
         for l, (h, t) in enumerate(zip(trace.inputs[1:], (*classes.inputs, classes.output)[1:], strict=True)):

@@ -26,6 +26,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
+from bioplaus.salts import ELIGIBILITY
 from bioplaus.types import Array, Gain, Loss, Net, PyTree, Rule
 
 
@@ -75,7 +76,7 @@ def three_factor(
                 f"state: its rewards are {state.pending.shape} where delay and batch are {(delay, batch.x.shape[0])};"
                 " make it with rule.init on a batch of this size"
             )
-        own, shapes = jax.random.fold_in(key, 0x03F), current_shapes(net, params, batch, key)
+        own, shapes = jax.random.fold_in(key, ELIGIBILITY), current_shapes(net, params, batch, key)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(shapes)]
         trace = forward(with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key)
         losses = loss(trace.output, batch.y)

@@ -25,6 +25,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
+from bioplaus.salts import MIRROR
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
 
 
@@ -70,7 +71,7 @@ def weight_mirror(
         signals = signals_of(losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         grads = backward(net, params, state.feedback, trace, error, key, gates)
-        own, feedback = jax.random.fold_in(key, 0x0F1), [()]
+        own, feedback = jax.random.fold_in(key, MIRROR), [()]
         with jax.named_scope("auxiliary"):
             for l in range(1, len(net)):
                 k, x = layer_key(own, l), trace.inputs[l]

@@ -22,6 +22,7 @@ from bioplaus.measure.robustness import (
     transfer,
     under_attack,
 )
+from bioplaus.salts import ATTACKS
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.claims import bounds_of, claim_rows
 from bioplaus.study.deployed import Deployed
@@ -33,7 +34,6 @@ from bioplaus.train import TrainState, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
-ATTACKED = 15  # in the attacks' key; as it was when there were so many curves, so that numbers stay when there are more
 GUARDED = 32  # test examples on which the attack's gradient is checked
 
 
@@ -83,7 +83,7 @@ def final_rows(
             found["accuracy", name] = curve(
                 deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws
             )
-        k = jax.random.fold_in(key, ATTACKED)
+        k = jax.random.fold_in(key, ATTACKS)
         found["accuracy", "random_sign"] = under_attack(signs, own, deployed.built.loss, few, k)
         if attackable:
             found["accuracy", "pgd"] = under_attack(climb, own, deployed.built.loss, few, k)

@@ -57,7 +57,7 @@ MUTANTS = [
     ("sigprop", "signals drawn anew each step", ((FIRST, "        state = init(key, params, batch)\n" + FIRST),)),
     ("sigprop", "signals decay", (("return tuple(grads), state, ", "return tuple(grads), State(0.9 * state.contexts), "),)),
     ("sigprop", "scale dropped", (("* jnp.asarray(scale, batch.x.dtype)", ""),)),
-    ("sigprop", "the classes share the examples' noise", (("own = jax.random.fold_in(key, 0x516)", "own = key"),)),
+    ("sigprop", "the classes share the examples' noise", (("own = jax.random.fold_in(key, CLASSES)", "own = key"),)),
     (
         "sigprop",
         "the readout does not learn by the loss",
@@ -72,7 +72,7 @@ MUTANTS = [
     ("clapp", "the wrong example is taught", ((f"{SACCADE}, 1, 0)", f"{SACCADE}, -1, 0)"),)),
     ("clapp", "gated by the wrong example", ((f"jnp.roll({SACCADE}", f"gate * jnp.roll({SACCADE[7:]}"),)),
     ("clapp", "phi' dropped", (("through(net[l], glance.currents[l], k, taught)", "taught"),)),
-    ("clapp", "one glimpse twice", (("jax.random.fold_in(key, 0xC1A + i)", "jax.random.fold_in(key, 0xC1A)"),)),
+    ("clapp", "one glimpse twice", (("(FIRST_GLIMPSE, SECOND_GLIMPSE)]", "(FIRST_GLIMPSE, FIRST_GLIMPSE)]"),)),
     ("clapp", "P never learns", (("return tuple(grads), State(prediction", "return tuple(grads), State(state.prediction"),)),
     ("clapp", "the optimiser of P forgets", (("State(prediction, opt), {", "State(prediction, state.opt), {"),)),
     ("clapp", "P ignores the gate", (("(weight * error).T @ c", "error.T @ c"),)),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import Attack
+from bioplaus.salts import ANSWER, DISTURB
 from bioplaus.types import Array, Batch, Key, Loss
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.4)
@@ -33,7 +34,7 @@ def transfer(
     """Accuracy [K] of `target` on examples made on `source` (the twin trained by backprop, a black-box attack), over epsilon."""
 
     def at(epsilon):
-        x = attack(source, loss, batch.x, batch.y, jax.random.fold_in(key, 0), epsilon=epsilon)
-        return correct(target(x, jax.random.fold_in(key, 1)), batch.y)
+        x = attack(source, loss, batch.x, batch.y, jax.random.fold_in(key, DISTURB), epsilon=epsilon)
+        return correct(target(x, jax.random.fold_in(key, ANSWER)), batch.y)
 
     return jax.lax.map(at, jnp.asarray(severities, batch.x.dtype)).mean(1)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import correct
 from bioplaus.measure.robustness import shifts, synapses, units
+from bioplaus.salts import ANSWER, DISTURB
 from bioplaus.types import Array, Batch, Key, Net, PyTree
 
 DRAWS = 20
@@ -58,11 +59,11 @@ def curve(
 
     def draw(d):
         k = jax.random.fold_in(key, d)
-        at = disturbance.perturb(net, params, batch.x, jax.random.fold_in(k, 0))
+        at = disturbance.perturb(net, params, batch.x, jax.random.fold_in(k, DISTURB))
 
         def answers(severity):
             changed, weights, x = at(severity)
-            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, 1), batch.context), batch.y)
+            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context), batch.y)
 
         return jax.lax.map(answers, jnp.asarray(severities or disturbance.severities, batch.x.dtype))
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
+from bioplaus.salts import CLIMB, FGSM, JUDGE, RAYS, SAMPLE, SQUARE
 from bioplaus.types import Array, Batch, Key, Loss
 
 
@@ -89,13 +90,15 @@ def suite(
         def aim(output, y):
             return jnp.where(r % 2, margin(output, y), loss(output, y))
 
-        return attack(answer, aim, x, y, jax.random.fold_in(way(0), r), epsilon=radius, steps=steps, draws=draws, bounds=bounds)
+        return attack(
+            answer, aim, x, y, jax.random.fold_in(way(CLIMB), r), epsilon=radius, steps=steps, draws=draws, bounds=bounds
+        )
 
     def judge(moved: Array, answer: Answer = predict) -> Array:
         """[2, B]: how often the answer is right, over two sets of noise samples."""
 
         def right(d):
-            return correct(answer(moved, jax.random.fold_in(way(1), d)), y)
+            return correct(answer(moved, jax.random.fold_in(way(JUDGE), d)), y)
 
         return jax.lax.map(right, jnp.arange(2 * budget.draws)).reshape(2, budget.draws, -1).mean(1)
 
@@ -114,7 +117,7 @@ def suite(
     climbed = tried(partial(climb, white, predict), jnp.asarray(sizes, x.dtype), jnp.asarray(starts), jnp.asarray(lengths))
 
     def random(r):
-        k = jax.random.fold_in(way(2), r)
+        k = jax.random.fold_in(way(SAMPLE), r)
         return jnp.where(
             r % 2, *(draw(predict, loss, x, y, k, epsilon=epsilon, bounds=bounds) for draw in (random_ball, random_signs))
         )
@@ -122,9 +125,9 @@ def suite(
     sampled = tried(random, jnp.arange(2 * -(-budget.samples // 2)))
     moved = [
         x,
-        fgsm(predict, loss, x, y, way(3), epsilon=epsilon, draws=budget.draws, bounds=bounds),
-        square(predict, loss, x, y, way(4), epsilon=epsilon, queries=budget.queries, bounds=bounds),
-        ray_search(predict, loss, x, y, way(5), epsilon=epsilon, queries=budget.queries, bounds=bounds),
+        fgsm(predict, loss, x, y, way(FGSM), epsilon=epsilon, draws=budget.draws, bounds=bounds),
+        square(predict, loss, x, y, way(SQUARE), epsilon=epsilon, queries=budget.queries, bounds=bounds),
+        ray_search(predict, loss, x, y, way(RAYS), epsilon=epsilon, queries=budget.queries, bounds=bounds),
         *(climb(pgd, source, epsilon, 0, steps) for source in sources),
     ]
     once = tried(lambda moved: moved, jnp.stack(moved))

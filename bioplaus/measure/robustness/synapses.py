@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.measure.robustness.units import levels, order, sample
+from bioplaus.salts import DISTURBANCE
 from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
@@ -75,7 +76,7 @@ def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
             state, current = layer.synapse(params, state, x, key)
             squares = jax.tree.map(lambda w: w**2 if w.ndim >= 2 else jnp.zeros_like(w), params)
             variance = layer.synapse(squares, state, x**2, key)[1]
-            xi = jax.random.normal(jax.random.fold_in(key, 0xD1), current.shape, current.dtype)
+            xi = jax.random.normal(jax.random.fold_in(key, DISTURBANCE), current.shape, current.dtype)
             return state, current + jax.lax.stop_gradient(sigma * jnp.sqrt(jnp.maximum(variance, 0)) * xi)
 
         return layer._replace(synapse=synapse)

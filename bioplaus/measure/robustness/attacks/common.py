@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.salts import RADIUS
 from bioplaus.types import Array, Key
 
 BOUNDS = (0.0, 1.0)
@@ -44,7 +45,7 @@ def _length(delta: Array) -> Array:
 
 def _uniform_l2(key: Key, like: Array, epsilon: ArrayLike) -> Array:
     way = jax.random.normal(key, like.shape, like.dtype)
-    radius = jax.random.uniform(jax.random.fold_in(key, 1), (len(like), *(1,) * (like.ndim - 1)), like.dtype)
+    radius = jax.random.uniform(jax.random.fold_in(key, RADIUS), (len(like), *(1,) * (like.ndim - 1)), like.dtype)
     return jnp.asarray(epsilon) * radius ** (1 / like[0].size) * way / _length(way)
 
 

@@ -23,6 +23,7 @@ from bioplaus.local import error_of, send, through
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm
 from bioplaus.net import forward, layer_key
+from bioplaus.salts import START
 from bioplaus.types import Array, Key, Loss, Net, PyTree
 
 Slope = Callable[[Array, Key], Array]
@@ -63,7 +64,7 @@ def pgd(
     step_size: alpha, 2.5 epsilon / steps where None. steps may be a tracer: no second program for an attack that is longer.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
-    start = x + norm.sample(jax.random.fold_in(key, 0), x, epsilon)
+    start = x + norm.sample(jax.random.fold_in(key, START), x, epsilon)
     return _ascend(_slope(predict, loss, y, draws), x, start, key, epsilon, steps, size, norm, bounds)
 
 
@@ -86,7 +87,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
                 signal = send(net[l], params[l], feedback[l], trace.inputs[l], k, signal)
             return signal
 
-        start = x + LINF.sample(jax.random.fold_in(key, 0), x, epsilon)
+        start = x + LINF.sample(jax.random.fold_in(key, START), x, epsilon)
         return _ascend(_mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, bounds)
 
     return attack

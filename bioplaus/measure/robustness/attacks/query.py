@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, margin
+from bioplaus.salts import SIGNS
 from bioplaus.types import Array, Key, Loss
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -52,7 +53,7 @@ def square(
 
     def step(carry, t):
         signs, best = carry
-        draw = jax.random.fold_in(jax.random.fold_in(key, t), 1)
+        draw = jax.random.fold_in(jax.random.fold_in(key, t), SIGNS)
         share = p * 0.5 ** (t > jnp.asarray(HALVINGS) * queries).sum()
         inside = jnp.ones((len(x), *(1 for _ in sides), 1), bool)
         for axis, side in enumerate(sides):
