@@ -7,7 +7,7 @@ Shapes: B examples, n units, C outputs. x: [B, ...], y: [B, C].
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 from jax.typing import ArrayLike
@@ -89,6 +89,12 @@ class Rule(NamedTuple):
     init: Callable[[Key, PyTree, Batch], PyTree]
     grad: Callable[..., tuple[PyTree, PyTree, dict[str, Any]]]
     predict: Callable[..., Array]
+
+
+PER_EXAMPLE = "per example"
+PerExample = Annotated[PyTree, PER_EXAMPLE]
+"""A field of a rule's State that belongs to the examples of its last batch, and means nothing for others: what it holds of each
+example, and how often it has met them. The rest of a state serves every batch. `bioplaus.states` reads it."""
 
 
 RuleFactory = Callable[..., Rule]

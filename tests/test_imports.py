@@ -16,6 +16,7 @@ OUTSIDE = ("experiments", "papers", "tests")
 ALLOWED = {
     "types": (),
     "salts": (),
+    "states": ("types",),
     "net": ("types", "salts"),
     "losses": ("types",),
     "neurons": ("types",),

@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
-from bioplaus.types import Array, Batch, Key, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Batch, Key, Loss, Net, PerExample, PyTree, Rule
 
 
 def inference(net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, k: list[Key], rate, precision):
@@ -111,9 +111,9 @@ class Held(NamedTuple):
     velocity: of the activities, where they have momentum.
     """
 
-    activities: tuple[Array, ...]
-    velocity: tuple[Array, ...]
-    step: Array
+    activities: PerExample
+    velocity: PerExample
+    step: PerExample
 
 
 def incremental_predictive_coding(

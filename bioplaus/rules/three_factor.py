@@ -27,16 +27,16 @@ from jax.typing import ArrayLike
 from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ELIGIBILITY
-from bioplaus.types import Array, Gain, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Gain, Loss, Net, PerExample, Rule
 
 
 class State(NamedTuple):
     """eligibility: E, the tree of params with the axis [B] first; pending: [d, B] losses on their way; seen: steps so far;
     baseline: Lbar, scalar, in units of the loss, at first that of the first batch without noise."""
 
-    eligibility: PyTree
-    pending: Array
-    seen: Array
+    eligibility: PerExample
+    pending: PerExample
+    seen: PerExample
     baseline: Array
 
 

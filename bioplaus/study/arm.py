@@ -21,6 +21,7 @@ from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
 from bioplaus.precision import bfloat16, high
 from bioplaus.rules import backprop
+from bioplaus.states import per_example
 from bioplaus.stream import stream
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
@@ -181,7 +182,7 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
         found = {"accuracy at step": accuracy(out, test.y)}
         if arm.alignment:
-            taught = fitted(state.rule, rule.init(key, state.params, few), built.hold)
+            taught = fitted(state.rule, rule.init(key, state.params, few))
             for _ in range(built.hold - 1):
                 taught = rule.grad(state.params, taught, few, key)[1]
             found["angle to backprop"] = angles(
@@ -217,9 +218,16 @@ def measures_during_training(
     return rows
 
 
-def fitted(state: PyTree, fresh: PyTree, hold: int) -> PyTree:
-    """The rule's state for another batch than it was trained on: what it holds of single examples is fresh."""
-    return fresh if hold > 1 else jax.tree.map(lambda own, new: own if own.shape == new.shape else new, state, fresh)
+def fitted(state: PyTree, fresh: PyTree) -> PyTree:
+    """The rule's state for another batch than it was trained on: what it holds of single examples is fresh.
+
+    So is what no batch of this size could use, in the state of a rule that does not declare it (`check_rule` refuses such a rule).
+    """
+
+    def chosen(own, new, passes):
+        return new if passes or own.shape != new.shape else own
+
+    return jax.tree.map(chosen, state, fresh, per_example(fresh))
 
 
 def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:

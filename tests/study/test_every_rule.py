@@ -1,19 +1,27 @@
 """Every rule goes through a study: its costs, its training and its probe, traced on shapes for a batch unlike the probe's."""
 
+from functools import partial
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import bioplaus as bp
-from bioplaus.rules import BASELINES, RULES
+from bioplaus.measure.alignment import angles
+from bioplaus.modulators import modulate
+from bioplaus.rules import BASELINES, RULES, backprop, three_factor
+from bioplaus.states import per_example, undeclared
 from bioplaus.study.arm import PROBE, compiled_of, fitted
 from bioplaus.study.build import build
 from bioplaus.study.course import course_of
 from bioplaus.study.settings import Arm
 from bioplaus.train import bind, replicate, seed_keys
+from bioplaus.types import Batch, PerExample, PyTree
 
 DATA = bp.data.load("digits")
+KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize("key", [*RULES, *BASELINES])
@@ -28,9 +36,70 @@ def test_every_rule_goes_through_a_study(key):
     assert found["angle to backprop"].shape == (2, 3)
 
 
+class Traces(NamedTuple):
+    """A state that holds both."""
+
+    weights: PyTree
+    traces: PerExample
+
+
 def test_only_what_a_state_holds_of_single_examples_is_fresh():
-    weights, traces = np.ones((4, 4)), np.ones((16, 4))
-    got = fitted((weights, traces), (0 * weights, np.zeros((PROBE, 4))), hold=1)
-    assert got[0] is weights
-    assert got[1].shape == (PROBE, 4)
-    assert not jnp.any(fitted((weights,), (0 * weights,), hold=2)[0])
+    """Whatever the size of the batch, the probe's own too, and inside of compositions; other shapes are fresh undeclared."""
+    for size in (16, PROBE):
+        own, fresh = (Traces({"w": np.full(4, v)}, (np.full((n, 4), v),)) for v, n in ((1.0, size), (0.0, PROBE)))
+        for nest in (lambda s: s, lambda s: (s, ()), lambda s: {"rule": s}):
+            got = jax.tree.leaves(fitted(nest(own), nest(fresh)))
+            np.testing.assert_array_equal(got[0], np.ones(4))
+            np.testing.assert_array_equal(got[1], np.zeros((PROBE, 4)))
+    bare = fitted((np.ones(4), np.ones((16, 4))), (np.zeros(4), np.zeros((PROBE, 4))))
+    assert [a.max() for a in bare] == [1.0, 0.0]
+    assert fitted((np.ones((PROBE, 4)),), (np.zeros((PROBE, 4)),))[0].min() == 1  # control: undeclared, it is taken for weights
+
+
+@pytest.mark.parametrize("batch_size", [64, PROBE])
+def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
+    """Those of the same weights with no trace at all; a state left as it is shows others."""
+    hyper = {"decay": 0.5}
+    arm = Arm.model_validate(
+        {"rule": "threefactor", "net": {"hidden": [12]}, "batch_size": batch_size, "steps": 8, "hyper": hyper}
+    )
+    compiled, values = compiled_of(arm, DATA.train.x[:1], 10), course_of(arm)
+    train = bind(compiled.program, DATA.train, values)
+    state, _ = train.advance(train.init(jax.random.key(0)), 8)
+    built = build(arm, DATA.train.x[:1], 10)
+    rule, few = built.rule(built.net), jax.tree.map(lambda a: a[:PROBE], DATA.test)
+    untraced = three_factor(built.net, built.loss, sigma=0.5)  # its state but for the baseline is empty
+    truth = backprop(built.net, built.loss).grad(state.params, (), few, KEY)[0]
+    none = untraced.init(KEY, state.params, few)._replace(baseline=state.rule.baseline)
+    want = angles(untraced.grad(state.params, none, few, KEY)[0], truth)
+    got = compiled.probe(jax.tree.map(lambda a: a[None], state), DATA.test, values.end)["angle to backprop"][0]
+    np.testing.assert_allclose(got, want, atol=0.05)
+    if batch_size == PROBE:
+        kept = angles(rule.grad(state.params, state.rule, few, KEY)[0], truth)
+        assert np.abs(kept - want).max() > 1
+
+
+def test_states_declare_what_depends_on_the_batch():
+    """For every rule, and with traces, momentum, a modulator and compositions; counters of presentations are declared as well."""
+    rules = {
+        **RULES,
+        **BASELINES,
+        "traces": partial(three_factor, decay=0.5, delay=2),
+        "momentum": partial(RULES["ipc"], momentum=0.5),
+        "modulated": modulate(partial(three_factor, decay=0.5), bp.modulators.dopamine()),
+        "mixed": bp.by_layer((RULES["ipc"], RULES["kp"], RULES["bp"])),
+    }
+    net = bp.mlp((5, 6, 4, 3))
+    few, many = (jax.eval_shape(lambda n=n: Batch(jnp.zeros((n, 5)), jnp.zeros((n, 3)))) for n in (4, 8))
+    params = jax.eval_shape(lambda x: bp.init(net, KEY, x), few.x)
+    holding = set()
+    for name, factory in rules.items():
+        init = factory(net, bp.cross_entropy).init
+        small, large = (jax.eval_shape(init, KEY, params, batch) for batch in (few, many))
+        assert not undeclared(small, large), name
+        for a, b, declared in zip(*map(jax.tree.leaves, (small, large, per_example(small))), strict=True):
+            assert declared == (a.shape != b.shape) or (declared and a.dtype == np.int32), name
+            holding |= {name} if declared else set()
+    assert holding == {"threefactor", "traces", "ipc", "momentum", "modulated", "mixed"}
+    bare = (np.zeros((4, 2)), Traces((), np.zeros(4))), (np.zeros((8, 2)), Traces((), np.zeros(8)))
+    assert undeclared(*bare) == ["[0]"]  # control
