@@ -2,13 +2,12 @@
 
     FOLDER/checkpoint-120/state/         arrays and keys, by orbax; of a run on many machines, each process writes its share
     FOLDER/checkpoint-120/note.json      what else is to be kept with them
-    FOLDER/checkpoint-120/contents.json  what each array is, and the SHA-256 of every file above
+    FOLDER/checkpoint-120/contents.json  whose it is, its step, what each array is, and the SHA-256 of every file above
 
-A checkpoint is made under another name and renamed when all of it is there: a kill at any moment leaves the ones before. Orbax itself
-does not notice a changed byte, and casts arrays of another dtype; hence the sums, and the shapes and dtypes.
+A checkpoint is made under another name and renamed when all of it is on the disk: a kill, or a loss of power, at any moment leaves the
+ones before. Orbax itself does not notice a changed byte, and casts arrays of another dtype; hence the sums, and the shapes and dtypes.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,8 +17,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.files import changed, sums, to_disk
 from bioplaus.machines import by_first, first
 from bioplaus.types import PyTree
+
+CONTENTS = "contents.json"
 
 
 class CheckpointError(ValueError):
@@ -35,10 +37,11 @@ class Checkpoint(NamedTuple):
     refused: list[str]
 
 
-def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1) -> None:
+def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, owner: str = "") -> None:
     """Write folder/checkpoint-STEP and remove all others, but for the one of step `keep`.
 
-    note: what JSON can hold. On many machines, called in every process; the folder must be one that all of them see.
+    owner: whose it is; `latest` takes no one else's. note: what JSON can hold. On many machines, called in every process; the folder
+    must be one that all of them see.
     """
     import orbax.checkpoint as ocp
 
@@ -53,17 +56,22 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1) -
         checkpointer.save((part / "state").absolute(), _with_elements(state))
     if first():
         (part / "note.json").write_text(json.dumps(note), encoding="utf-8")
-        sums = {str(p.relative_to(part)): _sum(p) for p in sorted(part.rglob("*")) if p.is_file()}
-        (part / "contents.json").write_text(json.dumps({"arrays": _arrays(state), "files": sums}, indent=1), encoding="utf-8")
+        contents = {"owner": owner, "step": step, "arrays": _arrays(state), "files": sums(part, _files(part))}
+        (part / CONTENTS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
+        for path in (*part.rglob("*"), part):
+            to_disk(path)
         shutil.rmtree(_place(folder, step), ignore_errors=True)
         os.replace(part, _place(folder, step))
+        to_disk(folder)
         for other in _steps(folder):
             if other not in (step, keep):
                 shutil.rmtree(_place(folder, other))
 
 
-def latest(folder: Path, like: PyTree) -> Checkpoint | None:
+def latest(folder: Path, like: PyTree, owner: str = "") -> Checkpoint | None:
     """The newest checkpoint that can be read, None where there is none. like: a tree of its structure, shapes, dtypes and shardings.
+
+    owner: as it was saved with.
 
     Raises CheckpointError if there are some and none can be read, because they are damaged or hold something else.
     """
@@ -72,7 +80,7 @@ def latest(folder: Path, like: PyTree) -> Checkpoint | None:
     def choose() -> tuple[int | None, list[str]]:
         refused = []
         for step in _steps(folder):
-            wrong = _wrong(_place(folder, step), like)
+            wrong = _wrong(_place(folder, step), step, like, owner)
             if not wrong:
                 return step, refused
             refused.append(f"{_place(folder, step).name} {wrong}")
@@ -100,25 +108,28 @@ def _steps(folder: Path) -> list[int]:
     return sorted((int(n) for n in names if n.isdigit()), reverse=True)
 
 
-def _wrong(place: Path, like: PyTree) -> str:
+def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
     """Why a checkpoint is not to be read; '' if it is."""
     try:
-        contents = json.loads((place / "contents.json").read_text(encoding="utf-8"))
-        for name, known in contents["files"].items():
-            if _sum(place / name) != known:
-                return f"is damaged ({name} has changed)"
+        contents = json.loads((place / CONTENTS).read_text(encoding="utf-8"))
+        if (whose := (contents["owner"], contents["step"])) != (owner, step):
+            return f"is of step {whose[1]} of {whose[0]!r}, by its {CONTENTS}, and was put here, where step {step} of {owner!r} belongs"
+        if why := changed(place, contents["files"], _files(place)):
+            return f"is damaged ({why})"
         there, wanted = contents["arrays"], _arrays(like)
         for name in {**there, **wanted}:
             if there.get(name) != wanted.get(name):
                 return f"is of another net or rule ({name}: {there.get(name, 'nothing')}, expected {wanted.get(name, 'nothing')})"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"is damaged ({error})"
+    except KeyError as error:
+        return f"is damaged ({CONTENTS} lacks {error})"
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return f"is damaged ({CONTENTS}: {error})"
     return ""
 
 
-def _sum(file: Path) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+def _files(place: Path) -> list[str]:
+    """The files that are summed: all in a checkpoint's folder, but for the one that holds the sums."""
+    return sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file() and p != place / CONTENTS)
 
 
 def _arrays(tree: PyTree) -> dict[str, str]:

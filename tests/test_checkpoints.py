@@ -1,6 +1,7 @@
 """Checkpoints: they come back to the bit, damage to any byte is noticed, and the one before is used."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -105,6 +106,55 @@ def test_two_damaged_checkpoints_are_refused(copy):
 def test_a_checkpoint_of_something_else_is_refused(two, change, match):
     with pytest.raises(CheckpointError, match=f"checkpoint-3 is of another net or rule.*{match}"):
         latest(two, {**STATE, **change})
+
+
+def contents(folder, **changes):
+    """Write other contents into the newest checkpoint."""
+    file = folder / "checkpoint-3" / "contents.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"files": {}}, "there are sums of no file, expected those of note.json, state/"),
+        ({"files": []}, "there are sums of no file"),
+        ({"files": 5}, r"is damaged \(contents.json: "),
+        ({"files": None}, r"is damaged \(contents.json: "),
+        ({"arrays": 3}, r"is damaged \(contents.json: "),
+        ({"arrays": []}, r"is damaged \(contents.json: "),
+        ({"owner": "fa-0"}, "is of step 3 of 'fa-0'"),
+        ({"step": "3"}, "is of step 3"),
+    ],
+)
+def test_contents_of_another_form_are_refused(copy, changes, match):
+    """Without sums nothing would be checked: a changed byte of the weights would go unnoticed."""
+    contents(copy, **changes)
+    assert re.search(f"^checkpoint-3 .*{match}", wrong_of_newest(copy))
+
+
+def test_contents_that_lack_a_part_are_refused(copy):
+    file = copy / "checkpoint-3" / "contents.json"
+    whole = json.loads(file.read_text(encoding="utf-8"))
+    for name in whole:
+        file.write_text(json.dumps({k: v for k, v in whole.items() if k != name}), encoding="utf-8")
+        assert f"contents.json lacks '{name}'" in wrong_of_newest(copy)
+    for other in ("[]", "3", "null", '"x"'):
+        file.write_text(other, encoding="utf-8")
+        assert "is damaged (contents.json: " in wrong_of_newest(copy)
+
+
+def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
+    """A folder that was copied here from another run, or under another step: its arrays would fit."""
+    (copy / "checkpoint-3").rename(copy / "checkpoint-9")
+    assert "checkpoint-9 is of step 3 of ''" in wrong_of_newest(copy)
+    save(tmp_path / "fa-1", 5, STATE, NOTE, owner="fa-1")
+    shutil.copytree(tmp_path / "fa-1" / "checkpoint-5", tmp_path / "fa-2" / "checkpoint-5")
+    found = latest(tmp_path / "fa-1", STATE, owner="fa-1")
+    assert found is not None
+    assert found.step == 5
+    with pytest.raises(CheckpointError, match=r"checkpoint-5 is of step 5 of 'fa-1'.*where step 5 of 'fa-2' belongs.*delete"):
+        latest(tmp_path / "fa-2", STATE, owner="fa-2")
 
 
 def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):

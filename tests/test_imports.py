@@ -33,7 +33,8 @@ ALLOWED = {
     "devices": ("types",),
     "train": ("types", "salts", "net", "devices"),
     "machines": ("types",),
-    "checkpoints": ("types", "machines"),
+    "files": (),
+    "checkpoints": ("types", "machines", "files"),
     "stream": ("types", "train"),
     "precision": ("types",),
 }

@@ -95,7 +95,7 @@ def kept(run: Run, arm: Arm, kind: str) -> Seeds:
 
         retention = (A - c) / (accuracy(0) - c),   A = 1/(s_K - s_0) * integral of accuracy ds (trapezoids)
 
-    c: chance, where the run's summary states it, else 0. {} for an arm that was not attacked by its own gradient.
+    c: chance, as the run's summary states it. {} where it does not, and for an arm that was not attacked by its own gradient.
     """
     if kind == ATTACKS[0] and not curve(run, arm, "accuracy", kind):
         return {}
@@ -104,7 +104,7 @@ def kept(run: Run, arm: Arm, kind: str) -> Seeds:
         return {}
     seeds = [s for s in points[0.0] if all(s in p for p in points.values())]
     y = np.array([[p[s] for p in points.values()] for s in seeds]).reshape(len(seeds), len(points))
-    chance = number(run.summary.get("chance", 0.0))
+    chance = number(run.summary.get("chance"))
     found = statistics.retention(statistics.nauc(list(points), y), y[:, 0], chance)
     return {s: float(v) for s, v in zip(seeds, found, strict=True) if math.isfinite(v)}
 

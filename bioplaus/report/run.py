@@ -1,6 +1,6 @@
 """A finished run, read back: rows of results.csv, indexed, and what is counted as a seed.
 
-A folder holds results.csv (tidy, `COLUMNS`), and, where the run wrote them, summary.json and timing.json.
+A folder holds results.csv (tidy, `COLUMNS`), summary.json, timing.json, and results.sums.json, by which damage to them is noticed.
 A seed that diverged is left out of every mean, whatever it still wrote, and is named wherever its arm is.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bioplaus.files import broken
 from bioplaus.measure import statistics
 
 COLUMNS = ("data", "net", "rule", "neuron", "modulator", "seed", "condition", "measure", "value", "unit")
@@ -55,7 +56,7 @@ class Run(NamedTuple):
 
 
 def read_run(folder: str | Path) -> Run:
-    """The run in a folder. Raises ValueError where results.csv is missing or lacks a column."""
+    """The run in a folder. Raises ValueError where a file of it is missing, lacks a column or is not as the run wrote it."""
     folder = Path(folder)
     file = folder / "results.csv"
     if not file.is_file():
@@ -68,6 +69,11 @@ def read_run(folder: str | Path) -> Run:
         if missing:
             raise ValueError(f"report: {file} lacks the columns {missing}; it must have {list(COLUMNS)}")
         rows = list(reader)
+    if wrong := broken(folder / "results.sums.json", ("results.csv", "summary.json", "timing.json")):
+        raise ValueError(
+            f"report: {folder}: {wrong}; without these files as the run wrote them, its numbers would be wrong or incomplete. Run the"
+            f" study again with --out {folder} --resume: that writes them anew, from its arms"
+        )
     return collect(rows, _json(folder / "summary.json"), _json(folder / "timing.json"))
 
 
@@ -149,4 +155,9 @@ def _text(seed: Any) -> str:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"report: {file} holds a {type(found).__name__}, expected a JSON object; write the folder anew with --resume"
+        )
+    return found

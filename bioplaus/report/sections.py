@@ -98,11 +98,7 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
     for h in headlines(run):
         each = [interval(kept(run, h.arm, kind).values()) for kind in kinds(run)]
         cells.append([estimate(x) or NONE for x in (h.accuracy, *each)])
-    chance = (
-        f"chance ({percent(number(run.summary['chance']))} %) taken off both"
-        if "chance" in run.summary
-        else "not corrected for chance, which flatters inaccurate arms"
-    )
+    chance = f"chance ({percent(number(run.summary.get('chance')))} %) taken off both"
     suite = bool(levels(run, "robust accuracy", "epsilon"))
     claim = "see <a href='#claims'>below</a>" if suite else "it takes the suite of attacks (<code>adversarial.suite</code>)"
     text = (

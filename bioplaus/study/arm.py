@@ -166,7 +166,9 @@ def train_arm(
         tick(n)
         if folder and (done == arm.steps or _is_time(saved)):
             saved = time.perf_counter()
-            save(folder, done, state, {"seconds": spent + saved - began, "rows": rows, "said": said}, keep=good)
+            save(
+                folder, done, state, {"seconds": spent + saved - began, "rows": rows, "said": said}, keep=good, owner=folder.name
+            )
             good = done
     return Trained(high(here(state)), rows, _diverged(rows), spent + time.perf_counter() - began, said)
 
@@ -275,11 +277,15 @@ def _is_time(saved: float) -> bool:
 def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, list[Row], int, float, list[str]] | None:
     """State, rows, step, seconds and warnings, as the last checkpoint that can be read has them; None where there is none."""
     try:
-        found = latest(folder, like)
+        found = latest(folder, like, owner=folder.name)
     except CheckpointError as error:
         raise StudyError(f"cannot be resumed: {error}") from error
     if found is None:
         return None
     refused = [f"{label.rule}, {label.neuron}: {why}; went on from step {found.step}" for why in found.refused]
-    rows, said = [Row(*row) for row in found.note["rows"]], found.note["said"] + refused
-    return found.state, relabelled(rows, label), found.step, found.note["seconds"], said
+    try:
+        rows, said = [Row(*row) for row in found.note["rows"]], [*found.note["said"], *refused]
+        return found.state, relabelled(rows, label), found.step, float(found.note["seconds"]), said
+    except (KeyError, TypeError, ValueError) as error:
+        place = folder / f"checkpoint-{found.step}" / "note.json"
+        raise StudyError(f"{place} is not what a run writes ({error!r}); delete {folder} to train this arm again") from error

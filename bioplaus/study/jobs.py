@@ -15,7 +15,8 @@ import jax
 from bioplaus.study import spec
 from bioplaus.study.plan import folder_of, meets_twin, plan, twin_of
 from bioplaus.study.progress import progress_bar
-from bioplaus.study.run import FINISHED, Results, conduct, open_folder
+from bioplaus.study.results import finished
+from bioplaus.study.run import Results, conduct, open_folder
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.share import Workshop
 from bioplaus.study.summary import short_names
@@ -37,7 +38,7 @@ def run_jobs(study: Study, out: Path, *, jobs: int | None = None, resume: bool =
         raise StudyError(f"jobs: got {jobs}, expected 1 or more")
     plans = plan(study)
     open_folder(out, spec.resolved(study), resume)
-    waiting = [i for i, p in enumerate(plans) if not (folder_of(p, plans, out) / FINISHED).exists()]
+    waiting = [i for i, p in enumerate(plans) if not finished(folder_of(p, plans, out))]
     if min(jobs, len(waiting)) > 1:
         labels, twins = [p.label for p in plans], {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))}
         first = [i for i in waiting if labels[i] in twins]

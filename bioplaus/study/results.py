@@ -2,11 +2,16 @@
 
 import csv
 import json
-import os
-import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from bioplaus.files import broken, replacing, seal
+
+FINAL = ("final.csv", "final.json")  # rows and warnings of an arm that is trained and measured
+FINAL_SUMS = "final.sums.json"
+RESULTS_SUMS = "results.sums.json"
+RESULTS = ("results.csv", "summary.json", "timing.json")  # of a study
 
 
 class Row(NamedTuple):
@@ -47,21 +52,29 @@ def write_json(path: Path, value: Any) -> None:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-PART = ".part"  # how the names of files end that are not whole yet
+class Final(NamedTuple):
+    """What was found of an arm after training: rows, and warnings."""
+
+    rows: list[Row]
+    said: list[str]
 
 
-class replacing:
-    """A path to write to, which becomes `path` if all went well: a reader never sees half a file, nor does another writer."""
+def write_final(folder: Path, final: Final) -> None:
+    """Write what was found of an arm into its folder. It is finished once the sums are there."""
+    write_rows(folder / FINAL[0], final.rows)
+    write_json(folder / FINAL[1], final.said)
+    seal(folder / FINAL_SUMS, FINAL)
 
-    def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}")
 
-    def __enter__(self) -> Path:
-        return self.part
+def finished(folder: Path) -> bool:
+    """Whether an arm is trained and measured, and what was found of it is as it was written."""
+    return not broken(folder / FINAL_SUMS, FINAL)
 
-    def __exit__(self, kind, *rest) -> None:
-        del rest
-        if kind is None:
-            os.replace(self.part, self.path)
-        else:
-            self.part.unlink(missing_ok=True)
+
+def read_final(folder: Path) -> tuple[Final | None, str]:
+    """What `write_final` wrote, and ''. None if there is nothing, or if it is not to be trusted, and then why."""
+    if not (folder / FINAL_SUMS).exists():
+        return None, ""
+    if why := broken(folder / FINAL_SUMS, FINAL):
+        return None, why
+    return Final(read_rows(folder / FINAL[0]), json.loads((folder / FINAL[1]).read_text(encoding="utf-8"))), ""

@@ -1,6 +1,5 @@
 """Run a study: check everything, train arm by arm, measure, and write what was found."""
 
-import json
 import os
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bioplaus.data import Dataset
 from bioplaus.devices import mesh_of
+from bioplaus.files import PART, replacing, seal
 from bioplaus.machines import by_first, first
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
@@ -17,13 +17,10 @@ from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.progress import progress_bar
-from bioplaus.study.results import PART, Row, read_rows, replacing, write_json, write_rows
+from bioplaus.study.results import RESULTS, RESULTS_SUMS, Final, Row, read_final, write_final, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
 from bioplaus.types import Net
-
-FINISHED = "final.csv"
-"""The file in an arm's folder that is written when all of it is done."""
 
 
 class Results(NamedTuple):
@@ -100,6 +97,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)
         write_json(out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
+        seal(out / RESULTS_SUMS, RESULTS)
         from bioplaus.report import report
 
         report(out)
@@ -122,17 +120,18 @@ def run_arm(
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
         twins[p.label] = deployed
-    finished = folder / FINISHED if folder else None
-    if finished and finished.exists():
-        said = json.loads((finished.with_suffix(".json")).read_text(encoding="utf-8"))
-        return trained, relabelled(read_rows(finished), p.label), trained.said + said
+    kept, why = by_first(lambda: read_final(folder)) if folder else (None, "")
+    if kept:
+        kept = Final(*kept)
+        return trained, relabelled([Row(*row) for row in kept.rows], p.label), trained.said + kept.said
     same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
     if same not in images:
         images[same] = images_of(p.arm, p.data)
     found, said = final_rows(p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label)
-    if finished and first():
-        write_json(finished.with_suffix(".json"), said)
-        write_rows(finished, found)
+    if why:
+        said = [*said, f"{p.label.rule}, {p.label.neuron}: {why}; measured again"]
+    if folder and first():
+        write_final(folder, Final(found, said))
     return trained, found, trained.said + said
 
 

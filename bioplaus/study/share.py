@@ -8,7 +8,8 @@ from bioplaus.study.arm import Label, of_precision, train_arm
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
 from bioplaus.study.progress import progress_bar
-from bioplaus.study.run import FINISHED, open_folder, run_arm
+from bioplaus.study.results import finished
+from bioplaus.study.run import open_folder, run_arm
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 
@@ -42,7 +43,7 @@ class Workshop:
         self.twins, self.images = dict[Label, Deployed](), {}
 
     def finished(self, i: int) -> bool:
-        return (self.folders[i] / FINISHED).exists()
+        return finished(self.folders[i])
 
     def train(self, i: int, tick: Callable[[int], None]) -> None:
         """Train arm i into its folder, after its twin if it is attacked from one that is not here yet."""

@@ -57,7 +57,7 @@ def load(
 def _restored(p: Plan, where: Path, name: str, seed: int) -> Model:
     like = jax.eval_shape(of_all_seeds(p.arm, p.compiled, p.data).init, seed_keys(p.arm.seeds))
     try:
-        found = latest(where, like)
+        found = latest(where, like, owner=where.name)
     except CheckpointError as error:
         raise StudyError(f"arm {name!r}: {error}") from error
     if found is None:

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from bioplaus.files import seal
+
 RANKS = [
     ("dfa", "bp", 0.97),
     ("bp", "pc", 1.0),
@@ -137,6 +139,7 @@ def make_summary(rows):
              "settled": {"pc": True, "ep": False}.get(r), "diverged": [3] if r == "np" else [], "card": card(r)}
             for r in rules
         ],
+        "chance": 0.0,
         "comparisons": [],
         "energy_ranks": [
             {"a": a, "b": b, "r": r}
@@ -154,8 +157,8 @@ def write_run(folder, rows, summary=None, timing=None):
         writer.writeheader()
         writer.writerows(rows)
     for name, content in (("summary", summary), ("timing", timing)):
-        if content is not None:
-            (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        (folder / f"{name}.json").write_text(json.dumps(content or {}), encoding="utf-8")
+    seal(folder / "results.sums.json", ("results.csv", "summary.json", "timing.json"))
     return folder
 
 

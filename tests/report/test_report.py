@@ -255,7 +255,7 @@ def test_all_seeds_diverged(make):
         for r in rows
         if r["condition"] == "clean" and r["rule"] == "bp"
     ]
-    text = render(collect(rows), {})
+    text = render(collect(rows, {"chance": 0.1}), {})
     assert row(text, "bp")[:3] == ["bp 2 of 2 seeds diverged", "–", "–"]
 
 

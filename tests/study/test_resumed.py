@@ -1,5 +1,6 @@
 """Runs that were stopped, have grown, are shared out or were damaged: the same results as in one go."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 from studies import LIGHT, SMALL, written
 
 import bioplaus as bp
+import bioplaus.report
 from bioplaus.cli import main
+from bioplaus.files import sums
 from bioplaus.study import Study, StudyError, arm, run, run_study
-from bioplaus.study.results import read_rows
+from bioplaus.study.results import Final, Row, finished, read_final, read_rows, write_final
 from bioplaus.study.share import run_share
 
 
@@ -100,7 +103,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
     (saved / "checkpoint-4" / "note.json").write_text("{", encoding="utf-8")
-    (saved / "final.csv").unlink()
+    (saved / "final.sums.json").unlink()
     assert loaded_with_a_warning(done.folder).step == 2
     again = written(study, done.folder, resume=True)
     assert again.rows == done.rows
@@ -116,6 +119,64 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="no checkpoint yet"):
         bp.load(done.folder)
     assert written(study, done.folder, resume=True).rows == done.rows
+
+
+def test_what_an_arm_has_written_is_checked(tmp_path):
+    """A changed digit, a cut, a file of another form or none."""
+    rows = [Row("digits", "mlp", "fa", "tanh", "", str(i), "clean", "accuracy", 0.125 * i, "") for i in range(4)]
+    write_final(tmp_path, Final(rows, ["said"]))
+    assert read_final(tmp_path) == (Final(rows, ["said"]), "")
+    table = (tmp_path / "final.csv").read_text(encoding="utf-8")
+    for name, text, match in (
+        ("final.csv", table.replace("0.125", "0.126"), "final.csv has changed since it was written"),
+        (
+            "final.csv",
+            "".join(table.splitlines(keepends=True)[:-1]),
+            "final.csv has changed since it was written: 4 lines, 5 when",
+        ),
+        ("final.csv", table[:-9], "final.csv has changed"),
+        ("final.csv", None, "final.csv cannot be read"),
+        ("final.json", "5", "final.json has changed"),
+        ("final.sums.json", '{"final.csv": 3}', "there are sums of final.csv, expected those of final.csv, final.json"),
+        ("final.sums.json", "{", "final.sums.json is damaged"),
+        ("final.sums.json", None, ""),  # it was stopped before it was done
+    ):
+        write_final(tmp_path, Final(rows, ["said"]))
+        assert finished(tmp_path)
+        (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text, encoding="utf-8")
+        final, why = read_final(tmp_path)
+        assert final is None
+        assert why.startswith(match)
+        assert bool(why) == bool(match)
+        assert not finished(tmp_path)
+
+
+def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(bioplaus.report, "report", lambda out: None)
+    study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+    done = written(study, tmp_path / "run")
+    (saved,) = (done.folder / "arms").iterdir()
+    table = (saved / "final.csv").read_text(encoding="utf-8")
+    (saved / "final.csv").write_text(table.replace(table.splitlines()[1].split(",")[8], "0.999"), encoding="utf-8")
+    again = written(study, done.folder, resume=True)
+    assert again.rows == done.rows
+    assert (saved / "final.csv").read_text(encoding="utf-8") == table
+    assert [w for w in again.summary["warnings"] if "final.csv has changed" in w and "measured again" in w]
+    assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
+
+
+def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
+    study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+    run_study(study, out=tmp_path / "run", show=False)
+    (saved,) = (tmp_path / "run" / "arms").iterdir()
+    place = saved / "checkpoint-2"
+    known = json.loads((place / "contents.json").read_text(encoding="utf-8"))
+    for note in ([], {"rows": 3, "said": [], "seconds": 1.0}, {"rows": [[1]], "said": [], "seconds": 1.0}, {"rows": []}):
+        (place / "note.json").write_text(json.dumps(note), encoding="utf-8")
+        known["files"] |= sums(place, ["note.json"])  # as if a program had written it so
+        (place / "contents.json").write_text(json.dumps(known), encoding="utf-8")
+        with pytest.raises(StudyError, match=r"checkpoint-2/note.json is not what a run writes .*delete"):
+            run_study(study, out=tmp_path / "run", resume=True, show=False)
 
 
 def loaded_with_a_warning(folder: Path):
