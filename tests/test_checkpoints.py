@@ -111,7 +111,7 @@ def test_a_checkpoint_of_something_else_is_refused(two, change, match):
 def contents(folder, **changes):
     """Write other contents into the newest checkpoint."""
     file = folder / "checkpoint-3" / "contents.json"
-    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
