@@ -8,9 +8,13 @@ A checkpoint is made under another name and renamed when all of it is on the dis
 ones before. Orbax itself does not notice a changed byte, and casts arrays of another dtype; hence the sums, and the shapes and dtypes.
 """
 
+import contextlib
 import json
+import logging
 import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +56,7 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, o
         part.mkdir(parents=True)
 
     by_first(clear)  # before any process looks whether something is there
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _os_errors(folder), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((part / "state").absolute(), _with_elements(state))
     if first():
         (part / "note.json").write_text(json.dumps(note), encoding="utf-8")
@@ -66,6 +70,22 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, o
         for other in _steps(folder):
             if other not in (step, keep):
                 shutil.rmtree(_place(folder, other))
+
+
+@contextlib.contextmanager
+def _os_errors(folder: Path) -> Iterator[None]:
+    """A full disk as the OSError that it is: tensorstore says it in the text of a ValueError, after orbax has logged its traceback."""
+    log = logging.getLogger("absl")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    except ValueError as error:
+        if found := re.search(r"os_error_code='(\d+)'", str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), str(folder)) from error
+        raise
+    finally:
+        log.disabled = before
 
 
 def latest(folder: Path, like: PyTree, owner: str = "") -> Checkpoint | None:

@@ -1,7 +1,7 @@
 """The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers at once.
 
 Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started; 3 a process of a
-run on many machines has stopped, and with it the run.
+run on many machines has stopped, and with it the run; 4 a file or the output could not be written, as on a full disk.
 """
 
 import sys
@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional, arg
+
+from bioplaus import console
 
 
 @dataclass
@@ -109,7 +111,10 @@ Command = (
 
 def main(words: list[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
-    words = sys.argv[1:] if words is None else words
+    return console.guarded(lambda: _main(sys.argv[1:] if words is None else words))
+
+
+def _main(words: list[str]) -> int:
     command, rest = tyro.cli(Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True)
     try:
         if rest and not isinstance(command, Run):
@@ -117,11 +122,13 @@ def main(words: list[str] | None = None) -> int:
             raise UsageError(
                 f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings as --net.hidden are those of `run`)"
             )
-        if isinstance(command, Compare | Run | Tune):
-            from bioplaus.study.jobs import keep_compilations
+        if not isinstance(command, Compare | Run | Tune):
+            return HANDLERS[type(command)](command, rest)
+        from bioplaus.study.jobs import keep_compilations
 
-            keep_compilations()
-        return HANDLERS[type(command)](command, rest)
+        keep_compilations()
+        with console.unbroken():
+            return HANDLERS[type(command)](command, rest)
     except KeyboardInterrupt:
         print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
         return 130
@@ -253,25 +260,10 @@ def _verify(command: Verify, rest: list[str]) -> int:
 
 
 def _list(command: List, rest: list[str]) -> int:
-    from bioplaus import neurons
-    from bioplaus.data import DATASETS
-    from bioplaus.measure.energy import profiles
-    from bioplaus.modulators import MODULATORS
-    from bioplaus.rules import available
+    from bioplaus.catalogue import tables
 
     del rest
-
-    def first_line(thing) -> str:
-        return (thing.__doc__ or "").strip().split("\n")[0]
-
-    tables = {
-        "rules": {k: f"{f.__name__.replace('_', ' ')}. {first_line(f)}" for k, f in available().items()},
-        "neurons": {k: first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
-        "modulators": {k: first_line(f) for k, f in MODULATORS.items()},
-        "data": DATASETS,
-        "profiles": {k: p.description for k, p in profiles().items()},
-    }
-    for name, table in tables.items():
+    for name, table in tables().items():
         if command.what in (name, "all"):
             print(f"{name}\n" + "\n".join(f"  {key:18} {text}" for key, text in table.items()))
     return 0
@@ -282,9 +274,10 @@ def _report(command: Report, rest: list[str]) -> int:
 
     del rest
     try:
-        print(report(command.folder))
+        page = report(command.folder)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+    print(page)
     return 0
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 import threading
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -70,6 +71,7 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
         finally:
             pool.shutdown(cancel_futures=True)
             told.put(None)
+            listener.join()
 
 
 _own: dict[str, Any] = {}  # what a process keeps from arm to arm
@@ -88,6 +90,7 @@ def keep_compilations() -> None:
     instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By machine: a program for one processor may not run on another."""
     import pooch
 
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # on a full disk: compiled again
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"))
 

@@ -1,0 +1,22 @@
+"""What there is to choose from, with a line on each: what `bioplaus list` prints."""
+
+from bioplaus import neurons
+from bioplaus.data import DATASETS
+from bioplaus.measure.energy import profiles
+from bioplaus.modulators import MODULATORS
+from bioplaus.rules import available
+
+
+def tables() -> dict[str, dict[str, str]]:
+    """Kind -> key -> the first line of its description."""
+    return {
+        "rules": {k: f"{f.__name__.replace('_', ' ')}. {_first_line(f)}" for k, f in available().items()},
+        "neurons": {k: _first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
+        "modulators": {k: _first_line(f) for k, f in MODULATORS.items()},
+        "data": DATASETS,
+        "profiles": {k: p.description for k, p in profiles().items()},
+    }
+
+
+def _first_line(thing) -> str:
+    return (thing.__doc__ or "").strip().split("\n")[0]
