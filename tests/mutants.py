@@ -75,7 +75,7 @@ MUTANTS = (
     _one("usf", "W itself on the way back", SIGN, "w"),
     _one("usf", "a zero weight sends nothing", SIGN, "c * jnp.sign(w)"),
     _one("usf", "mean absolute value for rms", "jnp.sqrt(jnp.mean(w**2))", "jnp.mean(jnp.abs(w))"),
-    _one("dfa", "phi' dropped", "through(layer, trace.currents[l], k, taught[l])", "taught[l]"),
+    _one("dfa", "phi' dropped", "through(net[l], trace.currents[l], k[l], t)", "t"),
     _one("dfa", "sign flipped", "[jnp.tensordot(error, b, 1)", "[-jnp.tensordot(error, b, 1)"),
     _one("dfa", "scale dropped", "scale / classes**0.5", "1 / classes**0.5"),
     _one("dfa", "B drawn anew each step", "taught = [", "state = init(key, params, batch)\n            taught = ["),

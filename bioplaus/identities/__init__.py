@@ -1,6 +1,7 @@
 """Identities and negative controls: each rule against mathematics, through its public `grad`, in float64.
 
-FAMILIES: key -> its `Family` of checks. `bioplaus verify` and the tests run the same ones.
+FAMILIES: key -> its `Family` of checks. `bioplaus verify` and the tests run the same ones, and those for any net a second time on
+nets whose outputs are not linear: sigmoids, under half the squared error and under the Bernoulli loss.
 """
 
 import functools
@@ -37,8 +38,8 @@ from bioplaus.identities import (
     weight_mirror,
 )
 from bioplaus.identities.any_net import posed
-from bioplaus.identities.common import Check, Problem
-from bioplaus.losses import cross_entropy
+from bioplaus.identities.common import Check, Problem, squashed
+from bioplaus.losses import bernoulli, cross_entropy, mse
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
@@ -127,7 +128,7 @@ def verify(
                 raise ValueError(
                     "verify: without a net, rules are checked at settings of the checks' own; give a net, or the bare rule"
                 )
-            return list(FAMILIES[key].checks(factories[key]))
+            return list(_checks(key, factories[key]))
         if net is None or batch is None:
             raise ValueError("verify: give both a net and a batch for it, or neither")
         on_net = FAMILIES[key].on_net
@@ -149,6 +150,19 @@ def _key_of(rule: str | RuleFactory) -> str:
     return found[0]
 
 
+def _checks(key: str, factory: RuleFactory) -> Iterator[Check]:
+    """A family's checks on problems made for them, then those for any net on nets of sigmoid outputs."""
+    family = FAMILIES[key]
+    yield from family.checks(factory)
+    for loss in (mse, bernoulli):
+        if family.on_net and (key, loss) != (
+            "hep",
+            bernoulli,
+        ):  # which hep refuses: it keeps p off 0 and 1, and so is not holomorphic
+            for check in family.on_net(factory, squashed(loss)):
+                yield check._replace(name=f"sigmoid outputs, {loss.__name__}: {check.name}")
+
+
 def first_failure(key: str, factory: RuleFactory, problem: Problem | None = None) -> Check | None:
     """The first check of the family `key` that a factory fails, or None: how mutants and third-party versions are judged.
 
@@ -156,5 +170,5 @@ def first_failure(key: str, factory: RuleFactory, problem: Problem | None = None
     """
     family = FAMILIES[key]
     with jax.enable_x64():
-        checks = family.checks(factory) if problem is None or family.on_net is None else family.on_net(factory, problem)
+        checks = _checks(key, factory) if problem is None or family.on_net is None else family.on_net(factory, problem)
         return next((check for check in checks if not check.passed), None)

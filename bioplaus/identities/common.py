@@ -14,7 +14,7 @@ import numpy as np
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, fire, forward, init, layer_key
-from bioplaus.neurons import identity, tanh
+from bioplaus.neurons import identity, sigmoid, tanh
 from bioplaus.types import Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFactory
 
 
@@ -89,12 +89,20 @@ def slope(x: list[float], errors: list[float]) -> float:
 
 LINEAR = identity()
 TANH = tanh()
+SIGMOID = sigmoid()
 
 
 @functools.cache
-def problem(sizes=(12, 20, 16, 5), *, examples: int = 8, neuron: Neuron = TANH, loss: Loss = cross_entropy) -> Problem:
+def problem(
+    sizes=(12, 20, 16, 5), *, examples: int = 8, neuron: Neuron = TANH, output: Neuron = LINEAR, loss: Loss = cross_entropy
+) -> Problem:
     """A multilayer perceptron on random inputs and labels."""
-    return pose(mlp(sizes, neuron), (examples, sizes[0]), sizes[-1], loss)
+    return pose(mlp(sizes, neuron, output=output), (examples, sizes[0]), sizes[-1], loss)
+
+
+def squashed(loss: Loss) -> Problem:
+    """A perceptron whose outputs are not linear: phi'(a_L) is not 1, and dL/da_L is not dL/dh_L."""
+    return problem((7, 5, 4, 3), examples=6, output=SIGMOID, loss=loss)
 
 
 @functools.cache

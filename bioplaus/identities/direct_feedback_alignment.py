@@ -9,6 +9,7 @@ import optax
 from bioplaus.identities.any_net import apart, same
 from bioplaus.identities.common import (
     LINEAR,
+    SIGMOID,
     Check,
     Problem,
     by_hand,
@@ -23,19 +24,16 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.identities.feedback_alignment import away
+from bioplaus.losses import cross_entropy, mse
 from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.rules.feedback_alignment import feedback_alignment
-from bioplaus.types import Array, PyTree, RuleFactory
+from bioplaus.types import Array, Loss, Neuron, PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be direct feedback alignment."""
-    linear = problem((12, 20, 16, 8, 5), neuron=LINEAR)
-    products = [linear.params[-1]["w"].T]
-    for w in reversed(linear.params[1:-1]):
-        products.insert(0, products[0] @ w["w"].T)
-    grads = gradient(factory, linear, lambda s: s._replace(feedback=tuple(products)))[0]
-    yield equal("dfa", "backprop on a linear net at B_l = (W_{l+1} ... W_L)^T", grads, truth(linear), 1e-12)
+    yield from by_other_rules(factory, LINEAR, cross_entropy, "")
+    yield from by_other_rules(factory, SIGMOID, mse, ", sigmoid outputs")
 
     p = problem()
     grads, state, _ = gradient(factory, p)
@@ -44,12 +42,6 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield away("dfa", grads, truth(p))
     doubled = gradient(factory, p, scale=2.0)[1]
     yield equal("dfa", "scale multiplies B", doubled.feedback, jax.tree.map(lambda b: 2.0 * b, state.feedback), 1e-12)
-
-    shallow = problem((12, 20, 5))
-    grads, state, _ = gradient(factory, shallow)
-    same = ((), {"w": state.feedback[0].T, "b": jnp.zeros(5)})
-    fa = gradient(feedback_alignment, shallow, lambda s: s._replace(feedback=same))[0]
-    yield equal("dfa", "feedback alignment with the same B, one hidden layer", grads, fa, 1e-12)
 
     images = convolutional()
     grads, state, _ = gradient(factory, images)
@@ -65,6 +57,23 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("dfa", "while W changes", relative(params, p.params), 1e-2)
 
 
+def by_other_rules(factory: RuleFactory, output: Neuron, loss: Loss, name: str) -> Iterator[Check]:
+    """Where it is backprop, and where it is feedback alignment."""
+    linear = problem((12, 20, 16, 8, 5), neuron=LINEAR, output=output, loss=loss)
+    products = [linear.params[-1]["w"].T]
+    for w in reversed(linear.params[1:-1]):
+        products.insert(0, products[0] @ w["w"].T)
+    grads = gradient(factory, linear, lambda s: s._replace(feedback=tuple(products)))[0]
+    yield equal("dfa", "backprop with linear hidden layers at B_l = (W_{l+1} ... W_L)^T" + name, grads, truth(linear), 1e-12)
+
+    shallow = problem((12, 20, 5), output=output, loss=loss)
+    grads, state, _ = gradient(factory, shallow)
+    crossed = ((), {"w": state.feedback[0].T, "b": jnp.zeros(5)})
+    fa = gradient(feedback_alignment, shallow, lambda s: s._replace(feedback=crossed))[0]
+    yield equal("dfa", "feedback alignment with the same B, one hidden layer" + name, grads, fa, 1e-12)
+    yield large("dfa", "which is not backprop" + name, relative(grads[0], truth(shallow)[0]), 0.5)
+
+
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Direct feedback alignment on a net of the caller's, with its noise."""
     grads, state, _ = gradient(factory, p)
@@ -74,15 +83,17 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def surrogate(p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], Array] = lambda e, y: e) -> PyTree:
-    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l. broadcast: (e, y) -> what B_l carries."""
+    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l for the hidden layers, and of the loss for
+    the last one. e = dL/da_L, a_L its current; broadcast: (e, y) -> what B_l carries."""
+    k, last = [layer_key(p.key, l) for l in range(len(p.net))], len(p.net) - 1
 
     def loss(params):
         trace = forward(p.net, p.params, p.batch.x, p.key)
-        e = jax.grad(lambda o: p.loss(o, p.batch.y).sum())(trace.output)
-        taught = [*(jnp.tensordot(broadcast(e, p.batch.y), b, 1) for b in feedback), e]
-        k = [layer_key(p.key, l) for l in range(len(p.net))]
+        e = jax.grad(lambda a: p.loss(fire(p.net[last], a, k[last]), p.batch.y).sum())(trace.currents[last])
         h = [fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l]) for l, layer in enumerate(p.net)]
-        return sum(jnp.sum(t * out) for t, out in zip(taught, h, strict=True)) / len(e)
+        taught = [jnp.tensordot(broadcast(e, p.batch.y), b, 1) for b in feedback]
+        hidden = sum(jnp.sum(t * out) for t, out in zip(taught, h[:last], strict=True))
+        return (hidden + p.loss(h[last], p.batch.y).sum()) / len(e)
 
     return jax.jit(jax.grad(loss))(p.params)
 

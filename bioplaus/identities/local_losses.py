@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.identities.any_net import output_of, same, settings
+from bioplaus.identities.any_net import output_of, quiet, same, settings
 from bioplaus.identities.common import Check, Problem, convolutional, equal, gradient, large, problem, relative, small, truth
+from bioplaus.net import fire
 from bioplaus.types import PyTree, RuleFactory
 
 HeadLoss = Callable[[Problem, PyTree, jax.Array], jax.Array]  # (problem, head, h) -> its loss, mean over the batch
@@ -17,8 +18,9 @@ Parts = tuple[tuple[float, HeadLoss], ...]
 
 
 def prediction(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
-    """The net's loss of a linear readout of h."""
-    return p.loss(jnp.einsum("bn,nc->bc", h.reshape(len(h), -1), head["w"]) + head["b"], p.batch.y).mean()
+    """The net's loss of a readout of h, through the net's own output neurons."""
+    current = jnp.einsum("bn,nc->bc", h.reshape(len(h), -1), head["w"]) + head["b"]
+    return p.loss(fire(quiet(p).net[-1], current, p.key), p.batch.y).mean()
 
 
 def similarity(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.any_net import output_of, same, settings
+from bioplaus.identities.any_net import apart, output_of, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     Check,
@@ -52,6 +52,7 @@ def zil_checks(factory: RuleFactory) -> Iterator[Check]:
 def zil_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Checks on any net."""
     yield same("zil", "backprop", gradient(factory, p)[0], truth(p))
+    yield from apart("zil", p, gradient(factory, p, rate=0.5)[0])
 
 
 def fpa_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -87,6 +88,7 @@ def fpa_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Checks on any net."""
     got = gradient(factory, p, steps=max(len(p.net) - 1, 1), rate=1.0)[0]
     yield same("fpa", "backprop after L - 1 steps of size 1", got, truth(p))
+    yield from apart("fpa", p, gradient(factory, p, steps=1, rate=0.5)[0])
 
 
 def epc_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -159,6 +161,7 @@ def epc_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     grads, hyper = gradient(factory, p)[0], settings(factory)
     name = f"jax.grad of F after {hyper['steps']} steps of gradient descent on F over errors"
     yield same("epc", name, grads, by_errors(p, hyper["steps"], hyper["rate"], hyper["precision"]))
+    yield from apart("epc", p, grads)
 
 
 RATE, PRECISION, HOLD = 0.3, 0.5, 4
@@ -242,3 +245,4 @@ def ipc_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     if len(p.net) > 1 and hyper["hold"] > 1:
         name = "weights held, call 2 is strict predictive coding after 1 step"
         yield same("ipc", name, second[-2:], descended(p, 1, hyper["rate"], hyper["precision"])[-2:])
+        yield from apart("ipc", p, second)

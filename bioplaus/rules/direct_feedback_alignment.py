@@ -1,8 +1,8 @@
 """Direct feedback alignment.
 
-The output error e reaches every hidden layer through fixed random weights:
-    s_l = phi'(a_l) * (e B_l),    s_L = phi'(a_L) * e,    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C] output error;  s_l: [B, n_l];  B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
+The error e of the output layer's currents reaches every hidden layer through fixed random weights:
+    s_l = phi'(a_l) * (e B_l),    s_L = e = dL/da_L,    dW_l = (1/B) h_{l-1}^T s_l
+e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];  B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
 
 Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", 2016, arXiv:1609.01596.
 Departures from the paper: the distribution of B.
@@ -26,7 +26,7 @@ class State(NamedTuple):
 
 
 def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
-    """Equals backprop on a linear net with B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l n_l instead of X; nothing is locked."""
+    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l n_l, not X; nothing is locked."""
 
     def init(key, params, batch):
         *hidden, last = current_shapes(net, params, batch, key)
@@ -46,13 +46,12 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
+        k = [layer_key(key, l) for l in range(len(net))]
+        error = through(net[-1], trace.currents[-1], k[-1], error)
         with jax.named_scope("credit"):
-            taught = [jnp.tensordot(error, b, 1) for b in state.feedback] + [error]
-        grads = []
-        for l, layer in enumerate(net):
-            k = layer_key(key, l)
-            signal = through(layer, trace.currents[l], k, taught[l])
-            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+            taught = [jnp.tensordot(error, b, 1) for b in state.feedback]
+        signal = [*(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)), error]
+        grads = [pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l]) for l, layer in enumerate(net)]
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))

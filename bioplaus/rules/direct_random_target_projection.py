@@ -1,7 +1,7 @@
 """Direct random target projection: the labels teach the hidden layers, with no error and no wait for the output.
 
-    s_l = -phi'(a_l) * (y B_l),    s_L = phi'(a_L) * e,    dW_l = (1/B) h_{l-1}^T s_l
-y: [B, C] targets;  e: [B, C] output error;  s_l: [B, n_l];  B_l: [C, n_l] projections, N(0, scale^2 / C), never learned.
+    s_l = -phi'(a_l) * (y B_l),    s_L = e = dL/da_L,    dW_l = (1/B) h_{l-1}^T s_l
+y: [B, C] targets;  e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];  B_l: [C, n_l] projections, N(0, scale^2 / C), never learned.
 For one-hot y and outputs between 0 and 1 the signs of e are those of -y up to a constant, hence the sign: descending it adds
 phi' * (y B_l), and at the same B it points where direct feedback alignment does.
 

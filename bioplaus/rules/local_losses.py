@@ -1,10 +1,11 @@
 """Local losses: every hidden layer is taught by a small head of its own, and no error passes from layer to layer.
 
-    pred:  L_l = L(h_l A_l + c_l, y)        sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
+    pred:  L_l = L(phi_L(h_l A_l + c_l), y)    sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
     predsim:  L_l = p pred + (1 - p) sim
     s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) h_{l-1}^T s_l,    the last layer: L_L = L(h_L, y)
-h_l, a_l, s_l: [B, n_l];  S(u): [B, B] cosines between the rows of u, each less its mean;  A_l: [n_l, C], c_l: [C] and
-G_l: [n_l, n_l], the heads, which learn by descent on the same L_l. The derivative by h_l takes the head's weights backwards, one step.
+h_l, a_l, s_l: [B, n_l];  phi_L: the output neurons of the net, without their noise: L judges what these put out;  S(u): [B, B] cosines
+between the rows of u, each less its mean;  A_l: [n_l, C], c_l: [C] and G_l: [n_l, n_l], the heads, which learn by descent on the
+same L_l. The derivative by h_l takes the head's weights backwards, one step.
 
 Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656. Their MNIST net: 784-1024-1024-
 1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and dropout 0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
@@ -22,7 +23,7 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
 from bioplaus.salts import HEADS
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
@@ -49,7 +50,7 @@ def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
 
     tx: optimiser of the heads; give the one that trains the net.
     """
-    return _rule(net, loss, tx, (_prediction(loss, 1.0),))
+    return _rule(net, loss, tx, (_prediction(net, loss, 1.0),))
 
 
 def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
@@ -62,10 +63,10 @@ def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
 
 def local_losses(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: ArrayLike = 0.01) -> Rule:
     """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's. See `local_similarity`."""
-    return _rule(net, loss, tx, (_prediction(loss, prediction), _matching(1 - jnp.asarray(prediction))))
+    return _rule(net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction))))
 
 
-def _prediction(loss: Loss, weight: ArrayLike) -> Head:
+def _prediction(net: Net, loss: Loss, weight: ArrayLike) -> Head:
     def init(key, h, classes):
         del key
         return {"w": jnp.zeros((h.size // h.shape[0], classes), h.dtype), "b": jnp.zeros(classes, h.dtype)}
@@ -73,7 +74,8 @@ def _prediction(loss: Loss, weight: ArrayLike) -> Head:
     def read(p, h):
         return h.reshape(h.shape[0], -1) @ p["w"] + p["b"]
 
-    return Head(init, read, lambda u, y: jnp.asarray(weight) * loss(u, y))
+    last = noise_mode(net[-1:], "off")[0]
+    return Head(init, read, lambda u, y: jnp.asarray(weight) * loss(fire(last, u, jax.random.key(0)), y))
 
 
 def _matching(weight: ArrayLike) -> Head:

@@ -1,9 +1,9 @@
 """PEPITA: the output error is sent to the input, and a second forward pass says how each layer should change.
 
     h_l = phi(h_{l-1} W_l),    h'_l = phi(h'_{l-1} W_l),    h_0 = x,    h'_0 = x + e F
-    s_l = h_l - h'_l,    s_L = phi'(a'_L) * e',    dW_l = (1/B) h'_{l-1}^T s_l
-x: [B, ...];  e, e': [B, C] = dL/dh_L of the first and of the second pass;  F: [C, ...] fixed random projection, uniform in
-+-scale sqrt(6 / n_in), never learned;  h_l, h'_l, s_l: [B, n_l]. Both passes see the same neural noise.
+    s_l = h_l - h'_l,    s_L = e',    dW_l = (1/B) h'_{l-1}^T s_l
+x: [B, ...];  e, e': [B, C] = dL/da_L, which is phi'(a_L) * dL/dh_L, of the first and of the second pass;  F: [C, ...] fixed random
+projection, uniform in +-scale sqrt(6 / n_in), never learned;  a_l, h_l, h'_l, s_l: [B, n_l]. Both passes see the same neural noise.
 
 Dellaferrera and Kreiman, "Error-driven Input Modulation: Solving the Credit Assignment Problem without a Backward Pass", 2022,
 arXiv:2201.11665. Their MNIST net: 784-1024-10 without biases, ReLU, He's uniform W, softmax and cross-entropy, momentum 0.9 at
@@ -46,12 +46,13 @@ def pepita(net: Net, loss: Loss, *, scale: ArrayLike = 0.05) -> Rule:
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
+        last, k = net[-1], layer_key(key, len(net) - 1)
+        error = through(last, trace.currents[-1], k, error)
         with jax.named_scope("credit"), jax.named_scope("feedback"):
             modulation = jnp.tensordot(error, state.projection, 1)
         second = forward(net, params, batch.x + modulation, key)
         taught = [h - m for h, m in zip(trace.inputs[1:], second.inputs[1:], strict=True)]
-        last = error_of(loss, second.output, batch.y)[1]
-        taught.append(through(net[-1], second.currents[-1], layer_key(key, len(net) - 1), last))
+        taught.append(through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1]))
         grads = [pull(layer, params[l], second.inputs[l], layer_key(key, l), taught[l], gates[l]) for l, layer in enumerate(net)]
         return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
 

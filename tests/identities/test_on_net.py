@@ -12,6 +12,7 @@ from mutants import MUTANTS, factory_of
 import bioplaus as bp
 from bioplaus.identities import FAMILIES, first_failure
 from bioplaus.identities.any_net import posed
+from bioplaus.identities.common import problem, squashed
 from bioplaus.rules import BASELINES, RULES
 
 ALL = RULES | BASELINES
@@ -51,13 +52,6 @@ def test_every_rule_has_checks_for_any_net():
     assert all(family.on_net for family in FAMILIES.values())
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_rules_pass_on_a_perceptron(key):
-    checks = bp.verify(key, *TANH)
-    assert not [str(c) for c in checks if not c.passed]
-    assert {c.rule for c in checks} == {key}
-
-
 @pytest.mark.parametrize("key", ["fa", "dfa", "ldrl", "np"])
 @pytest.mark.parametrize("net", [RELU, CONV, NOISY, flax_net()], ids=["relu", "conv", "noisy", "flax"])
 def test_on_other_nets(key, net):
@@ -70,18 +64,24 @@ def test_a_net_that_does_not_settle_is_told():
     assert failed[0].startswith("settles")
 
 
-FIRST = {  # a mutant to begin with, where the first in the list is none on any net: of the start, of the gate, ...
-    "bp": "sign flipped",
-    "kp": "B never learns",
-    "usf": "signs reversed",
-}
-
-
 @pytest.mark.parametrize("key", KEYS)
-def test_a_mistake_fails(x64, key):
-    problem = posed(TANH[0], bp.cross_entropy, TANH[1])
-    mutants = sorted((m for m in MUTANTS if m.key == key), key=lambda m: m.name != FIRST.get(key))
-    assert any(first_failure(key, factory_of(m), problem) for m in mutants)
+def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
+    """Mistakes that are none at linear outputs, where every check passes, and that nonlinear outputs alone can notice."""
+    (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))
+    factory = factory_of(mutant)
+    assert first_failure(key, factory, problem((7, 5, 4, 3), examples=6, loss=bp.mse)) is None
+    assert first_failure(key, factory, squashed(bp.mse))
+
+
+def test_every_rule_has_such_a_mistake():
+    assert {m.key for m in MUTANTS if m.name.startswith("nonlinear outputs")} == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("key", ["bp", "kp", "pc"])
+def test_on_a_perceptron(key):
+    checks = bp.verify(key, *TANH)
+    assert not [str(c) for c in checks if not c.passed]
+    assert {c.rule for c in checks} == {key}
 
 
 @pytest.mark.parametrize(("claim", "factory"), [("bp", "fa"), ("bp", "frozen"), ("frozen", "bp"), ("fa", "kp")])

@@ -18,7 +18,7 @@ MUTANTS = [
     (
         "pepita",
         "readout learns from the first error",
-        (("through(net[-1], second.currents[-1], layer_key(key, len(net) - 1), last)", "error"),),
+        (("through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1])", "error"),),
     ),
     (
         "pepita",
@@ -38,8 +38,8 @@ MUTANTS = [
         "phi' as in feedback alignment",
         (
             (
-                "        last = error_of",
-                PHI + "        last = error_of",
+                "        taught.append(",
+                PHI + "        taught.append(",
             ),
         ),
     ),

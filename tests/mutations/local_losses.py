@@ -31,8 +31,8 @@ MUTANTS = [
         "weights swapped",
         (
             (
-                "_prediction(loss, prediction), _matching(1 - jnp.asarray(prediction))",
-                "_prediction(loss, 1 - jnp.asarray(prediction)), _matching(prediction)",
+                "_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction))",
+                "_prediction(net, loss, 1 - jnp.asarray(prediction)), _matching(prediction)",
             ),
         ),
     ),

@@ -1,0 +1,87 @@
+"""Mutants that nonlinear outputs alone can notice: at linear ones phi'(a_L) is 1 and h_L is a_L, and nothing is wrong.
+
+One for every rule, last in its list; tests/identities/test_on_net.py shows that they pass at linear outputs.
+"""
+
+WHAT = "nonlinear outputs: "
+FLAT = WHAT + "phi'(a_L) dropped"
+HIDDEN = " if l < len(net) - 1 else "
+
+BACK = "signal = through(layer, trace.currents[l], k, signal)"
+TAUGHT = "through(layer, trace.currents[l], k, taught[l])"
+TARGET = "through(layer, trace.currents[l], k[l], taught[l])"
+LAYER = "through(layer, trace.currents[l], k, taught)"
+READOUT = "through(net[last], trace.currents[last], layer_key(key, last), error)"
+UNSUPERVISED = "through(net[-1], trace.currents[-1], k[-1], error)"
+INFERRED = "through(layer, a, k[l], -eps[l])"
+FIXED = "through(net[l], trace.currents[l], k[l], -e)"
+ERRORS = "through(net[l], currents[l], k[l], e)"
+EQUILIBRIUM = "through(net[last], a, layer_key(key, last), error_of(loss, output, y)[1])"
+RATES = "(fire(layer, a[l], k[l]) - fire(layer, u[l], k[l]))"
+
+OFFSETS = "[Gain(offset={} * x) for x in {}]"
+BELOW = "[*(Gain(offset={} * x) for x in {}[:-1]), Gain()]"
+ALONG = "h = fire(layer,"
+CLAMPED = "jnp.asarray(beta, error.dtype) * error"
+K = "layer_key(key, depth - 1)"
+SLOPED = f"jnp.asarray(beta, error.dtype) * through(net[-1], drive(net[-1], params[-1], (batch.x, *free)[-2], {K}), {K}, error)"
+IMPORTS = "from bioplaus.net import forward, layer_key\n"
+
+
+def flat(old: str, new: str) -> tuple[tuple[str, str], ...]:
+    """What stands at the last layer instead."""
+    return ((old, f"({old}{HIDDEN}{new})"),)
+
+
+def behind(size: str, noise: str, old: str, new: str) -> tuple[tuple[str, str], ...]:
+    """The last layer is perturbed at its output, not at its current."""
+    return ((OFFSETS.format(size, noise), BELOW.format(size, noise)), (old, new))
+
+
+PERTURBED = WHAT + "perturbed behind the output neurons"
+ENDS = WHAT + "the path ends at the current"
+
+MUTANTS = [
+    *((key, FLAT, ((BACK, BACK + HIDDEN + "signal"),)) for key in ("bp", "fa", "kp", "wm", "usf", "frsf", "brsf")),
+    ("frozen", FLAT, (("through(net[-1], trace.currents[-1], k, error)", "error"),)),
+    (
+        "dfa",
+        WHAT + "B carries dL/dh_L",
+        (("tensordot(error, b, 1)", "tensordot(error_of(loss, trace.output, batch.y)[1], b, 1)"),),
+    ),
+    ("drtp", FLAT, flat(TAUGHT, "taught[l]")),
+    ("np", PERTURBED, behind("sigma", "xi", "params, batch.x, key).output", "params, batch.x, key).output + sigma * xi[-1]")),
+    (
+        "threefactor",
+        PERTURBED,
+        behind("sigma", "xi", "loss(trace.output, batch.y)", "loss(trace.output + sigma * xi[-1], batch.y)"),
+    ),
+    ("afg", PERTURBED, behind("t", "u", "loss(trace.output, batch.y)", "loss(trace.output + t * u[-1], batch.y)")),
+    *((key, ENDS, ((ALONG, "h = (fire if l < len(net) - 1 else lambda _, a, k: a)(layer,"),)) for key in ("fg", "wp")),
+    *((key, FLAT, flat(TARGET, "taught[l]")) for key in ("tp", "dtp", "drl", "ldrl")),
+    *((key, FLAT, flat(INFERRED, "-eps[l]")) for key in ("pc", "zil", "ipc")),
+    ("fpa", FLAT, flat(FIXED, "-e")),
+    ("epc", FLAT, flat(ERRORS, "e")),
+    *((key, FLAT, ((EQUILIBRIUM, "error_of(loss, output, y)[1]"),)) for key in ("ep", "pep", "nep", "hep")),
+    *(
+        (
+            key,
+            WHAT + "clamped by dL/da_L",
+            (
+                (CLAMPED, SLOPED),
+                (IMPORTS, IMPORTS + "from bioplaus.net import drive\n"),
+                ("signals_of\n", "signals_of, through\n"),
+            ),
+        )
+        for key in ("chl", "cpl")
+    ),
+    ("burstprop", FLAT, (("through(net[l], a, k, error)", "error"),)),
+    ("dendritic_microcircuit", FLAT, flat(RATES, "(a[l] - u[l])")),
+    ("dfc", FLAT, flat("(alone[l] - rates[l])", "-offsets[l]")),
+    ("pepita", WHAT + "F carries dL/dh_L", (("error = through(last, trace.currents[-1], k, error)", "pass"),)),
+    *((key, WHAT + "heads are linear", (("fire(last, u, jax.random.key(0))", "u"),)) for key in ("local_pred", "local_losses")),
+    *((key, FLAT, flat(LAYER, "taught")) for key in ("local_sim", "phsic")),
+    ("ff", FLAT, (("through(net[last], currents[last], layer_key(key, last), error)", "error"),)),
+    *((key, FLAT, ((READOUT, "error"),)) for key in ("sigprop", "clapp")),
+    *((key, FLAT, ((UNSUPERVISED, "error"),)) for key in ("hebb", "oja", "sanger", "bcm", "softhebb", "krotov")),
+]
