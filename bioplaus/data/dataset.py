@@ -88,6 +88,21 @@ def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note
     return Dataset(name, train, validation, test, note)
 
 
+def bounds_of(data: Dataset) -> tuple[float, float]:
+    """The least and the largest input of the validation and test examples, which are never made worse.
+
+    All noise on inputs, and all radii of attacks, are fractions of this range: inputs in 0..255, in [-1, 1] or standardised are
+    disturbed in proportion to the same inputs in [0, 1]. Raises ValueError where all inputs are equal.
+    """
+    inputs = [np.asarray(part.x) for part in (data.validation, data.test) if len(part.x)]
+    low, high = min(float(x.min()) for x in inputs), max(float(x.max()) for x in inputs)
+    if not low < high:
+        raise ValueError(
+            f"all inputs of {data.name} are {low:g}, so that they have no range to measure noise in; give other inputs"
+        )
+    return low, high
+
+
 def centred(data: Dataset) -> Dataset:
     """Inputs from [0, 1] to [-1, 1]: 2 x - 1."""
     return data._replace(

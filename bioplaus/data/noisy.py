@@ -2,7 +2,7 @@
 
     symmetric    label c becomes each other class with probability rate / (C - 1)
     asymmetric   label c becomes a similar class with probability rate, where `SIMILAR` has one
-    input noise  x + sigma xi, drawn once, not clipped                     xi: standard normal
+    input noise  x + sigma r xi, drawn once, not clipped        xi: standard normal; r: the range of the inputs, see `bounds_of`
     imbalance    class c of 0..C-1 keeps the share r^(-c / (C - 1)): the last has 1 / r of the first's
     fraction     of each class, to the nearest whole example, at least one
 In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay paired.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bioplaus.data.dataset import Dataset, batch, one_hot
+from bioplaus.data.dataset import Dataset, batch, bounds_of, one_hot
 
 SIMILAR = {
     "mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
@@ -68,8 +68,9 @@ def with_noise(
     if input_noise:
         from scipy.special import ndtri
 
+        low, high = bounds_of(data)
         xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
-        x = (x + input_noise * xi).astype(x.dtype)
+        x = (x + input_noise * (high - low) * xi).astype(x.dtype)
     said = {
         f"{symmetric:.0%} symmetric label noise": symmetric,
         f"{asymmetric:.0%} asymmetric label noise": asymmetric,

@@ -14,7 +14,7 @@ from bioplaus.report.headline import ATTACKS, kinds, severities
 from bioplaus.report.look import INK, Look, looks
 from bioplaus.report.run import Run, curve, interval, levels, number, parse, seeds_of
 
-AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε (input units)"}
+AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε / range of the inputs"}
 SHEET = 12  # panels of robustness in a figure
 CORRUPTION = "accuracy under corruption"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.data import Dataset
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
 from bioplaus.study.arm import Label
@@ -34,7 +33,7 @@ def claim_rows(
 
     nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop twin if it has another.
     healthy: seeds that did not diverge. over: how seeds share a program.
-    bounds: of the input.
+    bounds: least and largest value of the inputs.
     """
     budget = budget_of(arm)._replace(bounds=bounds)
     few: Batch = jax.tree.map(lambda a: a[: arm.adversarial.examples], test)
@@ -73,24 +72,18 @@ def budget_of(arm: Arm) -> Budget:
     return Budget(a.epsilon, a.steps, a.restarts, a.queries, a.samples, a.draws if noisy else 1)
 
 
-def bounds_of(data: Dataset) -> tuple[float, float]:
-    """The box that attacks stay in: [0, 1], wider where inputs are no images in it."""
-    inputs = data.train.x, data.test.x
-    return min(0.0, *(float(x.min()) for x in inputs)), max(1.0, *(float(x.max()) for x in inputs))
-
-
 def attack_text(arms: Sequence[Arm]) -> str:
     """How the curve under attack was made, for the method section."""
     steps = " or ".join(str(n) for n in dict.fromkeys(a.adversarial.steps for a in arms))
     return (
         "true gradient of the deployed forward function, checked against finite differences; L-infinity,"
-        f" {steps} steps, one random start"
+        f" {steps} steps, one random start, size as a fraction of the range of the inputs"
     )
 
 
 def suite_text(arms: Sequence[Arm]) -> str:
     """Every hyperparameter of the suite, '' where it did not run."""
-    others = f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; inputs beyond [0, 1] widen these bounds"
+    others = f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; attacked inputs stay within that range"
     texts = [
         f"{describe(budget_of(a))}. {a.adversarial.examples} examples; {others}"
         for a in arms

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.data import Dataset
+from bioplaus.data.dataset import bounds_of
 from bioplaus.data.noisy import Flipped
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.calibration import UNITS, calibration
 from bioplaus.measure.robustness import (
+    BOUNDS,
     CURVES,
     EPSILONS,
     PseudoGradientError,
@@ -24,7 +26,7 @@ from bioplaus.measure.robustness import (
 )
 from bioplaus.salts import ATTACKS
 from bioplaus.study.arm import Label, Trained
-from bioplaus.study.claims import bounds_of, claim_rows
+from bioplaus.study.claims import claim_rows
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import MEASURE, Images
 from bioplaus.study.likeness import likeness_rows
@@ -52,8 +54,8 @@ def final_rows(
     images: the corrupted ones; flipped: the training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
-    key, bounds = jax.random.key(0), bounds_of(data)
-    climb, signs = partial(pgd, steps=arm.adversarial.steps, bounds=bounds), partial(random_signs, bounds=bounds)
+    key, bounds = jax.random.key(0), bounds_of(data) if arm.robustness else BOUNDS
+    climb, attacked = partial(pgd, steps=arm.adversarial.steps), partial(under_attack, bounds=bounds)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
     probabilities = arm.loss == "cross_entropy" and arm.robustness
 
@@ -81,14 +83,15 @@ def final_rows(
         for name in arm.curves:
             k = jax.random.fold_in(key, list(CURVES).index(name))
             found["accuracy", name] = curve(
-                deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws
+                deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws, bounds=bounds
             )
         k = jax.random.fold_in(key, ATTACKS)
-        found["accuracy", "random_sign"] = under_attack(signs, own, deployed.built.loss, few, k)
+        found["accuracy", "random_sign"] = attacked(random_signs, own, deployed.built.loss, few, k)
         if attackable:
-            found["accuracy", "pgd"] = under_attack(climb, own, deployed.built.loss, few, k)
+            found["accuracy", "pgd"] = attacked(climb, own, deployed.built.loss, few, k)
         if twin is not None and other is not None:
-            found["accuracy", "transfer"] = transfer(climb, twin.answer(other, few.context), own, deployed.built.loss, few, k)
+            source = twin.answer(other, few.context)
+            found["accuracy", "transfer"] = transfer(climb, source, own, deployed.built.loss, few, k, bounds=bounds)
         return found
 
     kinds = images.names if images else ()

@@ -10,6 +10,7 @@ import numpy as np
 
 from bioplaus.data import Dataset
 from bioplaus.data.corrupted import Corrupted, cifar10_c, mnist_c
+from bioplaus.data.dataset import bounds_of
 from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap
 from bioplaus.measure.robustness import corrupted, mce, relative_mce, suite_for
 from bioplaus.measure.statistics import retention
@@ -36,6 +37,11 @@ def source_of(arm: Arm, data: Dataset) -> str:
         return ""
     if arm.inputs == "centred":
         raise StudyError("corruptions: corrupted images are pixels in [0, 1]; set inputs to unit")
+    low, high = bounds_of(data)
+    if low < 0 or high > 1:
+        raise StudyError(
+            f"corruptions: corrupted images are pixels in [0, 1], and these are in [{low:g}, {high:g}]; rescale them"
+        )
     if arm.corruptions != "generated":
         return _published(arm, data).name
     try:

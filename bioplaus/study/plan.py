@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
-from bioplaus.data.dataset import PARTS, centred
+from bioplaus.data.dataset import PARTS, bounds_of, centred
 from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.measure.robustness import CURVES, Disturbance
 from bioplaus.net import init
@@ -99,6 +99,10 @@ def _disturbed(net: Net, by: Disturbance, key: Key, x: Array) -> tuple:
 
 
 def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
+    try:
+        bounds_of(data)
+    except ValueError as error:
+        raise StudyError(f"data: {error}") from error
     try:
         use, flipped = with_noise(centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump())
     except ValueError as error:

@@ -81,9 +81,10 @@ class OptimiserSpec(_Strict):
 class AdversarialSpec(_Strict):
     """Attacks on the trained net, in the L-infinity ball. steps: of PGD, for the curve and the suite.
 
-    suite: run every attack of `bioplaus.measure.robustness.suite` at radius epsilon on the first `examples` of the test set. The
-    twelve checks that go with it, and they alone, support a claim of robustness. restarts: of PGD. queries: of Square and of the
-    ray search, each. samples: random ones an example. draws: noise samples of a gradient, for a net with noise at test time.
+    suite: run every attack of `bioplaus.measure.robustness.suite` at radius epsilon, a fraction of the range of the inputs, on
+    the first `examples` of the test set. The twelve checks that go with it, and they alone, support a claim of robustness.
+    restarts: of PGD. queries: of Square and of the ray search, each. samples: random ones an example. draws: noise samples of a
+    gradient, for a net with noise at test time.
     """
 
     steps: int = Field(default=20, gt=0)
@@ -97,8 +98,9 @@ class AdversarialSpec(_Strict):
 
 
 class TrainingDataSpec(_Strict):
-    """Training data made worse, see `bioplaus.data.noisy`: rates of label noise, input noise (standard deviation, input units),
-    imbalance (the first class has so many times the examples of the last), and the fraction of the examples that is there.
+    """Training data made worse, see `bioplaus.data.noisy`: rates of label noise, input noise (standard deviation, as a fraction of
+    the range of the inputs), imbalance (the first class has so many times the examples of the last), and the fraction of the
+    examples that is there.
     """
 
     symmetric: float = Field(default=0.0, ge=0, le=1)

@@ -200,4 +200,4 @@ def test_a_net_with_noise_end_to_end():
 def test_radii_end_where_no_net_is_robust():
     assert radii(Budget(0.1)) == (0.025, 0.05, 0.1, 0.5)
     assert radii(Budget(0.3))[-1] == 0.6
-    assert radii(Budget(0.1, bounds=(-3.0, 3.0)))[-1] == 3
+    assert radii(Budget(0.1, bounds=(-3.0, 3.0)))[-1] == 0.5  # of the range: every image plain grey

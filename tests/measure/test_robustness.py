@@ -1,5 +1,7 @@
 """Oracle: limits (no disturbance, total loss), moments in closed form, and accuracies worked by hand."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,7 @@ KEY = jax.random.key(0)
 NET = mlp([12, 30, 30, 5])
 X = jnp.asarray(np.random.default_rng(0).normal(size=(50, 12)), jnp.float32)
 PARAMS = jax.jit(lambda: nets.init(NET, KEY, X))()
+RANGE = (float(X.min()), float(X.max()))
 BATCH = Batch(X, jax.nn.one_hot(nets.forward(NET, PARAMS, X, KEY).output.argmax(-1), 5))  # the net is right on all of it
 
 
@@ -58,7 +61,7 @@ def test_evaluate_in_chunks():
 def test_curves_start_clean_and_fall(name, rule):
     rebuild = _rebuild(rule)
     clean = accuracy(rebuild(NET)(PARAMS, (), X, KEY), BATCH.y)
-    got = jax.jit(lambda key: curve(rebuild, CURVES[name], NET, PARAMS, (), BATCH, key, draws=5))(KEY)
+    got = jax.jit(lambda key: curve(rebuild, CURVES[name], NET, PARAMS, (), BATCH, key, draws=5, bounds=RANGE))(KEY)
     assert got.shape == (len(CURVES[name].severities),)
     assert clean > 0.5
     np.testing.assert_allclose(got[0], clean, rtol=1e-6)
@@ -159,6 +162,19 @@ def test_input_noise_accuracy_in_closed_form():
     batch = Batch(jnp.full((4000, 1), 0.3), jnp.tile(jnp.array([1.0, 0.0]), (4000, 1)))
     got = curve(rebuild, CURVES["input_noise"], (), (), (), batch, KEY, severities=(0.0, 0.3, 1.0), draws=2)
     np.testing.assert_allclose(got, norm.cdf([np.inf, 1.0, 0.3]), atol=3 * 0.5 / np.sqrt(8000))
+
+
+def test_input_noise_is_a_fraction_of_the_range_of_the_inputs():
+    """255 times the inputs and their bounds, at weights 255 times as small: the same accuracy. Without the bounds it is refused."""
+    run = partial(curve, _rebuild("bp"), CURVES["input_noise"], NET, key=KEY, draws=3)
+    small = (jax.tree.map(lambda w: w / 255, PARAMS[0]) | {"b": PARAMS[0]["b"]}, *PARAMS[1:])
+    large = BATCH._replace(x=255 * X)
+    got = run(small, (), large, bounds=(255 * RANGE[0], 255 * RANGE[1]))
+    want = run(PARAMS, (), BATCH, bounds=RANGE)
+    np.testing.assert_allclose(got, want, atol=1.01 / 150)  # by rounding, an example at the boundary
+    assert want[3] < want[0] - 0.1
+    with pytest.raises(ValueError, match="outside its bounds"):
+        run(small, (), large)
 
 
 LESION = CURVES["lesion"]

@@ -1,15 +1,20 @@
 """The suite in a study: its rows, its words, and who is attacked from where."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bioplaus.data import own
+import bioplaus as bp
+from bioplaus.data import load, own
+from bioplaus.data.dataset import bounds_of
+from bioplaus.data.noisy import with_noise
 from bioplaus.measure.robustness import CHECKS
 from bioplaus.report.claims import claims
 from bioplaus.report.run import collect
-from bioplaus.study import Study, StudyError, final, run_study, spec
-from bioplaus.study.claims import bounds_of, budget_of, suite_text
+from bioplaus.study import Study, StudyError, run_study, spec
+from bioplaus.study.claims import budget_of, suite_text
+from bioplaus.study.plan import plan
 
 TINY = {"suite": True, "epsilon": 0.15, "steps": 4, "restarts": 1, "queries": 12, "samples": 2, "examples": 40}
 STUDY = Study(
@@ -29,10 +34,15 @@ STUDY = Study(
 
 
 @pytest.fixture(scope="module")
-def found():
+def quick():
     jax.config.update("jax_disable_most_optimizations", True)  # compiles much, computes little
-    yield run_study(STUDY, show=False)
+    yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def found(quick):
+    return run_study(STUDY, show=False)
 
 
 def test_every_seed_and_check_has_its_row(found):
@@ -85,16 +95,51 @@ def test_draws_are_for_nets_with_noise():
         spec.arms(wrong)
 
 
-def test_attacks_stay_in_the_box_of_the_data():
-    """Inputs beyond [0, 1] are not cut to it: at radius 0 the net is as accurate as it is."""
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=(200, 5)).astype(np.float32)
+def test_the_range_of_the_inputs_is_that_of_the_examples_that_are_never_made_worse():
+    x = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
     data = own(x, (x[:, 0] > 0).astype(int))
-    parts = (data.train.x, data.test.x)
+    parts = (data.validation.x, data.test.x)
     assert bounds_of(data) == (min(p.min() for p in parts), max(p.max() for p in parts))
-    assert bounds_of(own(np.clip(x, 0.2, 0.8), np.arange(200) % 2)) == (0.0, 1.0)
-    base = {"steps": 100, "seeds": 1, "points": 1, "net": {"hidden": [8]}, "energy": False, "alignment": False, "curves": []}
-    found = run_study(Study(name="own", base=base), data=data, show=False)
-    accuracy = {r.condition: r.value for r in found.rows if r.measure == "accuracy"}
-    assert len(data.test.x) < final.EXAMPLES
-    assert accuracy["pgd=0"] == accuracy["random sign=0"] == pytest.approx(accuracy["clean"])
+    assert bounds_of(with_noise(data, input_noise=3.0)[0]) == bounds_of(data)
+    assert bounds_of(load("digits")) == (0.0, 1.0)
+    with pytest.raises(StudyError, match="no range"):
+        plan(STUDY, data=own(np.ones((20, 3)), np.arange(20) % 2))
+
+
+@pytest.mark.usefixtures("quick")
+def test_robustness_is_the_same_in_every_unit_of_the_inputs():
+    """x and 255 x - 5, and nets that undo the change of units and do not learn: equal accuracy at every noise, attack and radius.
+
+    Taken in units of x, noise on 255 x - 5 would do next to nothing: 1.0 everywhere.
+    """
+    x = np.random.default_rng(0).uniform(size=(150, 6)).astype(np.float32)
+    y = (x[:, 1] > x[:, 2]).astype(int)
+    base = {"steps": 1, "seeds": 1, "points": 1, "net": {"hidden": []}, "energy": False, "alignment": False, "draws": 5}
+    study = Study(name="own", base=base | {"curves": ["input_noise"], "adversarial": TINY})
+    w = np.stack([np.eye(6)[2] - np.eye(6)[1], np.eye(6)[1] - np.eye(6)[2]], 1)
+
+    def measured(scale: float, shift: float) -> dict[tuple[str, str], float]:
+        synapses = bp.dense(2)
+
+        def init(key, example):
+            del key, example
+            return {"w": jnp.asarray(w / scale, jnp.float32), "b": jnp.asarray(-shift * w.sum(0) / scale, jnp.float32)}
+
+        still = {"optimiser": {"learning_rate": 1e-30}}
+        found = run_study(
+            study.model_copy(update={"base": study.base | still}),
+            net=(synapses._replace(init=init),),
+            data=own(scale * x + shift, y),
+            show=False,
+        )
+        return {(r.measure, r.condition): r.value for r in found.rows if r.measure in ("accuracy", "robust accuracy")}
+
+    unit, other = measured(1, 0), measured(255, -5)
+    assert unit["accuracy", "clean"] == 1
+    assert (
+        other["accuracy", "pgd=0"] == other["accuracy", "random sign=0"] == other["accuracy", "clean"]
+    )  # nothing is cut to [0, 1]
+    assert unit["accuracy", "input noise=0.5"] < 0.85
+    assert unit["accuracy", "pgd=0.1"] < unit["accuracy", "random sign=0.1"] < 1
+    assert unit["robust accuracy", "epsilon=0.15 attack=worst"] < 0.7
+    assert other == pytest.approx(unit, abs=1.5 / 30)  # an example at the boundary falls to either side, by rounding

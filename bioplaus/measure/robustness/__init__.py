@@ -1,4 +1,9 @@
-"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true gradient, and checks on the attacks."""
+"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true gradient, and checks on the attacks.
+
+Units: an attack's epsilon is in the units of its input. What measures accuracy over disturbances of the input (`curve` of input noise,
+`under_attack`, `transfer`, `suite`) takes its severities and radii as fractions of the range of the inputs, high - low of `bounds`, so
+that they mean the same for pixels in 0..255 and in [0, 1]. A study reads the bounds off its data (`data.dataset.bounds_of`).
+"""
 
 from bioplaus.measure.robustness.adversarial import EPSILONS, transfer, under_attack
 from bioplaus.measure.robustness.attacks import (

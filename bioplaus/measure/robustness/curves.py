@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import correct
 from bioplaus.measure.robustness import shifts, synapses, units
+from bioplaus.measure.robustness.attacks.common import BOUNDS, check_bounds
 from bioplaus.salts import ANSWER, DISTURB
 from bioplaus.types import Array, Batch, Key, Net, PyTree
 
@@ -32,12 +33,14 @@ class Disturbance(NamedTuple):
     """perturb: (net, params, x, key) -> (severity -> (net, params, x)), whose severity may be traced.
 
     severities: rising from 0, which changes nothing. unit: what they are. random: draws differ; of the others one is enough.
+    of_range: the severities are fractions of the range of the inputs, and `perturb` takes them in units of the input.
     """
 
     perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
     severities: tuple[float, ...]
     unit: str
     random: bool = True
+    of_range: bool = False
 
 
 def curve(
@@ -51,11 +54,17 @@ def curve(
     *,
     severities: Sequence[float] | None = None,
     draws: int = DRAWS,
+    bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
     """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over draws.
 
+    bounds: the least and the largest value of the inputs, for a disturbance whose severities are fractions of their range. Raises
+    ValueError where such a disturbance meets inputs outside their bounds, and their values are known, as they are outside jit.
     An answer of NaN is wrong: a net that a disturbance makes diverge has not been robust to it.
     """
+    if disturbance.of_range:
+        check_bounds(batch.x, bounds)
+    unit = bounds[1] - bounds[0] if disturbance.of_range else 1.0
 
     def draw(d):
         k = jax.random.fold_in(key, d)
@@ -65,13 +74,13 @@ def curve(
             changed, weights, x = at(severity)
             return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context), batch.y)
 
-        return jax.lax.map(answers, jnp.asarray(severities or disturbance.severities, batch.x.dtype))
+        return jax.lax.map(answers, unit * jnp.asarray(severities or disturbance.severities, batch.x.dtype))
 
     return jax.lax.map(draw, jnp.arange(draws if disturbance.random else 1)).mean((0, 2))
 
 
 def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[Array], Disturbed]:
-    """x + sigma xi, not clipped; xi: standard normal."""
+    """x + sigma xi, not clipped; xi: standard normal, sigma in units of x."""
     xi = jax.random.normal(key, x.shape, x.dtype)
     return lambda sigma: (net, params, x + sigma * xi)
 
@@ -89,7 +98,7 @@ _LOST, _FAULTY = "hidden units lesioned (fraction)", "synapses (fraction)"
 _RELATIVE, _BITS = "weight noise (standard deviation / weight)", "rounding step, 2^(1 - bits)"
 
 CURVES: Mapping[str, Disturbance] = {
-    "input_noise": Disturbance(input_noise, INPUT_NOISE, "input noise (standard deviation, input units)"),
+    "input_noise": Disturbance(input_noise, INPUT_NOISE, "input noise (standard deviation / range of the inputs)", of_range=True),
     "weight_noise": Disturbance(synapses.weight_noise, SIGMA, "weight noise (standard deviation / rms weight)"),
     "lesion": Disturbance(units.lesion, FRACTION, _LOST),
     "compensated_lesion": Disturbance(units.compensated_lesion, FRACTION, _LOST),

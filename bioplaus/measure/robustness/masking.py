@@ -141,8 +141,8 @@ def describe(budget: Budget) -> str:
     b, sweep = budget, ", ".join(f"{r:g}" for r in radii(budget))
     mean = f", each gradient and each answer a mean over {b.draws} noise samples" if b.draws > 1 else ""
     return (
-        f"L-infinity, epsilon {b.epsilon:g}, inputs in [{b.bounds[0]:g}, {b.bounds[1]:g}]; FGSM; PGD of {b.steps} steps of"
-        f" {2.5 * b.epsilon / b.steps:.3g} from {b.restarts} random"
+        f"L-infinity, epsilon {b.epsilon:g}, this and all sizes as fractions of the range of the inputs; FGSM; PGD of {b.steps} steps"
+        f" of {2.5 * b.epsilon / b.steps:.3g} from {b.restarts} random"
         f" starts, alternately on the loss and on the margin{mean}; {b.restarts} further restarts; {b.restarts} restarts of"
         f" {2 * b.steps} steps; a sweep over {sweep}; PGD of {b.steps} steps, one start, on each other net; Square (p 0.8) and ray"
         f" search (tolerance 0.001) with {b.queries} queries each; {b.samples} random samples an example"

@@ -22,9 +22,9 @@ from bioplaus.types import Array, Batch, Key, Loss
 class Budget(NamedTuple):
     """Every hyperparameter of `suite`, in the L-infinity ball.
 
-    epsilon: radius, in units of the input. steps: of PGD, alpha = 2.5 epsilon / steps. restarts: of PGD. queries: of Square
-    and of the ray search, each. samples: random ones an example, half signs, half points of the ball. draws: noise samples of
-    a gradient and of an answer; 1 for a net without noise. bounds: of the input.
+    epsilon: radius, as a fraction of the range of the inputs. steps: of PGD, alpha = 2.5 epsilon / steps. restarts: of PGD.
+    queries: of Square and of the ray search, each. samples: random ones an example, half signs, half points of the ball. draws:
+    noise samples of a gradient and of an answer; 1 for a net without noise. bounds: least and largest value of the inputs.
     """
 
     epsilon: float
@@ -64,9 +64,12 @@ class Suite(NamedTuple):
 
 
 def radii(budget: Budget) -> tuple[float, ...]:
-    """The radii of the sweep that goes with a claim; the third is epsilon. At the last every image can be made plain grey."""
-    epsilon, (low, high) = budget.epsilon, budget.bounds
-    return (epsilon / 4, epsilon / 2, epsilon, max(2 * epsilon, (high - low) / 2))
+    """The radii of the sweep that goes with a claim, as fractions of the range of the inputs; the third is epsilon.
+
+    At the last every image can be made plain grey.
+    """
+    epsilon = budget.epsilon
+    return (epsilon / 4, epsilon / 2, epsilon, max(2 * epsilon, 0.5))
 
 
 def suite(
@@ -79,7 +82,9 @@ def suite(
     """
     if min(budget[:-1]) <= 0 or not budget.bounds[0] < budget.bounds[1]:
         raise ValueError(f"suite: got {budget}; every number must be above 0, and the bounds (low, high)")
-    epsilon, bounds, x, y = budget.epsilon, budget.bounds, batch.x, batch.y
+    bounds, x, y = budget.bounds, batch.x, batch.y
+    unit = bounds[1] - bounds[0]  # attacks take their radius in units of x
+    epsilon = unit * budget.epsilon
 
     def way(i: int) -> Key:
         return jax.random.fold_in(key, i)
@@ -107,7 +112,7 @@ def suite(
         return jax.lax.map(lambda o: judge(attack(*o)), over).swapaxes(0, 1)
 
     n, steps = budget.restarts, budget.steps
-    others = [radius for radius in radii(budget) if radius != epsilon]
+    others = [unit * radius for radius in radii(budget) if radius != budget.epsilon]
     runs = (
         [(epsilon, r, steps) for r in range(2 * n)]
         + [(epsilon, r, 2 * steps) for r in range(n)]

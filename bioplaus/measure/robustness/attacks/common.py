@@ -1,8 +1,10 @@
-"""What attacks share: the ball that x' stays in, and the margin.
+"""What attacks share: the ball and the box that x' stays in, and the margin.
 
     L-infinity  |x' - x|_j <= epsilon,       steepest ascent sign(g)
     L2          ||x' - x||_2 <= epsilon,     steepest ascent g / ||g||_2
-Both are cut by the bounds of the input, clipped after the projection: that never leaves the ball, because x is in the box.
+After the projection into the ball, x' is clipped to a box that holds x (`box`), which moves each component towards x: so x' never
+leaves the ball. Lengths are taken of vectors divided by their largest entry, because squares leave the range of float32 early: a
+gradient of length 1e-23 would have the length 0, one of 1e20 an infinite one.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from bioplaus.salts import RADIUS
@@ -19,7 +22,10 @@ BOUNDS = (0.0, 1.0)
 """Of the input, for images in [0, 1]."""
 
 Attack = Callable[..., Array]
-"""(predict, loss, x, y, key, *, epsilon) -> adversarial x. Those by the gradient take steps and draws as well."""
+"""(predict, loss, x, y, key, *, epsilon, bounds) -> adversarial x. Those by the gradient take steps and draws as well.
+
+epsilon and bounds (least, largest) are in the units of x.
+"""
 
 
 class Norm(NamedTuple):
@@ -34,27 +40,61 @@ class Norm(NamedTuple):
     sample: Callable[[Key, Array, ArrayLike], Array]
 
 
+def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
+    """Least and largest value of each component of x': the bounds of the input, moved out to x where x lies beyond them.
+
+    Raises ValueError as `check_bounds` does.
+    """
+    check_bounds(x, bounds)
+    return jnp.minimum(bounds[0], x), jnp.maximum(bounds[1], x)
+
+
+def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
+    """Raise ValueError for bounds that are not (low, high), for x that is not floating point, and for x outside the bounds.
+
+    The last only where the values of x are known: inside jit they are not.
+    """
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"bounds are {bounds}; give (low, high), the least and the largest value that an input can have")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"x has the type {x.dtype}, to which no small change can be made; give x as floats")
+    if not isinstance(x, jax.core.Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
+        values = np.asarray(x)  # on the host: JAX would trace this inside jit, even for values that are known
+        least, largest = values.min(), values.max()
+        if not (least >= low and largest <= high):
+            raise ValueError(
+                f"x reaches from {least:g} to {largest:g}, outside its bounds [{low:g}, {high:g}]; give the least and the largest value"
+                " of the inputs as bounds=(low, high); an attack's epsilon is in the same units"
+            )
+
+
 def _uniform(key: Key, like: Array, epsilon: ArrayLike) -> Array:
     return jnp.asarray(epsilon) * jax.random.uniform(key, like.shape, like.dtype, -1.0, 1.0)
 
 
-def _length(delta: Array) -> Array:
-    """[B, 1, ...], never 0."""
-    return jnp.maximum(jnp.sqrt((delta**2).sum(tuple(range(1, delta.ndim)), keepdims=True)), jnp.finfo(delta.dtype).tiny)
+def _split(delta: Array) -> tuple[Array, Array]:
+    """Length [B, 1, ...] and direction of each example's vector; the direction of zero is zero."""
+    axes = tuple(range(1, delta.ndim))
+    top = jnp.abs(delta).max(axes, keepdims=True)
+    scaled = delta / jnp.where(top > 0, top, 1)  # its largest entry is 1, or all are 0
+    length = jnp.sqrt(jnp.maximum((scaled**2).sum(axes, keepdims=True), 1))
+    return top * length, scaled / length
 
 
 def _uniform_l2(key: Key, like: Array, epsilon: ArrayLike) -> Array:
     way = jax.random.normal(key, like.shape, like.dtype)
     radius = jax.random.uniform(jax.random.fold_in(key, RADIUS), (len(like), *(1,) * (like.ndim - 1)), like.dtype)
-    return jnp.asarray(epsilon) * radius ** (1 / like[0].size) * way / _length(way)
+    return jnp.asarray(epsilon) * radius ** (1 / like[0].size) * _split(way)[1]
 
 
 def _shorten(delta: Array, epsilon: ArrayLike) -> Array:
-    return delta * jnp.minimum(1.0, epsilon / _length(delta))
+    length, way = _split(delta)
+    return jnp.where(length > epsilon, epsilon * way, delta)
 
 
 LINF = Norm(jnp.sign, lambda delta, epsilon: jnp.clip(delta, -jnp.asarray(epsilon), epsilon), _uniform)
-L2 = Norm(lambda slope: slope / _length(slope), _shorten, _uniform_l2)
+L2 = Norm(lambda slope: _split(slope)[1], _shorten, _uniform_l2)
 
 
 def margin(output: Array, y: Array) -> Array:

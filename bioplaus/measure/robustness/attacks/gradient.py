@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, send, through
 from bioplaus.measure.accuracy import Answer
-from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm
+from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm, box
 from bioplaus.net import forward, layer_key
 from bioplaus.salts import START
 from bioplaus.types import Array, Key, Loss, Net, PyTree
@@ -42,7 +42,7 @@ def fgsm(
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
     """The fast gradient (sign) method: one step of size epsilon from x. Exact for a linear two-class net."""
-    return _ascend(_slope(predict, loss, y, draws), x, x, key, epsilon, 1, epsilon, norm, bounds)
+    return _ascend(_slope(predict, loss, y, draws), x, None, key, epsilon, 1, epsilon, norm, bounds)
 
 
 def pgd(
@@ -64,7 +64,7 @@ def pgd(
     step_size: alpha, 2.5 epsilon / steps where None. steps may be a tracer: no second program for an attack that is longer.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
-    start = x + norm.sample(jax.random.fold_in(key, START), x, epsilon)
+    start = jax.random.fold_in(key, START)
     return _ascend(_slope(predict, loss, y, draws), x, start, key, epsilon, steps, size, norm, bounds)
 
 
@@ -87,7 +87,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
                 signal = send(net[l], params[l], feedback[l], trace.inputs[l], k, signal)
             return signal
 
-        start = x + LINF.sample(jax.random.fold_in(key, START), x, epsilon)
+        start = jax.random.fold_in(key, START)
         return _ascend(_mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, bounds)
 
     return attack
@@ -105,14 +105,19 @@ def _mean(slope: Slope, draws: int) -> Slope:
 
 
 def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bounds) -> Array:
-    """`steps` steps of `size` along the steepest ascent of slope(x', key), from `start`, in the ball about x and in bounds."""
+    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball about x and in its `box`.
+
+    start: the key of a random point of the ball to start from; None to start from x.
+    """
+    low, high = box(x, bounds)
+    first = x if start is None else x + norm.sample(start, x, epsilon)
 
     def inside(moved):
-        return jnp.clip(x + norm.project(moved - x, epsilon), *bounds)
+        return jnp.clip(x + norm.project(moved - x, epsilon), low, high)
 
     def step(t, moved):
         g = slope(moved, jax.random.fold_in(key, t))
         g = jnp.where(jnp.isfinite(g), g, 0.0)  # not a number would count as an example that was broken
         return inside(moved + size * norm.ascent(g))
 
-    return jax.lax.fori_loop(1, steps + 1, step, inside(start))
+    return jax.lax.fori_loop(1, steps + 1, step, inside(first))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bioplaus.measure.accuracy import Answer, correct
-from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, margin
+from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, box, margin
 from bioplaus.salts import SIGNS
 from bioplaus.types import Array, Key, Loss
 
@@ -43,10 +43,11 @@ def square(
     A window has one sign a channel; the start is vertical stripes of an image, random signs of a vector.
     """
     del loss
+    low, high = box(x, bounds)
     sides, channels = (x.shape[1:-1], x.shape[-1]) if x.ndim > 2 else (x.shape[1:], 1)
 
     def moved(signs):
-        return jnp.clip(x + epsilon * signs.reshape(x.shape), *bounds)
+        return jnp.clip(x + epsilon * signs.reshape(x.shape), low, high)
 
     def ask(signs, t):
         return margin(predict(moved(signs), jax.random.fold_in(key, t)), y)
@@ -91,44 +92,48 @@ def ray_search(
     The bounds must be finite.
     """
     del loss
+    low, high = box(x, bounds)
     n = x[0].size
     levels = math.ceil(math.log2(n)) if n > 1 else 0
 
     def at(radius, signs):
-        return jnp.clip(x + (radius[:, None] * signs).reshape(x.shape), *bounds)
+        return jnp.clip(x + (radius[:, None] * signs).reshape(x.shape), low, high)
 
     def step(carry, t):
-        signs, radius, low, level, block, bisecting = carry
+        signs, radius, near, level, block, bisecting = carry
         size = -(-n // 2**level)
         mask = (jnp.arange(n) // size[:, None]) == block[:, None]
         trial = jnp.where(mask & ~bisecting[:, None], -signs, signs)
-        asked = jnp.where(bisecting, (low + radius) / 2, radius)
+        asked = jnp.where(bisecting, (near + radius) / 2, radius)
         broken = correct(predict(at(asked, trial), jax.random.fold_in(key, t)), y) == 0
         won = broken & ~bisecting
         signs = jnp.where(won[:, None], trial, signs)
-        low = jnp.where(won, 0.0, jnp.where(bisecting & ~broken, asked, low))
+        near = jnp.where(won, 0.0, jnp.where(bisecting & ~broken, asked, near))
         radius = jnp.where(bisecting & broken, asked, radius)
         block = jnp.where(bisecting, block, block + 1)
         full = block * size >= n  # every block of this level was tried
         level = jnp.where(full, (level + 1) % (levels + 1), level)
         block = jnp.where(full, 0, block)
-        bisecting = jnp.where(bisecting, radius - low > tolerance, won)
-        return (signs, radius, low, level, block, bisecting), None
+        bisecting = jnp.where(bisecting, radius - near > tolerance, won)
+        return (signs, radius, near, level, block, bisecting), None
 
     none = jnp.zeros(len(x), x.dtype)
     count = none.astype(int)
     start = (jnp.ones((len(x), n), x.dtype), none + (bounds[1] - bounds[0]), none, count, count, none > 0)
     signs, radius, *_ = jax.lax.scan(step, start, jnp.arange(queries))[0]
-    return at(jnp.minimum(radius, epsilon), signs)
+    within = jnp.broadcast_to(epsilon, (len(x), *(1,) * (x.ndim - 1))).reshape(len(x))
+    return at(jnp.minimum(radius, within), signs)
 
 
 def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
     """x +- epsilon, a fair coin a component."""
     del predict, loss, y
-    return jnp.clip(x + epsilon * jax.random.rademacher(key, x.shape, x.dtype), *bounds)
+    low, high = box(x, bounds)
+    return jnp.clip(x + epsilon * jax.random.rademacher(key, x.shape, x.dtype), low, high)
 
 
 def random_ball(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
     """x + a point of the ball, uniform."""
     del predict, loss, y
-    return jnp.clip(x + LINF.sample(key, x, epsilon), *bounds)
+    low, high = box(x, bounds)
+    return jnp.clip(x + LINF.sample(key, x, epsilon), low, high)
