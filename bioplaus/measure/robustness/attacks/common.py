@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from bioplaus.salts import RADIUS
@@ -59,7 +60,7 @@ def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
         raise ValueError(f"bounds are {bounds}; give (low, high), the least and the largest value that an input can have")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"x has the type {x.dtype}, to which no small change can be made; give x as floats")
-    if not isinstance(x, jax.core.Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
+    if not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
         values = np.asarray(x)  # on the host: JAX would trace this inside jit, even for values that are known
         least, largest = values.min(), values.max()
         if not (least >= low and largest <= high):
