@@ -10,6 +10,7 @@ from . import rules as rules
 from . import study as study
 from . import testing as testing
 from .by_layer import by_layer as by_layer
+from .entry import learning_rule as learning_rule
 from .identities import verify as verify
 from .layers import after as after
 from .layers import cnn as cnn
@@ -42,6 +43,7 @@ from .neurons import sigmoid as sigmoid
 from .neurons import softplus as softplus
 from .neurons import synaptic_release as synaptic_release
 from .neurons import tanh as tanh
+from .outputs import outputs_are as outputs_are
 from .study import Study as Study
 from .study import StudyError as StudyError
 from .study import compare as compare

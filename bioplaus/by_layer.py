@@ -2,6 +2,7 @@
 
 import jax
 
+from bioplaus.entry import learning_rule
 from bioplaus.net import check_depth
 from bioplaus.salts import COMPOSED
 from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
@@ -19,6 +20,7 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
     different = list(dict.fromkeys(reversed(factories)))  # that of the last layer comes first: it gives the gates their signals
     owner = [different.index(f) for f in factories]
 
+    @learning_rule
     def composed(net: Net, loss: Loss) -> Rule:
         if len(factories) != len(net):
             raise ValueError(f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one a layer")

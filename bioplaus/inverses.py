@@ -89,7 +89,7 @@ def targets(
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         h = (*trace.inputs[1:], trace.output)
         inverses = [_inverse(net[l], net[l + 1], params[l + 1], h[l], k[l + 1]) for l in hidden]

@@ -10,10 +10,14 @@ Signals are per example; the mean over the batch is taken in `pull` and `backwar
 The named scopes are how `bioplaus.measure` tells the phases of a rule apart.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
+from bioplaus.losses import bernoulli, binary_cross_entropy, cross_entropy, mse
 from bioplaus.net import Trace, fire, layer_key
+from bioplaus.outputs import correct, declared_by, entropy
 from bioplaus.salts import SYNAPSE
 from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
 
@@ -75,15 +79,33 @@ def error_of(loss: Loss, output: Array, y: Array) -> tuple[Array, Array]:
         return losses, pullback(jnp.ones_like(losses))[0]
 
 
-def signals_of(losses: Array, output: Array, y: Array) -> Signals:
-    """What a gate may read, from outputs taken as logits; `correct` compares the largest output with the largest target."""
-    logits = jax.nn.log_softmax(output)
-    return Signals(
-        loss=losses,
-        correct=(output.argmax(-1) == y.argmax(-1)).astype(output.dtype),
-        entropy=-(jnp.exp(logits) * logits).sum(-1),
-        surprise=-(y * logits).sum(-1),
-    )
+SURPRISE: dict[str, Loss] = {
+    "logits": cross_entropy,
+    "independent logits": binary_cross_entropy,
+    "probabilities": bernoulli,
+    "values": lambda output, y: mse(output, y) + output.shape[1] / 2 * math.log(2 * math.pi),
+}
+"""-log p(y | x) [B] in nats, by what outputs are."""
+
+
+def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
+    """What a gate may read, by what the loss declares outputs to be; None for all but the loss under one that declares nothing."""
+    kind = declared_by(loss)
+    if kind is None:
+        return Signals(losses, None, None, None)  # type: ignore[arg-type]
+    return Signals(losses, correct(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y))
+
+
+class _Withheld(Signals):
+    """The signals under a loss that does not declare what outputs are: the loss alone can be read."""
+
+    def _refuse(self):
+        raise ValueError(
+            "gate: whether an answer is correct, its entropy and its surprise depend on what outputs are, and the loss does not say;"
+            " decorate it with @bp.outputs_are(kind)"
+        )
+
+    correct = entropy = surprise = property(_refuse)  # type: ignore[assignment]
 
 
 def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
@@ -92,7 +114,7 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
     Raises ValueError for a tuple that does not have one entry a layer.
     """
     if callable(gate):
-        gate = gate(signals)
+        gate = gate(signals if signals.correct is not None else _Withheld(*signals))
     if not isinstance(gate, tuple):
         return (gate,) * depth
     if len(gate) != depth:

@@ -1,41 +1,50 @@
-"""Losses, per example: (output [B, C], y [B, C]) -> [B]. y is one-hot or a distribution, except for `mse`."""
+"""Losses, per example: (output [B, C], y [B, C]) -> [B]. y is one-hot or a distribution, except for `mse`; integer labels [B] are
+turned to one-hot. Each declares what it takes outputs for, see `bioplaus.outputs`. 0 log 0 is 0, in values and in gradients, so
+that a class may be masked with an output of -inf. All raise ValueError for other shapes and for labels outside 0..C-1.
+"""
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from bioplaus.outputs import outputs_are, targets
 from bioplaus.types import Array
 
 TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
 
 
+@outputs_are("logits")
 def cross_entropy(output: Array, y: Array) -> Array:
     """-sum_k y_k log softmax(output)_k, in nats. output: logits [B, C]."""
-    _same_shape("cross_entropy", output, y)
-    return -(y * jax.nn.log_softmax(output)).sum(-1)
+    y = targets("cross_entropy", output, y)
+    return -_weighted(y, jax.nn.log_softmax(output)).sum(-1)
 
 
+@outputs_are("independent logits")
 def binary_cross_entropy(output: Array, y: Array) -> Array:
     """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B, C]; y in [0, 1]."""
-    _same_shape("binary_cross_entropy", output, y)
-    return optax.sigmoid_binary_cross_entropy(output, y).sum(-1)
+    y = targets("binary_cross_entropy", output, y)
+    return (-_weighted(y, jax.nn.log_sigmoid(output)) - _weighted(1 - y, jax.nn.log_sigmoid(-output))).sum(-1)
 
 
+@outputs_are("probabilities")
 def bernoulli(output: Array, y: Array) -> Array:
-    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1]."""
-    _same_shape("bernoulli", output, y)
-    p = output + jax.lax.stop_gradient(jnp.clip(output, TINY, 1 - TINY) - output)  # a wrong, saturated output still learns
+    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1].
+
+    p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16, bfloat16).
+    """
+    y = targets("bernoulli", output, y)
+    tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
+    p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)  # a wrong, saturated output still learns
     return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
 
+@outputs_are("values")
 def mse(output: Array, y: Array) -> Array:
     """1/2 sum_k (output_k - y_k)^2."""
-    _same_shape("mse", output, y)
+    y = targets("mse", output, y)
     return 0.5 * jnp.sum((output - y) ** 2, -1)
 
 
-def _same_shape(name: str, output: Array, y: Array) -> None:
-    if output.shape != y.shape:
-        raise ValueError(
-            f"{name}: the output is {output.shape} and y is {jnp.shape(y)}; both must be [B, C] (labels as one-hot rows)"
-        )
+def _weighted(y: Array, logs: Array) -> Array:
+    """y log p, and 0 where y and p are 0."""
+    return y * jnp.where((y == 0) & jnp.isneginf(logs.real), 0, logs)  # real: holomorphic rules ask with complex outputs

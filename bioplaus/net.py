@@ -24,8 +24,14 @@ def drive(layer: Layer, params: PyTree, x: Array, key: Key) -> Array:
 
 
 def fire(layer: Layer, current: Array, key: Key) -> Array:
-    """The output of a layer's neurons at a current, from rest. key: the layer's own, `layer_key(key, l)`."""
-    return layer.neuron.step(layer.neuron.init(current), current, jax.random.fold_in(key, NEURON))[1]
+    """The output of a layer's neurons at a current. key: the layer's own, `layer_key(key, l)`.
+
+    Raises ValueError for neurons that have a state: one step from rest would not be what they do.
+    """
+    rest = layer.neuron.init(current)
+    if jax.tree.leaves(rest):
+        raise ValueError("the neurons of a layer have a state, which needs time; nets have none yet: give neurons with state ()")
+    return layer.neuron.step(rest, current, jax.random.fold_in(key, NEURON))[1]
 
 
 def layer_key(key: Key, l: int) -> Key:

@@ -91,3 +91,26 @@ def pulled(layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, ga
     real = pull(layer, params, pre.real, key, signal.real, gate)
     turned = jax.jvp(lambda z: pull(layer, params, z, key, signal.imag, gate), (pre.real,), (pre.imag,))[1]
     return jax.tree.map(jnp.subtract, real, turned)
+
+
+def holomorphic(function: Callable[[Array], Array], width: int) -> bool:
+    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4 about the real line its Laurent
+    coefficients of negative order vanish (Cauchy), and on that line it is itself. True where it cannot be tested alone: it asks for
+    another shape, or has a traced gain or noise level. False where it refuses complex numbers; other errors are its own.
+    """
+    with jax.ensure_compile_time_eval():
+        centre = jnp.broadcast_to(jnp.linspace(-4, 4, 33)[:, None], (33, width))
+        try:
+            real = function(centre + 0.25)
+        except (TypeError, ValueError):
+            return True
+        try:
+            circle = jax.vmap(function)(centre + 0.25 * jnp.exp(2j * jnp.pi * jnp.arange(64) / 64)[:, None, None])
+            negative = jnp.abs(jnp.fft.fft(circle, axis=0))[32:].max(0) / 64
+            return bool(jnp.all(jnp.maximum(negative, jnp.abs(circle[0] - real)) <= 1e-2 * jnp.abs(circle).max(0)))
+        except jax.errors.ConcretizationTypeError:
+            return True
+        except (TypeError, ValueError) as error:
+            if "complex" not in str(error):
+                raise
+            return False

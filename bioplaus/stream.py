@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.train import Program, Train, TrainState, check_size
+from bioplaus.train import Program, Train, TrainState, apart, check_size, counted
 from bioplaus.types import Array, Batch, PyTree
 
 
@@ -31,6 +31,7 @@ def stream(
     follow = jax.jit(lambda states, batches: many(lambda s, b: program.follow(s, b, hyper))(states, batches), donate_argnums=0)
 
     def advance(state: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
+        state, n = apart(state), counted(n)
         begin, keys, parts = int(np.asarray(state.step).max()), jax.random.clone(state.key), []
 
         def gathered(at: int) -> Batch:

@@ -8,22 +8,20 @@ CONTRACT holds the items by name; each takes a `Case` and raises AssertionError,
 """
 
 import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import hyperparameters as declared_hyperparameters
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy
 from bioplaus.net import current_shapes, init
 from bioplaus.neurons import tanh
+from bioplaus.trees import agree, cast, close, leaves, types
 from bioplaus.types import Batch, Key, Loss, Net, PyTree, Rule, RuleFactory, Signals
-
-TOLERANCE = 1e-9  # relative, of one leaf, in float64: the order of additions differs, nothing else
 
 
 class Case(NamedTuple):
@@ -76,7 +74,7 @@ def _random(*shape: int) -> Batch:
 
 def case(factory: RuleFactory, net: Net, loss: Loss, batch: Batch) -> Case:
     """The rule in float64, with its first state. Call it, and the items of CONTRACT, inside `jax.enable_x64()`."""
-    batch = _cast(batch, jnp.float64)
+    batch = cast(batch, jnp.float64)
     params = jax.jit(lambda key, x: init(net, key, x))(jax.random.key(0), batch.x)
     rule = factory(net, loss)
     state = jax.jit(rule.init)(jax.random.key(1), params, batch)
@@ -93,11 +91,11 @@ def shapes(c: Case) -> None:
     """grads have the tree, shapes and dtypes of params; the state keeps its own; info has the loss and the signals."""
     examples, classes = c.batch.y.shape
     for dtype in (jnp.float64, jnp.float32):
-        params, batch = _cast((c.params, c.batch), dtype)
+        params, batch = cast((c.params, c.batch), dtype)
         state = jax.eval_shape(c.rule.init, c.key, params, batch)
         grads, after, info = jax.eval_shape(c.rule.grad, params, state, batch, c.key)
-        assert _types(grads) == _types(params), f"shapes: grads are {_types(grads)}, params are {_types(params)}"
-        assert _types(after) == _types(state), f"shapes: the state goes from {_types(state)} to {_types(after)}"
+        assert types(grads) == types(params), f"shapes: grads are {types(grads)}, params are {types(params)}"
+        assert types(after) == types(state), f"shapes: the state goes from {types(state)} to {types(after)}"
         assert info["loss"].shape == (), f"shapes: info['loss'] is {info['loss'].shape}, expected a scalar"
         fit = isinstance(info["signals"], Signals) and {s.shape for s in info["signals"]} == {(examples,)}
         assert fit, f"shapes: info['signals'] is {info['signals']}, expected Signals, each {(examples,)}"
@@ -114,9 +112,9 @@ def plain(c: Case) -> None:
     untouched = before[1] == after[1] and all(a is b for a, b in zip(before[0], after[0], strict=True))
     assert untouched, "plain: grad changed its arguments in place; return new trees"
     compiled, again = (c.grad(c.params, c.state, c.batch, c.key) for _ in range(2))
-    _agree("plain: grad traced twice gives two results (randomness outside of `key`?)", anew, compiled)
-    assert _close(compiled, again, 0.0), "plain: the same key gave different results"
-    assert all(np.isfinite(a).all() for a in _leaves(compiled)), "plain: grads, state or info are not finite"
+    agree("plain: grad traced twice gives two results (randomness outside of `key`?)", anew, compiled)
+    assert close(compiled, again, 0.0), "plain: the same key gave different results"
+    assert all(np.isfinite(a).all() for a in leaves(compiled)), "plain: grads, state or info are not finite"
     assert any(np.any(g) for g in jax.tree.leaves(compiled[0])), "plain: every gradient is zero"
     assert np.isclose(compiled[2]["loss"], compiled[2]["signals"].loss.mean()), "plain: info['loss'] is not the mean loss"
 
@@ -151,13 +149,13 @@ def transforms(c: Case) -> None:
             params = _descend(params, grads)
             losses.append(np.asarray(info["loss"]))
         want = ((params, state), np.stack(losses))
-        _agree("transforms: vmap of scan and a loop of calls differ", jax.tree.map(lambda a, i=i: a[i], together), want, 1e-7)
+        agree("transforms: vmap of scan and a loop of calls differ", jax.tree.map(lambda a, i=i: a[i], together), want, 1e-7)
 
 
 def hyperparameters(c: Case) -> None:
-    """Hyperparameters annotated `ArrayLike` may be tracers: `vmap` over all of them at once."""
-    found = inspect.signature(c.factory, eval_str=True).parameters.values()
-    defaults = {p.name: p.default for p in found if p.annotation == ArrayLike and p.default is not p.empty}
+    """Hyperparameters that are declared as numbers of a program may be tracers: `vmap` over all of them at once."""
+    found = declared_hyperparameters(c.factory)
+    defaults = {n: h.default for n, h in found.items() if h.traced and not h.required and h.default is not None}
     if not defaults:
         return
 
@@ -171,7 +169,7 @@ def hyperparameters(c: Case) -> None:
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise AssertionError(f"hyperparameters: {list(defaults)} may be tracers, but one is used as a number") from error
     want = c.grad(c.params, c.state, c.batch, c.key)[0]
-    _agree("hyperparameters: the defaults as tracers change the result", jax.tree.map(lambda g: g[0], grads), want)
+    agree("hyperparameters: the defaults as tracers change the result", jax.tree.map(lambda g: g[0], grads), want)
 
 
 def gates(c: Case) -> None:
@@ -182,14 +180,14 @@ def gates(c: Case) -> None:
     every = jax.device_get(jax.jit(jax.vmap(lambda gate: c.rule.grad(c.params, c.state, c.batch, c.key, gate)[0]))(stack))
     single, gated, ones, zeros = (jax.tree.map(lambda a, i=i: a[i], every) for i in (slice(examples), -3, -2, -1))
     free, _, info = c.grad(c.params, c.state, c.batch, c.key)
-    _agree("gates: a gate of ones changes the gradient", ones, free)
+    agree("gates: a gate of ones changes the gradient", ones, free)
     assert not any(np.any(z) for z in jax.tree.leaves(zeros)), "gates: a gate of zeros leaves a gradient"
-    _agree("gates: grad is not sum_b g_b grad_b", gated, jax.tree.map(lambda a: np.tensordot(g, a, 1), single))
-    assert not _close(gated, free), "gates: the gate does nothing"
+    agree("gates: grad is not sum_b g_b grad_b", gated, jax.tree.map(lambda a: np.tensordot(g, a, 1), single))
+    assert not close(gated, free), "gates: the gate does nothing"
     if _by_example(c):
         rows, scaled = jax.tree.map(lambda a: a[:, None], c.batch), jax.tree.map(lambda a: a * examples, single)
         alone = jax.jit(jax.vmap(lambda batch: c.rule.grad(c.params, c.state, batch, c.key)[0]))(rows)
-        _agree("gates: an open gate for one example is not that example's gradient / B", scaled, alone)
+        agree("gates: an open gate for one example is not that example's gradient / B", scaled, alone)
 
     seen: list[Signals] = []
 
@@ -200,8 +198,8 @@ def gates(c: Case) -> None:
     by_function, by_layer = jax.jit(lambda w: [c.rule.grad(w, c.state, c.batch, c.key, f)[0] for f in (gate, layered)])(c.params)
     assert len(seen) == 1, f"gates: a gate that is a function was called {len(seen)} times; call it once, with the signals"
     want = jax.tree.map(lambda a: np.tensordot(info["signals"].loss, a, 1), single)
-    _agree("gates: a gate that is a function of the signals", by_function, want)
-    _agree("gates: a tuple of one gate a layer", by_layer, (*gated[:1], *free[1:2], *zeros[2:]))
+    agree("gates: a gate that is a function of the signals", by_function, want)
+    agree("gates: a tuple of one gate a layer", by_layer, (*gated[:1], *free[1:2], *zeros[2:]))
     for wrong in (jnp.ones(examples + 1), (None,) * (len(c.net) + 1)):
         _refuses("gates: a gate of the wrong shape", lambda wrong=wrong: c.rule.grad(c.params, c.state, c.batch, c.key, wrong))
 
@@ -217,7 +215,7 @@ def unit_gates(c: Case) -> None:
         return
     odd, even = (jax.tree.map(lambda a, i=i: a[i], every) for i in (0, 1))
     free = c.grad(c.params, c.state, c.batch, c.key)[0]
-    _agree("unit_gates: two complementary gates do not add up to the open one", jax.tree.map(np.add, odd, even), free)
+    agree("unit_gates: two complementary gates do not add up to the open one", jax.tree.map(np.add, odd, even), free)
     for l, shape in enumerate(currents):
         units = [leaf[..., ::2] for leaf in jax.tree.leaves(odd[l]) if leaf.shape[-1] == shape[-1]]
         assert not any(np.any(u) for u in units), f"unit_gates: closed units of layer {l} still learn"
@@ -229,8 +227,28 @@ def mean(c: Case) -> None:
         return
     tiled = jax.tree.map(lambda a: np.concatenate([a, a]), c.batch)
     twice, once = (c.grad(c.params, c.state, batch, c.key) for batch in (tiled, c.batch))
-    _agree("mean: a batch repeated twice changes the gradient", twice[0], once[0])
-    _agree("mean: a batch repeated twice changes the loss", twice[2]["loss"], once[2]["loss"])
+    agree("mean: a batch repeated twice changes the gradient", twice[0], once[0])
+    agree("mean: a batch repeated twice changes the loss", twice[2]["loss"], once[2]["loss"])
+
+
+def host_arrays(c: Case) -> None:
+    """A batch of numpy arrays, a tuple (x, y), and integer labels are taken; by shapes alone, nothing is compiled."""
+    x, y = np.asarray(c.batch.x), np.asarray(c.batch.y)
+    forms: dict[str, Any] = {"numpy arrays": c.batch._replace(x=x, y=y)}
+    if not jax.tree.leaves(c.batch.context):
+        forms["a tuple (x, y)"] = (x, y)
+    if y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(-1) == 1).all():
+        forms["integer labels"] = c.batch._replace(y=y.argmax(-1))
+    for name, batch in forms.items():
+        try:
+            state = jax.eval_shape(lambda batch=batch: c.rule.init(c.key, c.params, batch))
+            grads = jax.eval_shape(lambda s, batch=batch: c.rule.grad(c.params, s, batch, c.key)[0], state)
+            jax.eval_shape(lambda s: c.rule.predict(c.params, s, x, c.key), state)
+        except Exception as error:
+            raise AssertionError(
+                f"host_arrays: {name} as a batch: {error}; decorate the factory with bp.learning_rule"
+            ) from error
+        assert types(grads) == types(c.params), f"host_arrays: {name} give grads {types(grads)}, params are {types(c.params)}"
 
 
 def refusals(c: Case) -> None:
@@ -250,16 +268,8 @@ def refusals(c: Case) -> None:
 
 
 ON_EVERY_NET = (shapes, one_trace, gates, unit_gates, refusals)
-ITEMS = (plain, transforms, hyperparameters, mean, *ON_EVERY_NET)
+ITEMS = (plain, transforms, hyperparameters, mean, host_arrays, *ON_EVERY_NET)
 CONTRACT: dict[str, Callable[[Case], None]] = {item.__name__: item for item in ITEMS}
-
-
-def _cast(tree: PyTree, dtype) -> PyTree:
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a, tree)
-
-
-def _types(tree: PyTree) -> PyTree:
-    return jax.tree.structure(tree), [(a.shape, str(a.dtype)) for a in jax.tree.leaves(tree)]
 
 
 def _descend(params: PyTree, grads: PyTree) -> PyTree:
@@ -271,25 +281,8 @@ def _by_example(c: Case) -> bool:
     with contextlib.suppress(ValueError):  # a rule that learns from pairs of examples refuses a batch of one
         one = jax.eval_shape(c.rule.init, c.key, c.params, jax.tree.map(lambda a: a[:1], c.batch))
         a, b = (c.grad(c.params, c.state, c.batch, key)[0] for key in jax.random.split(c.key))
-        return _close(a, b) and _types(one) == _types(c.state)
+        return close(a, b) and types(one) == types(c.state)
     return False
-
-
-def _leaves(tree: PyTree) -> list[np.ndarray]:
-    """Leaves as numpy arrays; random keys by their bits."""
-    leaves = jax.tree.leaves(tree)
-    return [np.asarray(jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a) for a in leaves]
-
-
-def _close(a: PyTree, b: PyTree, tolerance: float = TOLERANCE) -> bool:
-    if jax.tree.structure(a) != jax.tree.structure(b):
-        return False
-    pairs = zip(_leaves(a), _leaves(b), strict=True)
-    return all(u.shape == v.shape and np.linalg.norm(u - v) <= tolerance * np.linalg.norm(v) for u, v in pairs)
-
-
-def _agree(message: str, a: PyTree, b: PyTree, tolerance: float = TOLERANCE) -> None:
-    assert _close(a, b, tolerance), f"{message} (by more than {tolerance:g})"
 
 
 def _refuses(message: str, call: Callable[[], Any]) -> None:

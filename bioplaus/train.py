@@ -15,6 +15,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bioplaus.devices import of_examples, of_weights
+from bioplaus.entry import same_length
 from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
@@ -164,9 +165,22 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 
 
 def check_size(batch_size: int, data: Batch) -> None:
-    """Raises ValueError if a batch does not fit in the data."""
+    """Raises ValueError if x, y and context differ in their number of examples, or if a batch does not fit in the data."""
+    same_length(data)
     if not 1 <= batch_size <= data.x.shape[0]:
         raise ValueError(f"make_train: batch_size is {batch_size}, expected 1 to the number of examples, {data.x.shape[0]}")
+
+
+def apart(state: TrainState) -> TrainState:
+    """The state with no array in it twice: its buffers are donated, and one can be given away only once."""
+    seen: set[int] = set()
+
+    def own(a: Array) -> Array:
+        known = id(a) in seen
+        seen.add(id(a))
+        return jnp.copy(a) if known and isinstance(a, jax.Array) else a
+
+    return jax.tree.map(own, state)
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -204,11 +218,22 @@ def seeds_over(params: PyTree) -> Callable[..., Any]:
 WAYS: dict[str, Callable[..., Any]] = {"vmap": jax.vmap, "loop": in_turn}
 
 
+def counted(n: int) -> int:
+    """n steps. Raises ValueError unless there is one or more."""
+    if n < 1:
+        raise ValueError(f"advance: got n = {n} steps; give 1 or more")
+    return n
+
+
 def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
     """The train with the compiled functions of its program, for one seed or for many."""
     init, advance = _compiled(train.program, over)
     data, hyper = train.data, train.hyper
-    return train._replace(init=lambda keys: init(keys, data, hyper), advance=lambda states, n: advance(states, data, hyper, n))
+
+    def onward(states: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
+        return advance(apart(states), data, hyper, counted(n))
+
+    return train._replace(init=lambda keys: init(keys, data, hyper), advance=onward)
 
 
 @functools.lru_cache(maxsize=32)

@@ -62,7 +62,11 @@ Net = tuple[Layer, ...]
 
 
 class Signals(NamedTuple):
-    """What a rule's free phase offers to a gate, each [B]: loss; correct (0 or 1); entropy and surprise -log p(y|x) in nats."""
+    """What a rule's free phase offers to a gate, each [B]: loss; correct (0 or 1); entropy and surprise -log p(y|x) in nats.
+
+    All but the loss follow from what the loss declares outputs to be (`bioplaus.outputs`), and are None where it declares nothing:
+    a gate that reads them then raises ValueError.
+    """
 
     loss: Array
     correct: Array

@@ -105,7 +105,7 @@ def unsupervised(
     def grad(params, state, batch, key, gate=None):
         trace, k = forward(net, params, batch.x, key), [layer_key(key, l) for l in range(len(net))]
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         taught = through(net[-1], trace.currents[-1], k[-1], error)
         readout = pull(net[-1], params[-1], trace.inputs[-1], k[-1], taught, gates[-1])

@@ -31,7 +31,12 @@ from bioplaus.train import make_program, seed_keys
 
 def masked(mask):
     """Cross entropy among the outputs that may answer."""
-    return lambda output, y: bp.cross_entropy(jnp.where(mask > 0, output, -1e9), y)
+
+    @bp.outputs_are("logits")
+    def loss(output, y):
+        return bp.cross_entropy(jnp.where(mask > 0, output, -1e9), y)
+
+    return loss
 
 
 def run(factory, net, tasks: Tasks, *, steps: int, seeds: int, batch_size: int = 128, learning_rate: float = 1e-3):
@@ -43,6 +48,7 @@ def run(factory, net, tasks: Tasks, *, steps: int, seeds: int, batch_size: int =
     pool = jax.tree.map(lambda a: a.reshape(count * size, *a.shape[2:]), train)  # joint: all tasks in one
     of_class = mask.T @ mask  # above 0 for the outputs that may answer where the class is [C, C]
 
+    @bp.outputs_are("logits")
     def by_example(output, y):
         return masked(y @ of_class)(output, y)
 

@@ -25,6 +25,7 @@ def dense(
         if x.ndim != 2:
             raise ValueError(f"dense: the input is {x.shape}, expected [B, n_in]; flatten images first, flattened(dense(...))")
         k_w, k_b = jax.random.split(key)
+        real("dense", x)
         return {"w": weights(k_w, (x.shape[-1], n), x.dtype), "b": bias(k_b, (n,), x.dtype)}
 
     def synapse(params, state, x, key):
@@ -34,6 +35,15 @@ def dense(
         return state, x @ params["w"] + params["b"]
 
     return Layer(init, synapse, by_vjp(synapse), neuron or identity())
+
+
+def real(layer: str, x: Array) -> None:
+    """Raise ValueError for inputs from which no weights can be made: integers, and float16, in which gradients overflow."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype == jnp.float16:
+        raise ValueError(
+            f"{layer}: the input is {x.dtype}, expected float32 (or bfloat16, float64); cast it, and scale images of 0..255 to 0..1:"
+            " x.astype('float32') / 255"
+        )
 
 
 def conv(
@@ -54,6 +64,7 @@ def conv(
         if min(x.shape[1:3]) + 2 * padding < size:
             raise ValueError(f"conv: a {size}x{size} kernel does not fit on an input of {x.shape[1:3]} with padding {padding}")
         k_w, k_b = jax.random.split(key)
+        real("conv", x)
         return {"w": weights(k_w, (size, size, x.shape[-1], channels), x.dtype), "b": bias(k_b, (channels,), x.dtype)}
 
     def synapse(params, state, x, key):

@@ -1,32 +1,35 @@
-"""Accuracy. outputs: [B, C] of a net, y: [B, C] targets; the answer of a net is its largest output."""
+"""Accuracy. outputs: [B, C] of a net, y: [B, C] targets or integer labels [B].
+
+loss: the one that the net was trained with, which declares what its outputs are, or their kind itself; see `bioplaus.outputs`. As
+"logits", the default, the largest output is the answer. A net of one output needs it said.
+"""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from bioplaus.types import Array, Batch, Key
+from bioplaus.outputs import Kind, correct
+from bioplaus.types import Array, Batch, Key, Loss
 
 Answer = Callable[[Array, Key], Array]
 """(x [B, ...], key) -> outputs [B, C]: `Rule.predict` with its parameters and state filled in."""
 
 
-def correct(outputs: Array, y: Array) -> Array:
-    """[B], 1 where the largest output is that of the largest target. A NaN is a wrong answer (argmax gives its class)."""
-    right = (outputs.argmax(-1) == y.argmax(-1)) & ~jnp.isnan(outputs).any(-1)
-    return right.astype(outputs.dtype)
+def accuracy(outputs: Array, y: Array, loss: Loss | Kind = "logits") -> Array:
+    """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged, and is no case of chance.
+
+    Raises ValueError where y does not fit the outputs, or does not say what a right answer is.
+    """
+    right = correct(outputs, y, loss).mean()
+    return jnp.where(jnp.isnan(outputs).any(-1).all(), jnp.nan, right)
 
 
-def accuracy(outputs: Array, y: Array) -> Array:
-    """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged, and is no case of chance."""
-    return jnp.where(jnp.isnan(outputs).any(-1).all(), jnp.nan, correct(outputs, y).mean())
-
-
-def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None) -> Array:
+def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None, loss: Loss | Kind = "logits") -> Array:
     """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise is then drawn by chunk)."""
     n = batch.x.shape[0]
     if size is None or size >= n:
-        return accuracy(predict(batch.x, key), batch.y)
+        return accuracy(predict(batch.x, key), batch.y, loss)
     if size < 1:
         raise ValueError(f"evaluate: got chunks of {size} examples; give 1 or more, or None for the batch at once")
     full = n - n % size
@@ -39,4 +42,4 @@ def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None
     outputs = jax.lax.map(chunk, (jnp.arange(len(chunks)), chunks)).reshape(full, -1)
     if full < n:
         outputs = jnp.concatenate([outputs, predict(batch.x[full:], jax.random.fold_in(key, len(chunks)))])
-    return accuracy(outputs, batch.y)
+    return accuracy(outputs, batch.y, loss)

@@ -4,7 +4,8 @@
     NLL     mean_b -log p_b(y_b)                     nats
     Brier   mean_b sum_c (p_bc - y_bc)^2             from 0 to 2
     AURC    mean_k (wrong among the k surest) / k    area under risk over coverage: 0 if errors come last, in order of confidence
-outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot. Bin m holds confidences from
+outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot, or integer labels [B]. One output
+that is a logit or a probability of its own, C = 1, is made the two of no and yes. Bin m holds confidences from
 (m - 1) / 15 up to but not m / 15; a confidence of 1 has a bin of its own, as in torchmetrics.
 
 ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of NaN makes all NaN. Answers
@@ -20,8 +21,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bioplaus.measure.accuracy import correct
-from bioplaus.types import Array
+from bioplaus.outputs import INDEPENDENT, Kind, correct, kind_of, targets
+from bioplaus.types import Array, Loss
 
 BINS = 15
 
@@ -38,16 +39,33 @@ class Calibration(NamedTuple):
 UNITS = Calibration("fraction", "nat", "squared probability", "fraction")  # type: ignore[arg-type]
 
 
-def calibration(outputs: Array, y: Array) -> Calibration:
-    """All of logits [B, C] on one-hot targets [B, C]."""
-    logs = jax.nn.log_softmax(outputs)
-    p = jnp.exp(logs)
+def calibration(outputs: Array, y: Array, loss: Loss | Kind = "logits") -> Calibration:
+    """All of outputs [B, C] on one-hot targets [B, C]. loss: what declares them, see `accuracy`.
+
+    Raises ValueError for outputs that are no distribution over classes: several independent ones, and values.
+    """
+    kind, y = kind_of(loss, "calibration"), targets("calibration", outputs, y)
+    if outputs.shape[1] == 1 and kind in INDEPENDENT:
+        p = jax.nn.sigmoid(outputs) if kind == "independent logits" else outputs
+        p, y = jnp.concatenate([1 - p, p], 1), jnp.concatenate([1 - y, y], 1)
+        logs = jnp.log(p)
+        if kind == "independent logits":
+            logs = jnp.concatenate([jax.nn.log_sigmoid(-outputs), jax.nn.log_sigmoid(outputs)], 1)
+    elif kind == "logits" and outputs.shape[1] > 1:
+        logs = jax.nn.log_softmax(outputs)
+        p = jnp.exp(logs)
+    else:
+        raise ValueError(
+            f"calibration: {outputs.shape[1]} output(s) that are {kind} are no distribution over classes; it is defined for logits that"
+            " compete, and for one output that is a logit or a probability"
+        )
     nll = -jnp.where(y > 0, y * logs, 0).sum(-1).mean()
     return Calibration(expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean(), risk_coverage(p, y))
 
 
 def expected_calibration_error(p: Array, y: Array, *, bins: int = BINS) -> Array:
     """ECE, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
+    y = targets("expected_calibration_error", p, y)
     confidence = p.max(-1)
     m = jnp.searchsorted(jnp.linspace(0, 1, bins + 1, dtype=p.dtype), confidence, side="right") - 1
     excess = jnp.zeros(bins + 1, p.dtype).at[m].add(correct(p, y) - confidence)  # n_m (acc_m - conf_m)

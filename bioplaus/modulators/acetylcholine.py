@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import NonNegative, Positive, Probability, declared
 from bioplaus.types import Array, Gain, Modulator, Signals
 
 
@@ -29,11 +29,12 @@ class State(NamedTuple):
     layers: tuple[tuple[()], ...]
 
 
+@declared
 def acetylcholine(
     *,
-    kappa: ArrayLike = 0.05,
-    u0: ArrayLike = 0.1,
-    k: ArrayLike = 1.0,
+    kappa: Probability = 0.05,
+    u0: Positive = 0.1,
+    k: NonNegative = 1.0,
     uncertainty: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
     """Gate [] and a scale of all currents, both from the uncertainty expected before the outcome. kappa: rate of u, a step."""

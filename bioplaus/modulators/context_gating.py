@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import Count, Probability, declared
 from bioplaus.salts import MASKS
 from bioplaus.types import Array, Gain, Modulator, PyTree
 
@@ -27,14 +27,13 @@ class State(NamedTuple):
     masks: tuple[Array, ...]
 
 
-def context_gating(contexts: int, *, keep: ArrayLike = 0.2) -> Modulator:
+@declared
+def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
     """Masks the outputs of the hidden layers by `batch.context`. No gate, no learning of its own.
 
     contexts: how many. keep: the fraction of units that a context uses. Raises ValueError where the batch's context is not an
     integer array [B]; a context out of range gives NaN, because its value is not known when the net is compiled.
     """
-    if contexts < 1:
-        raise ValueError(f"context_gating: got {contexts} contexts; give 1 or more")
 
     def init(key, currents):
         own = jax.random.fold_in(key, MASKS)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import Probability, declared
 from bioplaus.types import Array, Gain, Modulator, Signals
 
 
@@ -42,9 +42,10 @@ def corrective(delta: Array) -> Array:
     return jnp.maximum(0.0, 1.0 - delta)
 
 
+@declared
 def dopamine(
     *,
-    kappa: ArrayLike = 0.05,
+    kappa: Probability = 0.05,
     reward: Callable[[Signals], Array] = lambda signals: signals.correct,
     shape: Callable[[Array], Array] = corrective,
 ) -> Modulator:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.entry import learning_rule
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
 from bioplaus.salts import MODULATOR
@@ -31,6 +32,7 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
     layers). Modulating twice applies both gates; the inner gain acts on currents before the outer.
     """
 
+    @learning_rule
     def modulated(net: Net, loss: Loss) -> Rule:
         def gained(state: State, context: PyTree) -> Rule:
             with jax.named_scope("auxiliary"):

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import NonNegative, Probability, Real, declared
 from bioplaus.types import Array, Gain, Modulator, Signals
 
 
@@ -34,12 +34,13 @@ class State(NamedTuple):
     layers: tuple[tuple[()], ...]
 
 
+@declared
 def noradrenaline(
     *,
-    kappa: ArrayLike = 0.05,
-    z0: ArrayLike = 3.0,
-    boost: ArrayLike = 4.0,
-    k: ArrayLike = 0.5,
+    kappa: Probability = 0.05,
+    z0: Real = 3.0,
+    boost: NonNegative = 4.0,
+    k: NonNegative = 0.5,
     surprise: Callable[[Signals], Array] = lambda signals: signals.surprise,
     expected: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:

@@ -11,12 +11,12 @@ Departures: the 2024 paper thresholds the update of each synapse; a modulator br
 
 from collections.abc import Callable
 
-from jax.typing import ArrayLike
-
+from bioplaus.hyper import Real, declared
 from bioplaus.types import Array, Gain, Modulator, Signals
 
 
-def threshold(theta: ArrayLike = 0.1, *, value: Callable[[Signals], Array] = lambda signals: signals.loss) -> Modulator:
+@declared
+def threshold(theta: Real = 0.1, *, value: Callable[[Signals], Array] = lambda signals: signals.loss) -> Modulator:
     """Gate [B] of 0 or 1. theta = 0.1 nats: an example is learnt until the net gives its label 90 %. State: one () a layer."""
 
     def init(key, currents):

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from bioplaus.hyper import NonNegative, Positive, PositiveProbability, declared
 from bioplaus.types import Array, Key, Layer, Neuron
 
 
-def gaussian(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+@declared
+def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """Additive after the nonlinearity: h = f(a) + sigma xi.  Mean f(a), variance sigma^2."""
 
     def perturb(output, key):
@@ -21,7 +23,8 @@ def gaussian(neuron: Neuron, sigma: ArrayLike) -> Neuron:
     return _noisy(neuron, perturb)
 
 
-def multiplicative(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+@declared
+def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """h = f(a) (1 + sigma xi).  Mean f(a), variance sigma^2 f(a)^2; Gaussian dropout at sigma^2 = p_drop / (1 - p_drop).
 
     Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
@@ -33,7 +36,8 @@ def multiplicative(neuron: Neuron, sigma: ArrayLike) -> Neuron:
     return _noisy(neuron, perturb)
 
 
-def poisson(neuron: Neuron, window: ArrayLike) -> Neuron:
+@declared
+def poisson(neuron: Neuron, window: Positive) -> Neuron:
     """Spike counts in a window: h = sign(f) n / T, n ~ Poisson(|f| T).  Mean f(a), variance |f(a)| / T, Fano factor 1.
 
     T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate is that of an opposed (OFF) partner.
@@ -48,7 +52,8 @@ def poisson(neuron: Neuron, window: ArrayLike) -> Neuron:
     return _noisy(neuron, perturb)
 
 
-def gaussian_current(neuron: Neuron, sigma: ArrayLike) -> Neuron:
+@declared
+def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """Additive before the nonlinearity: h = f(a + sigma xi).
 
     Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes: within 2e-5 for tanh at sigma <= 0.7, and
@@ -68,7 +73,8 @@ def gaussian_current(neuron: Neuron, sigma: ArrayLike) -> Neuron:
     return Neuron(neuron.init, step, neuron.off or neuron, Neuron(neuron.init, mean_step))
 
 
-def synaptic_release(layer: Layer, p: ArrayLike) -> Layer:
+@declared
+def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
     """Every synapse releases with probability p: w_ij b_ij / p, b_ij ~ Bernoulli(p), one draw a synapse and batch.
 
     Mean w, variance of the current (1 - p) / p sum_i (w_ij x_i)^2, independent across the units of the layer (dropout of a

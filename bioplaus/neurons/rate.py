@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import Positive, Real, declared
 from bioplaus.types import Array, Neuron
 
 
@@ -33,7 +33,8 @@ def tanh() -> Neuron:
     return rate(jnp.tanh)
 
 
-def sigmoid(slope: ArrayLike = 1.0, threshold: ArrayLike = 0.0) -> Neuron:
+@declared
+def sigmoid(slope: Positive = 1.0, threshold: Real = 0.0) -> Neuron:
     """f(a) = 1 / (1 + exp(-slope (a - threshold)))."""
     return rate(lambda a: jax.nn.sigmoid(slope * (a - threshold)))
 
@@ -63,7 +64,8 @@ def softplus() -> Neuron:
     return rate(jax.nn.softplus)
 
 
-def softmax(slope: ArrayLike = 1.0) -> Neuron:
+@declared
+def softmax(slope: Positive = 1.0) -> Neuron:
     """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j): the n units of a layer, or of a position, compete; their mean is 1.
 
     The neurons of soft winner-take-all networks: Moraitis et al., 2022, arXiv:2107.05747, whose outputs have the sum 1 instead.

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 
+from bioplaus.entry import learning_rule
 from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
 from bioplaus.rules.clapp import clapp
@@ -102,7 +103,7 @@ def available() -> dict[str, RuleFactory]:
     for entry in importlib.metadata.entry_points(group="bioplaus.rules"):
         if entry.name in found:
             raise ValueError(f"rule {entry.name!r} of {entry.value} has the key of another rule; rename its entry point")
-        found[entry.name] = entry.load()
+        found[entry.name] = learning_rule(entry.load())  # its batches and hyperparameters are checked as ours are
     return found
 
 

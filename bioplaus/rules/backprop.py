@@ -11,11 +11,13 @@ Departures from the paper: none. `readout_only` is the baseline that any rule mu
 import jax
 import jax.numpy as jnp
 
+from bioplaus.entry import learning_rule
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.types import Loss, Net, Rule
 
 
+@learning_rule
 def backprop(net: Net, loss: Loss) -> Rule:
     """The reference: equals `jax.grad` of the mean loss. Costs F forward, X (F without the first layer) credit, F update."""
 
@@ -26,13 +28,14 @@ def backprop(net: Net, loss: Loss) -> Rule:
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, params, trace, error, key, gates_of(gate, signals, len(net)))
         return grads, state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))
 
 
+@learning_rule
 def readout_only(net: Net, loss: Loss) -> Rule:
     """The delta rule on the last layer and a zero gradient elsewhere: random features. Equals backprop on a net of one layer."""
 
@@ -43,7 +46,7 @@ def readout_only(net: Net, loss: Loss) -> Rule:
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, k = gates_of(gate, signals, len(net)), layer_key(key, len(net) - 1)
         signal = through(net[-1], trace.currents[-1], k, error)
         last = pull(net[-1], params[-1], trace.inputs[-1], k, signal, gates[-1])

@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
@@ -34,16 +35,17 @@ class State(NamedTuple):
     feedback: PyTree
 
 
+@learning_rule
 def burstprop(
     net: Net,
     loss: Loss,
     *,
-    nudge: ArrayLike = 0.2,
-    slope: ArrayLike = 4.0,
-    inhibition: ArrayLike = 1.0,
-    baseline: ArrayLike = 0.2,
-    tonic: ArrayLike = 1.0,
-    scale: ArrayLike = 1.0,
+    nudge: Positive = 0.2,
+    slope: Positive = 4.0,
+    inhibition: NonNegative = 1.0,
+    baseline: PositiveProbability = 0.2,
+    tonic: NonNegative = 1.0,
+    scale: Real = 1.0,
 ) -> Rule:
     """Tends to backprop as nudge -> 0, at B = W, slope 4 and inhibition 1; to its direction as slope -> 0. Credit costs 2X.
 
@@ -59,7 +61,7 @@ def burstprop(
             raise ValueError(f"feedback has {len(state.feedback)} entries for {len(net)} layers; make it with rule.init")
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         outputs, last, grads = (*trace.inputs[1:], trace.output), len(net) - 1, [()] * len(net)
         taught = resting = trace.output  # b - pbar e and pbar e, of the layer above

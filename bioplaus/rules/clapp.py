@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from bioplaus.entry import learning_rule
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
@@ -44,6 +45,7 @@ def glimpse(key: Key, x: Array) -> Array:
     return x * jax.random.bernoulli(key, 1 - HIDDEN, x.shape) / (1 - HIDDEN)
 
 
+@learning_rule
 def clapp(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, view: Callable[[Key, Array], Array] = glimpse
 ) -> Rule:
@@ -65,7 +67,7 @@ def clapp(
             raise ValueError("clapp tells one example's glimpses from another's: give a batch of two or more, not of one")
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, grads, slopes = gates_of(gate, signals, len(net)), [], []
         keys = [jax.random.fold_in(key, salt) for salt in (FIRST_GLIMPSE, SECOND_GLIMPSE)]
         seen = [forward(net[:last], params[:last], view(k, batch.x), k) for k in keys]

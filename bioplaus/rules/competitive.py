@@ -26,6 +26,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive, Probability, Several
 from bioplaus.local import spread
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
 from bioplaus.unsupervised import Seen, inhibited, product, unsupervised
@@ -36,15 +38,16 @@ def repelling(v: Array) -> Array:
     return jax.nn.softmax(v) * jnp.where(v == v.max(-1, keepdims=True), 1, -1)
 
 
+@learning_rule
 def softhebb(
     net: Net,
     loss: Loss,
     *,
-    temperature: ArrayLike = 0.02,
-    inhibition: ArrayLike | None = None,
-    power: ArrayLike = 0.5,
-    length: ArrayLike = 2.0,
-    averaging: ArrayLike = 0.05,
+    temperature: Positive = 0.02,
+    inhibition: NonNegative | None = None,
+    power: NonNegative = 0.5,
+    length: Positive = 2.0,
+    averaging: Probability = 0.05,
     homeostasis: bool = True,
     competition: Callable[[Array], Array] = jax.nn.softmax,
 ) -> Rule:
@@ -73,14 +76,15 @@ def softhebb(
     return unsupervised(net, loss, growth, averaging, homeostasis)
 
 
+@learning_rule
 def krotov(
     net: Net,
     loss: Loss,
     *,
-    rank: int = 2,
-    delta: ArrayLike = 0.05,
-    length: ArrayLike = 1.0,
-    averaging: ArrayLike = 0.05,
+    rank: Several = 2,
+    delta: NonNegative = 0.05,
+    length: Positive = 1.0,
+    averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
     """Hard competition: the winner moves towards the input, the unit of rank k away. Raises ValueError for layers of fewer units."""

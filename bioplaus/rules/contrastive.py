@@ -20,13 +20,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key
 from bioplaus.relax import settle
 from bioplaus.types import Loss, Net, Rule
 
 
-def contrastive_hebbian(net: Net, loss: Loss, *, gain: ArrayLike = 0.03, free_steps: int = 15, clamped_steps: int = 8) -> Rule:
+@learning_rule
+def contrastive_hebbian(net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8) -> Rule:
     """Tends to backprop as gain -> 0, at linear outputs, with an error of O(gain). T1 (F + X) + T2 (F + X - |W_L|) in all.
 
     gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f must be bounded or the
@@ -35,8 +38,9 @@ def contrastive_hebbian(net: Net, loss: Loss, *, gain: ArrayLike = 0.03, free_st
     return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
 
 
+@learning_rule
 def coupled_learning(
-    net: Net, loss: Loss, *, beta: ArrayLike = 0.2, gain: ArrayLike = 0.03, free_steps: int = 15, clamped_steps: int = 8
+    net: Net, loss: Loss, *, beta: Positive = 0.2, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8
 ) -> Rule:
     """A small nudge of the output that the whole network follows: as beta -> 0, a gradient of the output with e weighted by how
     stiff the output is, not of the loss. beta: how far towards the target; at 1 it is `contrastive_hebbian`, see there.
@@ -62,7 +66,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
         with jax.named_scope("forward"):
             first, (free, residual) = free_phase(params, batch.x, key)
         losses, error = error_of(loss, free[-1], batch.y)
-        signals = signals_of(losses, free[-1], batch.y)
+        signals = signals_of(loss, losses, free[-1], batch.y)
         gates = gates_of(gate, signals, depth)
         with jax.named_scope("credit"):
             target = free[-1] - jnp.asarray(beta, error.dtype) * error

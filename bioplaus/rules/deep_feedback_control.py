@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
@@ -45,19 +46,20 @@ class State(NamedTuple):
     opt: Any
 
 
+@learning_rule
 def deep_feedback_control(
     net: Net,
     loss: Loss,
     *,
-    nudge: ArrayLike = 0.1,
-    steps: int = 20,
-    rate: ArrayLike = 0.3,
-    leak: ArrayLike = 1.0,
-    proportional: ArrayLike = 0.1,
-    sigma: ArrayLike = 0.05,
-    damping: ArrayLike = 1.0,
+    nudge: Positive = 0.1,
+    steps: Count = 20,
+    rate: Positive = 0.3,
+    leak: NonNegative = 1.0,
+    proportional: NonNegative = 0.1,
+    sigma: Positive = 0.05,
+    damping: NonNegative = 1.0,
     tx: optax.GradientTransformation = ADAM,
-    pretraining: int = 100,
+    pretraining: Size = 100,
     sample=jax.random.normal,
 ) -> Rule:
     """Gauss-Newton targets; parallel to backprop on a linear net at Q = J as the leak grows. T forward passes of credit.
@@ -110,7 +112,7 @@ def deep_feedback_control(
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         with jax.named_scope("credit"):
             first, target = trace.currents[0], trace.output - nudge * error

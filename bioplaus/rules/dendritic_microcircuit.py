@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
@@ -47,16 +48,17 @@ class State(NamedTuple):
     opt: Any
 
 
+@learning_rule
 def dendritic_microcircuit(
     net: Net,
     loss: Loss,
     *,
-    nudge: ArrayLike = 0.6,
-    apical: ArrayLike = 0.1,
-    teaching: ArrayLike = 0.03,
-    steps: int = 5,
+    nudge: Positive = 0.6,
+    apical: Probability = 0.1,
+    teaching: Probability = 0.03,
+    steps: Count = 5,
     tx: optax.GradientTransformation = ADAM,
-    scale: ArrayLike = 1.0,
+    scale: Real = 1.0,
 ) -> Rule:
     """Tends to backprop as nudge -> 0, at B = W in the self-predicting state. Credit costs T (F + 3X), and X learns I and P each.
 
@@ -77,7 +79,7 @@ def dendritic_microcircuit(
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
 
         def circuit(l, r, above):

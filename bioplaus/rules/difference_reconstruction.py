@@ -17,6 +17,8 @@ from collections.abc import Callable
 import optax
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Positive
 from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
@@ -41,14 +43,15 @@ def jacobian_matching(path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Arr
     return [(read, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]
 
 
+@learning_rule
 def difference_reconstruction_loss(
     net: Net,
     loss: Loss,
     *,
     tx: optax.GradientTransformation = ADAM,
-    eta: ArrayLike = 0.1,
-    sigma: ArrayLike = 0.1,
-    feedback_steps: int = 1,
+    eta: Positive = 0.1,
+    sigma: Positive = 0.1,
+    feedback_steps: Count = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Gauss-Newton targets without exact inverses: g_l learns from a pass to the output and back. See `targets`.
@@ -58,14 +61,15 @@ def difference_reconstruction_loss(
     return targets(net, loss, difference, difference_reconstruction, tx, eta, sigma, feedback_steps, sample)
 
 
+@learning_rule
 def local_difference_reconstruction_loss(
     net: Net,
     loss: Loss,
     *,
     tx: optax.GradientTransformation = ADAM,
-    eta: ArrayLike = 0.1,
-    sigma: ArrayLike = 0.1,
-    feedback_steps: int = 1,
+    eta: Positive = 0.1,
+    sigma: Positive = 0.1,
+    feedback_steps: Count = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Backprop on a linear net at B = W, where g_l's learning leads. 2X credit, 7X a feedback step. See `targets`."""

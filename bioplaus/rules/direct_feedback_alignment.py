@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.types import Array, Loss, Net, Rule
@@ -25,7 +26,8 @@ class State(NamedTuple):
     feedback: tuple[Array, ...]
 
 
-def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l n_l, not X; nothing is locked."""
 
     def init(key, params, batch):
@@ -44,7 +46,7 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -
             )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         k = [layer_key(key, l) for l in range(len(net))]
         error = through(net[-1], trace.currents[-1], k[-1], error)

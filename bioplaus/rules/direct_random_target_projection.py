@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.types import Array, Loss, Net, Rule
@@ -28,7 +29,8 @@ class State(NamedTuple):
     feedback: tuple[Array, ...]
 
 
-def direct_random_target_projection(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Direct feedback alignment with -y for e. Credit costs C sum_l n_l; a hidden layer can learn before the next one runs.
 
     The signal does not vanish where the output is right: without decay of W, or saturation, hidden weights keep growing.
@@ -50,7 +52,7 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: ArrayLike = 
             )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         with jax.named_scope("credit"):
             taught = [-jnp.tensordot(batch.y, b, 1) for b in state.feedback] + [error]

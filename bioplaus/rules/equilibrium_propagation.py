@@ -25,20 +25,23 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Positive, Several
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import fire, forward, layer_key
-from bioplaus.relax import current, pulled, settle
+from bioplaus.relax import current, holomorphic, pulled, settle
 from bioplaus.types import Loss, Net, Rule
 
 
+@learning_rule
 def equilibrium_propagation(
     net: Net,
     loss: Loss,
     *,
-    beta: ArrayLike = 0.2,
-    free_steps: int = 15,
-    nudged_steps: int = 8,
-    rate: ArrayLike | None = None,
+    beta: Positive = 0.2,
+    free_steps: Count = 15,
+    nudged_steps: Count = 8,
+    rate: Positive | None = None,
     fresh: bool = False,
 ) -> Rule:
     """The gradient of the loss AT EQUILIBRIUM up to O(beta^2), if the net contracts; not that of a forward pass.
@@ -52,8 +55,9 @@ def equilibrium_propagation(
     return _rule(net, loss, beta, (1, -1), free_steps, nudged_steps, rate, fresh)
 
 
+@learning_rule
 def positive_equilibrium_propagation(
-    net: Net, loss: Loss, *, beta: ArrayLike = 0.3, free_steps: int = 50, nudged_steps: int = 8, fresh: bool = False
+    net: Net, loss: Loss, *, beta: Positive = 0.3, free_steps: Count = 50, nudged_steps: Count = 8, fresh: bool = False
 ) -> Rule:
     """One-sided, towards the target, as in the paper of 2017: an error of O(beta), opposite to that of a negative nudge.
 
@@ -63,21 +67,23 @@ def positive_equilibrium_propagation(
     return _rule(net, loss, beta, (1,), free_steps, nudged_steps, fresh=fresh)
 
 
+@learning_rule
 def negative_equilibrium_propagation(
-    net: Net, loss: Loss, *, beta: ArrayLike = 0.1, free_steps: int = 15, nudged_steps: int = 8
+    net: Net, loss: Loss, *, beta: Positive = 0.1, free_steps: Count = 15, nudged_steps: Count = 8
 ) -> Rule:
     """One-sided, away from the target: it descends an upper bound of the loss (Scellier et al. 2023). See the positive one."""
     return _rule(net, loss, beta, (-1,), free_steps, nudged_steps)
 
 
+@learning_rule
 def holomorphic_equilibrium_propagation(
     net: Net,
     loss: Loss,
     *,
-    beta: ArrayLike = 0.2,
-    points: int = 4,
-    free_steps: int = 15,
-    nudged_steps: int = 8,
+    beta: Positive = 0.2,
+    points: Several = 4,
+    free_steps: Count = 15,
+    nudged_steps: Count = 8,
     fresh: bool = False,
 ) -> Rule:
     """The gradient at equilibrium up to O(beta^points), within the radius of analyticity in b and not beyond it.
@@ -89,7 +95,7 @@ def holomorphic_equilibrium_propagation(
     if points < 2:
         raise ValueError(f"holomorphic_equilibrium_propagation: got points={points}; give 2 or more")
     for l, layer in enumerate(net):
-        if not _holomorphic(lambda a, layer=layer: fire(layer, a, jax.random.key(0)), 1):
+        if not holomorphic(lambda a, layer=layer: fire(layer, a, jax.random.key(0)), 1):
             raise ValueError(
                 f"holomorphic_equilibrium_propagation: the neurons of layer {l} are not holomorphic within 1/4 of the real line"
                 " (a rectifier and a hard sigmoid have kinks); use tanh, sigmoid, softplus or identity"
@@ -98,7 +104,7 @@ def holomorphic_equilibrium_propagation(
     def init(key, params, batch):
         del key, params
         classes = batch.y.shape[-1]
-        if not _holomorphic(lambda o: error_of(loss, o, jax.nn.one_hot(jnp.zeros(len(o), int), classes))[1], classes):
+        if not holomorphic(lambda o: error_of(loss, o, jax.nn.one_hot(jnp.zeros(len(o), int), classes))[1], classes):
             raise ValueError(
                 "holomorphic_equilibrium_propagation: the loss is not holomorphic in the output, or refuses complex numbers;"
                 " use cross_entropy or mse"
@@ -107,25 +113,6 @@ def holomorphic_equilibrium_propagation(
 
     real, upper = (1, -1)[: 2 - points % 2], (complex(-1) ** (2 * i / points) for i in range(1, (points + 1) // 2))
     return _rule(net, loss, beta, (*real, *upper), free_steps, nudged_steps, fresh=fresh)._replace(init=init)
-
-
-def _holomorphic(function, width: int) -> bool:
-    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4 about the real line its Laurent
-    coefficients of negative order vanish (Cauchy), and on that line it is itself. True where it cannot be tested alone."""
-    with jax.ensure_compile_time_eval():
-        centre = jnp.broadcast_to(jnp.linspace(-4, 4, 33)[:, None], (33, width))
-        try:
-            real = function(centre + 0.25)
-        except (TypeError, ValueError):  # it asks for another shape
-            return True
-        try:
-            circle = jax.vmap(function)(centre + 0.25 * jnp.exp(2j * jnp.pi * jnp.arange(64) / 64)[:, None, None])
-            negative = jnp.abs(jnp.fft.fft(circle, axis=0))[32:].max(0) / 64
-            return bool(jnp.all(jnp.maximum(negative, jnp.abs(circle[0] - real)) <= 1e-2 * jnp.abs(circle).max(0)))
-        except jax.errors.ConcretizationTypeError:  # of a gain or a noise level that is traced
-            return True
-        except (TypeError, ValueError):
-            return False
 
 
 def _rule(
@@ -160,7 +147,7 @@ def _rule(
             first, (free, residual) = free_phase(params, x, key)
             output = read(params, (x, *free)[-1], key)[1]
         losses = loss(output, y)
-        signals = signals_of(losses, output, y)
+        signals = signals_of(loss, losses, output, y)
         gates = gates_of(gate, signals, len(net))
 
         def phase(b, i):
@@ -179,7 +166,7 @@ def _rule(
             grads = [pulled(net[l], params[l], pre[l], layer_key(key, l), signal[l], gates[l]) for l in range(1, len(net))]
             return (signal[0].real, tuple(grads)), residual
 
-        b = [jnp.asarray(beta, x.dtype) * jnp.array(kind, jnp.result_type(x.dtype, *kind)) for kind in kinds if kind]
+        b = [jnp.asarray(beta, first.dtype) * jnp.array(kind, jnp.result_type(first.dtype, *kind)) for kind in kinds if kind]
         order = [i for i in jnp.split(jnp.arange(len(directions)), [len(kinds[0])]) if len(i)]
         parts, nudged = zip(*map(jax.vmap(phase), b, order), strict=True)
         # One by one: XLA's sum over a short leading axis takes as long as several sweeps on a CPU.

@@ -16,15 +16,17 @@ predictive coding at equilibrium.
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
-def error_predictive_coding(net: Net, loss: Loss, *, steps: int = 5, rate: ArrayLike = 0.3, precision: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def error_predictive_coding(net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0) -> Rule:
     """Strict predictive coding at equilibrium; at T = 1 parallel to backprop, layer by layer, as eta -> 0. Costs T 2X credit.
 
     steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is that of `bioplaus.relax`.
@@ -39,7 +41,7 @@ def error_predictive_coding(net: Net, loss: Loss, *, steps: int = 5, rate: Array
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
 
         def run(eps):

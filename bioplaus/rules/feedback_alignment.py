@@ -12,8 +12,9 @@ Departures from the paper: B has the distribution of the initial W; `scale` mult
 from typing import NamedTuple
 
 import jax
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
@@ -25,7 +26,8 @@ class State(NamedTuple):
     feedback: PyTree
 
 
-def feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Equals backprop at B = W. The MACs of backprop; B is read beside W, and no weight is transported."""
 
     def init(key, params, batch):
@@ -34,7 +36,7 @@ def feedback_alignment(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
         return grads, state, {"loss": losses.mean(), "signals": signals}
 

@@ -16,13 +16,16 @@ Departures: errors are relaxed instead of activities, which are h_l + eps_l; any
 import jax
 import jax.numpy as jnp
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
-def fixed_prediction(net: Net, loss: Loss, *, steps: int = 20, rate: float = 0.5) -> Rule:
+@learning_rule
+def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0.5) -> Rule:
     """Equals backprop at equilibrium, and at gamma = 1 after L - 1 steps. Costs T X credit.
 
     steps: T. rate: gamma in (0, 1], which the equilibrium does not depend on, and which is not tuned. Before equilibrium dW_l is
@@ -39,7 +42,7 @@ def fixed_prediction(net: Net, loss: Loss, *, steps: int = 20, rate: float = 0.5
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
 
         def credited(eps):

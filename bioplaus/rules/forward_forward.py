@@ -19,8 +19,9 @@ Departures: the readout sees the last hidden layer only (there: all but the firs
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
 from bioplaus.salts import NEGATIVES
@@ -33,14 +34,15 @@ def drawn(key: Key, y: Array, logits: Array) -> Array:
     return jax.nn.one_hot(jax.random.categorical(key, jnp.where(right, -jnp.inf, logits)), y.shape[-1], dtype=y.dtype)
 
 
+@learning_rule
 def forward_forward(
     net: Net,
     loss: Loss,
     *,
-    theta: ArrayLike = 0.2,
-    strength: ArrayLike = 1.0,
-    hardness: ArrayLike | None = None,
-    peers: ArrayLike | None = None,
+    theta: Real = 0.2,
+    strength: Positive = 1.0,
+    hardness: NonNegative | None = None,
+    peers: NonNegative | None = None,
     negatives=drawn,
 ) -> Rule:
     """No way back at all. With H = F without the readout's products: 2H + F forward, no credit, F + H update; an answer takes C H.
@@ -55,6 +57,10 @@ def forward_forward(
 
     def overlaid(x: Array, label: Array) -> Array:
         flat, classes = x.reshape(len(x), -1), label.shape[-1]
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            raise ValueError(
+                f"forward_forward writes labels into inputs, which must be real numbers, not {x.dtype}: embed ids first"
+            )
         if flat.shape[1] < classes:
             raise ValueError(
                 f"forward_forward: an input of {flat.shape[1]} features has no room for the label of {classes} classes"
@@ -82,7 +88,7 @@ def forward_forward(
         x, y = batch.x, batch.y
         inputs, currents, outputs = respond(params, overlaid(x, jnp.full_like(y, 1 / y.shape[-1])), key, len(net))
         losses, error = error_of(loss, outputs[-1], y)
-        signals = signals_of(losses, outputs[-1], y)
+        signals = signals_of(loss, losses, outputs[-1], y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
         logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
         wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)

@@ -22,8 +22,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of, weighed
 from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ACTIVITIES, DIRECTIONS
@@ -34,6 +35,7 @@ Sample = Callable[
 ]  # (key, shape, dtype) -> array of mean 0 and variance 1, as jax.random.normal, jax.random.rademacher
 
 
+@learning_rule
 def forward_gradient(net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal) -> Rule:
     """Backprop in expectation, exactly. F + F + X forward, no credit, |theta| random numbers a batch.
 
@@ -47,11 +49,12 @@ def forward_gradient(net: Net, loss: Loss, *, shared: bool = True, sample: Sampl
         losses, change = jax.jvp(lambda o: loss(o, batch.y), (output,), (tangent,))
         return output, losses, change
 
-    return _along_weights(net, slope, shared, sample)
+    return _along_weights(net, loss, slope, shared, sample)
 
 
+@learning_rule
 def weight_perturbation(
-    net: Net, loss: Loss, *, sigma: ArrayLike = 1e-3, shared: bool = True, sample: Sample = jax.random.normal
+    net: Net, loss: Loss, *, sigma: Positive = 1e-3, shared: bool = True, sample: Sample = jax.random.normal
 ) -> Rule:
     """Backprop in expectation as sigma -> 0. 2F forward, no credit, |theta| random numbers a batch.
 
@@ -64,9 +67,10 @@ def weight_perturbation(
         losses = loss(output, batch.y)
         return output, losses, (loss(path(sigma), batch.y) - losses) / sigma
 
-    return _along_weights(net, slope, shared, sample)
+    return _along_weights(net, loss, slope, shared, sample)
 
 
+@learning_rule
 def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.random.normal) -> Rule:
     """Backprop in expectation, exactly: node perturbation at sigma = 0. F + X forward, F update, sum_l n_l random numbers an example.
 
@@ -82,7 +86,7 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
             return loss(trace.output, batch.y), trace
 
         (losses, trace), (change, _) = jax.jvp(path, (0.0,), (1.0,))
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, grads = gates_of(gate, signals, len(net)), []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (u[l].ndim - 1)) * u[l]
@@ -92,7 +96,7 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
     return Rule(_no_state, grad, predictor(net))
 
 
-def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> Rule:
+def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: Sample) -> Rule:
     """slope: (path, params, batch, key) -> output, losses and c; path: t -> the output at theta + t v."""
 
     def grad(params, state, batch, key, gate=None):
@@ -120,7 +124,7 @@ def _along_weights(net: Net, slope: Callable, shared: bool, sample: Sample) -> R
             return h
 
         output, losses, change = slope(path, params, batch, key)
-        signals = signals_of(losses, output, batch.y)
+        signals = signals_of(loss, losses, output, batch.y)
         weights = [weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
         with jax.named_scope("update"):
             grads = [

@@ -24,18 +24,21 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive, Probability
 from bioplaus.local import spread
 from bioplaus.types import Array, Loss, Net, Rule
 from bioplaus.unsupervised import Growth, Seen, inhibited, product, unsupervised
 
 
+@learning_rule
 def hebb(
     net: Net,
     loss: Loss,
     *,
-    inhibition: ArrayLike = 1.0,
-    length: ArrayLike = 2.0,
-    averaging: ArrayLike = 0.05,
+    inhibition: NonNegative = 1.0,
+    length: Positive = 2.0,
+    averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
     """What fires together wires together, but for what the layer has explained. Costs as `oja`.
@@ -47,23 +50,26 @@ def hebb(
     )
 
 
-def oja(net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True) -> Rule:
+@learning_rule
+def oja(net: Net, loss: Loss, *, length: Positive = 2.0, averaging: Probability = 0.05, homeostasis: bool = True) -> Rule:
     """The principal subspace of a layer's input; one unit finds the first component. Costs n_l^2 more, and n_{l-1} n_l^2 a batch."""
     return unsupervised(net, loss, _rebuilt(lambda seen: seen.u, lambda m: m, length), averaging, homeostasis)
 
 
-def sanger(net: Net, loss: Loss, *, length: ArrayLike = 2.0, averaging: ArrayLike = 0.05, homeostasis: bool = True) -> Rule:
+@learning_rule
+def sanger(net: Net, loss: Loss, *, length: Positive = 2.0, averaging: Probability = 0.05, homeostasis: bool = True) -> Rule:
     """The principal components in order: unit k sees what units 1 ... k - 1 have left. Costs as `oja`."""
     return unsupervised(net, loss, _rebuilt(lambda seen: seen.u, jnp.triu, length), averaging, homeostasis)
 
 
+@learning_rule
 def bcm(
     net: Net,
     loss: Loss,
     *,
-    target: ArrayLike = 0.1,
-    rate: ArrayLike = 0.1,
-    averaging: ArrayLike = 0.05,
+    target: Positive = 0.1,
+    rate: Probability = 0.1,
+    averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
     """Selectivity: without averaging, a unit comes to answer u_0 / p to one pattern of probability p, and 0 to the others.

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
@@ -31,7 +32,8 @@ class State(NamedTuple):
     opt: Any
 
 
-def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: Real = 1.0) -> Rule:
     """Equals backprop at B = W, and then stays there. The MACs of backprop; B's update adds writes, no products.
 
     tx: optimiser of B; give the one that trains the net, with its decoupled decay.
@@ -44,7 +46,7 @@ def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = AD
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(((), *grads[1:]), state.opt, state.feedback)

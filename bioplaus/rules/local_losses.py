@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
 from bioplaus.salts import HEADS
@@ -45,6 +47,7 @@ class Head(NamedTuple):
     loss: Loss
 
 
+@learning_rule
 def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
     """Backprop on a net of one layer. 1 head a hidden layer: C sum_l n_l each forward, back and to learn, instead of X.
 
@@ -53,6 +56,7 @@ def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
     return _rule(net, loss, tx, (_prediction(net, loss, 1.0),))
 
 
+@learning_rule
 def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
     """Examples of a class should look alike in every layer, and others not. Needs batches of two or more. See `local_prediction`.
 
@@ -61,7 +65,8 @@ def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
     return _rule(net, loss, tx, (_matching(1.0),))
 
 
-def local_losses(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: ArrayLike = 0.01) -> Rule:
+@learning_rule
+def local_losses(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: Probability = 0.01) -> Rule:
     """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's. See `local_similarity`."""
     return _rule(net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction))))
 
@@ -144,7 +149,7 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
             raise ValueError(f"heads has {len(state.heads)} entries for {len(net) - 1} hidden layers; make it with rule.init")
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, grads, slopes = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
             k, taught = layer_key(key, l), error

@@ -12,15 +12,17 @@ Departures: the unperturbed loss is the baseline, computed in a second forward p
 """
 
 import jax
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor, with_gain
 from bioplaus.salts import NODES
 from bioplaus.types import Gain, Loss, Net, Rule
 
 
-def node_perturbation(net: Net, loss: Loss, *, sigma: ArrayLike = 1e-2, sample=jax.random.normal) -> Rule:
+@learning_rule
+def node_perturbation(net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=jax.random.normal) -> Rule:
     """Backprop in expectation as sigma -> 0. 2F forward, no credit, F update, and sum_l n_l random numbers an example.
 
     sigma: perturbation, in units of the currents. sample: (key, shape, dtype) -> xi with mean 0 and variance 1.
@@ -33,7 +35,7 @@ def node_perturbation(net: Net, loss: Loss, *, sigma: ArrayLike = 1e-2, sample=j
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         own = jax.random.fold_in(key, NODES)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.types import Array, Loss, Net, Rule
@@ -29,7 +30,8 @@ class State(NamedTuple):
     projection: Array
 
 
-def pepita(net: Net, loss: Loss, *, scale: ArrayLike = 0.05) -> Rule:
+@learning_rule
+def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
     """At small F, feedback alignment of the first layer by B = -F W_1. 2F forward, C n_0 credit, F update; no way back.
 
     scale: of F; hidden signals are in proportion to it.
@@ -44,7 +46,7 @@ def pepita(net: Net, loss: Loss, *, scale: ArrayLike = 0.05) -> Rule:
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         last, k = net[-1], layer_key(key, len(net) - 1)
         error = through(last, trace.currents[-1], k, error)

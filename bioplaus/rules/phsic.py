@@ -21,6 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.types import Array, Loss, Net, Rule
@@ -40,16 +42,17 @@ def gaussian(u: Array, v: Array, width: ArrayLike) -> Array:
     return jnp.exp(-distance / (2 * jnp.asarray(width) ** 2))
 
 
+@learning_rule
 def phsic(
     net: Net,
     loss: Loss,
     *,
-    gamma: ArrayLike = 2.0,
-    width: ArrayLike = 5.0,
+    gamma: NonNegative = 2.0,
+    width: Positive = 5.0,
     kernel: Kernel = gaussian,
-    groups: int = 0,
-    power: ArrayLike = 0.5,
-    smoothing: ArrayLike = 1.0,
+    groups: Size = 0,
+    power: NonNegative = 0.5,
+    smoothing: NonNegative = 1.0,
 ) -> Rule:
     """Not backprop, but for the last layer. F forward, 2 B sum_{l<L} n_l credit, F update: batches are compared with themselves.
 
@@ -76,7 +79,7 @@ def phsic(
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, outputs, grads = gates_of(gate, signals, len(net)), (*trace.inputs[1:], trace.output), []
         with jax.named_scope("credit"):
             labels = batch.y - batch.y.mean(-1, keepdims=True)

@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, Fraction, Positive, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
@@ -48,7 +49,8 @@ def inference(net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, 
     return infer
 
 
-def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike = 0.1, precision: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def predictive_coding(net: Net, loss: Loss, *, steps: Count = 20, rate: Positive = 0.1, precision: Positive = 1.0) -> Rule:
     """Tends to backprop as precision -> 0, and is not backprop otherwise. T (F + X) credit; the current of x is constant.
 
     steps: T. rate: gamma, a step of inference. precision: pi. info['residual'] is that of `bioplaus.relax`; under max pooling it
@@ -63,7 +65,7 @@ def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike 
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         infer = inference(net, loss, params, batch, trace.currents[0], k, rate, precision)
         with jax.named_scope("credit"):
@@ -76,7 +78,8 @@ def predictive_coding(net: Net, loss: Loss, *, steps: int = 20, rate: ArrayLike 
     return Rule(init, grad, predictor(net))
 
 
-def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: float = 1.0) -> Rule:
+@learning_rule
+def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: Share = 1.0) -> Rule:
     """Z-IL. Equals backprop exactly: an error reaches layer l at step L - l, when nothing below has moved, and W_l learns there.
 
     It needs a clock that tells each layer when, and a forward pass to start from. rate: gamma; another than 1 multiplies the
@@ -92,7 +95,7 @@ def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: float = 1.
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         infer = inference(net, loss, params, batch, trace.currents[0], k, rate, 1.0)
         z, grads = trace.inputs[1:], []
@@ -116,8 +119,9 @@ class Held(NamedTuple):
     step: PerExample
 
 
+@learning_rule
 def incremental_predictive_coding(
-    net: Net, loss: Loss, *, hold: int = 5, rate: ArrayLike = 0.5, precision: ArrayLike = 1.0, momentum: ArrayLike | None = None
+    net: Net, loss: Loss, *, hold: Count = 5, rate: Positive = 0.5, precision: Positive = 1.0, momentum: Fraction | None = None
 ) -> Rule:
     """iPC. Weights and activities move together, T times a batch; not backprop. A call costs F forward, (F + X) credit, F update.
 
@@ -136,7 +140,7 @@ def incremental_predictive_coding(
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         fresh, held = trace.inputs[1:], state.activities
         if [z.shape for z in fresh] != [z.shape for z in held]:

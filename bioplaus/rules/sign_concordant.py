@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
@@ -30,7 +32,8 @@ class State(NamedTuple):
     magnitude: PyTree
 
 
-def uniform_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """uSF. Parallel to backprop where all |W_l| of a layer are equal. The MACs of backprop; transports a bit a weight."""
 
     def init(key, params, batch):
@@ -40,7 +43,8 @@ def uniform_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> 
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
 
-def fixed_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """frSF. Equals backprop at M = |W|. The MACs of backprop; M is read beside W, and a bit a weight is transported."""
 
     def init(key, params, batch):
@@ -49,7 +53,8 @@ def fixed_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Ru
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
 
-def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: ArrayLike = 1.0) -> Rule:
+@learning_rule
+def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """brSF, with R = feedback_init(net, key, ...) of the step's key. uSF's costs, and one random number a weight and step."""
 
     def init(key, params, batch):
@@ -73,7 +78,7 @@ def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., P
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         with jax.named_scope("credit"):
             m = magnitude(params, state, batch, key)[1:]
             feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, tuple(params[1:]))

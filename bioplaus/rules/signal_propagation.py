@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.salts import CLASSES
@@ -31,7 +32,8 @@ class State(NamedTuple):
     contexts: Array
 
 
-def signal_propagation(net: Net, loss: Loss, *, scale: ArrayLike = 0.1) -> Rule:
+@learning_rule
+def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
     """No way back. With H = F without the readout's products: F + C H / B forward, 3 C sum_l n_l credit, F + C H / B update.
 
     scale: of the classes' signals, in units of the input.
@@ -44,7 +46,7 @@ def signal_propagation(net: Net, loss: Loss, *, scale: ArrayLike = 0.1) -> Rule:
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates, examples, last = gates_of(gate, signals, len(net)), len(batch.y), len(net) - 1
         own = jax.random.fold_in(key, CLASSES)  # of the classes' noise: one that is as many as the examples would share theirs
         classes = forward(net[:last], params[:last], state.contexts, own)

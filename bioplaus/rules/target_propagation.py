@@ -17,6 +17,8 @@ import jax
 import optax
 from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Count, NonNegative, Positive
 from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
@@ -41,28 +43,30 @@ def reconstruction(path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array)
     return [(read, read.output - noisy)]
 
 
+@learning_rule
 def target_propagation(
     net: Net,
     loss: Loss,
     *,
     tx: optax.GradientTransformation = ADAM,
-    eta: ArrayLike = 0.1,
-    sigma: ArrayLike = 0.1,
-    feedback_steps: int = 1,
+    eta: Positive = 0.1,
+    sigma: NonNegative = 0.1,
+    feedback_steps: Count = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Vanilla, a baseline: what the inverses lose is taken for an error. X credit, 3X a feedback step. See `targets`."""
     return targets(net, loss, vanilla, reconstruction, tx, eta, sigma, feedback_steps, sample)
 
 
+@learning_rule
 def difference_target_propagation(
     net: Net,
     loss: Loss,
     *,
     tx: optax.GradientTransformation = ADAM,
-    eta: ArrayLike = 0.1,
-    sigma: ArrayLike = 0.1,
-    feedback_steps: int = 1,
+    eta: Positive = 0.1,
+    sigma: NonNegative = 0.1,
+    feedback_steps: Count = 1,
     top_gradient: bool = False,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:

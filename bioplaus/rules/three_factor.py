@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import Positive, PositiveProbability, Probability, Size
 from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ELIGIBILITY
@@ -40,14 +41,15 @@ class State(NamedTuple):
     baseline: Array
 
 
+@learning_rule
 def three_factor(
     net: Net,
     loss: Loss,
     *,
-    sigma: ArrayLike = 0.5,
-    decay: ArrayLike | None = None,
-    rate: ArrayLike = 0.1,
-    delay: int = 0,
+    sigma: Positive = 0.5,
+    decay: PositiveProbability | None = None,
+    rate: Probability = 0.1,
+    delay: Size = 0,
     sample=jax.random.normal,
 ) -> Rule:
     """The gradient of the noisy network's expected loss, in expectation. F forward, no credit, F update, once more |theta| sums.
@@ -80,7 +82,7 @@ def three_factor(
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(shapes)]
         trace = forward(with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key)
         losses = loss(trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
 
         pending = losses[None] if decay is None else jnp.concatenate([state.pending, losses[None]])
         surprise = jnp.where(state.seen < delay, 0, pending[0] - state.baseline)  # no reward has arrived before step d

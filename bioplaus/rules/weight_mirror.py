@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.entry import learning_rule
+from bioplaus.hyper import NonNegative, Positive
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import MIRROR
@@ -35,13 +36,14 @@ class State(NamedTuple):
     feedback: PyTree
 
 
+@learning_rule
 def weight_mirror(
     net: Net,
     loss: Loss,
     *,
-    rate: ArrayLike = 1.0,
-    decay: ArrayLike = 0.01,
-    sigma: ArrayLike = 0.1,
+    rate: NonNegative = 1.0,
+    decay: NonNegative = 0.01,
+    sigma: Positive = 0.1,
     centred: bool = True,
     sample: Callable[..., Array] = jax.random.normal,
 ) -> Rule:
@@ -68,7 +70,7 @@ def weight_mirror(
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
-        signals = signals_of(losses, trace.output, batch.y)
+        signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         grads = backward(net, params, state.feedback, trace, error, key, gates)
         own, feedback = jax.random.fold_in(key, MIRROR), [()]

@@ -182,7 +182,7 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
     def measure(state: TrainState, test: Batch) -> dict[str, Array]:
         few = jax.tree.map(lambda a: a[:PROBE], test)
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
-        found = {"accuracy at step": accuracy(out, test.y)}
+        found = {"accuracy at step": accuracy(out, test.y, built.loss)}
         if arm.alignment:
             taught = fitted(state.rule, rule.init(key, state.params, few))
             for _ in range(built.hold - 1):

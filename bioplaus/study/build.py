@@ -12,12 +12,13 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus import losses, projections
+from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.layers import cnn, mlp
 from bioplaus.layers.basic import Initializer
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import available
-from bioplaus.study.settings import Arm, OptimiserSpec, StudyError
+from bioplaus.study.settings import Arm, OptimiserSpec, StudyError, nearest
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -71,17 +72,43 @@ def arrays_of(arm: Arm) -> dict[str, float]:
 
     The learning rate, the level of noise, and hyperparameters of type ArrayLike that are not zero: at zero, parts may be left out.
     """
-    found = {"optimiser.learning_rate": arm.optimiser.learning_rate}
-    if arm.neuron.noise != "none" and arm.neuron.level:
-        found["neuron.level"] = arm.neuron.level
-    for head, factory, hyper in (
+    return {name: float(h.default) for name, h in numbers_of(arm).items() if h.traced and h.default}
+
+
+def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
+    """Dotted key -> hyperparameter, for every number of an arm that a factory or the optimiser takes; `default` is the arm's value.
+
+    One that must be given and is not has the default `inspect.Parameter.empty`. Raises StudyError for one that there is not.
+    """
+    rate = OptimiserSpec.model_fields["learning_rate"]
+    name = "optimiser.learning_rate"
+    found = {name: Hyperparameter(name, ArrayLike, tuple(rate.metadata), False, arm.optimiser.learning_rate)}
+    if arm.neuron.noise != "none":
+        (level,) = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
+        found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
+    for head, factory, given in (
         ("hyper", available()[arm.rule], arm.hyper),
         ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
     ):
-        known = inspect.signature(factory).parameters.items()
-        own = {name: hyper.get(name, p.default) for name, p in known if p.annotation in (ArrayLike, ArrayLike | None)}
-        found |= {f"{head}.{name}": float(value) for name, value in own.items() if value}
+        known = hyperparameters(factory)
+        for name in given:
+            if name not in known:
+                raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, known)}")
+        found |= {f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default)) for n, h in known.items()}
     return found
+
+
+def check_numbers(arm: Arm) -> None:
+    """Raise StudyError for a number outside its domain, for one that is missing, and for a schedule that would leave the domain."""
+    numbers = numbers_of(arm)
+    for name, h in numbers.items():
+        if h.required:
+            raise StudyError(f"{name}: is missing, and there is no default for it; give {h.expected()}")
+        if wrong := h.refusal(h.default):
+            raise StudyError(f"{name}: {wrong}")
+    for name, schedule in arm.schedules.items():
+        if name in numbers and (wrong := numbers[name].refusal(schedule.to)):
+            raise StudyError(f"schedules.{name}.to: {wrong}")
 
 
 def shape_of(arm: Arm) -> str:
@@ -100,8 +127,8 @@ def shape_of(arm: Arm) -> str:
 
 def hold_of(arm: Arm) -> int:
     """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An epoch has as many times more steps."""
-    known = inspect.signature(available()[arm.rule]).parameters.get("hold")
-    return 1 if known is None else int(arm.hyper["hold"] if "hold" in arm.hyper else known.default)
+    known = hyperparameters(available()[arm.rule]).get("hold")
+    return 1 if known is None else int(arm.hyper.get("hold", known.default))
 
 
 def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:

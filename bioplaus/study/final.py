@@ -57,10 +57,11 @@ def final_rows(
     key, bounds = jax.random.key(0), bounds_of(data) if arm.robustness else BOUNDS
     climb, attacked = partial(pgd, steps=arm.adversarial.steps), partial(under_attack, bounds=bounds)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
+    loss = deployed.built.loss
     probabilities = arm.loss == "cross_entropy" and arm.robustness
 
     def scores(outputs: Array, y: Array) -> dict[str, Array]:
-        return {"accuracy": accuracy(outputs, y), **(calibration(outputs, y)._asdict() if probabilities else {})}
+        return {"accuracy": accuracy(outputs, y, loss), **(calibration(outputs, y)._asdict() if probabilities else {})}
 
     def measure(state: TrainState, other: TrainState | None, test: Batch, images: Images | None, flipped: Flipped):
         """(measure, kind) -> a number, or one for each severity of the kind."""
@@ -70,8 +71,8 @@ def final_rows(
         own = deployed.answer(state, few.context)
         if len(flipped.x):
             outputs = deployed.answer(state, ())(jnp.asarray(flipped.x), key)
-            found["memorised", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.given))
-            found["recovered", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.truth))
+            found["memorised", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.given), loss)
+            found["recovered", "flipped labels"] = accuracy(outputs, jnp.asarray(flipped.truth), loss)
         if images is not None:
             context = jax.tree.map(lambda a: a[: len(images.y)], test.context)
             under = on_images(scores, deployed.answer(state, context), images.images, images.y, key)
@@ -83,15 +84,24 @@ def final_rows(
         for name in arm.curves:
             k = jax.random.fold_in(key, list(CURVES).index(name))
             found["accuracy", name] = curve(
-                deployed.rebuild, CURVES[name], deployed.net, state.params, state.rule, few, k, draws=arm.draws, bounds=bounds
+                deployed.rebuild,
+                CURVES[name],
+                deployed.net,
+                state.params,
+                state.rule,
+                few,
+                k,
+                draws=arm.draws,
+                bounds=bounds,
+                loss=loss,
             )
         k = jax.random.fold_in(key, ATTACKS)
-        found["accuracy", "random_sign"] = attacked(random_signs, own, deployed.built.loss, few, k)
+        found["accuracy", "random_sign"] = attacked(random_signs, own, loss, few, k)
         if attackable:
-            found["accuracy", "pgd"] = attacked(climb, own, deployed.built.loss, few, k)
+            found["accuracy", "pgd"] = attacked(climb, own, loss, few, k)
         if twin is not None and other is not None:
             source = twin.answer(other, few.context)
-            found["accuracy", "transfer"] = transfer(climb, source, own, deployed.built.loss, few, k, bounds=bounds)
+            found["accuracy", "transfer"] = transfer(climb, source, own, loss, few, k, bounds=bounds)
         return found
 
     kinds = images.names if images else ()

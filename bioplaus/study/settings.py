@@ -1,5 +1,6 @@
 """What can be set in a study, its types and its defaults."""
 
+import difflib
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -7,6 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 class StudyError(ValueError):
     """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
+
+
+def nearest(name: str, names: Any) -> str:
+    """'; did you mean ...?' or '; expected one of ...'."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
 
 
 class _Strict(BaseModel):

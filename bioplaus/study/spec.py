@@ -23,8 +23,6 @@
 Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
 """
 
-import difflib
-import inspect
 import itertools
 import tomllib
 from collections.abc import Container, Sequence
@@ -34,7 +32,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bioplaus.study.defaults import defaults
-from bioplaus.study.settings import Arm, Study, StudyError
+from bioplaus.study.settings import Arm, Study, StudyError, nearest
 
 
 def load(path: Path) -> Study:
@@ -159,18 +157,13 @@ def _explain(model: type[BaseModel], error: Any, where: str) -> str:
     return f"{key}: unknown key{nearest(path[-1], model.model_fields)}"
 
 
-def nearest(name: str, names: Any) -> str:
-    """'; did you mean ...?' or '; expected one of ...'."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
-
-
 def _check_names(arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
     from bioplaus.data import DATASETS
     from bioplaus.measure.robustness import CURVES
     from bioplaus.modulators import MODULATORS
     from bioplaus.rules import available
+    from bioplaus.study.build import check_numbers
 
     rules = available()
     for key, name, names in (
@@ -181,30 +174,6 @@ def _check_names(arm: Arm) -> None:
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {name!r}{nearest(name, names)}")
-    for key, factory, hyper in (
-        ("hyper", rules[arm.rule], arm.hyper),
-        ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
-    ):
-        known = inspect.signature(factory).parameters
-        names = [n for n, p in known.items() if _numeric(p.annotation)]
-        for name in names:
-            if known[name].default is inspect.Parameter.empty and name not in hyper:
-                raise StudyError(f"{key}.{name}: is missing, and {factory.__name__} has no default for it; give a number")
-        for name, value in hyper.items():
-            if name not in names:
-                raise StudyError(f"{key}.{name}: unknown hyperparameter{nearest(name, names)}")
-            if known[name].annotation is int and not (isinstance(value, int) and value > 0):
-                raise StudyError(f"{key}.{name}: expected a whole number of 1 or more, got {value!r}")
-    noise, level = arm.neuron.noise, arm.neuron.level
-    if noise == "poisson" and level <= 0:
-        raise StudyError(f"neuron.level: for poisson it is the counting window and must be above 0, got {level}")
-    if noise == "synaptic_release" and not 0 < level <= 1:
-        raise StudyError(f"neuron.level: for synaptic_release it is a probability in (0, 1], got {level}")
+    check_numbers(arm)
     if min(arm.net.hidden, default=1) < 1:
         raise StudyError(f"net.hidden: every layer needs 1 unit or more, got {list(arm.net.hidden)}")
-
-
-def _numeric(annotation: Any) -> bool:
-    from jax.typing import ArrayLike
-
-    return annotation in (bool, int, float, ArrayLike, ArrayLike | None)

@@ -9,7 +9,6 @@ seeds. The test split is never read.
 
 import functools
 import importlib.metadata
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 
 from bioplaus import data as datasets
+from bioplaus.hyper import hyperparameters
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
@@ -124,11 +123,7 @@ def _line(rule: str, settings: Mapping[str, Any], scores: Scores) -> str:
 def search(rule: str, trials: int) -> dict[str, np.ndarray]:
     """Name -> one value a trial; the first trial is the rule as it comes. The draws depend on the rule's names alone."""
     default = Arm(rule=rule).optimiser.learning_rate
-    hyper = {
-        n: p.default
-        for n, p in inspect.signature(available()[rule]).parameters.items()
-        if p.annotation == ArrayLike and p.default
-    }
+    hyper = {n: h.default for n, h in hyperparameters(available()[rule]).items() if h.traced and not h.optional and h.default}
     draw = np.random.default_rng(0)
     low, high = np.log(RATES)
     rates = np.exp(draw.uniform(low, high, trials))
@@ -144,6 +139,8 @@ def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], K
     example, classes = use.train.x[:1], use.train.y.shape[-1]
     over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, jax.random.key(0), example)))
 
+    loss = build(arm, example, classes).loss
+
     def made(values: Mapping[str, Any]) -> tuple[Net, Rule, optax.GradientTransformation]:
         built = build(arm, example, classes, values=values)
         return built.net, built.rule(built.net), built.tx
@@ -153,7 +150,7 @@ def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], K
 
     def run(values: Mapping[str, Any], key: Key, train_data: Batch, validation: Batch) -> jax.Array:
         state, _ = program.advance(program.init(key, train_data, values), train_data, values, arm.steps * hold)
-        return accuracy(made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y)
+        return accuracy(made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y, loss)
 
     @jax.jit
     def every(values, keys, train_data, validation):

@@ -40,7 +40,7 @@ MUTANTS = [
     ("hep", "sum for mean over the points", ((SIGNAL, "-post / b"),)),
     ("hep", "a complex nudge without its conjugate", (("share = n / 2 if", "share = n if"),)),
     ("hep", "imaginary parts added", (("jnp.subtract, real, turned", "jnp.add, real, turned"),)),
-    ("hep", "any neurons", (("if not _holomorphic(lambda a,", "if False and _holomorphic(lambda a,"),)),
-    ("hep", "any loss", (("if not _holomorphic(lambda o:", "if False and _holomorphic(lambda o:"),)),
+    ("hep", "any neurons", (("if not holomorphic(lambda a,", "if False and holomorphic(lambda a,"),)),
+    ("hep", "any loss", (("if not holomorphic(lambda o:", "if False and holomorphic(lambda o:"),)),
     ("hep", "the neurons' test sees mirror images alone", (("[32:].max(0)", "[48:56].max(0) * 0"),)),
 ]

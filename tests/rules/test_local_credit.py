@@ -49,7 +49,7 @@ def test_through_is_the_derivative():
 
 
 def test_gates_of():
-    signals = signals_of(jnp.ones(2), jnp.zeros((2, 3)), jnp.eye(3)[:2])
+    signals = signals_of(bp.cross_entropy, jnp.ones(2), jnp.zeros((2, 3)), jnp.eye(3)[:2])
     assert gates_of(None, signals, 3) == (None,) * 3
     assert gates_of(lambda s: (s.loss, None), signals, 2)[0] is signals.loss
     with pytest.raises(ValueError, match="tuple of 2 for a net of 3"):
@@ -58,7 +58,7 @@ def test_gates_of():
 
 def test_signals_by_hand():
     output, y = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.2, 0.7, 0.1]])) + 3.0, jnp.eye(3)[jnp.array([0, 2])]
-    s = signals_of(jnp.array([1.0, 2.0]), output, y)
+    s = signals_of(bp.cross_entropy, jnp.array([1.0, 2.0]), output, y)
     np.testing.assert_array_equal(s.loss, [1.0, 2.0])
     np.testing.assert_array_equal(s.correct, [1.0, 0.0])
     np.testing.assert_allclose(s.surprise, -np.log([0.5, 0.1]), rtol=1e-5)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from bioplaus.measure.accuracy import Answer, correct
+from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack
+from bioplaus.outputs import correct, kind_of
 from bioplaus.salts import ANSWER, DISTURB
 from bioplaus.types import Array, Batch, Key, Loss
 
@@ -47,8 +48,10 @@ def transfer(
     severities, bounds: as in `under_attack`.
     """
 
+    kind = kind_of(loss, "accuracy under attack")
+
     def at(epsilon):
         x = attack(source, loss, batch.x, batch.y, jax.random.fold_in(key, DISTURB), epsilon=epsilon, bounds=bounds)
-        return correct(target(x, jax.random.fold_in(key, ANSWER)), batch.y)
+        return correct(target(x, jax.random.fold_in(key, ANSWER)), batch.y, kind)
 
     return jax.lax.map(at, jnp.asarray(severities, batch.x.dtype) * (bounds[1] - bounds[0])).mean(1)

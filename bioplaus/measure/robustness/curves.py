@@ -16,11 +16,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bioplaus.measure.accuracy import correct
 from bioplaus.measure.robustness import shifts, synapses, units
 from bioplaus.measure.robustness.attacks.common import BOUNDS, check_bounds
+from bioplaus.outputs import Kind, correct
 from bioplaus.salts import ANSWER, DISTURB
-from bioplaus.types import Array, Batch, Key, Net, PyTree
+from bioplaus.types import Array, Batch, Key, Loss, Net, PyTree
 
 DRAWS = 20
 
@@ -55,9 +55,11 @@ def curve(
     severities: Sequence[float] | None = None,
     draws: int = DRAWS,
     bounds: tuple[float, float] = BOUNDS,
+    loss: Loss | Kind = "logits",
 ) -> Array:
     """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over draws.
 
+    loss: what declares the outputs, see `measure.accuracy`.
     bounds: the least and the largest value of the inputs, for a disturbance whose severities are fractions of their range. Raises
     ValueError where such a disturbance meets inputs outside their bounds, and their values are known, as they are outside jit.
     An answer of NaN is wrong: a net that a disturbance makes diverge has not been robust to it.
@@ -72,7 +74,7 @@ def curve(
 
         def answers(severity):
             changed, weights, x = at(severity)
-            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context), batch.y)
+            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context), batch.y, loss)
 
         return jax.lax.map(answers, unit * jnp.asarray(severities or disturbance.severities, batch.x.dtype))
 

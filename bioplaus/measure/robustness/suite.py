@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
+from bioplaus.outputs import kind_of
 from bioplaus.salts import CLIMB, FGSM, JUDGE, RAYS, SAMPLE, SQUARE
 from bioplaus.types import Array, Batch, Key, Loss
 
@@ -85,6 +86,8 @@ def suite(
     bounds, x, y = budget.bounds, batch.x, batch.y
     unit = bounds[1] - bounds[0]  # attacks take their radius in units of x
     epsilon = unit * budget.epsilon
+    kind = kind_of(loss, "suite")
+    lead = partial(margin, of=kind)
 
     def way(i: int) -> Key:
         return jax.random.fold_in(key, i)
@@ -93,7 +96,7 @@ def suite(
         """Restart r. The same start, whatever the steps: only what is compared differs."""
 
         def aim(output, y):
-            return jnp.where(r % 2, margin(output, y), loss(output, y))
+            return jnp.where(r % 2, lead(output, y), loss(output, y))
 
         return attack(
             answer, aim, x, y, jax.random.fold_in(way(CLIMB), r), epsilon=radius, steps=steps, draws=draws, bounds=bounds
@@ -103,7 +106,7 @@ def suite(
         """[2, B]: how often the answer is right, over two sets of noise samples."""
 
         def right(d):
-            return correct(answer(moved, jax.random.fold_in(way(JUDGE), d)), y)
+            return correct(answer(moved, jax.random.fold_in(way(JUDGE), d)), y, kind)
 
         return jax.lax.map(right, jnp.arange(2 * budget.draws)).reshape(2, budget.draws, -1).mean(1)
 
@@ -141,7 +144,7 @@ def suite(
         del key
         return predict(x, way(6))
 
-    slopes = [jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, margin)]
+    slopes = [jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, lead)]
     blind = [((g == 0) | ~jnp.isfinite(g)).reshape(len(x), -1).all(1) for g in slopes]
     outputs = predict(x, way(6))
     return Suite(

@@ -4,9 +4,10 @@ By the gradient: `fgsm`, `pgd`. By queries alone, which no masked gradient stops
 `random_signs` and `random_ball`. `attack_with_learning_signal` makes a diagnostic, no measure of robustness.
 """
 
-from bioplaus.measure.robustness.attacks.common import BOUNDS, L2, LINF, Attack, Norm, margin
+from bioplaus.measure.robustness.attacks.common import BOUNDS, L2, LINF, Attack, Norm
 from bioplaus.measure.robustness.attacks.gradient import attack_with_learning_signal, fgsm, pgd
 from bioplaus.measure.robustness.attacks.query import random_ball, random_signs, ray_search, square
+from bioplaus.outputs import margin
 
 __all__ = [
     "BOUNDS",

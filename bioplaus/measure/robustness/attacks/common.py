@@ -1,4 +1,4 @@
-"""What attacks share: the ball and the box that x' stays in, and the margin.
+"""What attacks share: the ball and the box that x' stays in.
 
     L-infinity  |x' - x|_j <= epsilon,       steepest ascent sign(g)
     L2          ||x' - x||_2 <= epsilon,     steepest ascent g / ||g||_2
@@ -96,12 +96,3 @@ def _shorten(delta: Array, epsilon: ArrayLike) -> Array:
 
 LINF = Norm(jnp.sign, lambda delta, epsilon: jnp.clip(delta, -jnp.asarray(epsilon), epsilon), _uniform)
 L2 = Norm(lambda slope: _split(slope)[1], _shorten, _uniform_l2)
-
-
-def margin(output: Array, y: Array) -> Array:
-    """The largest wrong output less the right one, [B]: above 0 where the answer is wrong. A loss whose slope never saturates.
-
-    Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644, f_6 (there clipped at 0).
-    """
-    right = jax.nn.one_hot(y.argmax(-1), y.shape[-1], dtype=bool)
-    return jnp.where(right, -jnp.inf, output).max(-1) - jnp.where(right, output, 0.0).sum(-1)

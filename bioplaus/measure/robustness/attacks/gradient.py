@@ -19,10 +19,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.entry import per_example
 from bioplaus.local import error_of, send, through
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm, box
 from bioplaus.net import forward, layer_key
+from bioplaus.outputs import targets
 from bioplaus.salts import START
 from bioplaus.types import Array, Key, Loss, Net, PyTree
 
@@ -94,7 +96,11 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
 
 
 def _slope(predict: Answer, loss: Loss, y: Array, draws: int) -> Slope:
-    return _mean(jax.grad(lambda x, key: loss(predict(x, key), y).sum()), draws)
+    def total(x, key):
+        output = predict(x, key)
+        return per_example(loss)(output, targets("attack", output, y)).sum()
+
+    return _mean(jax.grad(total), draws)
 
 
 def _mean(slope: Slope, draws: int) -> Slope:

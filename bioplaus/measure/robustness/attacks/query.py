@@ -8,7 +8,8 @@
 Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial attack via random search",
 2020, arXiv:1912.00049. Chen, Gu, "RayS: A Ray Searching Method for Hard-label Adversarial Attack", 2020, arXiv:2006.12792.
 Departures: the window of Square is an interval for an input that is a vector, and may lie anywhere; both attacks use up their
-queries where the paper's stop at a success. `loss` is not used. A net with noise is asked with a fresh sample a query.
+queries where the paper's stop at a success. Of `loss`, only what it declares outputs to be is used.
+A net with noise is asked with a fresh sample a query.
 """
 
 import math
@@ -17,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.measure.accuracy import Answer, correct
-from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, box, margin
+from bioplaus.measure.accuracy import Answer
+from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, box
+from bioplaus.outputs import correct, kind_of, margin
 from bioplaus.salts import SIGNS
 from bioplaus.types import Array, Key, Loss
 
@@ -42,7 +44,7 @@ def square(
 
     A window has one sign a channel; the start is vertical stripes of an image, random signs of a vector.
     """
-    del loss
+    kind = kind_of(loss, "square")
     low, high = box(x, bounds)
     sides, channels = (x.shape[1:-1], x.shape[-1]) if x.ndim > 2 else (x.shape[1:], 1)
 
@@ -50,7 +52,7 @@ def square(
         return jnp.clip(x + epsilon * signs.reshape(x.shape), low, high)
 
     def ask(signs, t):
-        return margin(predict(moved(signs), jax.random.fold_in(key, t)), y)
+        return margin(predict(moved(signs), jax.random.fold_in(key, t)), y, kind)
 
     def step(carry, t):
         signs, best = carry
@@ -91,7 +93,7 @@ def ray_search(
     One query a step: either a flipped block is tried at the present radius, or the radius of a block that won is bisected.
     The bounds must be finite.
     """
-    del loss
+    kind = kind_of(loss, "ray_search")
     low, high = box(x, bounds)
     n = x[0].size
     levels = math.ceil(math.log2(n)) if n > 1 else 0
@@ -105,7 +107,7 @@ def ray_search(
         mask = (jnp.arange(n) // size[:, None]) == block[:, None]
         trial = jnp.where(mask & ~bisecting[:, None], -signs, signs)
         asked = jnp.where(bisecting, (near + radius) / 2, radius)
-        broken = correct(predict(at(asked, trial), jax.random.fold_in(key, t)), y) == 0
+        broken = correct(predict(at(asked, trial), jax.random.fold_in(key, t)), y, kind) == 0
         won = broken & ~bisecting
         signs = jnp.where(won[:, None], trial, signs)
         near = jnp.where(won, 0.0, jnp.where(bisecting & ~broken, asked, near))

@@ -1,0 +1,204 @@
+"""What the outputs of a net are, and what follows from it: the answer that they give, how sure it is, and how nearly it is another.
+
+A loss declares what it takes outputs for (`outputs_are`); accuracy, signals, calibration, margins and attacks read the declaration.
+
+    kind                      probability p_k of class k     p_k against its alternative    boundary b
+    "logits"                  softmax(o)_k, one of C         the other classes              (the largest output answers)
+    "independent logits"      sigmoid(o_k)                   1 - p_k                        0
+    "probabilities"           o_k, of sigmoid neurons        1 - p_k                        1/2
+    "values"                  none: o is the mean of y       a Gaussian of variance 1       1/2
+o: outputs [B, C];  y: targets [B, C].
+
+One output, C = 1, answers yes above its boundary b, and y is 0 or 1; as a "logit" it competes with nothing and is refused.
+Several outputs answer by the largest; where k outputs share the largest value, the answer is right by 1/k, as if one were drawn.
+Rows of y with several ones (several labels an example) have no single right answer. Independent outputs are then judged label by
+label: an example is right if every output is on its side of b. If one row of y is such a row, all rows are judged so. Other kinds
+refuse such rows where they can be seen, and give NaN under jit.
+Integer labels [B] are taken everywhere and turned to one-hot rows.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bioplaus.types import Array, Loss
+
+Kind = Literal["logits", "independent logits", "probabilities", "values"]
+KINDS = get_args(Kind)
+INDEPENDENT = ("independent logits", "probabilities")
+_BOUNDARY = {"independent logits": 0.0, "probabilities": 0.5, "values": 0.5}
+
+L = TypeVar("L", bound=Callable[..., Any])
+
+
+def outputs_are(kind: Kind) -> Callable[[L], L]:
+    """Decorator by which a loss of your own says what it takes outputs for. Raises ValueError for an unknown kind.
+
+    @bp.outputs_are("logits")
+    def focal(output, y): ...            # [B, C], [B, C] -> [B]
+    """
+    if kind not in KINDS:
+        raise ValueError(f"outputs_are: got {kind!r}; expected one of {', '.join(map(repr, KINDS))}")
+
+    def declared(loss: L) -> L:
+        loss.outputs = kind  # type: ignore[attr-defined]
+        return loss
+
+    return declared
+
+
+def declared_by(loss: Loss) -> Kind | None:
+    """What a loss takes outputs for; None where it does not say. `functools.partial` of a loss says what the loss says."""
+    while isinstance(loss, functools.partial) and not hasattr(loss, "outputs"):
+        loss = loss.func
+    return getattr(loss, "outputs", None)
+
+
+def kind_of(of: Loss | Kind, where: str) -> Kind:
+    """The kind that a loss declares, or that is named itself. Raises ValueError for a loss that does not declare one."""
+    kind = of if isinstance(of, str) else declared_by(of)
+    if kind not in KINDS:
+        raise ValueError(
+            f"{where}: the loss {getattr(of, '__name__', of)!r} does not say what outputs are; decorate it with"
+            f" @bp.outputs_are(kind), kind one of {', '.join(map(repr, KINDS))}"
+        )
+    return kind
+
+
+def targets(where: str, output: Any, y: Any) -> Array:
+    """y [B, C] in the dtype of `output` [B, C]; integer labels [B] as one-hot rows. The one check of targets in the library.
+
+    Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where values cannot be seen, a label
+    outside becomes a row of NaN.
+    """
+    output, shape = jnp.asarray(output), np.shape(y)
+    if output.ndim != 2:
+        raise ValueError(
+            f"{where}: outputs are {output.shape}, expected [B, C], one row for each example; "
+            "outputs with further axes, such as sequences [B, T, C], are not taken: reduce them to [B, C]"
+        )
+    y = checked_values(where, y)
+    if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
+        if len(y) != len(output):
+            raise ValueError(f"{where}: {len(output)} rows of outputs and {len(y)} labels; give one label for each example")
+        return from_labels(where, y, output.shape[1], output.dtype)
+    if y.shape != output.shape:
+        remedy = "; give y[:, None] for one output" if shape == output.shape[:1] and output.shape[1] == 1 else ""
+        raise ValueError(
+            f"{where}: outputs are {output.shape} and y is {shape}; y must be [B, C] as the outputs, or integer labels [B]{remedy}"
+        )
+    return y if jnp.issubdtype(y.dtype, jnp.inexact) else y.astype(output.dtype)
+
+
+def from_labels(where: str, labels: Array, classes: int, dtype: Any) -> Array:
+    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises ValueError, or gives NaN, outside."""
+    most = max(classes, 2) - 1
+    known, inside = seen(labels), (labels >= 0) & (labels <= most)
+    if known is not None and ((known < 0) | (known > most)).any():
+        wrong = known[(known < 0) | (known > most)][0]
+        raise ValueError(f"{where}: label {wrong} for {classes} output(s); labels go from 0 to {most}")
+    rows = labels[:, None].astype(dtype) if classes == 1 else jax.nn.one_hot(labels, classes, dtype=dtype)
+    return jnp.where(inside[:, None], rows, jnp.nan)
+
+
+def checked_values(where: str, y: Any) -> Array:
+    """y as an array, refused with a ValueError where it is seen to hold NaN."""
+    known = seen(y)
+    if known is not None and jnp.issubdtype(known.dtype, jnp.inexact) and np.isnan(known).any():
+        raise ValueError(f"{where}: y holds NaN; remove those examples, or give them a target")
+    return jnp.asarray(y)
+
+
+def seen(a: Any) -> np.ndarray | None:
+    """The values of an array where they can be seen: not under jit, and not on devices of other machines."""
+    if isinstance(a, jax.core.Tracer) or not getattr(a, "is_fully_addressable", True):
+        return None
+    return np.asarray(a)
+
+
+def correct(output: Array, y: Array, of: Loss | Kind = "logits") -> Array:
+    """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k outputs share the largest value.
+
+    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where y does not fit.
+    """
+    kind, y = kind_of(of, "correct"), targets("correct", output, y)
+    _answerable("correct", kind, y)
+    if y.shape[1] == 1:
+        right = _each_side(output, y, kind)
+        right = jnp.where(((y == 0) | (y == 1)).all(-1), right, jnp.nan) if kind == "values" else right
+    else:
+        top, asked = output == output.max(-1, keepdims=True), y == y.max(-1, keepdims=True)
+        single = asked.sum(-1) == 1
+        right = (top & asked).sum(-1) / jnp.maximum(top.sum(-1), 1)
+        if kind in INDEPENDENT:
+            right = jnp.where(single.all(), right, _each_side(output, y, kind))
+        else:
+            right = jnp.where(single, right, jnp.nan)
+    return jnp.where(jnp.isnan(output).any(-1), jnp.where(jnp.isnan(right), right, 0), right).astype(output.dtype)
+
+
+def margin(output: Array, y: Array, of: Loss | Kind = "logits") -> Array:
+    """[B], above 0 where the answer is wrong: the largest wrong output less the right one. A loss whose slope never saturates.
+
+    One output, and several labels of independent outputs: the largest of (1 - 2 y_k)(o_k - b).
+    Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644, f_6 (there clipped at 0).
+    """
+    kind, y = kind_of(of, "margin"), targets("margin", output, y)
+    _answerable("margin", kind, y)
+
+    def by_side():
+        return ((1 - 2 * y) * (output - _BOUNDARY[kind])).max(-1)
+
+    if y.shape[1] == 1:
+        return by_side()
+    right = jax.nn.one_hot(y.argmax(-1), y.shape[-1], dtype=bool)
+    found = jnp.where(right, -jnp.inf, output).max(-1) - jnp.where(right, output, 0.0).sum(-1)
+    if kind not in INDEPENDENT:
+        return found
+    return jnp.where(((y == y.max(-1, keepdims=True)).sum(-1) == 1).all(), found, by_side())
+
+
+def entropy(output: Array, kind: Kind) -> Array:
+    """[B] in nats, of the answer that outputs give: of one of C classes, of C Bernoulli variables, or of a Gaussian (a constant)."""
+    if kind == "logits":
+        logs = jax.nn.log_softmax(output)
+        p = jnp.exp(logs)
+        return -(p * jnp.where(p > 0, logs, 0)).sum(-1)
+    if kind == "values":
+        return jnp.full(output.shape[:1], output.shape[1] / 2 * (1 + math.log(2 * math.pi)), output.dtype)
+    if kind == "independent logits":
+        logs = jnp.stack([jax.nn.log_sigmoid(output), jax.nn.log_sigmoid(-output)])
+        p = jnp.exp(logs)
+    else:
+        p = jnp.stack([output, 1 - output])
+        logs = jnp.log(jnp.where(p > 0, p, 1))
+    return -(p * jnp.where(p > 0, logs, 0)).sum((0, -1))
+
+
+def _each_side(output: Array, y: Array, kind: Kind) -> Array:
+    """[B], 1 where every output is on its side of the boundary, that of no if it is on it."""
+    return ((output > _BOUNDARY[kind]) == (y > 0.5)).all(-1).astype(output.dtype)
+
+
+def _answerable(where: str, kind: Kind, y: Array) -> None:
+    """Raise ValueError where outputs of a kind cannot give the answer that y asks for, as far as y can be seen."""
+    if kind == "logits" and y.shape[1] == 1:
+        raise ValueError(
+            f"{where}: one output competes with nothing; train it with binary_cross_entropy (a logit), bernoulli (a probability)"
+            " or mse (a value), and give that loss here"
+        )
+    known = seen(y)
+    if known is None or kind in INDEPENDENT:
+        return
+    if y.shape[1] == 1 and not ((known == 0) | (known == 1)).all():
+        raise ValueError(f"{where}: y of one output must be 0 or 1 for an answer to be right; measure.error has errors of values")
+    if y.shape[1] > 1 and ((known == known.max(-1, keepdims=True)).sum(-1) > 1).any():
+        raise ValueError(
+            f"{where}: a row of y has no single largest entry, so that no single answer is right; several labels an example need"
+            " outputs that are independent: train with binary_cross_entropy or bernoulli, and give that loss here"
+        )

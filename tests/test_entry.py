@@ -1,0 +1,186 @@
+"""What enters a rule: losses, batches, states, inputs and optimisers that do not fit are said in words of the library."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import bioplaus as bp
+from bioplaus.rules import RULES
+from bioplaus.train import TrainState
+
+KEY = jax.random.key(0)
+NET = bp.mlp([5, 4, 3])
+X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)), jnp.float32)
+LABELS = np.arange(6) % 3
+Y = jax.nn.one_hot(LABELS, 3)
+PARAMS = bp.init(NET, KEY, X)
+BATCH = bp.Batch(X, Y)
+
+
+def grad(key, batch=BATCH, loss=bp.cross_entropy, net=NET, params=PARAMS, **hyper):
+    rule = RULES[key](net, loss, **hyper)
+    return rule.grad(params, rule.init(KEY, params, batch), batch, KEY)[0]
+
+
+@pytest.mark.parametrize("key", ["bp", "dfa", "ff", "np", "pc", "ep", "threefactor", "local_pred"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda o, y: bp.cross_entropy(o, y).mean(),
+        lambda o, y: bp.cross_entropy(o, y).sum(),
+        lambda o, y: (o - y) ** 2,
+        lambda o, y: bp.cross_entropy(o, y)[:, None],
+    ],
+    ids=["mean", "sum", "[B, C]", "[B, 1]"],
+)
+def test_a_loss_that_is_not_one_number_an_example(key, loss):
+    with pytest.raises(ValueError, match="one number per example"):
+        grad(key, loss=loss)
+
+
+def test_a_loss_that_sums_over_examples_where_there_are_as_many_outputs():
+    square = jax.tree.map(lambda a: a[:3], BATCH)
+    with pytest.raises(ValueError, match="one number per example"):
+        grad("bp", square, lambda o, y: ((o - y) ** 2).sum(0))
+    weights = jnp.array([1.0, 2.0, 0.0])
+    grad("bp", square, lambda o, y: weights * bp.cross_entropy(o, y))  # a weight per example is no such sum
+
+
+def test_a_sequence_is_refused():
+    net = (bp.dense(4)._replace(init=lambda key, x: {}, synapse=lambda p, s, x, k: (s, x), credit=lambda *a: ({}, a[-1])),)
+    with pytest.raises(ValueError, match="sequences"):
+        bp.rules.backprop(net, bp.mse).grad(({},), (), bp.Batch(jnp.ones((2, 3, 4)), jnp.ones((2, 4))), KEY)
+
+
+@pytest.mark.parametrize("key", ["bp", "ff", "drtp", "dtp", "phsic"])
+def test_numpy_tuples_and_labels_are_a_batch(key):
+    want = grad(key)
+    for batch in (bp.Batch(np.asarray(X), np.asarray(Y)), (X, Y), (np.asarray(X), LABELS), bp.Batch(X, LABELS.astype(np.uint8))):  # type: ignore[arg-type]
+        jax.tree.map(np.testing.assert_array_equal, grad(key, batch), want)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (bp.Batch(X, Y[:4]), "x 6, y 4"),
+        (bp.Batch(X, Y, jnp.zeros((5, 2))), r"context\[0\] 5"),
+        (bp.Batch(X, Y[:, 0]), r"integer labels \[B\]"),
+        (bp.Batch(X, LABELS + 1), "label 3 for 3"),  # type: ignore[arg-type]
+        (bp.Batch(X[:0], Y[:0]), "1 example or more"),
+        (bp.Batch(X.at[2, 1].set(jnp.nan), Y), "x holds NaN"),
+        (bp.Batch(X, Y.at[2, 1].set(jnp.nan)), "y holds NaN"),
+        (bp.Batch(X.astype(jnp.float16), Y), "float16"),
+        (bp.Batch(X[:, 0], Y), "examples first"),
+        (X, "expected bp.Batch"),
+    ],
+)
+def test_a_batch_that_does_not_fit(batch, message):
+    for key in ("bp", "ep"):
+        with pytest.raises(ValueError, match=message):
+            grad(key, batch)
+
+
+def test_make_train_compares_numbers_of_examples():
+    """Gathers clamp: x of 6 with y of 3 would train on the last label again and again."""
+    rule = bp.rules.backprop(NET, bp.cross_entropy)
+    with pytest.raises(ValueError, match="x 6, y 3"):
+        bp.make_train(NET, rule, optax.sgd(0.1), bp.Batch(X, Y[:3]), batch_size=2)
+
+
+@pytest.mark.parametrize("key", ["fa", "kp", "dfa", "dfc", "threefactor", "local_losses", "ipc"])
+def test_a_state_that_is_not_the_rules(key):
+    rule = RULES[key](NET, bp.cross_entropy, **({"decay": 0.9} if key == "threefactor" else {}))
+    wide = bp.mlp([5, 7, 3])
+    other = RULES[key](wide, bp.cross_entropy).init(KEY, bp.init(wide, KEY, X), BATCH)
+    for state in ((), other):
+        with pytest.raises(ValueError, match=r"make it with\s+rule.init"):
+            rule.grad(PARAMS, state, BATCH, KEY)
+
+
+def test_a_net_that_is_no_tuple_of_layers():
+    with pytest.raises(ValueError, match="expected a tuple of layers"):
+        bp.rules.backprop(nnx.Linear(5, 3, rngs=nnx.Rngs(0)), bp.mse)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float16])
+def test_init_says_to_cast_and_scale(dtype):
+    images = np.zeros((2, 28, 28, 1), dtype)
+    for net, x in ((NET, np.zeros((2, 5), dtype)), (bp.cnn(10), images)):
+        with pytest.raises(ValueError, match=r"cast it, and scale"):
+            bp.init(net, KEY, x)
+
+
+def ids_net():
+    linear = functools.partial(nnx.Linear, 4)
+    return bp.from_flax(
+        functools.partial(nnx.Embed, 7, 4), bp.tanh(), functools.partial(linear, 4), bp.tanh(), functools.partial(linear, 3)
+    )
+
+
+CHANGES_INPUTS = ("pepita", "ff", "sigprop", "clapp")  # they add to inputs, write into them, draw their like, or glimpse at parts
+
+
+@pytest.mark.parametrize("key", RULES)
+def test_token_ids_are_learned_from_or_refused_in_words(key):
+    ids, net = jnp.array([0, 3, 6, 2, 2, 5]), ids_net()
+    params = bp.init(net, KEY, ids)
+
+    def shapes():
+        return jax.eval_shape(lambda p: grad(key, bp.Batch(ids, Y), net=net, params=p), params)
+
+    if key in CHANGES_INPUTS:
+        with pytest.raises(ValueError, match="real numbers"):
+            shapes()
+    else:
+        assert jax.tree.structure(shapes()) == jax.tree.structure(params)
+
+
+WITH_WEIGHTS = (
+    "kp",
+    "tp",
+    "dtp",
+    "drl",
+    "ldrl",
+    "dendritic_microcircuit",
+    "dfc",
+    "local_pred",
+    "local_sim",
+    "local_losses",
+    "clapp",
+)
+
+
+@pytest.mark.parametrize("key", WITH_WEIGHTS)
+def test_an_optimiser_with_labels_of_the_nets_tree(key):
+    labels = tuple(jax.tree.map(lambda w: "a", p) for p in PARAMS)
+    tx = optax.multi_transform({"a": optax.sgd(0.1)}, labels)
+    with pytest.raises(ValueError, match="tx: does not fit the weights that this rule keeps itself"):
+        grad(key, tx=tx)
+
+
+def test_one_buffer_twice_in_a_state():
+    """Its buffers are donated: an array that is params and rule state at once could be given away only once."""
+    rule = bp.rules.feedback_alignment(NET, bp.cross_entropy)
+    train = bp.make_train(NET, rule, optax.sgd(0.1), BATCH, batch_size=3)
+    state = train.init(KEY)
+    shared = state._replace(rule=state.rule._replace(feedback=((), *state.params[1:])))
+    apart = jax.tree.map(jnp.copy, shared)
+    (a, _), (b, _) = train.advance(shared, 3), train.advance(apart, 3)
+    jax.tree.map(np.testing.assert_array_equal, a.params, b.params)
+    assert isinstance(a, TrainState)
+    with pytest.raises(ValueError, match="n = 0"):
+        train.advance(a, 0)
+
+
+def test_a_neuron_with_a_state_needs_time():
+    leaky = bp.Neuron(lambda current: jnp.zeros_like(current), lambda v, a, key: (0.9 * v + a, 0.9 * v + a))
+    net = (bp.dense(4, leaky), bp.dense(3))
+    with pytest.raises(ValueError, match="needs time"):
+        bp.forward(net, PARAMS, X, KEY)
+    with pytest.raises(ValueError, match="needs time"):
+        grad("ep", net=net)
