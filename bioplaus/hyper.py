@@ -34,6 +34,10 @@ PositiveProbability = Annotated[ArrayLike, at.Gt(0), at.Le(1)]
 Fraction = Annotated[ArrayLike, at.Ge(0), at.Lt(1)]
 """From 0 up to but not 1, as a momentum."""
 Count = Annotated[int, at.Ge(1)]
+Steps = Annotated[ArrayLike, at.Ge(1), at.Lt(math.inf)]
+"""A count that may be traced."""
+Level = Annotated[float, at.Gt(0), at.Lt(1)]
+"""The coverage of an interval, as 0.95."""
 Several = Annotated[int, at.Ge(2)]
 Size = Annotated[int, at.Ge(0)]
 Share = Annotated[float, at.Gt(0), at.Le(1)]
@@ -185,11 +189,11 @@ def _words(bound: at.BaseMetadata) -> str:
         case at.Gt(value) if value != -math.inf:
             return f"above {value:g}"
         case at.Ge(value):
-            return f"of {value:g} or more"
+            return f"at least {value:g}"
         case at.Lt(value) if value != math.inf:
             return f"below {value:g}"
         case at.Le(value):
-            return f"of {value:g} or less"
+            return f"at most {value:g}"
     return ""
 
 

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bioplaus.hyper import Count, Level, declared
+
 REPETITIONS = 50_000
 
 
@@ -47,12 +49,13 @@ def probability_of_improvement(x: NDArray, y: NDArray) -> NDArray:
     return ((a > b) + 0.5 * (a == b)).mean((-3, -2, -1))
 
 
+@declared
 def bootstrap(
     statistic: Callable[..., NDArray],
     *scores: ArrayLike,
     paired: bool = True,
-    repetitions: int = REPETITIONS,
-    level: float = 0.95,
+    repetitions: Count = REPETITIONS,
+    level: Level = 0.95,
     seed: int = 0,
 ) -> Bootstrapped:
     """The stratified bootstrap of statistic(*scores [repetitions, runs, tasks]) -> [repetitions].

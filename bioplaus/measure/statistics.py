@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bioplaus.hyper import Level, declared
+
 
 class Interval(NamedTuple):
     """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for fewer than two seeds."""
@@ -19,7 +21,8 @@ class Interval(NamedTuple):
     diverged: NDArray
 
 
-def interval(values: ArrayLike, level: float = 0.95) -> Interval:
+@declared
+def interval(values: ArrayLike, level: Level = 0.95) -> Interval:
     """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s: sample standard deviation."""
     from scipy import stats  # scipy.stats takes half a second to import
 
@@ -35,7 +38,8 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, n, len(values) - n)
 
 
-def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
+@declared
+def paired_interval(a: ArrayLike, b: ArrayLike, level: Level = 0.95) -> Interval:
     """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a diverged seed is left out.
 
     Raises ValueError where a and b do not have the same seeds.

@@ -28,7 +28,10 @@ BAD = {
     "unknown neuron": (GOOD + '[base.neuron]\nkind = "tan"\n', "base.neuron.kind"),
     "unknown noise": (GOOD + '[base.neuron]\nnoise = "gausian"\n', "base.neuron.noise"),
     "negative noise": (GOOD + '[base.neuron]\nnoise = "gaussian"\nlevel = -0.1\n', "base.neuron.level"),
-    "release above one": (GOOD + '[base.neuron]\nnoise = "synaptic_release"\nlevel = 1.5\n', "probability in (0, 1]"),
+    "release above one": (
+        GOOD + '[base.neuron]\nnoise = "synaptic_release"\nlevel = 1.5\n',
+        "neuron.level: expected a number above 0 and at most 1",
+    ),
     "unknown hyperparameter": (GOOD + "[rules.fa.hyper]\nscalee = 2.0\n", "did you mean 'scale'"),
     "settings of no rule": (GOOD + "[rules.zz]\nsteps = 2\n", "rule: there is no 'zz'"),
     "bad settings of a rule": (GOOD + "[rules.fa]\nsteps = -2\n", "rules.fa.steps: input should be greater than 0"),

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.hyper import Count, declared
 from bioplaus.measure.robustness import shifts, synapses, units
 from bioplaus.measure.robustness.attacks.common import BOUNDS, check_bounds
 from bioplaus.outputs import Kind, correct
@@ -43,6 +44,7 @@ class Disturbance(NamedTuple):
     of_range: bool = False
 
 
+@declared
 def curve(
     rebuild: Rebuild,
     disturbance: Disturbance,
@@ -53,7 +55,7 @@ def curve(
     key: Key,
     *,
     severities: Sequence[float] | None = None,
-    draws: int = DRAWS,
+    draws: Count = DRAWS,
     bounds: tuple[float, float] = BOUNDS,
     loss: Loss | Kind = "logits",
 ) -> Array:

@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from bioplaus.entry import per_example
+from bioplaus.hyper import Count, NonNegative, Positive, Steps, declared
 from bioplaus.local import error_of, send, through
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm, box
@@ -31,6 +31,7 @@ from bioplaus.types import Array, Key, Loss, Net, PyTree
 Slope = Callable[[Array, Key], Array]
 
 
+@declared
 def fgsm(
     predict: Answer,
     loss: Loss,
@@ -38,8 +39,8 @@ def fgsm(
     y: Array,
     key: Key,
     *,
-    epsilon: ArrayLike,
-    draws: int = 1,
+    epsilon: NonNegative,
+    draws: Count = 1,
     norm: Norm = LINF,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
@@ -47,6 +48,7 @@ def fgsm(
     return _ascend(_slope(predict, loss, y, draws), x, None, key, epsilon, 1, epsilon, norm, bounds)
 
 
+@declared
 def pgd(
     predict: Answer,
     loss: Loss,
@@ -54,10 +56,10 @@ def pgd(
     y: Array,
     key: Key,
     *,
-    epsilon: ArrayLike,
-    steps: ArrayLike = 40,
-    step_size: ArrayLike | None = None,
-    draws: int = 1,
+    epsilon: NonNegative,
+    steps: Steps = 40,
+    step_size: Positive | None = None,
+    draws: Count = 1,
     norm: Norm = LINF,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
@@ -77,7 +79,8 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
     it with `net.init`. At B = W this is `pgd`. Shows how large the error of a reported robustness would have been.
     """
 
-    def attack(predict, loss, x, y, key, *, epsilon, steps: ArrayLike = 40, draws: int = 1, bounds=BOUNDS):
+    @declared
+    def attack(predict, loss, x, y, key, *, epsilon: NonNegative, steps: Steps = 40, draws: Count = 1, bounds=BOUNDS):
         del predict
 
         def slope(x, key):

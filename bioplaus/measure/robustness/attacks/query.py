@@ -16,8 +16,8 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
+from bioplaus.hyper import Count, NonNegative, Positive, Share, declared
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, box
 from bioplaus.outputs import correct, kind_of, margin
@@ -28,6 +28,7 @@ HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Fractions of Square's queries after which its window has half the area."""
 
 
+@declared
 def square(
     predict: Answer,
     loss: Loss,
@@ -35,9 +36,9 @@ def square(
     y: Array,
     key: Key,
     *,
-    epsilon: ArrayLike,
-    queries: int = 1000,
-    p: float = 0.8,
+    epsilon: NonNegative,
+    queries: Count = 1000,
+    p: Share = 0.8,
     bounds=BOUNDS,
 ) -> Array:
     """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: the window's first share of the input.
@@ -76,6 +77,7 @@ def square(
     return moved(jax.lax.scan(step, (signs, ask(signs, 0)), jnp.arange(1, queries))[0][0])
 
 
+@declared
 def ray_search(
     predict: Answer,
     loss: Loss,
@@ -83,9 +85,9 @@ def ray_search(
     y: Array,
     key: Key,
     *,
-    epsilon: ArrayLike,
-    queries: int = 1000,
-    tolerance: float = 1e-3,
+    epsilon: NonNegative,
+    queries: Count = 1000,
+    tolerance: Positive = 1e-3,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
     """RayS: hard labels only. x' lies at the boundary where that is within epsilon. tolerance: of the radius, in units of x.
@@ -127,14 +129,16 @@ def ray_search(
     return at(jnp.minimum(radius, within), signs)
 
 
-def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
+@declared
+def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: NonNegative, bounds=BOUNDS) -> Array:
     """x +- epsilon, a fair coin a component."""
     del predict, loss, y
     low, high = box(x, bounds)
     return jnp.clip(x + epsilon * jax.random.rademacher(key, x.shape, x.dtype), low, high)
 
 
-def random_ball(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: ArrayLike, bounds=BOUNDS) -> Array:
+@declared
+def random_ball(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: NonNegative, bounds=BOUNDS) -> Array:
     """x + a point of the ball, uniform."""
     del predict, loss, y
     low, high = box(x, bounds)
