@@ -21,9 +21,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, ParamSpec, TypeVar
 
 import annotated_types as at
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 Real = Annotated[ArrayLike, at.Gt(-math.inf), at.Lt(math.inf)]
@@ -70,7 +70,7 @@ class Hyperparameter(NamedTuple):
 
     def refusal(self, value: Any) -> str | None:
         """What is wrong with a value, as 'expected ..., got ...'; None if nothing is, or if it is a tracer."""
-        if isinstance(value, jax.core.Tracer) or (value is None and self.optional):
+        if isinstance(value, Tracer) or (value is None and self.optional):
             return None
         array = None if isinstance(value, str | bytes) or value is None else _numbers(value)
         if array is not None and array.dtype == jnp.bfloat16:

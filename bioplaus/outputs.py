@@ -25,6 +25,8 @@ from typing import Any, Literal, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
 
 from bioplaus.types import Array, Loss
 
@@ -67,7 +69,7 @@ def kind_of(of: Loss | Kind, where: str) -> Kind:
             f"{where}: the loss {getattr(of, '__name__', of)!r} does not say what outputs are; decorate it with"
             f" @bp.outputs_are(kind), kind one of {', '.join(map(repr, KINDS))}"
         )
-    return kind
+    return kind  # type: ignore[return-value]
 
 
 def targets(where: str, output: Any, y: Any) -> Array:
@@ -116,12 +118,12 @@ def checked_values(where: str, y: Any) -> Array:
 
 def seen(a: Any) -> np.ndarray | None:
     """The values of an array where they can be seen: not under jit, and not on devices of other machines."""
-    if isinstance(a, jax.core.Tracer) or not getattr(a, "is_fully_addressable", True):
+    if isinstance(a, Tracer) or not getattr(a, "is_fully_addressable", True):
         return None
     return np.asarray(a)
 
 
-def correct(output: Array, y: Array, of: Loss | Kind = "logits") -> Array:
+def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k outputs share the largest value.
 
     of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where y does not fit.
@@ -142,7 +144,7 @@ def correct(output: Array, y: Array, of: Loss | Kind = "logits") -> Array:
     return jnp.where(jnp.isnan(output).any(-1), jnp.where(jnp.isnan(right), right, 0), right).astype(output.dtype)
 
 
-def margin(output: Array, y: Array, of: Loss | Kind = "logits") -> Array:
+def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     """[B], above 0 where the answer is wrong: the largest wrong output less the right one. A loss whose slope never saturates.
 
     One output, and several labels of independent outputs: the largest of (1 - 2 y_k)(o_k - b).

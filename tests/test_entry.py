@@ -1,6 +1,7 @@
 """What enters a rule: losses, batches, states, inputs and optimisers that do not fit are said in words of the library."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ PARAMS = bp.init(NET, KEY, X)
 BATCH = bp.Batch(X, Y)
 
 
-def grad(key, batch=BATCH, loss=bp.cross_entropy, net=NET, params=PARAMS, **hyper):
+def grad(key, batch: Any = BATCH, loss=bp.cross_entropy, net=NET, params=PARAMS, **hyper):
     rule = RULES[key](net, loss, **hyper)
     return rule.grad(params, rule.init(KEY, params, batch), batch, KEY)[0]
 
@@ -112,7 +113,7 @@ def test_init_says_to_cast_and_scale(dtype):
     images = np.zeros((2, 28, 28, 1), dtype)
     for net, x in ((NET, np.zeros((2, 5), dtype)), (bp.cnn(10), images)):
         with pytest.raises(ValueError, match=r"cast it, and scale"):
-            bp.init(net, KEY, x)
+            bp.init(net, KEY, x)  # type: ignore[arg-type]
 
 
 def ids_net():

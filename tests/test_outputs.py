@@ -13,20 +13,20 @@ from bioplaus.measure import accuracy, calibration
 from bioplaus.outputs import KINDS, correct, declared_by, entropy, margin, outputs_are, targets
 
 OUTPUTS = jnp.array([[2.0, 1, 0], [0, 3, 1], [0, 1, 5], [4, 0, 0]])
-LABELS = [0, 1, 2, 1]
+LABELS = np.array([0, 1, 2, 1])
 LOGIT = jnp.array([[1.5], [-0.5], [2.0], [-3.0]])
 BINARY = jnp.array([[1.0], [0.0], [0.0], [1.0]])
 
 
 def test_integer_labels_are_one_hot_rows():
     rows = jax.nn.one_hot(jnp.array(LABELS), 3)
-    for labels in (LABELS, np.array(LABELS, np.uint8), jnp.array(LABELS)):
+    for labels in (LABELS, LABELS.astype(np.uint8), jnp.array(LABELS)):
         assert float(accuracy(OUTPUTS, labels)) == 0.75
         np.testing.assert_array_equal(bp.cross_entropy(OUTPUTS, labels), bp.cross_entropy(OUTPUTS, rows))
         np.testing.assert_array_equal(calibration(OUTPUTS, labels).nll, calibration(OUTPUTS, rows).nll)
     assert float(accuracy(LOGIT, BINARY[:, 0].astype(int), bp.binary_cross_entropy)) == 0.5
     with pytest.raises(ValueError, match="label 3 for 3"):
-        accuracy(OUTPUTS, [0, 1, 2, 3])
+        accuracy(OUTPUTS, np.arange(4))
     with pytest.raises(ValueError, match="label -1"):
         bp.mse(OUTPUTS, jnp.array([0, 1, 2, -1]))
     assert jnp.isnan(jax.jit(bp.cross_entropy)(OUTPUTS, jnp.array([0, 1, 2, 3]))[3])  # unseen under jit, but not silent
@@ -153,7 +153,7 @@ def test_equal_outputs_are_no_class():
     """k equal outputs are right by 1 / k, whichever class it is: taken for class 0, a silent net would be right on class 0 alone."""
     for label in range(3):
         np.testing.assert_allclose(accuracy(jnp.zeros((5, 3)), jnp.full(5, label)), 1 / 3, rtol=1e-6)
-    np.testing.assert_allclose(correct(jnp.array([[1.0, 1, 0], [1, 0, 0]]), [1, 0]), [0.5, 1])
+    np.testing.assert_allclose(correct(jnp.array([[1.0, 1, 0], [1, 0, 0]]), np.array([1, 0])), [0.5, 1])
 
 
 def test_several_labels_an_example():

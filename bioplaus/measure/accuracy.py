@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.outputs import Kind, correct
 from bioplaus.types import Array, Batch, Key, Loss
@@ -16,7 +17,7 @@ Answer = Callable[[Array, Key], Array]
 """(x [B, ...], key) -> outputs [B, C]: `Rule.predict` with its parameters and state filled in."""
 
 
-def accuracy(outputs: Array, y: Array, loss: Loss | Kind = "logits") -> Array:
+def accuracy(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Array:
     """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged, and is no case of chance.
 
     Raises ValueError where y does not fit the outputs, or does not say what a right answer is.

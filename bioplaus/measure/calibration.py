@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.outputs import INDEPENDENT, Kind, correct, kind_of, targets
 from bioplaus.types import Array, Loss
@@ -39,7 +40,7 @@ class Calibration(NamedTuple):
 UNITS = Calibration("fraction", "nat", "squared probability", "fraction")  # type: ignore[arg-type]
 
 
-def calibration(outputs: Array, y: Array, loss: Loss | Kind = "logits") -> Calibration:
+def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Calibration:
     """All of outputs [B, C] on one-hot targets [B, C]. loss: what declares them, see `accuracy`.
 
     Raises ValueError for outputs that are no distribution over classes: several independent ones, and values.
@@ -63,7 +64,7 @@ def calibration(outputs: Array, y: Array, loss: Loss | Kind = "logits") -> Calib
     return Calibration(expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean(), risk_coverage(p, y))
 
 
-def expected_calibration_error(p: Array, y: Array, *, bins: int = BINS) -> Array:
+def expected_calibration_error(p: Array, y: ArrayLike, *, bins: int = BINS) -> Array:
     """ECE, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
     y = targets("expected_calibration_error", p, y)
     confidence = p.max(-1)
@@ -72,7 +73,7 @@ def expected_calibration_error(p: Array, y: Array, *, bins: int = BINS) -> Array
     return jnp.where(jnp.isnan(p).any(), jnp.nan, jnp.abs(excess).sum() / len(p))
 
 
-def risk_coverage(p: Array, y: Array) -> Array:
+def risk_coverage(p: Array, y: ArrayLike) -> Array:
     """AURC, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
     wrong = 1 - correct(p, y)[jnp.argsort(-p.max(-1), stable=True)]
     risk = jnp.cumsum(wrong) / jnp.arange(1, len(p) + 1)

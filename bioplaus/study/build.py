@@ -128,7 +128,7 @@ def shape_of(arm: Arm) -> str:
 def hold_of(arm: Arm) -> int:
     """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An epoch has as many times more steps."""
     known = hyperparameters(available()[arm.rule]).get("hold")
-    return 1 if known is None else int(arm.hyper.get("hold", known.default))
+    return 1 if known is None else int(arm.hyper.get("hold") or known.default)
 
 
 def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
