@@ -9,7 +9,7 @@ implies. FLOP and bytes are those of `bioplaus.measure.cost`, the optimiser's wi
 No number here yet: it has not been run on a GPU.
 """
 
-import sys
+import argparse
 
 import jax
 import jax.numpy as jnp
@@ -53,8 +53,11 @@ def step_of(name: str, width: int, size: int):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    args = parser.parse_args()
     counter = meter.nvml()
-    window = meter.Window(warm=1, seconds=3, ticks=50, idle=1) if "--quick" in sys.argv else meter.PROTOCOL
+    window = meter.Window(warm=1, seconds=3, ticks=50, idle=1) if args.quick else meter.PROTOCOL
     precision = getattr(jax.config, "jax_default_matmul_precision", None) or "default"
     print(f"jax_default_matmul_precision: {precision}, {jax.devices()[0].device_kind}")
     points = []

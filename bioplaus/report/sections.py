@@ -10,8 +10,8 @@ from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
 SETTINGS = {
-    "common": "All arms share one setting of the optimiser: the comparison isolates the rule, and a rule that needs another"
-    " setting is seen below its best.",
+    "common": "All arms share one setting of the optimiser (but for the weight decay that Kolen-Pollack lives by): the comparison"
+    " isolates the rule, and a rule that needs another setting is seen below its best.",
     "own": "Each arm runs at its own settings: the comparison is of rules as tuned, and is as fair as their tuning was.",
 }
 

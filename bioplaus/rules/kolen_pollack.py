@@ -8,7 +8,9 @@ e: [B, C];  s_l: [B, n_l];  B_l: the shape of W_l (the paper's is its transpose)
 Kolen and Pollack, "Backpropagation without weight transport", 1994, doi:10.1109/ICNN.1994.374486.
 Akrout et al., "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.
 Departures: decay is `tx`'s decoupled decay; the same `tx` must train W, or W - B does not vanish (a decay inside Adam's
-gradient, or none, leaves it).
+gradient, or none, leaves it). lambda is DECAY unless another is given: of W - B it leaves exp(-lambda sum lr), 55 % after 1,000
+steps at 2e-3. At the 0.01 of other rules 98 % is left, and the rule is feedback alignment whose B grows as W does. The decay is of
+W as well, and is what it costs: on digits 0.3 points of accuracy (97.7 to 97.4), 1.0 at lambda = 1, and of backprop as much.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +24,8 @@ from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PyTree, Rule
 
-ADAMW = optax.adamw(1e-3, weight_decay=0.1)
+DECAY = 0.3
+ADAMW = optax.adamw(1e-3, weight_decay=DECAY)
 
 
 class State(NamedTuple):

@@ -5,6 +5,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bioplaus.rules.kolen_pollack import DECAY
+
+DECAYS = {"kp": DECAY}
+"""Weight decay of rules that live by it, where a study gives none."""
+
 
 class StudyError(ValueError):
     """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
@@ -62,7 +67,8 @@ class ModulatorSpec(_Strict):
 
 
 class OptimiserSpec(_Strict):
-    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW.
+    """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW. Where none is given,
+    a rule of `DECAYS` has its own.
 
     schedule: constant; cosine, to zero at the end of training; warmup, over a tenth of training to 1.1 times the rate, then along
     a cosine to a tenth of it; or step, times `factor` at each of `milestones` (fractions of training).
@@ -174,6 +180,14 @@ class Arm(_Strict):
     corruptions: str = "none"
     training_data: TrainingDataSpec = TrainingDataSpec()
     energy: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_decay(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        optimiser, rule = settings.get("optimiser", {}), settings.get("rule")
+        if rule in DECAYS and isinstance(optimiser, dict) and "weight_decay" not in optimiser:
+            return {**settings, "optimiser": {**optimiser, "weight_decay": DECAYS[rule]}}
+        return settings
 
     @model_validator(mode="before")
     @classmethod

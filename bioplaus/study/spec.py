@@ -105,6 +105,8 @@ def resolved(study: Study) -> dict[str, Any]:
     """The study with all defaults written out, re-runnable: what is saved as study.toml."""
     base = _checked(Arm, study.base, "base").model_dump(mode="json", exclude_none=True)
     base.pop("steps" if "epochs" in base else "", None)
+    if "weight_decay" not in study.base.get("optimiser", {}):
+        base["optimiser"].pop("weight_decay")  # not given: it depends on the rule
     return {**study.model_dump(), "base": base}
 
 
