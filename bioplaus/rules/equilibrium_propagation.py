@@ -59,10 +59,12 @@ def equilibrium_propagation(
 def positive_equilibrium_propagation(
     net: Net, loss: Loss, *, beta: Positive = 0.3, free_steps: Count = 50, nudged_steps: Count = 8, fresh: bool = False
 ) -> Rule:
-    """One-sided, towards the target, as in the paper of 2017: an error of O(beta), opposite to that of a negative nudge.
+    """One-sided, towards the target: an error of O(beta), opposite to that of a negative nudge. (T1 + T2) (F + X) in all.
 
-    (T1 + T2) (F + X) in all: see `equilibrium_propagation`, which is the mean of both signs at the same beta. T1 is long: what
-    the free phase has not settled yet is divided by beta, and no second phase cancels it.
+    T1 is long: what the free phase has not settled yet is divided by beta, and no second phase cancels it.
+    Departures from the paper of 2017, beside those above: its code draws the sign of beta anew for each batch, which averages the
+    error out; its output units settle with the hidden ones, in [0, 1], pulled by a squared error; its free phase starts where the
+    example's last one ended; beta is 0.5 to 1, and each layer has a learning rate of its own.
     """
     return _rule(net, loss, beta, (1,), free_steps, nudged_steps, fresh=fresh)
 
@@ -137,10 +139,6 @@ def _rule(
         a, output = read(params, below, key)
         return through(net[last], a, layer_key(key, last), error_of(loss, output, y)[1])
 
-    def init(key, params, batch):
-        del key, params, batch
-        return ()
-
     def grad(params, state, batch, key, gate=None):
         x, y = batch.x, batch.y
         with jax.named_scope("forward"):
@@ -184,4 +182,4 @@ def _rule(
         del state, context
         return read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]
 
-    return Rule(init, grad, predict)
+    return Rule(lambda key, params, batch: (), grad, predict)

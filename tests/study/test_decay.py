@@ -1,9 +1,10 @@
 """Kolen-Pollack's weight decay: its own where a study gives none, it acts on W and B alike, and a saved study keeps it."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import bioplaus as bp
@@ -47,10 +48,9 @@ def test_weights_and_feedback_come_together_by_the_decay():
 
 
 def test_the_rule_by_itself_decays_as_much():
-    update = ADAMW.update({"w": jnp.zeros(1)}, ADAMW.init({"w": jnp.ones(1)}), {"w": jnp.ones(1)})[0]
-    assert float(update["w"][0]) == pytest.approx(-1e-3 * DECAY)
-    assert optax.tree.norm(update) > 0
-    assert bp.rules.kolen_pollack.__kwdefaults__["tx"] is ADAMW
+    update = ADAMW.update(jnp.zeros(1), ADAMW.init(jnp.ones(1)), jnp.ones(1))[0]
+    np.testing.assert_allclose(np.asarray(update), -1e-3 * DECAY, rtol=1e-6)
+    assert inspect.signature(bp.rules.kolen_pollack).parameters["tx"].default is ADAMW
 
 
 def decays(study: Study) -> dict[str, float]:
