@@ -94,7 +94,7 @@ def check_own(words: list[str]) -> None:
 
 def check(words: list[str], monkeypatch) -> None:
     if words[0] == "make":
-        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
         assert set(words[1:]) <= set(targets)
     elif words[0] == "python":
         check_script(words[1], words[2:], monkeypatch)
@@ -151,9 +151,8 @@ def test_options_in_prose_are_those_of_some_command():
     known = {"key", "rules", "help"}
     for kind in (cli.Compare, cli.Run, cli.Tune):
         known |= set(kind.__dataclass_fields__)
-    known |= {
-        name for f in ROOT.glob("experiments/**/*.py") for name in re.findall(r'add_argument\(\s*"--([\w-]+)"', f.read_text())
-    }
+    for script in (ROOT / "experiments").rglob("*.py"):
+        known |= set(re.findall(r'add_argument\(\s*"--([\w-]+)"', script.read_text(encoding="utf-8")))
     known |= set(Arm.model_fields)
     for f in (f for f in FILES if "peers" not in f.parts):  # these have the options of pip and git
         text = re.sub(
