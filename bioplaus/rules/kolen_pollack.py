@@ -10,7 +10,8 @@ Akrout et al., "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.
 Departures: decay is `tx`'s decoupled decay; the same `tx` must train W, or W - B does not vanish (a decay inside Adam's
 gradient, or none, leaves it). lambda is DECAY unless another is given: of W - B it leaves exp(-lambda sum lr), 55 % after 1,000
 steps at 2e-3. At the 0.01 of other rules 98 % is left, and the rule is feedback alignment whose B grows as W does. The decay is of
-W as well, and is what it costs: on digits 0.3 points of accuracy (97.7 to 97.4), 1.0 at lambda = 1, and of backprop as much.
+W as well: on digits it costs 0.3 points of accuracy after these steps (97.7 to 97.4), and 1.0 at lambda = 1. On MNIST, where 0.4 %
+is left after 10 epochs of Adam from 8.6e-3 to 0, it gives 0.4 (98.0 to 98.4, two seeds). It does the same to backprop.
 """
 
 from typing import Any, NamedTuple
