@@ -89,7 +89,8 @@ def report(name: str, start, r, joint) -> list[Continual]:
         ("none", {m: [getattr(f, m) for f in found] for m in Continual._fields}),
         ("joint", {"acc": joint.mean(1)}),
     ):
-        each = {m: interval(100 * np.asarray(values)) for m, values in table.items()}
+        least = {m: 0.0 if m in ("acc", "plasticity") else -100.0 for m in table}  # others are differences of accuracies
+        each = {m: interval(100 * np.asarray(values), bounds=(least[m], 100.0)) for m, values in table.items()}
         said = "  ".join(f"{m} {float(x.mean):.1f} [{float(x.low):.1f}, {float(x.high):.1f}]" for m, x in each.items())
         print(f"{name:8} {row:5} {said}", flush=True)
     return found

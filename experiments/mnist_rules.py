@@ -39,6 +39,7 @@ from bioplaus.study.tuned import Scores, read
 HERE = Path(__file__).parent
 STUDY, RESULTS, PAGE = HERE / "mnist_rules.toml", HERE / "mnist_rules.results.toml", HERE / "mnist_rules.md"
 TRIALS, STEPS = 16, 860
+PERCENT = (0.0, 100.0)  # the bounds of an accuracy
 FLOOR = {"bp": 0.00863, "zil": 0.0156, "fpa": 0.0049}
 """Learning rates of one algorithm, backprop, that the best of 16 trials on seed 0 gave under three names."""
 
@@ -208,7 +209,8 @@ def floor_lines(found: Figures) -> list[str]:
     points = floor(found)
     if points is None:
         return ["Noise floor: not run yet; no ranks are claimed.", ""]
-    each = ", ".join(f"{printed(interval(found.arms[floor_name(rule)]['accuracy']))} at {rate:g}" for rule, rate in FLOOR.items())
+    runs = [(rate, found.arms[floor_name(rule)]["accuracy"]) for rule, rate in FLOOR.items()]
+    each = ", ".join(f"{printed(interval(values, bounds=PERCENT))} at {rate:g}" for rate, values in runs)
     return [
         f"Noise floor: {points:.1f} points. Backprop at the learning rates that tuning on one seed gave bp, zil and fpa, which are one",
         f"algorithm under three names: {each}. Ranks closer than",
@@ -231,8 +233,8 @@ def row(name: str, found: Figures, scores: Scores | None) -> str:
     )
     if name in found.arms:
         mine, frozen = found.arms[name]["accuracy"], found.arms.get(base_of(name), {}).get("accuracy")
-        above = "" if frozen is None or name == base_of(name) else printed(paired_interval(mine, frozen), "+")
-        return f"| {name} | {printed(interval(mine))} | {above} | {searched} |"
+        above = "" if frozen is None or name == base_of(name) else printed(paired_interval(mine, frozen, bounds=PERCENT), "+")
+        return f"| {name} | {printed(interval(mine, bounds=PERCENT))} | {above} | {searched} |"
     if (old := found.before.get(name)) is None:
         return f"| {name} | not run yet | | |"
     return f"| {name} (before) | {old['accuracy']} | {old.get('above', '')} | |"

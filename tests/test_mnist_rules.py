@@ -74,7 +74,7 @@ def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
     assert "| fa (before) | 97.0 [96.0, 98.0] |" in page
     assert "| frozen | not run yet |" in page
     bp = found.arms["bp"]
-    assert f"| bp | {small.printed(interval(bp['accuracy']))} |" in page
+    assert f"| bp | {small.printed(interval(bp['accuracy'], bounds=(0, 100)))} |" in page
     assert bp["settings"]["optimiser"]["learning_rate"] == read(defaults.DEFAULTS).rules["bp"]["optimiser"]["learning_rate"]
 
     monkeypatch.setattr(tune, "best", lambda *args: pytest.fail("bp was tuned again"))

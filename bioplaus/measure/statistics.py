@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bioplaus.hyper import Level, declared
 
+FREE = (-np.inf, np.inf)
+SHARE = (0.0, 1.0)
+"""Bounds of an accuracy, and of any other share of examples."""
+
 
 class Interval(NamedTuple):
     """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for fewer than two seeds."""
@@ -22,8 +26,12 @@ class Interval(NamedTuple):
 
 
 @declared
-def interval(values: ArrayLike, level: Level = 0.95) -> Interval:
-    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s: sample standard deviation."""
+def interval(values: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE) -> Interval:
+    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s: sample standard deviation.
+
+    bounds: the least and the largest that the measure can be. An end beyond them, which the normal distribution allows, is moved to
+    them: the interval holds the true mean no less often.
+    """
     from scipy import stats  # scipy.stats takes half a second to import
 
     values = np.asarray(values, np.float64)
@@ -35,20 +43,21 @@ def interval(values: ArrayLike, level: Level = 0.95) -> Interval:
         mean = np.where(finite, values, 0.0).sum(0) / n
         variance = (np.where(finite, values - mean, 0.0) ** 2).sum(0) / (n - 1)
         half = stats.t.ppf(0.5 + level / 2, n - 1) * np.sqrt(variance / n)
-    return Interval(mean, mean - half, mean + half, n, len(values) - n)
+    return Interval(mean, np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1]), n, len(values) - n)
 
 
 @declared
-def paired_interval(a: ArrayLike, b: ArrayLike, level: Level = 0.95) -> Interval:
+def paired_interval(a: ArrayLike, b: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE) -> Interval:
     """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a diverged seed is left out.
 
+    bounds: of a and of b, see `interval`; their difference lies within the distance of the bounds.
     Raises ValueError where a and b do not have the same seeds.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
         raise ValueError(f"paired_interval: got {a.shape} and {b.shape}; both need the same seeds in the same order")
     with np.errstate(invalid="ignore"):
-        return interval(a - b, level)
+        return interval(a - b, level, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
 
 
 def paired_p(a: ArrayLike, b: ArrayLike) -> float:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bioplaus.measure.statistics import FREE, SHARE
 from bioplaus.report.look import INK, Look
 from bioplaus.report.run import Arm, Seeds, interval
 
@@ -55,10 +56,14 @@ def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Fig
     return fig, grid[:n]
 
 
-def line(ax: Axes, points: dict[float, Seeds], look: Look, scale: float = 1.0, band: bool = True) -> tuple[float, float]:
-    """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points must not be empty."""
+def line(ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False, band: bool = True) -> tuple[float, float]:
+    """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points must not be empty.
+
+    percent: they are accuracies.
+    """
     x = list(points)
-    stats = [interval(seeds.values()) for seeds in points.values()]
+    scale, bounds = (100.0, SHARE) if percent else (1.0, FREE)
+    stats = [interval(seeds.values(), bounds) for seeds in points.values()]
     mean = [scale * s.mean for s in stats]
     style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker, "markevery": max(1, len(x) // 8)}
     ax.plot(x, mean, **style, markeredgewidth=0, linewidth=1.4 if band else 0.9)

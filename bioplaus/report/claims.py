@@ -4,6 +4,7 @@ import math
 from html import escape
 
 from bioplaus.measure.robustness.masking import CHECKS
+from bioplaus.measure.statistics import SHARE
 from bioplaus.report.markup import arm, blocks, estimate, listed, note, plural
 from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
 from bioplaus.report.text import NONE
@@ -26,11 +27,15 @@ def _at(run: Run, epsilon: str) -> str:
     cells = []
     for of in examined:
         failed = [name for name in CHECKS if not check(run, of, epsilon, name, "passed")]
-        robust = estimate(interval(reached(of, "worst").values())) if not failed else f"no claim<small>{listed(failed)}</small>"
-        cells.append([estimate(interval(reached(of, "clean").values())), robust, *(_value(run, of, epsilon, n) for n in CHECKS)])
+        robust = (
+            estimate(interval(reached(of, "worst").values(), SHARE)) if not failed else f"no claim<small>{listed(failed)}</small>"
+        )
+        cells.append(
+            [estimate(interval(reached(of, "clean").values(), SHARE)), robust, *(_value(run, of, epsilon, n) for n in CHECKS)]
+        )
     heads = [arm(run, a) for a in examined]
     columns = ["Clean<small>%</small>", "Robust accuracy<small>%</small>", *CHECKS]
-    each = [[estimate(interval(reached(a, n).values())) or NONE for n in attacks] for a in examined]
+    each = [[estimate(interval(reached(a, n).values(), SHARE)) or NONE for n in attacks] for a in examined]
     said = "; ".join(f"{name} {what}" for name, what in CHECKS.items())
     return (
         f"<h3>L-infinity, ε = {escape(epsilon)}</h3>"

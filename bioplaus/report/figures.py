@@ -61,7 +61,7 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
     for ax, measure in zip(axes, shown, strict=True):
         fraction = measure == "accuracy at step"
         curves = {a.label: curve(run, a, measure, "step") for a in run.arms}
-        ends = {label: line(ax, points, style[label], 100 if fraction else 1) for label, points in curves.items() if points}
+        ends = {label: line(ax, points, style[label], fraction) for label, points in curves.items() if points}
         if fraction:
             final = [y for _, y in ends.values()]  # the axis is for telling the ends apart: early steps may lie below it
             ax.set_ylim(max(0.0, min(final) - max(10.0, max(final) - min(final))), min(101.0, max(final) + 3))
@@ -131,10 +131,10 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
             for other in blind if attack else ():
                 points = curve(run, arm, "accuracy", other)
                 if points:
-                    line(ax, points, look._replace(marker="", dash=BLIND[other][0]), 100, band=False)
+                    line(ax, points, look._replace(marker="", dash=BLIND[other][0]), percent=True, band=False)
             points = severities(run, arm, kind)
             if points:
-                line(ax, points, look, 100)
+                line(ax, points, look, percent=True)
         ax.set_title("\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip() if attack else kind)
         ax.set_xlabel(textwrap.fill(AXES.get(kind, "severity"), 99 if columns == 2 else 40))
         ax.set_ylim(0, 101)
@@ -157,7 +157,7 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
         for arm in run.arms:
             points = curve(run, arm, CORRUPTION, name)
             if points:
-                line(ax, {0.0: seeds_of(run, arm, "accuracy", "clean"), **points}, style[arm.label], 100)
+                line(ax, {0.0: seeds_of(run, arm, "accuracy", "clean"), **points}, style[arm.label], percent=True)
         ax.set_title(name)
         ax.set_ylim(0, 101)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

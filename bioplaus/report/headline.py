@@ -7,6 +7,7 @@ import numpy as np
 
 from bioplaus.measure import statistics
 from bioplaus.measure.robustness.masking import NOISE_SHARE, POINT
+from bioplaus.measure.statistics import SHARE
 from bioplaus.report.run import BASELINE, Arm, Interval, Run, Seeds, curve, interval, number, parse, seeds_of
 
 KINDS = ("input noise", "weight noise", "lesion")
@@ -29,7 +30,7 @@ def headlines(run: Run) -> list[Headline]:
     return [
         Headline(
             arm,
-            interval(clean(run, arm).values()),
+            interval(clean(run, arm).values(), SHARE),
             difference(run, arm),
             retention(run, arm),
             seeds_of(run, arm, "macs", "training").get("", math.nan),
@@ -66,7 +67,7 @@ def difference(run: Run, arm: Arm) -> Interval | None:
     if base is None:
         return None
     a, b = clean(run, arm), clean(run, base)
-    paired = interval(a[s] - b[s] for s in a if s in b)
+    paired = interval((a[s] - b[s] for s in a if s in b), (-1.0, 1.0))
     return paired if paired.n else None
 
 

@@ -79,7 +79,7 @@ def pair(run: Run, of: Arm, measure: str, layer: str, twin_layer: str) -> dict[s
 
 
 def _cell(run: Run, of: Arm, measure: str, layer: str) -> str:
-    x = interval(pair(run, of, measure, layer, layer).values())
+    x = interval(pair(run, of, measure, layer, layer).values(), (-1.0, 1.0))
     if not x.n:
         return NONE
     alone = compared(run, of) == SEEDS

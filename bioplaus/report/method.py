@@ -14,7 +14,9 @@ def method(run: Run, svgs: dict[str, str]) -> str:
     study = run.summary.get("study") or {}
     items = {
         "Intervals": "95 % t intervals over seeds. Each stands alone: none is corrected for the number of comparisons. With few"
-        " seeds they lean on accuracies being normally distributed over seeds. They leave out the sampling of the test set."
+        " seeds they lean on accuracies being normally distributed over seeds. They leave out the sampling of the test set. An end that"
+        " the measure cannot reach is moved to the measure's bound: 0 or 100 % for an accuracy, 100 points for a difference of two."
+        " Robustness is a ratio, which may exceed 100 %."
     }
     if run.seeds:
         items["Seeds"] = (

@@ -3,6 +3,7 @@
 import math
 from html import escape
 
+from bioplaus.measure.statistics import SHARE
 from bioplaus.report.markup import arms, estimate, figure, note, table
 from bioplaus.report.run import Arm, Run, interval, number, seeds_of
 from bioplaus.report.text import NONE, percent
@@ -16,10 +17,10 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
         "mCE<sub>BP</sub><small>%, bp is 100</small>": [_errors(run, a, "mCE_BP") for a in run.arms],
         "Relative mCE<sub>BP</sub><small>%, bp is 100</small>": [_errors(run, a, "relative mCE_BP") for a in run.arms],
         "Retained<small>%, IQM</small>": [_retained(a) for a in run.arms],
-        "ECE<small>%</small>": [estimate(interval(seeds_of(run, a, "ece", "clean").values())) for a in run.arms],
-        "NLL<small>nat</small>": [_plain(run, a, "nll") for a in run.arms],
-        "Brier<small>0 to 2</small>": [_plain(run, a, "brier") for a in run.arms],
-        "AURC<small>%</small>": [estimate(interval(seeds_of(run, a, "aurc", "clean").values())) for a in run.arms],
+        "ECE<small>%</small>": [estimate(interval(seeds_of(run, a, "ece", "clean").values(), SHARE)) for a in run.arms],
+        "NLL<small>nat</small>": [_plain(run, a, "nll", math.inf) for a in run.arms],
+        "Brier<small>0 to 2</small>": [_plain(run, a, "brier", 2.0) for a in run.arms],
+        "AURC<small>%</small>": [estimate(interval(seeds_of(run, a, "aurc", "clean").values(), SHARE)) for a in run.arms],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     if not columns:
@@ -55,7 +56,7 @@ def memory(run: Run, svgs: dict[str, str]) -> str:
     """What became of the training examples with a wrong label."""
     del svgs
     cells = [
-        [estimate(interval(seeds_of(run, a, m, "flipped labels").values())) or NONE for m in ("memorised", "recovered")]
+        [estimate(interval(seeds_of(run, a, m, "flipped labels").values(), SHARE)) or NONE for m in ("memorised", "recovered")]
         for a in run.arms
     ]
     if all(c == NONE for row in cells for c in row):
@@ -93,7 +94,7 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _errors(run: Run, arm: Arm, measure: str) -> str:
-    x = interval(v / 100 for v in seeds_of(run, arm, measure, "all corruptions").values())
+    x = interval((v / 100 for v in seeds_of(run, arm, measure, "all corruptions").values()), (0.0, math.inf))
     return estimate(x)
 
 
@@ -105,8 +106,8 @@ def _retained(arm: Arm) -> str:
     return f"<b>{percent(number(found['iqm']))}</b><small>[{low}, {high}]</small>"
 
 
-def _plain(run: Run, arm: Arm, measure: str) -> str:
-    x = interval(seeds_of(run, arm, measure, "clean").values())
+def _plain(run: Run, arm: Arm, measure: str, most: float) -> str:
+    x = interval(seeds_of(run, arm, measure, "clean").values(), (0.0, most))
     if not x.n:
         return ""
     spread = f"<small>[{x.low:.3f}, {x.high:.3f}]</small>" if math.isfinite(x.low) else ""

@@ -133,12 +133,12 @@ def parse(condition: str) -> dict[str, str]:
     return {k.strip(): v for k, v in re.findall(r"([^=]+)=(\S+)", condition)}
 
 
-def interval(values: Iterable[float]) -> Interval:
+def interval(values: Iterable[float], bounds: tuple[float, float] = statistics.FREE) -> Interval:
     """Mean and 95 % interval of `bioplaus.measure.statistics.interval`, over the values that are numbers."""
     x = [v for v in values if math.isfinite(v)]
     if not x:
         return Interval(math.nan, math.nan, math.nan, 0)
-    found = statistics.interval(x)
+    found = statistics.interval(x, bounds=bounds)
     return Interval(float(found.mean), float(found.low), float(found.high), len(x))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bioplaus.measure.aggregate import bootstrap, probability_of_improvement
-from bioplaus.measure.statistics import holm, nauc, paired_interval, paired_p
+from bioplaus.measure.statistics import FREE, SHARE, holm, nauc, paired_interval, paired_p
 from bioplaus.study.arm import Label
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, ContrastSpec, StudyError
@@ -24,6 +24,7 @@ from bioplaus.study.spec import nearest
 
 CLEAN = ("accuracy", "ece", "nll", "brier", "aurc")
 ERRORS = ("mCE_BP", "relative mCE_BP")
+BOUNDS = {"nll": FREE, "brier": (0.0, 2.0), **dict.fromkeys(ERRORS, FREE)}  # of other metrics: SHARE
 
 
 def check_contrasts(contrasts: Sequence[ContrastSpec], arms: dict[str, Arm]) -> None:
@@ -48,7 +49,7 @@ def contrasted(
         a, b = (_values(names[x], c.metric, rows, lost[x]) for x in (c.a, c.b))
         seeds = [s for s in a if s in b]
         x, y = np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])
-        interval = paired_interval(x, y)
+        interval = paired_interval(x, y, bounds=BOUNDS.get(c.metric, SHARE))
         entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": c.metric, "n": int(interval.n)}
         entry |= {k: _number(getattr(interval, k)) for k in ("mean", "low", "high")} | {"p": _number(paired_p(x, y))}
         both = np.isfinite(x) & np.isfinite(y)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bioplaus.measure.energy import Profile, surely_less
-from bioplaus.measure.statistics import paired_interval
+from bioplaus.measure.statistics import SHARE, paired_interval
 from bioplaus.study.arm import Label, Trained, partner
 from bioplaus.study.claims import attack_text, suite_text
 from bioplaus.study.contrasts import contrasted
@@ -118,7 +118,7 @@ def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], row
     for arm, label in arms:
         i = partner("frozen", arm, label, arms)
         if i is not None and (base := arms[i][1]) != label:
-            x = paired_interval(clean[label], clean[base])
+            x = paired_interval(clean[label], clean[base], bounds=SHARE)
             numbers = {k: _number(getattr(x, k)) for k in ("mean", "low", "high")}
             found.append({"a": names[label], "b": names[base], "measure": "accuracy", **numbers})
     return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bioplaus.measure.statistics import interval, nauc, paired_interval, retention, s50
+from bioplaus.measure.statistics import SHARE, interval, nauc, paired_interval, retention, s50
 
 
 def test_interval_is_students():
@@ -19,6 +19,19 @@ def test_interval_is_students():
 def test_interval_by_hand():
     got = interval([1.0, 3.0])  # s = sqrt 2, s / sqrt n = 1, t_1 = 12.7062
     np.testing.assert_allclose(got[:3], (2.0, 2 - 12.7062047, 2 + 12.7062047), rtol=1e-8)
+
+
+def test_interval_ends_at_the_bounds_of_the_measure():
+    """Accuracies 0.98 and 1.00: 0.99 -+ 12.7062 x 0.01, that is 0.8629 to 1.1171."""
+    got = interval([0.98, 1.0], bounds=SHARE)
+    np.testing.assert_allclose(got[:3], (0.99, 0.862938, 1.0), rtol=1e-6)
+    np.testing.assert_allclose(interval([0.0, 0.02], bounds=SHARE)[:3], (0.01, 0.0, 0.137062), rtol=1e-5)
+    np.testing.assert_allclose(interval([0.98, 1.0])[:3], (0.99, 0.862938, 1.117062), rtol=1e-6)  # a measure without bounds
+    assert np.isnan(interval([0.9], bounds=SHARE)[1:3]).all()
+    gap = paired_interval([0.9, 0.5], [0.1, 0.5], bounds=SHARE)  # 0.4 -+ 12.7 x 0.4
+    np.testing.assert_allclose(gap[:3], (0.4, -1.0, 1.0))
+    inside = paired_interval([0.9, 0.92, 0.91], [0.8, 0.83, 0.8], bounds=SHARE)
+    np.testing.assert_array_equal(inside, paired_interval([0.9, 0.92, 0.91], [0.8, 0.83, 0.8]))
 
 
 def test_interval_covers_95_percent():

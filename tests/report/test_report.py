@@ -281,3 +281,20 @@ def test_terminal_says_the_same(full, page):
     assert max(map(len, text.splitlines())) <= 120
     console.print(table([r | {"rule": "[red]x[/red"} for r in rows if r["rule"] == "bp"]))  # a name is not markup
     assert "[red]x[/red" in console.export_text()
+
+
+def test_no_accuracy_is_said_to_lie_beyond_its_bounds(rows):
+    """98 and 100 %: 99 -+ 12.7 points would end at 111.7 %."""
+    given = {
+        ("bp", "0"): 0.98,
+        ("bp", "1"): 1.0,
+        ("fa", "0"): 0.0,
+        ("fa", "1"): 0.02,
+        ("frozen", "0"): 0.05,
+        ("frozen", "1"): 0.95,
+    }
+    few = [r | {"value": given[key]} for r in rows if r["condition"] == "clean" and (key := (r["rule"], str(r["seed"]))) in given]
+    text = render(collect(few), {})
+    assert row(text, "bp")[1:3] == ["99.0 [86.3, 100.0]", "+49.0 [−100.0, +100.0]"]
+    assert row(text, "fa")[1] == "1.0 [0.0, 13.7]"
+    assert "moved to the measure's bound" in text
