@@ -12,8 +12,9 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
     """A factory of the rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb, backprop)).
 
     Every different factory makes one rule for the whole net, and the gradients of its layers are taken; what the others would
-    need is never computed, but for the forward passes, which a compiler merges. Predictions, loss and signals are those of
-    the rule of the last layer. Hyperparameters are bound beforehand, by `functools.partial`, once for all layers of a rule.
+    need is never computed. What several rules compute alike, such as the forward pass, a compiler merges, and costs count it once.
+    Predictions, loss and signals are those of the rule of the last layer. Hyperparameters are bound beforehand, by
+    `functools.partial`, once for all layers of a rule.
     Raises ValueError where the net does not have as many layers.
     """
     factories = tuple(factories)
@@ -38,11 +39,12 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
                 asked.append(gate(signals) if callable(gate) else gate)
                 return asked[0]
 
-            first = rules[0].grad(params, state[0], batch, key, once)
-            others = [r.grad(params, s, batch, key, asked[0]) for r, s in zip(rules[1:], state[1:], strict=True)]
-            found = [first, *others]
+            found = []
+            for i, rule in enumerate(rules):
+                with jax.named_scope(f"part={i}"):
+                    found.append(rule.grad(params, state[i], batch, key, asked[0] if i else once))
             grads = tuple(found[i][0][l] for l, i in enumerate(owner))
-            return grads, tuple(state for _, state, _ in found), first[2]
+            return grads, tuple(state for _, state, _ in found), found[0][2]
 
         def predict(params, state, x, key, context=()):
             return rules[0].predict(params, state[0], x, key, context)

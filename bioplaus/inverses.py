@@ -12,7 +12,7 @@ pass's maxima. The inverses learn on the batch whose targets they have just sent
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import current_shapes, drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import INVERSES
-from bioplaus.types import Array, Key, Layer, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Key, Layer, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
 
@@ -30,9 +30,9 @@ ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
 class State(NamedTuple):
     """feedback: B_l, one entry a layer, () for the first; bias: c_l, one a hidden layer; opt: the state of `tx`."""
 
-    feedback: PyTree
-    bias: tuple[Array, ...]
-    opt: Any
+    feedback: PerLayer
+    bias: PerLayer
+    opt: Annotated[Any, OptimiserOf(lambda state: tuple(zip(state.feedback[1:], state.bias, strict=True)))]
 
 
 class Read(NamedTuple):

@@ -3,11 +3,12 @@
 States nest: those of compositions are tuples of states, a modulated rule's holds its rule's and its modulator's.
 """
 
+from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import jax
 
-from bioplaus.types import PER_EXAMPLE, PyTree
+from bioplaus.types import PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
 
 
 def per_example(state: PyTree) -> PyTree:
@@ -19,9 +20,36 @@ def per_example(state: PyTree) -> PyTree:
             for name, value in zip(fields, state, strict=True)
         }
         return type(state)(**parts)
-    if jax.tree_util.all_leaves([state]):
-        return False
-    return jax.tree.map(per_example, state, is_leaf=lambda node: node is not state)
+    return _inside(per_example, state, False)
+
+
+def layers(state: PyTree) -> PyTree:
+    """The tree of the state, with the layer that each array is declared to belong to: 1 to L, or 0."""
+    if not (fields := getattr(state, "_fields", None)):
+        return _inside(layers, state, 0)
+    words = _declared(type(state))
+    found = type(state)(
+        *(_by_entry(v) if PER_LAYER in words.get(name, ()) else layers(v) for name, v in zip(fields, state, strict=True))
+    )
+    for name in fields:
+        for word in words.get(name, ()):
+            if isinstance(word, OptimiserOf):
+                found = found._replace(**{name: _alike(getattr(state, name), word.of(found))})
+    return found
+
+
+def _by_entry(entries: tuple) -> tuple:
+    return tuple(jax.tree.map(lambda _, l=l: l, entry) for l, entry in enumerate(entries, 1))
+
+
+def _alike(opt: PyTree, trained: PyTree) -> PyTree:
+    """The state of an optimiser, where each copy of the tree that it trains (momenta, squares) is the layers of that tree."""
+    tree = jax.tree.structure(trained)
+
+    def copy(node) -> bool:
+        return jax.tree.structure(node) == tree
+
+    return jax.tree.map(lambda node: trained if copy(node) else 0, opt, is_leaf=copy)
 
 
 def undeclared(state: PyTree, other: PyTree) -> list[str]:
@@ -30,6 +58,11 @@ def undeclared(state: PyTree, other: PyTree) -> list[str]:
     declared = jax.tree.leaves(per_example(state))
     pairs = zip(leaves, others, declared, strict=True)
     return [jax.tree_util.keystr(path) for (path, a), (_, b), known in pairs if a.shape != b.shape and not known]
+
+
+def _inside(read: Callable[[PyTree], PyTree], state: PyTree, leaf: Any) -> PyTree:
+    """`read` of each part of a state that is no NamedTuple; of an array, which declares nothing, `leaf`."""
+    return leaf if jax.tree_util.all_leaves([state]) else jax.tree.map(read, state, is_leaf=lambda node: node is not state)
 
 
 def _declared(kind: type) -> dict[str, tuple[Any, ...]]:

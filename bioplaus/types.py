@@ -101,6 +101,17 @@ PerExample = Annotated[PyTree, PER_EXAMPLE]
 example, and how often it has met them. The rest of a state serves every batch. `bioplaus.states` reads it."""
 
 
+PER_LAYER = "per layer"
+PerLayer = Annotated[PyTree, PER_LAYER]
+"""A field of a rule's State that is a tuple of one entry a layer, from the first on; it may end before the last layer."""
+
+
+class OptimiserOf(NamedTuple):
+    """A word for a field that holds the state of an optimiser: of: (the rule's State) -> the tree that it trains."""
+
+    of: Callable[[Any], PyTree]
+
+
 RuleFactory = Callable[..., Rule]
 """(net, loss, *, hyperparameters) -> Rule. Array hyperparameters (`ArrayLike`) may be tracers; sizes and counts are ints."""
 

@@ -20,14 +20,14 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, drive, forward, layer_key, predictor
-from bioplaus.types import Array, Key, Layer, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Key, Layer, Loss, Net, PerLayer, PyTree, Rule
 
 
 class State(NamedTuple):
     """mean: m, one a hidden layer; threshold: theta [n_l], one a hidden layer, () for rules without."""
 
-    mean: tuple[Array, ...]
-    threshold: tuple[Array, ...]
+    mean: PerLayer
+    threshold: PerLayer
 
 
 class Seen(NamedTuple):

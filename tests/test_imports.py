@@ -30,7 +30,7 @@ ALLOWED = {
     "relax": ("types", "net", "local", "neurons"),
     "layers": ("types", "net", "local", "neurons"),
     "rules": ("types", "salts", "net", "local", "entry", "hyper", "relax", "inverses", "unsupervised"),
-    "measure": ("types", "salts", "net", "outputs", "hyper"),
+    "measure": ("types", "salts", "states", "net", "outputs", "hyper"),
     "measure.robustness.attacks": ("types", "salts", "net", "local", "measure", "outputs", "hyper", "entry"),
     "data": ("types",),
     "devices": ("types",),

@@ -3,8 +3,8 @@
     MACs of x w, x: [B, m], w: [m, n]:  B m n.     words moved by it: B m + m n + B n
 Counted is what the gradients and the new state need: `info` is telemetry and free. A scan counts its length times, a cond
 its dearest branch; a `while` that holds MACs and a kernel raise NotCountable unless they are annotated (`measure.program`).
-The same product written twice counts twice. Every count is exact, and divided by the batch size: an int, or a Fraction where
-the batch shares the work.
+The same product written twice counts twice, but for what several rules of a `by_layer` compute alike, which is shared. Every count
+is exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
 
 `cost` is dense: it sees shapes only, and nothing is run. `effective` runs the same program once, and counts what zeros leave:
     MACs between operands made binary (not 0 -> 1), as NeuroBench counts; of an update, sum_b nnz(h_b) nnz(delta_b)
@@ -93,7 +93,7 @@ def inference(
     products = None if numbers is None else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
     size, own = batch.x.shape[0], forward_axes(t.one_pass)
     forwards = reads_of(answer._replace(outputs=((), ())), own).forward
-    cells, traffic = counted(answer, layers_of(answer, p, s, (), data), forwards, data, products)
+    cells, traffic = counted(answer, layers_of(answer, p, s, (), (), data), forwards, data, products)
     return _assembled(t, net, cells, traffic, 0, per(total_macs(answer), size))._replace(
         trains=False, effective=products is not None
     )
@@ -126,7 +126,7 @@ def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synaps
     grads = program.outputs[0]
     data = dependents(program, jax.tree.leaves(data))
     reads, shapes = reads_of(program, forward_axes(t.one_pass)), program.shapes
-    cells, traffic = counted(program, layers_of(program, params, state, grads, data), reads.forward, data, products)
+    cells, traffic = counted(program, layers_of(program, params, state, *program.outputs, data), reads.forward, data, products)
     for l, (p, g) in enumerate(zip(params, grads, strict=True), 1):
         learns = sum(math.prod(shapes[v]) for v in jax.tree.leaves(g) if v in data)
         cells["update", l]["synapse_updates"] += synapses.get(l, learns)
@@ -157,7 +157,7 @@ def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
     program = trace(step, params, opt, params)
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
-    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), set())
+    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), (), set())
     for i, op in enumerate(program.ops):
         cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(op, program.shapes)
     for b, a in zip(before, after, strict=True):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 
+from bioplaus import states
 from bioplaus.measure.operations import MAC_OPS, Op, contracted, phase
 from bioplaus.measure.program import Program, dependents, reaching
 from bioplaus.types import PyTree
@@ -56,26 +57,28 @@ def reads_of(program: Program, own: dict[int, frozenset[int]]) -> Reads:
     return Reads(*map(frozenset, (forward, words, bits - words, inside - words - bits, feedback)))
 
 
-def layers_of(program: Program, params: PyTree, state: PyTree, grads: PyTree, data: set[int]) -> tuple[list[int], dict[int, int]]:
+def layers_of(
+    program: Program, params: PyTree, state: PyTree, grads: PyTree, after: PyTree, data: set[int]
+) -> tuple[list[int], dict[int, int]]:
     """The layer that each operation works for, and that each value comes from: 1 to L, 0 where it is no layer's own.
 
-    A product with a layer's weights is that layer's: with an entry of params, or of a tuple of L entries in the rule's state. Outside
-    of the forward pass, what serves one layer's gradient alone is that layer's, too. All else belongs to the lowest layer that its
-    operands come from. params, state, grads: value ids; params and grads have one entry a layer.
+    A product with a layer's weights is that layer's: with an entry of params, or with what the rule's state declares to be a layer's
+    (`PerLayer`). Outside of the forward pass, what serves one layer's gradient alone is that layer's, too, and so is what serves no
+    gradient, but one layer's next state. All else belongs to the lowest layer that its operands come from.
+    params, state, grads: value ids; params and grads have one entry a layer. after: the state that an update leaves.
     """
     label = {v: l for l, p in enumerate(params, 1) for v in jax.tree.leaves(p)}
-
-    def by_layer(node) -> bool:
-        return type(node) is tuple and len(node) == len(params)
-
-    for entries in filter(by_layer, jax.tree.leaves(state, is_leaf=by_layer)):
-        label.update({v: l for l, entry in enumerate(entries, 1) for v in jax.tree.leaves(entry)})
+    label.update(zip(jax.tree.leaves(state), jax.tree.leaves(states.layers(state)), strict=True))
     serves = [reaching(program.ops, jax.tree.leaves(g)) for g in grads]
+    kept = {l: set() for l in range(1, len(params) + 1)}
+    for v, l in zip(jax.tree.leaves(after), jax.tree.leaves(states.layers(after)), strict=True):
+        kept.get(l, set()).add(v)
+    keeps = [reaching(program.ops, values) for values in kept.values()]
     found = []
     for i, op in enumerate(program.ops):
         known = [v for v in op.inputs if label.get(v)]
         weights = [label[v] for v in known if v not in data]
-        alone = [l for l, ops in enumerate(serves, 1) if i in ops] if phase(op) != "forward" else []
+        alone = [] if phase(op) == "forward" else _numbers(serves, i) or _numbers(keeps, i)
         if op.name in MAC_OPS and weights:
             found.append(max(weights))
         elif len(alone) == 1:
@@ -85,6 +88,11 @@ def layers_of(program: Program, params: PyTree, state: PyTree, grads: PyTree, da
         for v in op.outputs:
             label[v] = found[-1]
     return found, label
+
+
+def _numbers(sets: list[set[int]], i: int) -> list[int]:
+    """Which of the sets hold i, counted from 1."""
+    return [n for n, held in enumerate(sets, 1) if i in held]
 
 
 def forward_axes(program: Program) -> dict[int, frozenset[int]]:

@@ -3,14 +3,16 @@
 The jaxpr is inlined. Calls (jit, remat, custom derivatives) disappear; the body of a scan or while stands once, and each of
 its operations says how often it runs; all branches of a cond stand, and the one with the most multiply-accumulates (MACs)
 is charged; of `jax.lax.platform_dependent` the default alone stands. What no jaxpr says is stated by named scopes: 'trips=20' for
-each while within, 'macs=1000' for each kernel or solver.
+each while within, 'macs=1000' for each kernel or solver, 'part=0' for each rule of a composition.
 Four operations are added, which move data and nothing else:
     carry (init, next, ...) -> value at the start of a step       index (stacked) -> a step's slice
     stack (a step's value) -> stacked                             branch (predicate, one value a branch) -> value
-What reaches no output is then removed; an operation in a loop stays if any of its steps is needed.
+What the parts of a composition compute alike, such as a forward pass, stands once. What reaches no output is then removed; an
+operation in a loop stays if any of its steps is needed.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ import jax
 import numpy as np
 from jax.extend.core import Literal
 
-from bioplaus.measure.operations import MAC_OPS, OPAQUE, Loop, NotCountable, Op, arithmetic, macs, repeats, stated
+from bioplaus.measure.operations import MAC_OPS, OPAQUE, Loop, NotCountable, Op, arithmetic, macs, phase, repeats, stated
 from bioplaus.types import PyTree
 
 
@@ -145,9 +147,9 @@ def trace(function: Callable[..., PyTree], *args: PyTree) -> Program:
     leaves, tree = jax.tree.flatten(args)
     ids = [new(np.shape(leaf)) for leaf in leaves]
     outputs = inline(closed, ids, (), ())
-    live = sorted(reaching(ops, outputs))
+    ops, outputs = _shared(_live(ops, outputs), outputs, constants)
     named = jax.tree.structure(result).unflatten(outputs)
-    return Program(tuple(ops[i] for i in live), shapes, tree.unflatten(ids), named, constants)
+    return Program(tuple(_live(ops, outputs)), shapes, tree.unflatten(ids), named, constants)
 
 
 def dependents(program: Program, ids: Iterable[int]) -> set[int]:
@@ -171,6 +173,46 @@ def reaching(ops: Sequence[Op], values: Iterable[int]) -> set[int]:
             found.add(i)
             todo.extend(ops[i].inputs)
     return found
+
+
+def _live(ops: list[Op], outputs: list[int]) -> list[Op]:
+    return [ops[i] for i in sorted(reaching(ops, outputs))]
+
+
+def _shared(ops: list[Op], outputs: list[int], constants: dict[int, Any]) -> tuple[list[Op], list[int]]:
+    """Operations and results, where what several parts of a composition compute alike stands once.
+
+    A part that computes something twice is charged for it twice: its nth time is the nth time of another part. Loops are not merged.
+    """
+    stands: dict[int, int] = {}  # value -> the one that stands for it
+    alike: dict[int, Any] = {  # value -> what all values like it share
+        v: (str(c.dtype), c.shape, c.tobytes()) if isinstance(c, np.ndarray) else id(c) for v, c in constants.items()
+    }
+    made: dict[Any, list[tuple[int, ...]]] = {}  # computation -> its results, one for each time that a single part needs it
+    asked, kept = Counter(), []
+    for op in ops:
+        part = tuple(s for s in op.scope if s.startswith("part="))
+        what = (phase(op), op.name, tuple(op.params.values()), tuple(alike.get(v, v) for v in op.inputs), op.loops)
+        if part and op.primitive is not None and _hashable(what):
+            before, n = made.setdefault(what, []), asked[part, what]
+            asked[part, what] += 1
+            if n < len(before):
+                stands.update(zip(op.outputs, before[n], strict=True))
+                alike.update(zip(op.outputs, before[0], strict=True))
+                continue
+            before.append(op.outputs)
+            alike.update(zip(op.outputs, before[0], strict=True))
+        kept.append(op)
+    kept = [op._replace(inputs=tuple(stands.get(v, v) for v in op.inputs)) for op in kept]
+    return kept, [stands.get(v, v) for v in outputs]
+
+
+def _hashable(value) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _scopes(eqn) -> tuple[str, ...]:

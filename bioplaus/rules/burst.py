@@ -26,13 +26,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
-from bioplaus.types import Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
 
-    feedback: PyTree
+    feedback: PerLayer
 
 
 @learning_rule

@@ -17,7 +17,7 @@ time a step is followed by a fixation or by a saccade. P_l starts at N(0, 1 / n_
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
-from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Key, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(1e-3)
 HIDDEN = 0.2  # fraction of features that a glimpse does not show
@@ -36,8 +36,8 @@ HIDDEN = 0.2  # fraction of features that a glimpse does not show
 class State(NamedTuple):
     """prediction: P_l [n_l, n_l], one a hidden layer; opt: the state of `tx` over them."""
 
-    prediction: PyTree
-    opt: Any
+    prediction: PerLayer
+    opt: Annotated[Any, OptimiserOf(lambda state: state.prediction)]
 
 
 def glimpse(key: Key, x: Array) -> Array:

@@ -22,7 +22,7 @@ zero, and `pretraining` steps of Q's own rule on the first batch come before the
 The default leak of 1 damps the Gauss-Newton step; the authors' code has about 1e-3, which follows the target closely.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
 from bioplaus.salts import CONTROL
-from bioplaus.types import Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -42,8 +42,8 @@ ADAM = optax.adam(2e-3)
 class State(NamedTuple):
     """feedback: Q_l [C, *shape of layer l's current], one a layer, the output's too; opt: the state of `tx` over them."""
 
-    feedback: PyTree
-    opt: Any
+    feedback: PerLayer
+    opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
 
 
 @learning_rule

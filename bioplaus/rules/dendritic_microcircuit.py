@@ -20,7 +20,7 @@ interneurons have the layer above's synapses, which must be linear in their weig
 block with a skip connection or a norm, where the circuit does not predict itself.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
-from bioplaus.types import Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -42,10 +42,10 @@ class State(NamedTuple):
     feedback: B_l. predict: I_l, from the pyramidal cells to the interneurons. cancel: P_l, from these to the apical dendrites.
     """
 
-    feedback: PyTree
-    predict: PyTree
-    cancel: PyTree
-    opt: Any
+    feedback: PerLayer
+    predict: PerLayer
+    cancel: PerLayer
+    opt: Annotated[Any, OptimiserOf(lambda state: (state.predict, state.cancel))]
 
 
 @learning_rule

@@ -17,13 +17,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
-from bioplaus.types import Array, Loss, Net, Rule
+from bioplaus.types import Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l [C, *shape of layer l's current], one a hidden layer."""
 
-    feedback: tuple[Array, ...]
+    feedback: PerLayer
 
 
 @learning_rule

@@ -17,13 +17,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
-from bioplaus.types import Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
 
-    feedback: PyTree
+    feedback: PerLayer
 
 
 @learning_rule

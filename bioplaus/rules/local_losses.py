@@ -15,7 +15,7 @@ reaches the head too (their dropout comes after it); no batch normalisation. A_l
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
 from bioplaus.salts import HEADS
-from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -35,8 +35,8 @@ ADAM = optax.adam(2e-3)
 class State(NamedTuple):
     """heads: one tuple a hidden layer, the weights of each of its heads; opt: the state of `tx` over them."""
 
-    heads: PyTree
-    opt: Any
+    heads: PerLayer
+    opt: Annotated[Any, OptimiserOf(lambda state: state.heads)]
 
 
 class Head(NamedTuple):

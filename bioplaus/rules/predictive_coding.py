@@ -16,7 +16,7 @@ Departures: any loss at the output; predictions f(W z) rather than W f(z), so th
 dW is divided by pi, so that it tends to backprop's as pi -> 0.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from bioplaus.hyper import Count, Fraction, Positive, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.relax import relax
-from bioplaus.types import Array, Batch, Key, Loss, Net, PerExample, PyTree, Rule
+from bioplaus.types import PER_LAYER, Array, Batch, Key, Loss, Net, PerExample, PyTree, Rule
 
 
 def inference(net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, k: list[Key], rate, precision):
@@ -114,8 +114,8 @@ class Held(NamedTuple):
     velocity: of the activities, where they have momentum.
     """
 
-    activities: PerExample
-    velocity: PerExample
+    activities: Annotated[PerExample, PER_LAYER]
+    velocity: Annotated[PerExample, PER_LAYER]
     step: PerExample
 
 

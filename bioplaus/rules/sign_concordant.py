@@ -23,13 +23,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
-from bioplaus.types import Loss, Net, PyTree, Rule
+from bioplaus.types import Loss, Net, PerLayer, PyTree, Rule
 
 
 class State(NamedTuple):
     """magnitude: M_l for each weight array of params, or the scalar c_l; () for the first layer."""
 
-    magnitude: PyTree
+    magnitude: PerLayer
 
 
 @learning_rule

@@ -18,7 +18,7 @@ Departures: rate units with Gaussian noise on their currents, whose score is lin
 eligibility are other networks and rules. dW is divided by lambda^d, so that the learning rate does not depend on the delay.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,14 +28,14 @@ from bioplaus.hyper import Positive, PositiveProbability, Probability, Size
 from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ELIGIBILITY
-from bioplaus.types import Array, Gain, Loss, Net, PerExample, Rule
+from bioplaus.types import PER_LAYER, Array, Gain, Loss, Net, PerExample, Rule
 
 
 class State(NamedTuple):
     """eligibility: E, the tree of params with the axis [B] first; pending: [d, B] losses on their way; seen: steps so far;
     baseline: Lbar, scalar, in units of the loss, at first that of the first batch without noise."""
 
-    eligibility: PerExample
+    eligibility: Annotated[PerExample, PER_LAYER]
     pending: PerExample
     seen: PerExample
     baseline: Array

@@ -27,13 +27,13 @@ from bioplaus.hyper import NonNegative, Positive
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import MIRROR
-from bioplaus.types import Array, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
 
-    feedback: PyTree
+    feedback: PerLayer
 
 
 @learning_rule
