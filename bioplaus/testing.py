@@ -20,6 +20,7 @@ from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy
 from bioplaus.net import current_shapes, init
 from bioplaus.neurons import tanh
+from bioplaus.states import undeclared
 from bioplaus.trees import agree, cast, close, leaves, types
 from bioplaus.types import Batch, Key, Loss, Net, PyTree, Rule, RuleFactory, Signals
 
@@ -102,6 +103,11 @@ def shapes(c: Case) -> None:
         output = jax.eval_shape(c.rule.predict, params, state, batch.x, c.key)
         assert output.shape == (examples, classes), f"shapes: predict gives {output.shape}, expected {(examples, classes)}"
         assert output.dtype == dtype, f"shapes: predict gives {output.dtype} for {jnp.dtype(dtype).name}"
+    twice = jax.tree.map(lambda a: jnp.concatenate([a, a]), c.batch)
+    wrong = undeclared(c.state, jax.eval_shape(c.rule.init, c.key, c.params, twice))
+    assert not wrong, (
+        f"shapes: the state's {', '.join(wrong)} depends on the batch size; declare the field, `traces: bp.PerExample`"
+    )
 
 
 def plain(c: Case) -> None:

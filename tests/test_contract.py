@@ -159,6 +159,10 @@ def short_params(grad, params, state, batch, key, gate):
     return (grads, *rest)
 
 
+def undeclared_traces(net, loss):
+    return RULES["bp"](net, loss)._replace(init=lambda key, params, batch: jnp.zeros_like(batch.y))
+
+
 def number_of(net, loss, *, scale: ArrayLike = 1.0):
     return RULES["fa"](net, loss, scale=1.0 if scale == 1.0 else 2.0)
 
@@ -172,6 +176,7 @@ BROKEN = {
     "grads in a list": ("shapes", broken(list_for_tuple)),
     "a loss for each example": ("shapes", broken(loss_per_example)),
     "a state that grows": ("shapes", broken(growing_state, n=np.ones(1))),
+    "traces of examples that are not declared": ("shapes", undeclared_traces),
     "randomness outside of the key": ("plain", broken(numpy_noise)),
     "params changed in place": ("plain", broken(in_place)),
     "no gradient at all": ("plain", broken(silent)),

@@ -123,10 +123,10 @@ def total_macs(program: Program) -> int:
 def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synapses: dict[int, int]) -> Cost:
     program = t.program
     params, state, data, _ = program.inputs
-    grads = program.outputs[0]
+    grads, after = program.outputs
     data = dependents(program, jax.tree.leaves(data))
     reads, shapes = reads_of(program, forward_axes(t.one_pass)), program.shapes
-    cells, traffic = counted(program, layers_of(program, params, state, *program.outputs, data), reads.forward, data, products)
+    cells, traffic = counted(program, layers_of(program, params, state, grads, after, data), reads.forward, data, products)
     for l, (p, g) in enumerate(zip(params, grads, strict=True), 1):
         learns = sum(math.prod(shapes[v]) for v in jax.tree.leaves(g) if v in data)
         cells["update", l]["synapse_updates"] += synapses.get(l, learns)
