@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.train import Program, Train, TrainState, apart, check_size, counted
-from bioplaus.types import Array, Batch, PyTree
+from bioplaus.train import Program, Train, TrainState, apart, check_keys, check_size, counted
+from bioplaus.types import Array, Batch, Key, PyTree
 
 
 def stream(
@@ -18,7 +18,8 @@ def stream(
 
     The same batches in the same order as with data on the device, and the same results. chunk: steps whose batches lie on the device
     at a time, and once more while the next ones are made ready. over: `jax.vmap` or `bioplaus.train.in_turn` for many seeds, each of
-    which sees its own batches. Raises ValueError for a chunk below 1, or a batch that does not fit in the data.
+    which sees its own batches. Raises ValueError for a chunk below 1, a batch that does not fit in the data, and in init for keys of
+    many seeds that `bioplaus.train.replicate` refuses.
     """
     size = data.x.shape[0]
     if chunk < 1:
@@ -26,9 +27,14 @@ def stream(
     check_size(program.batch_size, data)
     many = over or (lambda f: f)
     first = jax.tree.map(lambda a: jnp.asarray(np.asarray(a[: program.batch_size])), data)
-    init = jax.jit(many(lambda key: program.init(key, first, hyper)))
+    start = jax.jit(many(lambda key: program.init(key, first, hyper)))
     rows = jax.jit(lambda keys, step, n: many(lambda key: program.rows(key, step, n, size))(keys), static_argnums=2)
     follow = jax.jit(lambda states, batches: many(lambda s, b: program.follow(s, b, hyper))(states, batches), donate_argnums=0)
+
+    def init(keys: Key) -> TrainState:
+        if over is not None:
+            check_keys(keys)
+        return start(keys)
 
     def advance(state: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
         state, n = apart(state), counted(n)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
 from bioplaus.devices import of_examples, of_weights
 from bioplaus.entry import same_length
@@ -197,12 +198,14 @@ def replicate(train: Train, how: How = "auto") -> Train:
     """The same run for many seeds: init takes keys [S], all states and histories have the axis S first.
 
     how: 'vmap', 'loop' (one seed after the other in one program), or 'auto', see `seeds_over`. On a mesh with the axis 'seeds' they
-    lie side by side. A seed that diverges does not disturb the others.
+    lie side by side. A seed that diverges does not disturb the others. init raises ValueError for keys that are not of type
+    threefry2x32, as `seed_keys` makes them: under vmap, keys of type rbg draw other numbers than one after another, and a seed would
+    then train to other weights wherever 'auto' decides otherwise.
     """
     mesh = train.program.mesh
     if mesh is not None and "seeds" in mesh.axis_names:
         return _bound(train, side_by_side)
-    return _bound(train, seeds_over(jax.eval_shape(train.init, jax.random.key(0)).params) if how == "auto" else WAYS[how])
+    return _bound(train, seeds_over(jax.eval_shape(train.init, seed_key(0)).params) if how == "auto" else WAYS[how])
 
 
 def seeds_over(params: PyTree) -> Callable[..., Any]:
@@ -227,13 +230,18 @@ def counted(n: int) -> int:
 
 def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
     """The train with the compiled functions of its program, for one seed or for many."""
-    init, advance = _compiled(train.program, over)
+    start, advance = _compiled(train.program, over)
     data, hyper = train.data, train.hyper
+
+    def init(keys: Key) -> TrainState:
+        if over is not None:
+            check_keys(keys)
+        return start(keys, data, hyper)
 
     def onward(states: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
         return advance(apart(states), data, hyper, counted(n))
 
-    return train._replace(init=lambda keys: init(keys, data, hyper), advance=onward)
+    return train._replace(init=init, advance=onward)
 
 
 @functools.lru_cache(maxsize=32)
@@ -263,6 +271,27 @@ def _compiled(program: Program, over: Callable[..., Any] | None) -> tuple[Callab
     return init, jax.jit(advance, static_argnums=3, donate_argnums=0)
 
 
+def seed_key(seed: ArrayLike) -> Key:
+    """The key of a seed, of type threefry2x32 whatever JAX's default is: its numbers do not depend on vmap, machine or setting."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
 def seed_keys(seeds: int) -> Key:
     """Keys of seeds 0 to seeds - 1, [S]."""
-    return jax.vmap(jax.random.key)(jnp.arange(seeds))
+    return jax.vmap(seed_key)(jnp.arange(seeds))
+
+
+def check_keys(keys: Key) -> None:
+    """Raise ValueError unless keys are typed keys [S] of type threefry2x32."""
+    if not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key):
+        kind = f"raw numbers {keys.dtype}{list(keys.shape)}"
+    elif str(jax.random.key_impl(keys)) != "threefry2x32":
+        kind = f"type {jax.random.key_impl(keys)}"
+    elif keys.ndim != 1:
+        kind = f"shape {list(keys.shape)}"
+    else:
+        return
+    raise ValueError(
+        f"seeds: got keys of {kind}, expected one key a seed, [S], of type threefry2x32: other types draw other numbers under"
+        " vmap; make them with bioplaus.train.seed_keys(S), or each with jax.random.key(seed, impl='threefry2x32')"
+    )

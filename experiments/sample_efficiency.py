@@ -30,6 +30,7 @@ from bioplaus.net import forward, with_gain
 from bioplaus.report.canvas import SETTINGS, line, name_ends, panels, to_svg
 from bioplaus.report.look import COLOURS, GREY, MARKERS, Look
 from bioplaus.rules import RULES
+from bioplaus.train import seed_key
 from bioplaus.types import Batch, Gain
 
 WIDTHS, KEYS, EXAMPLES, BATCH, SIGMA = (32, 64, 128, 256, 512, 1024), ("bp", "np", "wp", "fg", "afg", "threefactor"), 512, 8, 0.1
@@ -99,7 +100,7 @@ def main() -> None:
         runs = {k: jax.jit(functools.partial(measured, k, net)) for k in KEYS}
         few = keys[: max(2, args.draws * FULL // max(width, FULL))]  # a draw costs the width's square
         for seed in range(args.seeds):
-            params = bp.init(net, jax.random.key(seed), data.x)
+            params = bp.init(net, seed_key(seed), data.x)
             target = full(params, (), data, keys[0])[0]
             wanted = theory(params, data, target)
             rows += [(k, width, seed, float(run(params, data, target, few)), float(wanted[k])) for k, run in runs.items()]

@@ -1,5 +1,8 @@
 """Training: one data order for all rules, chunks that add up, seeds that do not disturb each other."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,8 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus.train import make_train, replicate, seed_keys
+from bioplaus.stream import stream
+from bioplaus.train import WAYS, make_train, replicate, seed_keys
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)
@@ -128,3 +132,45 @@ def test_training_learns():
     train = make("fa")
     _, history = train.advance(train.init(KEY), 200)
     assert float(history["loss"][-20:].mean()) < 0.5 * float(history["loss"][:5].mean())
+
+
+@pytest.fixture
+def rbg():
+    before = jax.config.jax_default_prng_impl
+    jax.config.update("jax_default_prng_impl", "rbg")
+    yield
+    jax.config.update("jax_default_prng_impl", before)
+
+
+def test_a_seed_is_the_same_whatever_the_default_type_of_keys(rbg):
+    """Under JAX's default 'rbg', `jax.random.key` draws otherwise side by side than in turn; seeds do not."""
+    numbers = {how: over(lambda key: jax.random.normal(key, (5,))) for how, over in WAYS.items()}
+    rbg_keys = jax.vmap(jax.random.key)(jnp.arange(3))
+    assert np.abs(numbers["vmap"](rbg_keys) - numbers["loop"](rbg_keys)).max() > 0.1  # what would happen
+    keys = seed_keys(3)
+    assert str(jax.random.key_impl(keys)) == "threefry2x32"
+    np.testing.assert_array_equal(numbers["vmap"](keys), numbers["loop"](keys))
+    want = [jax.random.normal(jax.random.key(seed, impl="threefry2x32"), (5,)) for seed in range(3)]
+    np.testing.assert_array_equal(numbers["vmap"](keys), want)
+
+
+@pytest.mark.parametrize("how", ["vmap", "loop", "auto"])
+def test_seeds_take_keys_of_one_type_alone(how):
+    train = make()
+    rbg_keys = jax.vmap(lambda seed: jax.random.key(seed, impl="rbg"))(jnp.arange(2))
+    for keys, said in (
+        (rbg_keys, "type rbg"),
+        (jax.vmap(jax.random.PRNGKey)(jnp.arange(2)), r"raw numbers uint32\[2, 2\]"),
+        (jax.random.key(0, impl="threefry2x32"), r"shape \[\]"),
+    ):
+        with pytest.raises(ValueError, match=f"{said}.*threefry2x32.*seed_keys"):
+            replicate(train, how).init(keys)
+    with pytest.raises(ValueError, match="type rbg"):
+        stream(train.program, DATA, over=jax.vmap).init(rbg_keys)
+
+
+def test_studies_make_their_keys_by_seed_key():
+    files = list(Path(bp.study.__path__[0]).glob("*.py"))
+    own = [f.name for f in files if re.search(r"random\.(key|PRNGKey)\(", f.read_text(encoding="utf-8"))]
+    assert files
+    assert not own

@@ -27,7 +27,7 @@ from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_keys, seeds_over
+from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds between checkpoints
@@ -132,7 +132,7 @@ def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:
     if not arm.stream:
         return replicate(bind(compiled.program, data.train, course_of(arm)))
     one = stream(compiled.program, data.train, course_of(arm))
-    over = seeds_over(jax.eval_shape(one.init, jax.random.key(0)).params)
+    over = seeds_over(jax.eval_shape(one.init, seed_key(0)).params)
     return stream(compiled.program, data.train, course_of(arm), chunk=arm.stream, over=over)
 
 
@@ -175,7 +175,7 @@ def train_arm(
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
     """(state, test) -> test accuracy, angles to backprop and angles between W and B, of one seed."""
-    rule, key = built.rule(built.net), jax.random.key(0)
+    rule, key = built.rule(built.net), seed_key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
     truth = backprop(built.net, built.loss)
 

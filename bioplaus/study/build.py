@@ -19,6 +19,7 @@ from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import available
 from bioplaus.study.settings import Arm, OptimiserSpec, StudyError, nearest
+from bioplaus.train import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -204,7 +205,7 @@ def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
     if spec.dale:
         found.append(projections.dale())
     if spec.density < 1:
-        found.append(projections.sparse(spec.density, jax.random.key(0)))
+        found.append(projections.sparse(spec.density, seed_key(0)))
     return found
 
 

@@ -13,7 +13,7 @@ from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
 from bioplaus.study.arm import Label
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
-from bioplaus.train import TrainState
+from bioplaus.train import TrainState, seed_key
 from bioplaus.types import Batch, Loss
 
 OTHER_SEEDS = 2  # whose adversarial examples are tried, beside those of the backprop twin
@@ -44,7 +44,7 @@ def claim_rows(
     def attacked(state: TrainState, others: list[TrainState], twin_states: list[TrainState]) -> Suite:
         sources = [own(s, few.context) for s in others]
         sources += [answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)]
-        return suite(own(state, few.context), loss, few, jax.random.key(0), budget, sources)
+        return suite(own(state, few.context), loss, few, seed_key(0), budget, sources)
 
     found = jax.jit(over(attacked))(states, others, [s for _, s in twins])
     made = claim(jax.tree.map(lambda a: np.asarray(a)[list(healthy)], found), budget, 1 / test.y.shape[-1])

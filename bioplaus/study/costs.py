@@ -16,6 +16,7 @@ from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
+from bioplaus.train import seed_key
 from bioplaus.types import Batch
 
 PROFILE = "horowitz45"  # what the headline shows
@@ -51,7 +52,7 @@ def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained, machines: d
     seeds = [jax.tree.map(lambda a, s=s: a[s], on_host) for s in range(arm.seeds)]
     state = seeds[next((s for s in range(arm.seeds) if s not in trained.diverged), 0)]
     dense = cost(rule, net, batch, tx=built.tx)
-    run = effective(rule, net, batch, jax.random.key(0), params=state.params, state=state.rule, tx=built.tx)
+    run = effective(rule, net, batch, seed_key(0), params=state.params, state=state.rule, tx=built.tx)
     energies = {name: energy(dense if p.clocked else run, p) for name, p in machines.items()}
     return Costs(dense, run, energies, [efficiency(s.opt, s.params) for s in seeds], describe(card(rule, net, batch)))
 

@@ -32,7 +32,7 @@ from bioplaus.study.images import MEASURE, Images
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
-from bioplaus.train import TrainState, seeds_over
+from bioplaus.train import TrainState, seed_key, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
@@ -54,7 +54,7 @@ def final_rows(
     images: the corrupted ones; flipped: the training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
-    key, bounds = jax.random.key(0), bounds_of(data) if arm.robustness else BOUNDS
+    key, bounds = seed_key(0), bounds_of(data) if arm.robustness else BOUNDS
     climb, attacked = partial(pgd, steps=arm.adversarial.steps), partial(under_attack, bounds=bounds)
     attackable, warnings = _guard(arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label)
     loss = deployed.built.loss
@@ -145,7 +145,7 @@ def _guard(arm: Arm, deployed: Deployed, trained: Trained, few: Batch, label: La
             rule,
             few.x,
             few.y,
-            jax.random.key(1),
+            seed_key(1),
         )
     except PseudoGradientError as error:
         return False, [f"{label.rule}, {label.neuron}: not attacked by its own gradient. {error}"]

@@ -17,6 +17,7 @@ from bioplaus.measure.statistics import retention
 from bioplaus.study.arm import Label, partner
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
+from bioplaus.train import seed_key
 from bioplaus.types import Array
 
 MEASURE = "accuracy under corruption"
@@ -56,7 +57,7 @@ def images_of(arm: Arm, data: Dataset) -> Images | None:
         return None
     if arm.corruptions == "generated":
         suite, x = suite_for(data.test.x[:1]), jnp.asarray(data.test.x[:EXAMPLES])
-        found = jax.jit(functools.partial(corrupted, suite))(x, jax.random.key(0))
+        found = jax.jit(functools.partial(corrupted, suite))(x, seed_key(0))
         return _stacked(found, jnp.asarray(data.test.y[:EXAMPLES]))
     read = _published(arm, data)
     return _stacked(read.images, jnp.asarray(read.y))

@@ -15,7 +15,7 @@ from bioplaus.net import forward
 from bioplaus.study.arm import PROBE, Label
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.results import Row
-from bioplaus.train import TrainState
+from bioplaus.train import TrainState, seed_key
 from bioplaus.types import Array, Batch
 
 OF_A_LAYER = {
@@ -40,7 +40,7 @@ def likeness_rows(deployed: Deployed, twin: Deployed | None, test: Batch, label:
     states = jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
 
     def layers(of: Deployed, state: TrainState, few: Batch) -> tuple[tuple[Array, ...], Array]:
-        key = jax.random.key(0)
+        key = seed_key(0)
         trace, answer = forward(of.net, state.params, few.x, key), of.answer(state, few.context)(few.x, key)
         return trace.inputs[1:], jnp.abs(trace.output - answer).max() <= FORWARD * jnp.abs(answer).max()
 

@@ -25,7 +25,7 @@ from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import Program
+from bioplaus.train import Program, seed_key
 from bioplaus.types import Array, Batch, Key, Net
 
 
@@ -87,7 +87,7 @@ def plan(
 
 def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Course, data: Batch) -> None:
     """One step of training, and every disturbance, on shapes alone."""
-    key = jax.random.key(0)
+    key = seed_key(0)
     jax.eval_shape(lambda d: program.advance(program.init(key, d, hyper), d, hyper, 1), data)
     for name in arm.curves if arm.robustness else ():
         jax.eval_shape(functools.partial(_disturbed, built.net, CURVES[name], key), data.x[:1])

@@ -27,7 +27,7 @@ from bioplaus.study.build import build, hold_of
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.spec import arms
 from bioplaus.study.tuned import Budget, Scores, Tuned, opened, write
-from bioplaus.train import make_program, seed_keys, seeds_over
+from bioplaus.train import make_program, seed_key, seed_keys, seeds_over
 from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)
@@ -137,7 +137,7 @@ def search(rule: str, trials: int) -> dict[str, np.ndarray]:
 def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], Key], jax.Array]:
     """(values of settings, keys [S]) -> validation accuracy [S]. One compiled program for all trials."""
     example, classes = use.train.x[:1], use.train.y.shape[-1]
-    over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, jax.random.key(0), example)))
+    over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, seed_key(0), example)))
 
     loss = build(arm, example, classes).loss
 
