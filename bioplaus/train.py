@@ -283,7 +283,7 @@ def seed_keys(seeds: int) -> Key:
 
 def check_keys(keys: Key) -> None:
     """Raise ValueError unless keys are typed keys [S] of type threefry2x32."""
-    if not jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key):
+    if not jnp.issubdtype(keys.dtype, jax.dtypes.prng_key):
         kind = f"raw numbers {keys.dtype}{list(keys.shape)}"
     elif str(jax.random.key_impl(keys)) != "threefry2x32":
         kind = f"type {jax.random.key_impl(keys)}"

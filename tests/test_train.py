@@ -136,10 +136,8 @@ def test_training_learns():
 
 @pytest.fixture
 def rbg():
-    before = jax.config.jax_default_prng_impl
-    jax.config.update("jax_default_prng_impl", "rbg")
-    yield
-    jax.config.update("jax_default_prng_impl", before)
+    with jax.default_prng_impl("rbg"):
+        yield
 
 
 def test_a_seed_is_the_same_whatever_the_default_type_of_keys(rbg):
