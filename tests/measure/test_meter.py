@@ -60,6 +60,106 @@ def test_what_cannot_be_measured(monkeypatch):
         meter.nvml()
 
 
+class Nvml:
+    """pynvml of a machine of four GPUs, each with its number as its joules; the third, GPU-c2, is in two MIG parts."""
+
+    NVMLError = type("NVMLError", (Exception,), {})
+    uuids = ("GPU-a0", "GPU-b1", "GPU-c2", "GPU-c3")
+
+    def nvmlInit(self):
+        pass
+
+    def nvmlDeviceGetCount(self):
+        return len(self.uuids)
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        if not 0 <= index < len(self.uuids):
+            raise self.NVMLError("Invalid Argument")
+        return index
+
+    def nvmlDeviceGetUUID(self, handle):
+        return self.uuids[handle].encode()
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):
+        if uuid.startswith("MIG-"):
+            return uuid
+        if uuid not in self.uuids:
+            raise self.NVMLError("Not Found")
+        return self.uuids.index(uuid)
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle):
+        return {"MIG-11": 2, "MIG-12": 2}[handle]
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+        if not isinstance(handle, int):
+            raise self.NVMLError("Not Supported")  # a part of a GPU has no counter
+        return 1000 * handle
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "gpu"),
+    [
+        (None, 0, 0),
+        (None, 3, 3),
+        ("3", 0, 3),
+        ("2, 1", 0, 2),
+        ("2, 1", 1, 1),
+        ("GPU-b1", 0, 1),
+        ("GPU-a0,GPU-c3", 1, 3),
+        ("GPU-b", 0, 1),  # CUDA takes a beginning that is one GPU's alone
+        ("MIG-12", 0, 2),
+        ("0,MIG-11", 1, 2),
+        ("MIG-GPU-c2/5/0", 0, 2),
+        ("3,-1,2", 0, 3),
+    ],
+)
+def test_the_counter_is_of_the_gpu_that_cuda_sees(monkeypatch, visible, device, gpu):
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert meter.nvml(device).joules() == gpu
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "said"),
+    [
+        ("3", 1, "shows 1 GPUs"),
+        ("", 0, "shows 0 GPUs"),
+        ("3,-1,2", 1, "shows 1 GPUs"),  # CUDA stops at the first name that is none
+        ("none", 0, "shows 0 GPUs"),
+        ("2", -1, "no GPU -1"),
+        ("7", 0, "no NVIDIA GPU 0"),
+        ("GPU-c", 0, "no NVIDIA GPU 0"),  # two GPUs begin so
+        (None, 4, "no NVIDIA GPU 4"),
+    ],
+)
+def test_no_counter_of_a_gpu_that_cuda_does_not_see(monkeypatch, visible, device, said):
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(RuntimeError, match=said):
+        meter.nvml(device)
+
+
+@pytest.mark.parametrize("at", [1.0, 7.0, 23.0])
+def test_a_counter_that_goes_backwards_is_no_energy(at):
+    """Reset while idle, in the first window, while idle at the end: no measure comes of it, though it would pass its start again."""
+    gpu, window = Gpu(), WINDOW._replace(delay=0.0)
+    before, usual = gpu.counter(), gpu.wait
+
+    def wait(seconds):
+        reset = gpu.now < at <= gpu.now + seconds
+        usual(seconds)
+        if reset:
+            gpu.energy = 0.0
+
+    gpu.wait, gpu.energy = wait, 1e3
+    with pytest.raises(RuntimeError, match=r"went from .* J to .* J"):
+        meter.measure(gpu.call, before._replace(wait=wait), window)
+
+
 def points(noise, n=16):
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform([20, 15, -8], [28, 23, 0], (n, 3)))

@@ -10,6 +10,8 @@ On a GPU that is not full, E follows t: rules that save operations need not save
 neuromorphic hardware.
 """
 
+import itertools
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -68,18 +70,66 @@ class Fit(NamedTuple):
 
 
 def nvml(device: int = 0) -> Counter:
-    """The energy counter of an NVIDIA GPU. Raises RuntimeError, saying what to do, without its library, driver or counter."""
+    """The energy counter of an NVIDIA GPU. Raises RuntimeError, saying what to do, without its library, driver or counter.
+
+    device: as CUDA counts the GPUs that this process sees, `jax.Device.local_hardware_id`. NVML counts all GPUs of the machine, so that
+    the entry of CUDA_VISIBLE_DEVICES says which one that is. Of a part of a GPU (MIG) the counter is that of the whole GPU: measure
+    while its other parts rest. On a machine with GPUs of several kinds set CUDA_DEVICE_ORDER=PCI_BUS_ID, the order in which NVML counts.
+    """
     try:
         import pynvml  # type: ignore[import-not-found]
     except ImportError as error:
         raise RuntimeError("measured energy needs pynvml: pip install 'bioplaus[nvml]'") from error
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(device)
+        handle = _handle(pynvml, device)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as error:
         raise RuntimeError(f"no NVIDIA GPU {device} with an energy counter (Volta or later) here: {error}") from error
     return Counter(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
+
+
+def _handle(pynvml, device: int):
+    """NVML's handle of the GPU that CUDA calls `device` in this process."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return pynvml.nvmlDeviceGetHandleByIndex(device)
+    visible = list(
+        itertools.takewhile(_names_a_gpu, (name.strip() for name in named.split(",")))
+    )  # CUDA stops at the first other name
+    if not 0 <= device < len(visible):
+        raise RuntimeError(
+            f"CUDA_VISIBLE_DEVICES={named!r} shows {len(visible)} GPUs to this process, so that there is no GPU {device}; choose one of"
+            " those, or start the process with another CUDA_VISIBLE_DEVICES"
+        )
+    name = visible[device]
+    if name.isascii() and name.isdecimal():
+        return pynvml.nvmlDeviceGetHandleByIndex(int(name))
+    if name.startswith("MIG-GPU-"):  # the older form, MIG-GPU-<uuid>/<instance>/<instance>: the name of the whole GPU is in it
+        return pynvml.nvmlDeviceGetHandleByUUID(name.removeprefix("MIG-").partition("/")[0])
+    if name.startswith("MIG-"):
+        return pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(pynvml.nvmlDeviceGetHandleByUUID(name))
+    return _of_uuid(pynvml, name)
+
+
+def _names_a_gpu(name: str) -> bool:
+    return name.isascii() and (name.isdecimal() or name.startswith(("GPU-", "MIG-")))
+
+
+def _of_uuid(pynvml, name: str):
+    """The GPU of a UUID, or of the beginning of one, which CUDA takes as well."""
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(name)
+    except pynvml.NVMLError:
+        every = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        meant = [handle for handle in every if _text(pynvml.nvmlDeviceGetUUID(handle)).startswith(name)]
+        if len(meant) != 1:
+            raise
+        return meant[0]
+
+
+def _text(found: str | bytes) -> str:
+    return found.decode() if isinstance(found, bytes) else found  # older versions of pynvml give bytes
 
 
 PROTOCOL = Window()
@@ -88,7 +138,7 @@ PROTOCOL = Window()
 def measure(call: Callable[[], None], counter: Counter, window: Window = PROTOCOL) -> Measured:
     """Energy of one call. call: blocks until its work is done (`jax.block_until_ready`), and has been compiled.
 
-    Raises ValueError for fewer than two repeats, RuntimeError for a counter that stands still.
+    Raises ValueError for fewer than two repeats, RuntimeError for a counter that stands still or goes backwards.
     """
     if window.repeats < 2:
         raise ValueError(f"measure: {window.repeats} repeats give no standard error; take 2 or more")
@@ -135,19 +185,30 @@ def _idle(counter: Counter, seconds: float) -> float:
     """Power without work, W."""
     start, since = counter.joules(), counter.clock()
     counter.wait(seconds)
-    return (counter.joules() - start) / (counter.clock() - since)
+    return _gained(start, counter.joules()) / (counter.clock() - since)
+
+
+def _gained(before: float, after: float) -> float:
+    """Joules between two readings. Raises RuntimeError where the counter went backwards."""
+    if not after >= before:
+        raise RuntimeError(
+            f"measure: the energy counter went from {before:g} J to {after:g} J: it was reset or ran over, and what was used between is"
+            " not known; measure again (counters that run over, such as RAPL's, are to be unwrapped in `Counter.joules`)"
+        )
+    return after - before
 
 
 def _repeat(call: Callable[[], None], counter: Counter, seconds: float, ticks: int) -> tuple[float, float, int]:
     """Call for so long and until the counter has moved so often: joules, seconds, calls."""
     start, since = counter.joules(), counter.clock()
-    calls, moved, last = 0, 0, start
+    calls, moved, joules, last = 0, 0, 0.0, start
     while (elapsed := counter.clock() - since) < seconds or moved < ticks:
         call()
         calls, now = calls + 1, counter.joules()
-        moved, last = moved + (now != last), now
+        gained = _gained(last, now)  # of each step, as a counter that was reset may have passed its start again
+        moved, joules, last = moved + (gained > 0), joules + gained, now
         if elapsed > 10 * seconds + 60:
             raise RuntimeError(
                 f"measure: the energy counter moved {moved} times in {elapsed:.0f} s, expected {ticks}; is this the GPU that works?"
             )
-    return last - start, counter.clock() - since, calls
+    return joules, counter.clock() - since, calls
