@@ -242,16 +242,21 @@ def _new(path: Path) -> Path:
 
 
 def _verify(command: Verify, rest: list[str]) -> int:
-    from bioplaus.identities import verify
-    from bioplaus.rules import RULES
-    from bioplaus.study.spec import nearest
+    from bioplaus.identities import families, verify
+    from bioplaus.rules import BASELINES, available
+    from bioplaus.study.settings import nearest
 
     del rest
+    checked, rules = families(), available()
     for name in command.rules:
-        if name not in RULES:
-            raise UsageError(f"there is no rule {name!r}{nearest(name, RULES)}")
+        if name not in rules:
+            raise UsageError(f"there is no rule {name!r}{nearest(name, rules)}")
+        if name not in checked:
+            raise UsageError(
+                f"rule {name!r} brings no identities; its package gives them as an entry point `bioplaus.identities`"
+            )
     passed = True
-    for key in command.rules or RULES:
+    for key in command.rules or [key for key in rules if key in checked and key not in BASELINES]:
         for check in verify(key):
             print(check, flush=True)
             passed &= check.passed

@@ -153,6 +153,12 @@ def same_length(batch: Batch) -> None:
         raise ValueError(f"batch: numbers of examples differ: {said}; every array of a batch has one row for each example")
 
 
+def several_classes(rule: str, y: Array) -> None:
+    """Raise ValueError for targets of one output, for a rule that tells classes from one another: one would teach it nothing."""
+    if y.shape[1] < 2:
+        raise ValueError(f"{rule} tells classes from one another, and y {y.shape} has one output; give two, as one-hot rows")
+
+
 def _real(x: Array, error: Exception) -> None:
     """Raise ValueError if what a rule failed at are inputs that it cannot move, mark or differentiate by, such as token ids."""
     if not jnp.issubdtype(x.dtype, jnp.inexact):

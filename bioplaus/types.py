@@ -21,7 +21,10 @@ Loss = Callable[[Array, Array], Array]
 
 
 class Batch(NamedTuple):
-    """Examples. x: [B, ...]; y: [B, C]; context: task or state signals [B, ...] for modulators, () where there are none."""
+    """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure turns to one-hot rows.
+
+    context: task or state signals [B, ...] for modulators, () where there are none.
+    """
 
     x: Array
     y: Array

@@ -5,6 +5,8 @@ nets whose outputs are not linear: sigmoids, under half the squared error and un
 """
 
 import functools
+import importlib.metadata
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -40,7 +42,7 @@ from bioplaus.identities import (
 from bioplaus.identities.any_net import posed
 from bioplaus.identities.common import Check, Problem, squashed
 from bioplaus.losses import bernoulli, cross_entropy, mse
-from bioplaus.rules import BASELINES, RULES
+from bioplaus.rules import available
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
@@ -103,7 +105,22 @@ FAMILIES: dict[str, Family] = {
     "clapp": Family(clapp.checks, clapp.on_net),
     "frozen": Family(backprop.readout_checks, backprop.readout_on_net),
 }
-__all__ = ["FAMILIES", "Check", "Family", "first_failure", "verify"]
+__all__ = ["FAMILIES", "Check", "Family", "families", "first_failure", "verify"]
+
+
+def families() -> dict[str, Family]:
+    """The checks of each rule by its key, with those that other packages bring as entry points `bioplaus.identities`.
+
+    Such an entry has the key of the rule, and loads a `Family`, or the function (factory) -> checks of one. Raises ValueError if its
+    key has checks already.
+    """
+    found = dict(FAMILIES)
+    for entry in importlib.metadata.entry_points(group="bioplaus.identities"):
+        if entry.name in found:
+            raise ValueError(f"checks {entry.name!r} of {entry.value} are for a rule that has some; rename their entry point")
+        checks = entry.load()
+        found[entry.name] = checks if isinstance(checks, Family) else Family(checks)
+    return found
 
 
 def verify(
@@ -121,7 +138,7 @@ def verify(
 
     Raises ValueError for a rule without checks, a net without a batch, and where the rule itself refuses the net.
     """
-    key, factories = _key_of(rule), RULES | BASELINES
+    key, factories = _key_of(rule), available()
     with jax.enable_x64():
         if net is None and batch is None and params is None:
             if isinstance(rule, functools.partial):
@@ -131,7 +148,7 @@ def verify(
             return list(_checks(key, factories[key]))
         if net is None or batch is None:
             raise ValueError("verify: give both a net and a batch for it, or neither")
-        on_net = FAMILIES[key].on_net
+        on_net = families()[key].on_net
         if on_net is None:
             raise ValueError(f"verify: {key!r} has no checks on a net of yours; verify({key!r}) runs those on nets of their own")
         return list(on_net(factories[key] if isinstance(rule, str) else rule, posed(net, loss, batch, params)))
@@ -141,18 +158,20 @@ def _key_of(rule: str | RuleFactory) -> str:
     bare: Any = rule
     while isinstance(bare, functools.partial):
         bare = bare.func
-    found = [key for key, factory in (RULES | BASELINES).items() if bare in (key, factory) and key in FAMILIES]
-    if not found:
-        raise ValueError(
-            f"verify: there are no checks for {bare!r}; give one of {list(FAMILIES)}, or its factory, such as"
-            " bp.rules.feedback_alignment. For a rule of your own there is bp.testing.check_rule(factory)"
-        )
-    return found[0]
+    known = families()
+    for key, factory in available().items():
+        if key in known and (bare == key or (callable(bare) and inspect.unwrap(bare) is inspect.unwrap(factory))):
+            return key
+    raise ValueError(
+        f"verify: there are no checks for {bare!r}; give one of {list(known)}, or its factory, such as bp.rules.feedback_alignment."
+        " For a rule of your own there is bp.testing.check_rule(factory), and your package may bring checks as an entry point"
+        " `bioplaus.identities` of the rule's key"
+    )
 
 
 def _checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     """A family's checks on problems made for them, then those for any net on nets of sigmoid outputs."""
-    family = FAMILIES[key]
+    family = families()[key]
     yield from family.checks(factory)
     for loss in (mse, bernoulli):
         if family.on_net and (key, loss) != (
@@ -168,7 +187,7 @@ def first_failure(key: str, factory: RuleFactory, problem: Problem | None = None
 
     problem: a net of the caller's, `bioplaus.identities.common.posed`; the family's own where there is none.
     """
-    family = FAMILIES[key]
+    family = families()[key]
     with jax.enable_x64():
         checks = _checks(key, factory) if problem is None or family.on_net is None else family.on_net(factory, problem)
         return next((check for check in checks if not check.passed), None)

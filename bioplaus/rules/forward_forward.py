@@ -20,7 +20,7 @@ Departures: the readout sees the last hidden layer only (there: all but the firs
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import learning_rule
+from bioplaus.entry import learning_rule, several_classes
 from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
@@ -56,6 +56,7 @@ def forward_forward(
         raise ValueError("forward_forward: the net has no hidden layer, whose goodness would be the answer; give it one or more")
 
     def overlaid(x: Array, label: Array) -> Array:
+        several_classes("forward_forward", label)
         flat, classes = x.reshape(len(x), -1), label.shape[-1]
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             raise ValueError(

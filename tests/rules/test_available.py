@@ -48,6 +48,12 @@ def half(net, loss):
         return jax.tree.map(lambda g: g / 2, grads), state, info
 
     return Rule(inner.init, grad, inner.predict)
+
+
+def checks(factory):
+    from bioplaus.identities.common import equal
+
+    yield equal("half", "is half of backprop", 0.5, 0.5, 1e-12)
 '''
 
 
@@ -57,7 +63,8 @@ def test_an_installed_package_brings_a_rule(tmp_path):
     info = tmp_path / "half_rule-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half-rule\nVersion: 0.1\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text("[bioplaus.rules]\nhalf = half_rule:half\n", encoding="utf-8")
+    points = "[bioplaus.rules]\nhalf = half_rule:half\n[bioplaus.identities]\nhalf = half_rule:checks\n"
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
     code = "import sys; from bioplaus.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
@@ -67,6 +74,7 @@ def test_an_installed_package_brings_a_rule(tmp_path):
         return done.stdout
 
     assert "half" in run("-c", code, "list", "rules")
+    assert "is half of backprop" in run("-c", code, "verify", "half")
     run("-c", "from half_rule import half; from bioplaus.testing import check_rule; check_rule(half)")
     words = ["compare", "--rules", "half", "--steps", "3", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert "half" in run("-c", code, *words)
