@@ -3,7 +3,7 @@
     dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l),    dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
     m <- m + averaging (mean x - m)
 x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  h: [B, n_l] output;
-e: [B, C] error. What is returned is -dW, to be descended. A convolution learns at every position, by its patches.
+e: [B, C] = dL/dh_L. What is returned is -dW, to be descended. A convolution learns at every position, by its patches.
 
 m makes of a product of pre and post their covariance: Sejnowski, "Storing covariance with nonlinearly interacting neurons", 1977,
 doi:10.1007/BF00275079. Biases keep the mean current at 0 (homeostasis), as in mean-only batch normalisation: Salimans and Kingma,

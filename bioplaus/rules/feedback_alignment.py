@@ -2,7 +2,7 @@
 
 Backprop with fixed random weights on the way back:
     s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C] output error;  s_l: [B, n_l];  B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
+e: [B, C] = dL/dh_L;  s_l: [B, n_l];  B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
 
 Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation for deep learning",
 2016, doi:10.1038/ncomms13276.

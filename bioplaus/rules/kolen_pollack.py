@@ -3,7 +3,7 @@
 Both ends of a connection see the same product of pre- and postsynaptic activity, and both decay:
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l,    dB_l = dW_l
     W <- W + tx(dW) - lr lambda W,    B <- B + tx(dB) - lr lambda B      so that  (W - B)_t = (1 - lr lambda)^t (W - B)_0
-e: [B, C];  s_l: [B, n_l];  B_l: the shape of W_l (the paper's is its transpose).
+s_L = dL/da_L: [B, C];  s_l: [B, n_l];  B_l: the shape of W_l (the paper's is its transpose).
 
 Kolen and Pollack, "Backpropagation without weight transport", 1994, doi:10.1109/ICNN.1994.374486.
 Akrout et al., "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.

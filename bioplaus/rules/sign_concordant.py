@@ -1,7 +1,7 @@
 """Sign-concordant feedback: the way back has the signs of the forward weights, and magnitudes of its own.
 
     B_l = M_l * sign(W_l),    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C];  s_l: [B, n_l];  M_l: the shape of W_l, not negative:
+s_L = dL/da_L: [B, C];  s_l: [B, n_l];  M_l: the shape of W_l, not negative:
     uSF (uniform)               M_l = c_l, one magnitude a weight array, `scale` times the root mean square of the initial W_l
     frSF (fixed random)         M_l = |R_l|, R_l drawn once as the initial W_l is, independent of it, times `scale`
     brSF (batch-wise random)    M_l = |R_l|, R_l drawn anew at each step

@@ -4,7 +4,7 @@ Engaged mode is feedback alignment. In mirror mode, once a step, every layer is 
 weights grow by the correlation of that noise with the response of the layer's neurons:
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
     r_l = f(xi_l W_l + b_l),    B_l <- (1 - decay) B_l + (rate / B) xi_l^T (r_l - mean r_l)
-e: [B, C];  s_l: [B, n_l];  xi_l: [B, n_{l-1}], zero mean and standard deviation sigma;  r_l: [B, n_l];  mean: over the batch;
+s_L = dL/da_L: [B, C];  s_l: [B, n_l];  xi_l: [B, n_{l-1}], zero mean, standard deviation sigma;  r_l: [B, n_l];  mean: over the batch;
 B_l: the shape of W_l (the paper's is its transpose). A linear neuron gives E[xi^T (r - mean r)] / B = (1 - 1/B) sigma^2 W_l,
 so that at fixed W the feedback tends to (1 - 1/B) (rate sigma^2 / decay) W_l, which is W_l's size at the defaults.
 
