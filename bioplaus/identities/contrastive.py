@@ -25,11 +25,12 @@ from bioplaus.identities.common import (
     relative,
     slope,
     small,
+    squashed,
     sweep,
     truth,
 )
 from bioplaus.layers import dense, mlp
-from bioplaus.losses import mse
+from bioplaus.losses import bernoulli, mse
 from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.types import Array, PyTree, RuleFactory
 
@@ -46,6 +47,10 @@ def chl_checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("chl", "linear outputs: relative error to backprop at gain 0.01", errors[-1], 0.05)
     yield small("chl", "it is O(gain): |order - 1|", abs(slope(GAINS, errors) - 1), 0.2)
     yield large("chl", "and seen at gain 0.1", errors[0], 0.05)
+    values, probabilities = (gradient(factory, squashed(loss), gain=0.003, **LONG)[0] for loss in (mse, bernoulli))
+    yield equal("chl", "sigmoids are clamped to y under either loss", values, probabilities, 1e-9)
+    yield equal("chl", "which is backprop of the Bernoulli loss at gain 0.003", values, truth(squashed(bernoulli)), 0.05)
+    yield large("chl", "and not of half the squared error", relative(values, truth(squashed(mse))), 0.5)
 
 
 def cpl_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -140,10 +145,17 @@ def crossed(p: Problem, beta: float, gain: float) -> PyTree:
         ]
         return -sum(terms) / (beta * len(p.batch.x))
 
+    def error(free):
+        """dL/dh_L, or dL/da_L where outputs are probabilities."""
+        k = layer_key(p.key, depth - 1)
+        a = drive(p.net[-1], p.params[-1], (p.batch.x, *free)[-2], k)
+        start, output = (a, lambda a: fire(p.net[-1], a, k)) if p.loss is bernoulli else (free[-1], lambda o: o)
+        return jax.grad(lambda at: p.loss(output(at), p.batch.y).sum())(start)
+
     def contrast():
         trace = forward(p.net, p.params, p.batch.x, p.key)
         free = settle((*trace.inputs[1:], trace.output), ())
-        target = free[-1] - beta * jax.grad(lambda o: p.loss(o, p.batch.y).sum())(free[-1])
+        target = free[-1] - beta * error(free)
         phases = (jax.grad(energy)(p.params, h) for h in (settle(free[:-1], (target,)), free))
         return jax.tree.map(jnp.subtract, *phases)
 

@@ -8,7 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import same, settings
-from bioplaus.identities.common import Check, Problem, convolutional, equal, large, problem, relative, small
+from bioplaus.identities.common import (
+    LINEAR,
+    SIGMOID,
+    Check,
+    Problem,
+    convolutional,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+)
+from bioplaus.losses import bernoulli, binary_cross_entropy
 from bioplaus.net import drive, fire, layer_key
 from bioplaus.neurons import relu
 from bioplaus.rules.forward_forward import drawn as wrong_labels
@@ -67,6 +80,10 @@ def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     for name, h in (("hardness 2: wrong labels by twice the readout's logits", 2.0), ("no hardness: all alike", None)):
         found = jax.jit(lambda h=h: step(hardness=h, negatives=weighed))()
         yield equal("ff", name, found, given(jnp.exp((h or 0.0) * logits) * (1 - p.batch.y)), 1e-9)
+    kinds = ((LINEAR, binary_cross_entropy), (SIGMOID, bernoulli))
+    nets = [problem((7, 5, 4, 3), examples=6, output=neuron, loss=loss) for neuron, loss in kinds]
+    of_logits, of_odds = (gradient(factory, q, hardness=1.0, negatives=weighed)[0] for q in nets)
+    yield equal("ff", "wrong labels by the log odds, where outputs are probabilities", of_odds, of_logits, 1e-6)
     plain, pulled = given(jnp.roll(p.batch.y, 1, -1)), jax.jit(lambda: step(negatives=shifted, peers=0.3))()
     x = np.array(p.batch.x)
     x[:, :5] = p.batch.y

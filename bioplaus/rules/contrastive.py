@@ -5,8 +5,9 @@ The whole network settles, with feedback of gain gamma through the forward weigh
     settle:  h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
 first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers relax again (h_l^o):
     dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],    o = h_L^0 - beta e
-h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output. With `mse`, o = (1 - beta) h_L^0 + beta y. The hidden layers see the
-clamped output itself, and no phi'(a_L) enters: at linear outputs and gamma -> 0, this is backprop.
+h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for probabilities. So with `mse`, and with
+`bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped output itself, and no phi'(a_L) enters:
+for gamma -> 0 this is backprop at linear outputs and for probabilities; sigmoids under `mse` learn as under `bernoulli`.
 
 Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous Hopfield Model", 1991,
 in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
@@ -22,15 +23,17 @@ from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive
-from bioplaus.local import error_of, gates_of, pull, signals_of
-from bioplaus.net import forward, layer_key
+from bioplaus.local import error_of, gates_of, pull, signals_of, through
+from bioplaus.net import drive, forward, layer_key
+from bioplaus.outputs import declared_by
 from bioplaus.relax import settle
 from bioplaus.types import Loss, Net, Rule
 
 
 @learning_rule
 def contrastive_hebbian(net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8) -> Rule:
-    """Tends to backprop as gain -> 0, at linear outputs, with an error of O(gain). T1 (F + X) + T2 (F + X - |W_L|) in all.
+    """Tends to backprop as gain -> 0, at linear outputs and for probabilities, with an error of O(gain). In all T1 (F + X) +
+    T2 (F + X - |W_L|).
 
     gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f must be bounded or the
     weights small: info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1 where the net does not settle.
@@ -69,6 +72,9 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
         signals = signals_of(loss, losses, free[-1], batch.y)
         gates = gates_of(gate, signals, depth)
         with jax.named_scope("credit"):
+            if declared_by(loss) == "probabilities":  # dL/dh_L would lead out of [0, 1]
+                k = layer_key(key, depth - 1)
+                error = through(net[-1], drive(net[-1], params[-1], (batch.x, *free)[-2], k), k, error)
             target = free[-1] - jnp.asarray(beta, error.dtype) * error
             hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)
         held, grads = (*hidden, target), []

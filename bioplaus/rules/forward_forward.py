@@ -19,11 +19,14 @@ Departures: the readout sees the last hidden layer only (there: all but the firs
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import logit
 
 from bioplaus.entry import learning_rule, several_classes
 from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
+from bioplaus.losses import TINY
 from bioplaus.net import check_depth, drive, fire, layer_key
+from bioplaus.outputs import declared_by
 from bioplaus.salts import NEGATIVES
 from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
 
@@ -50,7 +53,7 @@ def forward_forward(
     theta: goodness a unit at which a layer is undecided, in units of its output squared. strength: of the label, in units of
     the input. hardness: of the wrong labels; at 1 each is as frequent as the readout takes it for the right one; None: all alike.
     peers: lambda, the pull of each unit's mean activity to its layer's, which wakes silent units; None: no pull.
-    negatives: (key, y, hardness times the readout's output, or 0) -> wrong labels [B, C].
+    negatives: (key, y, hardness times the readout's logits, or 0) -> wrong labels [B, C].
     """
     if len(net) < 2:
         raise ValueError("forward_forward: the net has no hidden layer, whose goodness would be the answer; give it one or more")
@@ -91,7 +94,7 @@ def forward_forward(
         losses, error = error_of(loss, outputs[-1], y)
         signals = signals_of(loss, losses, outputs[-1], y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
-        logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * outputs[-1]
+        logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * _logits(loss, outputs[-1])
         wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
         sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
@@ -125,6 +128,12 @@ def forward_forward(
         return jax.vmap(score, out_axes=1)(jnp.eye(classes, dtype=x.dtype))
 
     return Rule(init, grad, predict)
+
+
+def _logits(loss: Loss, output: Array) -> Array:
+    """What the readout's outputs say of the labels, up to a constant: of probabilities their log odds, of others themselves."""
+    tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
+    return logit(jnp.clip(output, tiny, 1 - tiny)) if declared_by(loss) == "probabilities" else output
 
 
 def _unit(h: Array) -> Array:

@@ -13,7 +13,8 @@ MUTANTS = [
     ("ff", "strength dropped", ((".set(strength * label)", ".set(label)"),)),
     ("ff", "label added to the input", ((".set(strength * label)", ".add(strength * label)"),)),
     ("ff", "gate ignored", (("2 * signal, both)", "2 * signal, None)"),)),
-    ("ff", "hardness dropped", (("hardness * outputs[-1]", "outputs[-1]"),)),
+    ("ff", "probabilities taken for logits", (('if declared_by(loss) == "probabilities" else', "if False else"),)),
+    ("ff", "hardness dropped", (("hardness * _logits", "_logits"),)),
     ("ff", "peers pushed apart", ((".add(peers *", ".add(-peers *"),)),
     ("ff", "peers at wrong labels too", (("signal.at[:size].add", "signal.at[:].add"),)),
     (

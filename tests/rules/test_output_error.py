@@ -56,6 +56,17 @@ def in_numpy(p, feedback, *, slope):
     return x.T @ ((1 - h**2) * (e @ np.asarray(feedback))) / len(x)
 
 
+@pytest.mark.parametrize("key", ["chl", "cpl"])
+def test_sigmoids_under_bernoulli_are_clamped_within_their_range(x64, key):
+    """Clamped by dL/dh_L, an output of 0.01 was sent to 100: digits ended at chance."""
+    clamped = {"gain": 0.05, "free_steps": 40, "clamped_steps": 40}
+    values, probabilities = (
+        gradient(RULES[key], problem((7, 5, 4, 3), examples=6, output=SIGMOID, loss=loss), **clamped)[0]
+        for loss in (mse, bernoulli)
+    )
+    assert relative(probabilities, values) < 1e-9
+
+
 @pytest.mark.parametrize("key", ["local_pred", "local_losses"])
 def test_heads_give_what_the_loss_takes(key):
     """A linear head gave numbers below 0 and above 1 to `bernoulli`, which took them for probabilities."""
