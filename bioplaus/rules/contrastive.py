@@ -5,9 +5,9 @@ The whole network settles, with feedback of gain gamma through the forward weigh
     settle:  h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
 first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers relax again (h_l^o):
     dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],    o = h_L^0 - beta e
-h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for probabilities. So with `mse`, and with
-`bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped output itself, and no phi'(a_L) enters:
-for gamma -> 0 this is backprop at linear outputs and for probabilities; sigmoids under `mse` learn as under `bernoulli`.
+h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for probabilities: with `mse`, and
+with `bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped output itself, and no phi'(a_L)
+enters: for gamma -> 0 this is backprop at linear outputs and for probabilities; sigmoids under `mse` learn as under `bernoulli`.
 
 Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous Hopfield Model", 1991,
 in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
