@@ -29,7 +29,7 @@ ALLOWED = {
     "unsupervised": ("types", "net", "local"),
     "relax": ("types", "net", "local", "neurons"),
     "layers": ("types", "net", "local", "neurons"),
-    "rules": ("types", "salts", "net", "local", "entry", "hyper", "relax", "inverses", "unsupervised"),
+    "rules": ("types", "salts", "net", "outputs", "local", "entry", "hyper", "relax", "inverses", "unsupervised"),
     "measure": ("types", "salts", "states", "net", "outputs", "hyper"),
     "measure.robustness.attacks": ("types", "salts", "net", "local", "measure", "outputs", "hyper", "entry"),
     "data": ("types",),

@@ -24,7 +24,6 @@ from jax.scipy.special import logit
 from bioplaus.entry import learning_rule, several_classes
 from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.losses import TINY
 from bioplaus.net import check_depth, drive, fire, layer_key
 from bioplaus.outputs import declared_by
 from bioplaus.salts import NEGATIVES
@@ -132,7 +131,7 @@ def forward_forward(
 
 def _logits(loss: Loss, output: Array) -> Array:
     """What the readout's outputs say of the labels, up to a constant: of probabilities their log odds, of others themselves."""
-    tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
+    tiny = float(jnp.finfo(output.dtype).eps)
     return logit(jnp.clip(output, tiny, 1 - tiny)) if declared_by(loss) == "probabilities" else output
 
 
