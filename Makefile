@@ -1,41 +1,49 @@
 # Two commands on a fresh machine: `make compare` (set-up and the main job) and `make test`. uv is used where it is found.
 PYTHON ?= python3
-BIN := .venv/bin
+AT ?= .
+VENV := $(AT)/.venv
+BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
+SMOKE := tests/test_suite.py tests/test_train.py tests/report/test_report.py tests/study/test_run.py::test_a_run_writes_its_files
 
-.PHONY: compare test check verify mutants tune bench clean
+.PHONY: compare test check smoke verify mutants tune bench clean
 
-compare: .venv/ready
+compare: $(VENV)/ready
 	$(BIN)/bioplaus compare
 
 # Three workers for two cores: some tests wait for processes of their own. In the order of files: reordered, the longest tests come last.
 test: check
 	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-check: .venv/ready
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright
+check: $(VENV)/ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright --venvpath $(AT)
 
-verify: .venv/ready
+# On another Python, in an environment of its own: make smoke PYTHON=python3.13 AT=.newest
+smoke: $(VENV)/ready
+	$(BIN)/basedpyright --venvpath $(AT)
+	$(RUN) pytest -n 2 $(SMOKE)
+
+verify: $(VENV)/ready
 	$(BIN)/bioplaus verify
 
-mutants: .venv/ready
+mutants: $(VENV)/ready
 	$(RUN) tests.mutants
 
-tune: .venv/ready
+tune: $(VENV)/ready
 	$(BIN)/bioplaus tune --data mnist --trials 16 --seeds 1 --steps 860 --out bioplaus/defaults.toml
 
-bench: .venv/ready
+bench: $(VENV)/ready
 	$(BIN)/python experiments/benchmarks/step.py
 
-.venv/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e .; \
 	else \
-	  $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --upgrade 'pip>=25.1' && \
 	  $(BIN)/pip install --quiet -c constraints.txt --group dev -e .; \
 	fi
 	@touch $@
 
 clean:
-	rm -rf .venv results dist
+	rm -rf .venv .newest results dist
