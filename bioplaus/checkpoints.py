@@ -125,7 +125,7 @@ def _place(folder: Path, step: int) -> Path:
 def _steps(folder: Path) -> list[int]:
     """The newest first."""
     names = [p.name.removeprefix("checkpoint-") for p in folder.glob("checkpoint-*")]
-    return sorted((int(n) for n in names if n.isdigit()), reverse=True)
+    return sorted((int(n) for n in names if n.isdecimal()), reverse=True)
 
 
 def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:

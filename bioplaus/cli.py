@@ -5,108 +5,13 @@ run on many machines has stopped, and with it the run; 4 a file or the output co
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, arg
 
 from bioplaus import console
-
-
-@dataclass
-class Compare:
-    """Train rules side by side on the same net, data, batches and budget; print a table and write a report."""
-
-    rules: str = "bp,fa,kp,usf,dfa,np,pc,ep"
-    """Keys separated by commas, or all for every rule there is. The frozen baseline is always added."""
-    data: str = "digits"
-    """digits, mnist, fashion-mnist or cifar10."""
-    seeds: int | None = None
-    """Seeds, trained together; 5 on digits and 3 on larger data where none is given."""
-    steps: int | None = None
-    """Training steps; 1,000 on digits and each rule's epochs, at most 5, on larger data where none is given."""
-    own: bool = False
-    """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common ones."""
-    out: Path | None = None
-    """A new folder for the results; results/compare-DATA, numbered, where none is given."""
-    jobs: int | None = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given."""
-
-
-@dataclass
-class Run:
-    """Run a study file: [base] settings, crossed with [grid]. Any setting can be given as --key.path value."""
-
-    study: Positional[Path]
-    """The study file (.toml)."""
-    out: Path | None = None
-    """A new folder for the results; results/NAME where none is given."""
-    resume: bool = False
-    """Go on in a folder that exists; starts where there is none."""
-    arms: str | None = None
-    """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run with --resume then collects them."""
-    mesh: str | None = None
-    """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
-    jobs: int | None = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given, and 1 on a mesh."""
-    distributed: bool = False
-    """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes. Batches are divided over all devices
-    unless --mesh says otherwise. See experiments/machines.md."""
-
-
-@dataclass
-class Tune:
-    """Find each rule's own settings: the same number of trials for all, on the validation split, and of the best three the one that is
-    best on three new seeds. Writes a defaults.toml, rule by rule, with the scores; a run that was stopped goes on."""
-
-    rules: str = "all"
-    """Keys separated by commas, or all; the frozen baseline is tuned with them."""
-    data: str = "digits"
-    """digits, mnist, fashion-mnist or cifar10."""
-    trials: int = 24
-    """Settings tried for each rule."""
-    seeds: int = 3
-    """Seeds for each trial."""
-    steps: int = 1000
-    """Training steps of a trial."""
-    epochs: int = 10
-    """How long the settings are to be used, written with them."""
-    out: Path = Path("defaults.toml")
-    """The file to write. One that exists is gone on with, if it is of the same budget."""
-
-
-@dataclass
-class Verify:
-    """Check each rule's mathematical identities and negative controls; exit code 1 if one fails."""
-
-    rules: Positional[tuple[str, ...]] = ()
-    """Keys of rules; all where none is given."""
-
-
-@dataclass
-class List:
-    """List what there is to choose from."""
-
-    what: Positional[Literal["rules", "neurons", "modulators", "data", "profiles", "all"]] = "all"
-
-
-@dataclass
-class Report:
-    """Write report.html anew from a results folder."""
-
-    folder: Positional[Path]
-
-
-Command = (
-    Annotated[Compare, arg(name="compare")]
-    | Annotated[Run, arg(name="run")]
-    | Annotated[Tune, arg(name="tune")]
-    | Annotated[Verify, arg(name="verify")]
-    | Annotated[List, arg(name="list")]
-    | Annotated[Report, arg(name="report")]
-)
+from bioplaus.commands import Command, Compare, List, Report, Run, Tune, Verify
 
 
 def main(words: list[str] | None = None) -> int:
@@ -139,7 +44,7 @@ def _main(words: list[str]) -> int:
         return 2
 
 
-__doc_line__ = "Biologically plausible learning: rules, noise and neuromodulators on one harness."
+__doc_line__ = "Biologically plausible learning: rules, noise and modulators on one harness."
 
 
 def _ours() -> tuple[type[Exception], ...]:
@@ -198,7 +103,10 @@ def _run_here(command: Run, rest: list[str]) -> int:
 
 
 def _keys(text: str) -> list[str]:
-    return [key.strip() for key in text.split(",") if key.strip()]
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not keys:
+        raise UsageError(f"rules: got {text!r}, which names none; give keys separated by commas, as in bp,fa, or all")
+    return keys
 
 
 def _tune(command: Tune, rest: list[str]) -> int:

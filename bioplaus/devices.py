@@ -26,7 +26,7 @@ def mesh_of(text: str) -> Mesh:
     sizes = {}
     for part in text.split(","):
         name, _, size = part.strip().partition("=")
-        if name not in AXES or name in sizes or not size.isdigit() or int(size) < 1:
+        if name not in AXES or name in sizes or not _whole(size) or int(size) < 1:
             raise ValueError(f"mesh: got {part.strip()!r}; give each of {', '.join(AXES)} at most once, as in data=4,model=2")
         sizes[name] = int(size)
     needed, there = math.prod(sizes.values()), jax.devices()
@@ -37,6 +37,10 @@ def mesh_of(text: str) -> Mesh:
             f"mesh: {text} leaves {len(there) - needed} of {len(there)} devices out; on many machines all must take part"
         )
     return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=there[:needed])
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10  # '²' is a digit to Python, and no number
 
 
 def of_examples(batch: Batch, mesh: Mesh | None) -> Batch:

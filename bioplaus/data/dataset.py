@@ -29,7 +29,7 @@ class Dataset(NamedTuple):
 
 
 def own(x: ArrayLike, y: ArrayLike) -> Dataset:
-    """A user's arrays as a Dataset, split 70/10/20 by `stratified`.
+    """A user's arrays as a Dataset, split 70/10/20 by `stratified`. A class of one example trains, and the note says it is not tested.
 
     x: [N, ...] real and finite, N >= 10; taken as float32 and not rescaled.
     y: integer labels [N] that use all of 0..C-1, or one-hot [N, C]; C >= 2.
@@ -49,7 +49,25 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
     if not np.isfinite(examples).all():
         raise ValueError("x must be finite as float32: it holds NaN, infinite or too large values.")
     labels, classes = _labels(targets)
-    return divided("own", examples, one_hot(labels, classes), stratified(labels), f"Own arrays, {SPLIT}.")
+    parts = _all_trained(labels, stratified(labels))
+    untested = np.setdiff1d(labels, labels[parts[2]]).tolist()
+    said = f" Not in the test set, for want of examples: class {', '.join(map(str, untested))}." if untested else ""
+    return divided("own", examples, one_hot(labels, classes), parts, f"Own arrays, {SPLIT}.{said}")
+
+
+def _all_trained(labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]) -> tuple[NDArray, NDArray, NDArray]:
+    """The parts, with the examples of classes that training lacks moved to it: what was never shown is not learned.
+
+    Raises ValueError where nothing is left to validate or to test.
+    """
+    lacking = np.isin(labels, np.setdiff1d(labels, labels[parts[0]]))
+    validation, test = (part[~lacking[part]] for part in parts[1:])
+    if not (len(validation) and len(test)):
+        raise ValueError(
+            f"{lacking.sum()} classes have one example each, which must train, and none is left to validate or to test; "
+            "give more examples of each class."
+        )
+    return np.union1d(parts[0], np.flatnonzero(lacking)), validation, test
 
 
 def _labels(targets: NDArray) -> tuple[NDArray, int]:

@@ -111,7 +111,7 @@ def phase(op: Op) -> str:
 def stated(scope: tuple[str, ...], what: str) -> int | None:
     """n of the innermost scope named what=n."""
     found = [s.removeprefix(f"{what}=") for s in scope if s.startswith(f"{what}=")]
-    return int(found[-1]) if found and found[-1].isdigit() else None
+    return int(found[-1]) if found and found[-1].isdecimal() else None
 
 
 def repeats(op: Op) -> int:

@@ -1,6 +1,7 @@
 """How far a run has come: a bar on a terminal, a line now and then in a log."""
 
 import contextlib
+import math
 import sys
 from time import perf_counter
 
@@ -22,22 +23,32 @@ def progress_bar(total: int, show: bool):
 
     class Rate(ProgressColumn):
         def render(self, task) -> Text:
-            return Text(f"{task.speed:,.0f} steps/s" if task.speed else "")
+            return Text(_rate(task.speed) if task.speed else "compiling")
 
-    columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    class Left(TimeRemainingColumn):
+        def render(self, task) -> Text:
+            return super().render(task) if task.speed else Text("")
+
+    columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), Left())
     console, shown = Console(), show and first()
     alive = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, disable=not (shown and alive), transient=True) as bar:
         task = bar.add_task("compiling", total=total)
-        began = told = perf_counter()
+        told, since = perf_counter(), None  # since: when the first steps were done, and how many: what came before was compiling
 
         def tell(steps: int = 0, **changes) -> None:
-            nonlocal told
+            nonlocal told, since
             bar.update(task, advance=steps, **changes)
             now, done = perf_counter(), bar.tasks[task].completed
+            since = since or ((now, done) if done else None)
             if shown and not alive and done and now - told >= EVERY:
-                told, left = now, (total - done) * (now - began) / done
+                told, speed = now, (done - since[1]) / (now - since[0]) if since and now > since[0] else 0.0
                 what = f"{bar.tasks[task].description}: {done:,.0f} of {total:,} steps"
-                print(f"{what}, {done / (now - began):,.0f} steps/s, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
+                how = f"{_rate(speed)}, about {math.ceil((total - done) / speed / 60)} min left" if speed else "compiling"
+                print(f"{what}, {how}", file=sys.stderr, flush=True)
 
         yield (lambda text: tell(description=text)), tell
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:,.0f} steps/s" if speed >= 10 else f"{speed:.2g} steps/s"

@@ -1,5 +1,6 @@
 """A share of a study's arms, for many machines under any queue: each trains its own, and one run collects them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,8 @@ class Workshop:
 
 def share_of(text: str) -> tuple[int, int]:
     """(k, n) of 'k/n'."""
-    k, _, n = text.partition("/")
-    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    k, n = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= k <= n:
         raise StudyError(f"arms: got {text!r}; give k/n with 1 <= k <= n, as in 3/16 for the third of sixteen shares")
-    return int(k), int(n)
+    return k, n

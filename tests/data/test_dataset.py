@@ -102,6 +102,20 @@ def test_own_keeps_examples_with_their_labels():
     assert own(x, np.eye(4)[labels]).test.y.shape == (6, 4)
 
 
+def test_a_class_of_one_example_trains_and_is_said_not_to_be_tested():
+    moved = 0
+    for n in range(20, 30):  # wherever the split would have put it: of ten neighbouring sizes, three
+        labels = np.append(np.arange(n) % 2, 2)
+        data = own(np.arange(2.0 * (n + 1)).reshape(-1, 2), labels)
+        moved += labels.size - 1 not in stratified(labels)[0]
+        assert data.train.y[:, 2].sum() == 1
+        assert data.validation.y[:, 2].sum() == data.test.y[:, 2].sum() == 0
+        assert data.note.endswith("Not in the test set, for want of examples: class 2.")
+        assert sum(len(part.x) for part in (data.train, data.validation, data.test)) == n + 1
+    assert moved == 3
+    assert own(X, Y).note.endswith("every time.")
+
+
 X, Y = np.zeros((20, 3)), np.arange(20) % 2
 NAN = np.where(np.arange(60).reshape(20, 3) == 7, np.nan, 0.0)
 
@@ -123,6 +137,7 @@ NAN = np.where(np.arange(60).reshape(20, 3) == 7, np.nan, 0.0)
         (X, Y[:, None], "one-hot"),
         (X, np.full((20, 2), 0.5), "one-hot"),
         (X, np.ones((20, 2)), "one-hot"),
+        (X, np.arange(20), "6 classes have one example each"),
     ],
 )
 def test_own_refuses(x, y, message):
