@@ -74,6 +74,10 @@ def in_place(grad, params, *args):
     return grad(params, *args)
 
 
+def jax_arrays_alone(grad, params, state, batch, *args):
+    return grad(params, state, batch._replace(x=batch.x.at[:].add(0)), *args)
+
+
 def silent(grad, *args):
     grads, *rest = grad(*args)
     return (jax.tree.map(jnp.zeros_like, grads), *rest)
@@ -193,6 +197,7 @@ BROKEN = {
     "a gate of any shape": ("gates", broken(any_gate_shape)),
     "a unit's gate averaged": ("unit_gates", broken(unit_gate_averaged)),
     "a sum over the batch": ("mean", broken(batch_sum)),
+    "arrays of JAX alone": ("host_arrays", broken(jax_arrays_alone)),
     "labels and inputs cut to fit": ("refusals", broken(short_batch)),
     "too many params": ("refusals", broken(short_params)),
 }

@@ -164,6 +164,12 @@ def test_an_optimiser_with_labels_of_the_nets_tree(key):
         grad(key, tx=tx)
 
 
+def test_bfloat16_has_no_complex_numbers():
+    half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), BATCH)
+    with pytest.raises(ValueError, match="bfloat16 has no complex numbers"):
+        grad("hep", half, params=bp.init(NET, KEY, half.x))
+
+
 def test_one_buffer_twice_in_a_state():
     """Its buffers are donated: an array that is params and rule state at once could be given away only once."""
     rule = bp.rules.feedback_alignment(NET, bp.cross_entropy)

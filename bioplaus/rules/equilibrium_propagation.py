@@ -105,6 +105,8 @@ def holomorphic_equilibrium_propagation(
 
     def init(key, params, batch):
         del key, params
+        if batch.x.dtype == jnp.bfloat16:
+            raise ValueError("holomorphic_equilibrium_propagation: bfloat16 has no complex numbers; give float32 or float64")
         classes = batch.y.shape[-1]
         if not holomorphic(lambda o: error_of(loss, o, jax.nn.one_hot(jnp.zeros(len(o), int), classes))[1], classes):
             raise ValueError(
