@@ -12,6 +12,7 @@ Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support er
 Departures from the paper: convolutions, projections and einsums are treated as its dense layers are.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -20,41 +21,102 @@ from flax import nnx
 
 from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
-from bioplaus.neurons import identity
+from bioplaus.neurons import identity, rate
 from bioplaus.types import Array, Key, Layer, Net, Neuron, PyTree
 
 HOOKS = {nnx.Linear: "dot_general", nnx.LinearGeneral: "dot_general", nnx.Conv: "conv_general_dilated", nnx.Einsum: "einsum_op"}
 """Modules with a `kernel` that feedback weights can replace, and the attribute that multiplies by it."""
 
 
-def from_flax(*modules: nnx.Module | Callable[..., nnx.Module] | Neuron) -> Net:
-    """Layers from nnx modules, one each: a net, or a part of one, `(*from_flax(block, bp.relu()), bp.flattened(bp.dense(10)))`.
+Source = nnx.Module | Callable[..., nnx.Module]
+
+
+def from_flax(*modules: Source | Neuron, whole: bool = False) -> Net:
+    """Layers from nnx modules, one each: a net, or a part of one, `(*from_flax(stem, bp.relu(), block), bp.flattened(bp.dense(10)))`.
 
     Each argument is a callable `rngs -> module`, such as `functools.partial(nnx.Linear, 64, 128)`; a module; or the neuron
     of the module before it (identity where there is none). Fresh parameters and feedback weights, `Layer.init`, are those of
     a new module for a callable. A module's own are shuffled within each leaf of two axes or more, which keeps their
     distribution but not orthogonality, and its other leaves kept; `nnx.to_pure_dict(nnx.state(module, nnx.Param))` are its own.
 
+    An `nnx.Sequential` is split into its layers: each module one layer, each function after it its neuron, `bp.rate(f)`. Any other
+    module that is the only argument and holds several weight arrays is refused, because a net of one layer learns by backprop under
+    every rule: `whole=True` asks for it (and keeps an `nnx.Sequential` as one block too).
+
     A block is pulled by one vjp, in the scope 'credit'; a bare Linear, LinearGeneral, Conv or Einsum by two, as `dense` is.
     Rules have no feedback weights for the first layer, which sends nothing back: a block there learns by backprop inside.
     Weights are to be used through their modules' own calls: one that is read as `block.linear.kernel` is transported.
 
-    Raises ValueError for anything else; for state other than nnx.Param, such as BatchNorm's statistics and Dropout's generator;
+    Raises ValueError for anything else; for a module given twice, or weights that two modules share, which would become two copies;
+    for state other than nnx.Param, such as BatchNorm's statistics and Dropout's generator;
     and, when feedback weights are first used, for weights without a hook. Embed needs none, as long as it does not `attend`.
     """
-    net = []
-    for position, module in enumerate(modules):
-        if not isinstance(module, Neuron):
-            net.append(_layer(module, position))
-        elif position == 0 or isinstance(modules[position - 1], Neuron):
-            raise ValueError(f"from_flax: argument {position} is a neuron that follows no module; give module, neuron, ...")
+    net, built = [], []
+    for position, argument in enumerate(modules):
+        if isinstance(argument, Neuron):
+            if position == 0 or isinstance(modules[position - 1], Neuron):
+                raise ValueError(f"from_flax: argument {position} is a neuron that follows no module; give module, neuron, ...")
+            net[-1] = net[-1]._replace(neuron=argument)
+            continue
+        module = argument if isinstance(argument, nnx.Module) else nnx.eval_shape(lambda a=argument, p=position: _made(a, 0, p))
+        if isinstance(module, nnx.Sequential) and not whole:
+            layers, parts = _split(argument, module, position)
         else:
-            net[-1] = net[-1]._replace(neuron=module)
+            layers, parts = [_layer(argument, module, position)], [module]
+        net += layers
+        built += parts
+    _refuse_shared(built)
+    if len(net) == 1 and not whole and (count := _weights(built[0])) > 1:
+        raise ValueError(
+            f"from_flax: {type(built[0]).__name__} holds {count} weight arrays, and a net of one layer learns by backprop under every"
+            " rule; give its modules one by one, from_flax(first, bp.tanh(), second, ...), or as an nnx.Sequential, or ask for one"
+            " block by from_flax(module, whole=True)"
+        )
     return tuple(net)
 
 
-def _layer(source: nnx.Module | Callable[..., nnx.Module], position: int) -> Layer:
-    module = source if isinstance(source, nnx.Module) else nnx.eval_shape(lambda: _made(source, 0, position))
+def _split(source: Source, module: nnx.Sequential, position: int) -> tuple[list[Layer], list[nnx.Module]]:
+    """The layers of an nnx.Sequential, and its modules: the functions that follow a module are its neuron."""
+    layers, parts, functions = [], [], []
+    for i, part in enumerate(module.layers):
+        if isinstance(part, nnx.Module):
+            one = part if source is module else lambda rngs, i=i: source(rngs=rngs).layers[i]  # type: ignore[union-attr]
+            layers.append(_layer(one, part, position))
+            parts.append(part)
+            functions = []
+        elif layers:
+            functions = [*functions, part]
+            layers[-1] = layers[-1]._replace(neuron=rate(_in_turn(functions)))
+        else:
+            raise ValueError(f"from_flax: argument {position}, an nnx.Sequential, begins with a function; begin it with a module")
+    return layers, parts
+
+
+def _in_turn(functions: list[Callable[[Array], Array]]) -> Callable[[Array], Array]:
+    return lambda x: functools.reduce(lambda h, f: f(h), functions, x)
+
+
+def _weights(module: nnx.Module) -> int:
+    """How many weight arrays it holds, biases not counted: a projection's bias has two axes as well."""
+    own = nnx.to_flat_state(nnx.state(module, nnx.Param))
+    return sum(leaf.ndim >= 2 and path[-1] != "bias" for path, leaf in own)
+
+
+def _refuse_shared(modules: list[nnx.Module]) -> None:
+    """Raise ValueError where two of the modules hold one variable: as layers they would be two copies that learn apart."""
+    held: dict[int, str] = {}
+    for i, module in enumerate(modules):
+        own = {id(v): _name(path) for path, v in nnx.iter_graph(module) if isinstance(v, nnx.Variable)}
+        if twice := own.keys() & held.keys():
+            raise ValueError(
+                f"from_flax: module {i}, {type(module).__name__}, shares {', '.join(sorted(own[v] for v in twice))} with a module before"
+                " it, and as layers they would be two copies that learn apart; give each layer weights of its own, or put both into"
+                " one block, a module of yours that calls them"
+            )
+        held |= own
+
+
+def _layer(source: Source, module: nnx.Module, position: int) -> Layer:
     graph, own, other = nnx.split(module, nnx.Param, ...)
     if foreign := [f"{_name(path)} ({type(leaf).__name__})" for path, leaf in nnx.to_flat_state(other)]:
         raise ValueError(

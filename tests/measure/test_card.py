@@ -254,7 +254,7 @@ def test_flax_blocks():
     """A block of two matrices between dense layers: feedback alignment crosses it by B, perturbation by its own W."""
     rngs = nnx.Rngs(0)
     block = nnx.Sequential(nnx.Linear(6, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 6, rngs=rngs))
-    net = (dense(6, tanh()), *from_flax(block, tanh()), dense(3))
+    net = (dense(6, tanh()), *from_flax(block, tanh(), whole=True), dense(3))
     fa, perturbed = (card(made(name, net), net, BATCH) for name in ("fa", "np"))
     assert (fa.transport_words, fa.feedback_words, fa.crossed) == (0, 2 * 36 + 18, (0, 0, 0))
     assert (perturbed.transport_words, perturbed.crossed) == (0, (0, 1, 0))

@@ -1,0 +1,61 @@
+"""Nets out of whole flax models: what is split into layers, and what is refused. Oracle: the model itself, and the credit of bp."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import bioplaus as bp
+from bioplaus.layers.flax import from_flax
+from bioplaus.rules import RULES
+
+KEY = jax.random.key(7)
+
+
+def distance(a, b):
+    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def test_a_sequential_is_split_into_its_layers():
+    """As a module and as a callable: the layers that the parts give one by one, and fa is not backprop."""
+
+    def model(rngs):
+        return nnx.Sequential(
+            nnx.Linear(4, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 5, rngs=rngs), jnp.tanh, jnp.sin, nnx.Linear(5, 3, rngs=rngs)
+        )
+
+    x = jax.random.normal(KEY, (8, 4))
+    batch, made = bp.Batch(x, jax.nn.one_hot(jnp.arange(8) % 3, 3)), model(nnx.Rngs(0))
+    for source in (made, model):
+        net = from_flax(source)
+        assert len(net) == 3
+        params = bp.init(net, KEY, x)
+        assert [p["kernel"].shape for p in params] == [(4, 6), (6, 5), (5, 3)]
+        fa, true = RULES["fa"](net, bp.cross_entropy), RULES["bp"](net, bp.cross_entropy)
+        grads = fa.grad(params, fa.init(KEY, params, batch), batch, KEY)[0], true.grad(params, (), batch, KEY)[0]
+        assert [distance(a, b) > 0.1 for a, b in zip(*grads, strict=True)] == [True, True, False]
+    own = tuple(nnx.to_pure_dict(nnx.state(part, nnx.Param)) for part in made.layers if isinstance(part, nnx.Module))
+    np.testing.assert_allclose(bp.forward(from_flax(made), own, x, KEY).output, made(x), rtol=1e-6)
+    assert len(from_flax(made, whole=True)) == 1
+
+
+def test_one_module_of_several_weights_is_a_net_only_by_name():
+    attention = nnx.MultiHeadAttention(2, 4, decode=False, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match=r"holds 4 weight arrays.*whole=True"):
+        from_flax(attention)
+    assert len(from_flax(attention, whole=True)) == 1
+    assert len(from_flax(nnx.LinearGeneral(4, (2, 3), rngs=nnx.Rngs(0)))) == 1  # its bias has two axes
+
+
+def test_shared_weights_are_refused():
+    one, other = (nnx.Linear(4, 4, rngs=nnx.Rngs(i)) for i in range(2))
+    tied = nnx.Linear(4, 4, rngs=nnx.Rngs(2))
+    tied.kernel = other.kernel
+    for wrong in ((one, bp.tanh(), one), (nnx.Sequential(one, jnp.tanh, one),), (other, tied)):
+        with pytest.raises(ValueError, match=r"shares (bias, )?kernel with a module before"):
+            from_flax(*wrong)
+    with pytest.raises(ValueError, match="shares"):
+        from_flax(lambda rngs: nnx.Sequential(*[nnx.Linear(4, 4, rngs=rngs)] * 2))
+    assert len(from_flax(one, bp.tanh(), other)) == 2
