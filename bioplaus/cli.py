@@ -82,6 +82,8 @@ def _run(command: Run, rest: list[str]) -> int:
 
     if command.arms:
         raise UsageError("--arms and --distributed: give one of them; an array of jobs needs no --distributed")
+    if command.jobs:
+        raise UsageError("--jobs and --distributed: give one of them; all machines train each arm together")
     with joined(_ours(), UsageError):
         return _run_here(replace(command, mesh=command.mesh or f"data={jax.device_count()}"), rest)
 
@@ -92,14 +94,19 @@ def _run_here(command: Run, rest: list[str]) -> int:
     from bioplaus.study.run import run_study
     from bioplaus.study.share import run_share
 
+    if command.arms and (command.mesh or command.jobs):
+        other = "mesh" if command.mesh else "jobs"
+        raise UsageError(f"--arms and --{other}: give one of them; a share of the arms is trained arm by arm, on one device each")
+    if command.mesh and command.jobs:
+        raise UsageError("--mesh and --jobs: give one of them; arms on a mesh are trained one after the other")
     study, out = override(load(command.study), rest), command.out or Path("results") / command.study.stem
     if command.arms:
-        missing = run_share(study, command.arms, out)
+        missing = run_share(study, command.arms, out, many=command.many)
         print(f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}")
         return 0
     if command.mesh:
-        return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh))
-    return _finish(run_jobs(study, out, jobs=command.jobs, resume=command.resume))
+        return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh, many=command.many))
+    return _finish(run_jobs(study, out, jobs=command.jobs, resume=command.resume, many=command.many))
 
 
 def _keys(text: str) -> list[str]:

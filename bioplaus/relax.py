@@ -15,7 +15,9 @@ def relax(step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int) ->
     """state <- step(state, t) for t < steps, in a scan of fixed length (a while loop has no reverse mode: attacks would fail).
 
     Returns the state and the residual: the root-mean-square change of the last step over that of the state itself. A
-    residual that is not small against 1 says that the state had not settled.
+    residual that is not small against 1 says that the state had not settled. Layers whose output does not depend on the size of their
+    input, such as LayerNorm, hide that from everything else: under neurons without a bound activities can grow in every step while
+    outputs and loss stay ordinary, until what a nudge adds is below their rounding, and the gradients of those layers are exactly 0.
     """
 
     def rms(tree):

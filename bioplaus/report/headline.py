@@ -119,6 +119,18 @@ def retention(run: Run, arm: Arm) -> Interval | None:
     return result if result.n else None
 
 
+def doubts(run: Run, arm: Arm) -> list[str]:
+    """What must stand beside an arm's numbers: seeds that were lost, and signs that what was measured is not a trained net."""
+    out = [f"{len(arm.diverged)} of {len(run.seeds)} seeds diverged"] if arm.diverged else []
+    if arm.about.get("settled") is False:
+        out.append("did not settle")
+    if still := arm.about.get("untrained"):
+        out.append(f"layer{'s' * (len(still) > 1)} {', '.join(map(str, still))} did not learn")
+    if rose := arm.about.get("risen"):
+        out.append(f"loss rose in {len(rose)} of {len(run.seeds)} seeds")
+    return out
+
+
 def cautions(run: Run) -> list[str]:
     """What the numbers themselves call for, beyond the marks in the table: few or lost seeds, no baseline, blind attacks."""
     out = []

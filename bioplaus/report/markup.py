@@ -3,6 +3,7 @@
 import math
 from html import escape
 
+from bioplaus.report.headline import doubts
 from bioplaus.report.look import looks
 from bioplaus.report.run import Arm, Interval, Run
 from bioplaus.report.text import NONE, percent, spread
@@ -61,10 +62,9 @@ def arm(run: Run, of: Arm) -> str:
 
 
 def marks(run: Run, of: Arm) -> str:
-    """What must stand beside an arm's numbers: lost seeds, and whether its states settled."""
-    said = {"True": "<small>settled</small>", "False": "<small class='mark'>did not settle</small>"}
-    lost = f"<small class='mark'>{len(of.diverged)} of {len(run.seeds)} seeds diverged</small>" if of.diverged else ""
-    return lost + said.get(str(of.about.get("settled")), "")
+    """What must stand beside an arm's numbers, and that its states settled."""
+    settled = "<small>settled</small>" if of.about.get("settled") is True else ""
+    return "".join(f"<small class='mark'>{escape(text)}</small>" for text in doubts(run, of)) + settled
 
 
 def count(value: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bioplaus.report.headline import headlines
+from bioplaus.report.headline import doubts, headlines
 from bioplaus.report.run import collect
 from bioplaus.report.text import NONE, joules, percent, si, spread
 
@@ -33,7 +33,6 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
         cells.append(f"{percent(h.retention.mean)} {spread(h.retention)}" if h.retention else NONE)
         cells.append(si(h.macs))
         cells.append(" ".join(joules(h.energy)) if h.energy else NONE)
-        lost = f"\n  {len(h.arm.diverged)} of {len(run.seeds)} diverged" if h.arm.diverged else ""
-        lost += "\n  did not settle" if h.arm.about.get("settled") is False else ""
-        out.add_row(*(Text(c.strip()) for c in (h.arm.label + lost, *cells)))  # Text: brackets in a name are not markup
+        notes = "".join(f"\n  {text}" for text in doubts(run, h.arm))
+        out.add_row(*(Text(c.strip()) for c in (h.arm.label + notes, *cells)))  # Text: brackets in a name are not markup
     return out

@@ -27,6 +27,7 @@ from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
+from bioplaus.study.watch import Watch, after, watched, without_watch
 from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, Net, PyTree
 
@@ -54,28 +55,11 @@ def partner(rule: str, arm: Arm, label: Label, arms: Sequence[tuple[Arm, Label]]
     return next(iter(near if len(near) == 1 else alike), None)
 
 
-def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:
-    """The labels, with the settings in which arms of the same label differ written behind the rule."""
-    found = []
-    for arm, label in arms:
-        alike = [_flat(other.model_dump()) for other, l in arms if l == label]
-        differs = {k: v for k, v in _flat(arm.model_dump()).items() if any(other.get(k) != v for other in alike)}
-        found.append(label._replace(rule=arm.rule + "".join(f" {k}={v}" for k, v in differs.items())))
-    return found
-
-
-def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
-    """Dotted key -> value."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        found |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}
-    return found
-
-
 class Trained(NamedTuple):
     """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite.
 
-    said: of checkpoints that could not be read.
+    said: of checkpoints that could not be read. watch: what `bioplaus.study.watch` has seen; None where an older version of this
+    library trained the arm.
     """
 
     state: TrainState
@@ -83,6 +67,7 @@ class Trained(NamedTuple):
     diverged: dict[int, int]
     seconds: float
     said: list[str]
+    watch: Watch | None
 
 
 def label_of(arm: Arm, net: str | None = None) -> Label:
@@ -115,7 +100,8 @@ def compiled_of(arm: Arm, example: Array, classes: int, net: Net | None = None, 
     def make(hyper: Course, step: Array):
         built = made(at(hyper, arm, step / (arm.steps - 1) if arm.steps > 1 else 1.0))
         rule = built.rule(built.net)
-        return built.net, bfloat16(rule) if arm.precision == "bfloat16" else rule, metered(built.tx) if arm.energy else built.tx
+        rule = watched(bfloat16(rule) if arm.precision == "bfloat16" else rule)
+        return built.net, rule, metered(built.tx) if arm.energy else built.tx
 
     @jax.jit
     def probe(states: TrainState, test: Batch, values: Mapping[str, Any]) -> dict[str, Array]:
@@ -150,10 +136,10 @@ def train_arm(
 
     like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
     if folder and (found := _resume(folder, like, label)):
-        state, rows, done, spent, said = found
+        state, rows, done, spent, said, watch = found
         tick(done)
     else:
-        state, rows, done, spent, said = train.init(keys), [], 0, 0.0, []
+        state, rows, done, spent, said, watch = train.init(keys), [], 0, 0.0, [], None
     good, saved = done, time.perf_counter()
     chunk = math.ceil(arm.steps / arm.points)
     if not done:
@@ -161,16 +147,16 @@ def train_arm(
     while done < arm.steps:
         n = min(chunk, arm.steps - done)
         state, history = train.advance(state, n)
+        watch = after(watch, history) if watch or not done else None
         done += n
         rows += history_rows(history, done, label) + probe(here(state), done, label)
         tick(n)
         if folder and (done == arm.steps or _is_time(saved)):
             saved = time.perf_counter()
-            save(
-                folder, done, state, {"seconds": spent + saved - began, "rows": rows, "said": said}, keep=good, owner=folder.name
-            )
+            note = {"seconds": spent + saved - began, "rows": rows, "said": said, "watch": watch}
+            save(folder, done, state, note, keep=good, owner=folder.name)
             good = done
-    return Trained(high(here(state)), rows, _diverged(rows), spent + time.perf_counter() - began, said)
+    return Trained(high(here(state)), rows, _diverged(rows), spent + time.perf_counter() - began, said, watch)
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
@@ -242,7 +228,7 @@ def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
 def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row]:
     """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a loss that is not finite."""
     rows = []
-    for name, values in history.items():
+    for name, values in without_watch(history).items():
         values = np.asarray(values)
         for seed, value in enumerate(values.max(1) if name == "residual" else values.mean(1)):
             rows.append(Row(*label, str(seed), f"step={step}", name, float(value), UNITS.get(name, "")))
@@ -274,8 +260,10 @@ def _is_time(saved: float) -> bool:
     return by_first(lambda: time.perf_counter() - saved > SAVE_EVERY)
 
 
-def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, list[Row], int, float, list[str]] | None:
-    """State, rows, step, seconds and warnings, as the last checkpoint that can be read has them; None where there is none."""
+def _resume(
+    folder: Path, like: TrainState, label: Label
+) -> tuple[TrainState, list[Row], int, float, list[str], Watch | None] | None:
+    """State, rows, step, seconds, warnings and what was watched, of the last checkpoint that can be read; None where there is none."""
     try:
         found = latest(folder, like, owner=folder.name)
     except CheckpointError as error:
@@ -285,7 +273,7 @@ def _resume(folder: Path, like: TrainState, label: Label) -> tuple[TrainState, l
     refused = [f"{label.rule}, {label.neuron}: {why}; went on from step {found.step}" for why in found.refused]
     try:
         rows, said = [Row(*row) for row in found.note["rows"]], [*found.note["said"], *refused]
-        return found.state, relabelled(rows, label), found.step, float(found.note["seconds"]), said
+        return found.state, relabelled(rows, label), found.step, float(found.note["seconds"]), said, found.note.get("watch")
     except (KeyError, TypeError, ValueError) as error:
         place = folder / f"checkpoint-{found.step}" / "note.json"
         raise StudyError(f"{place} is not what a run writes ({error!r}); delete {folder} to train this arm again") from error

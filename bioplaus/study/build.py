@@ -141,8 +141,6 @@ def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
         neuron = NOISES[arm.neuron.noise](neuron, level)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
     if arm.net.kind == "cnn":
-        if arm.net.positive:
-            raise StudyError("net.positive: is for mlp, the net is a cnn; leave it out")
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
             raise StudyError(f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]}; use mlp")
         net = cnn(classes, neuron, output=output, padding=2 if example.shape[1] == 28 else 0, weights=weights)

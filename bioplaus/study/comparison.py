@@ -40,6 +40,8 @@ def compare(
     """
     names = [rules] if isinstance(rules, str) else rules
     study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own)
+    if net is not None:  # the study makes none
+        study = study.model_copy(update={"base": {key: value for key, value in study.base.items() if key != "net"}})
     arrays = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
     return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
 

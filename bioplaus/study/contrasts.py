@@ -38,6 +38,12 @@ def check_contrasts(contrasts: Sequence[ContrastSpec], arms: dict[str, Arm]) -> 
                 raise StudyError(f"contrast[{i}].metric: {name} has no {c.metric!r}{nearest(c.metric, known)}")
         if c.a == c.b:
             raise StudyError(f"contrast[{i}]: compares {c.a!r} with itself; give two arms")
+        same = [j for j in range(i) if {contrasts[j].a, contrasts[j].b} == {c.a, c.b} and contrasts[j].metric == c.metric]
+        if same:
+            raise StudyError(
+                f"contrast[{i}]: is contrast[{same[0]}] over again, {c.a!r} and {c.b!r} by {c.metric}: it would be counted twice in"
+                " the correction of p-values; leave one out"
+            )
 
 
 def contrasted(

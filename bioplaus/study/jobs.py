@@ -25,7 +25,9 @@ from bioplaus.study.summary import short_names
 MOST = 8  # jobs where no number is given: each holds the data, and its own programs
 
 
-def run_jobs(study: Study, out: Path, *, jobs: int | None = None, resume: bool = False, show: bool = True) -> Results:
+def run_jobs(
+    study: Study, out: Path, *, jobs: int | None = None, resume: bool = False, show: bool = True, many: bool = False
+) -> Results:
     """`run_study` with several arms at a time, each with its share of the cores. Arms that are attacked from another one follow it.
 
     jobs: how many; None: one a core on a CPU, at most 8, else 1. Results differ from those of one job by rounding, as from those of
@@ -37,7 +39,7 @@ def run_jobs(study: Study, out: Path, *, jobs: int | None = None, resume: bool =
         jobs = min(MOST, len(cores)) if jax.default_backend() == "cpu" else 1
     if jobs < 1:
         raise StudyError(f"jobs: got {jobs}, expected 1 or more")
-    plans = plan(study)
+    plans = plan(study, many=many)
     open_folder(out, spec.resolved(study), resume)
     waiting = [i for i, p in enumerate(plans) if not finished(folder_of(p, plans, out))]
     if min(jobs, len(waiting)) > 1:

@@ -17,14 +17,15 @@ from bioplaus.measure.robustness import CURVES, Disturbance
 from bioplaus.net import init
 from bioplaus.precision import in_float64
 from bioplaus.study import spec
-from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner, told_apart
+from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner
 from bioplaus.study.build import Built, build, hold_of, shape_of
 from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.costs import training_profiles
 from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
-from bioplaus.study.summary import short_names
+from bioplaus.study.sizes import check_size
+from bioplaus.study.summary import short_names, told_apart
 from bioplaus.train import Program, seed_key
 from bioplaus.types import Array, Batch, Key, Net
 
@@ -42,30 +43,24 @@ class Plan(NamedTuple):
 
 
 def plan(
-    study: Study, net: Net | None = None, data: Dataset | None = None, mesh: Mesh | None = None, *, check: bool = True
+    study: Study,
+    net: Net | None = None,
+    data: Dataset | None = None,
+    mesh: Mesh | None = None,
+    *,
+    check: bool = True,
+    many: bool = False,
 ) -> list[Plan]:
-    """Every arm, checked as far as it can be without training: names, data files, shapes. Backprop first, it is the twin of the rest.
+    """Every arm, checked as far as it can be without training: names, data files, sizes, shapes. Backprop first, it is the twin of the
+    rest.
 
-    check: False where another process has checked the same study, for the check of shapes takes longest.
+    check: False where the same study was checked before, by another process or when it was run: the check of shapes takes longest.
+    many: that more arms than `bioplaus.study.sizes.ARMS` are no mistake.
     """
     training_profiles(study.profiles)
-    found, loaded, prepared, programs = [], {}, {}, {}
-    every = spec.arms(study)
-    for arm in sorted(every, key=lambda a: a.rule != "bp"):
-        if arm.data not in loaded:
-            loaded[arm.data] = data or datasets.load(arm.data)
-        asked = (arm.data, arm.inputs, arm.training_data, arm.precision)
-        if asked not in prepared:
-            prepared[asked] = _prepared(arm, loaded[arm.data])
-        use, flipped = prepared[asked]
-        source_of(arm, use)
-        if arm.epochs:
-            batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
-            arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
-        arm = arm.model_copy(update={"data": use.name})
+    found, programs = [], {}
+    for arm, use, flipped in _with_data(study, net, data, mesh, check, many):
         example, classes = use.train.x[:1], use.train.y.shape[-1]
-        if arm.stream and mesh is not None:
-            raise StudyError("stream: is for one device, and this run has a mesh; leave --mesh or stream out")
         hyper, shape = course_of(arm), (shape_of(arm), example.shape, classes)
         try:
             with of_precision(arm):
@@ -83,6 +78,31 @@ def plan(
     labels = told_apart([(p.arm, p.label) for p in found])
     check_contrasts(study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True)))
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
+
+
+def _with_data(
+    study: Study, net: Net | None, data: Dataset | None, mesh: Mesh | None, check: bool, many: bool
+) -> list[tuple[Arm, Dataset, Flipped]]:
+    """Every arm with its data, and training in steps. All sizes are checked before any net is built."""
+    found, loaded, prepared = [], {}, {}
+    for arm in sorted(spec.arms(study, many=many, own_net=net is not None, check=check), key=lambda a: a.rule != "bp"):
+        if arm.data not in loaded:
+            loaded[arm.data] = data or datasets.load(arm.data)
+        asked = (arm.data, arm.inputs, arm.training_data, arm.precision)
+        if asked not in prepared:
+            prepared[asked] = _prepared(arm, loaded[arm.data])
+        use, flipped = prepared[asked]
+        source_of(arm, use)
+        if arm.stream and mesh is not None:
+            raise StudyError("stream: is for one device, and this run has a mesh; leave --mesh or stream out")
+        if arm.epochs:
+            batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
+            arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
+        arm = arm.model_copy(update={"data": use.name})
+        if check:
+            check_size(arm, use, own_net=net is not None, devices=mesh.size if mesh else 1)
+        found.append((arm, use, flipped))
+    return found
 
 
 def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Course, data: Batch) -> None:

@@ -39,6 +39,8 @@ class Results(NamedTuple):
 
         console = Console(file=StringIO(), width=120)
         console.print(table([row._asdict() for row in self.rows], self.summary))
+        for text in self.summary["warnings"]:
+            console.print(f"warning: {text}", markup=False, highlight=False)
         return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -51,10 +53,12 @@ def run_study(
     resume: bool = False,
     show: bool = True,
     mesh: str | None = None,
+    many: bool = False,
 ) -> Results:
     """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in an existing one.
 
     mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.devices`; results agree to rounding.
+    many: that more than 10,000 arms are no mistake.
 
     Raises StudyError, and DataError, before any work starts.
     """
@@ -63,7 +67,7 @@ def run_study(
         devices = mesh_of(mesh) if mesh else None
     except ValueError as error:
         raise StudyError(str(error)) from error
-    plans = plan(study, net, data, devices)
+    plans = plan(study, net, data, devices, many=many)
     if out:
         by_first(lambda: open_folder(out, spec.resolved(study), resume), StudyError)
     return conduct(study, plans, out, show, began)

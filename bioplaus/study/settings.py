@@ -1,9 +1,9 @@
 """What can be set in a study, its types and its defaults."""
 
 import difflib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bioplaus.rules.kolen_pollack import DECAY
 
@@ -17,12 +17,34 @@ class StudyError(ValueError):
 
 def nearest(name: str, names: Any) -> str:
     """'; did you mean ...?' or '; expected one of ...'."""
-    close = difflib.get_close_matches(name, list(names), n=1)
+    close = difflib.get_close_matches(name[:100], list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
+
+
+MOST = 2**31 - 1
+"""The largest count: steps and their like are int32 in a program."""
+
+LARGEST = 3.4e38
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Settings(_Strict):
+    @field_validator("*")
+    @classmethod
+    def _held(cls, value: Any) -> Any:
+        """Numbers that a program can hold, also where they are hyperparameters."""
+        for number in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(number, int) and abs(number) > MOST:
+                raise ValueError(f"whole numbers should be {MOST:,} at most; larger ones need a decimal point")
+            if isinstance(number, float) and abs(number) > LARGEST:
+                raise ValueError(f"numbers should be {LARGEST:g} at most, the largest of float32")
+        return value
+
+
+Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
 def _unsaid(value: Any) -> bool:
@@ -30,7 +52,7 @@ def _unsaid(value: Any) -> bool:
     return not value
 
 
-class NetSpec(_Strict):
+class NetSpec(_Settings):
     """kind: mlp (hidden layers of these sizes; none: a linear readout) or cnn (LeNet-5's shape). W ~ N(0, variance / fan).
 
     positive: hidden weights uniform and above 0, of the same mean square, and the last layer's N(0, 0.25 / fan_in). For mlp.
@@ -38,14 +60,14 @@ class NetSpec(_Strict):
     """
 
     kind: Literal["mlp", "cnn"] = "mlp"
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[Count, ...] = (128, 128)
     output: Literal["identity", "sigmoid"] = "identity"
     variance: float = Field(default=0.25, gt=0)
     fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
     positive: bool = False
 
 
-class NeuronSpec(_Strict):
+class NeuronSpec(_Settings):
     """kind: the rate function. level: sigma, the window of poisson, or the release probability. evaluate: noise at test time.
 
     slope, threshold: of sigmoid; softmax has the slope.
@@ -59,14 +81,14 @@ class NeuronSpec(_Strict):
     evaluate: Literal["on", "off", "mean"] = "on"
 
 
-class ModulatorSpec(_Strict):
+class ModulatorSpec(_Settings):
     """kind: a key of MODULATORS. hyper: its hyperparameters."""
 
     kind: str = "unmodulated"
     hyper: dict[str, int | float] = {}
 
 
-class OptimiserSpec(_Strict):
+class OptimiserSpec(_Settings):
     """kind: sgd, momentum (0.9) or adam; weight_decay is decoupled and scaled by the learning rate, as in AdamW. Where none is given,
     a rule of `DECAYS` has its own.
 
@@ -83,7 +105,7 @@ class OptimiserSpec(_Strict):
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
     largest: float | None = Field(default=None, gt=0)
-    milestones: tuple[float, ...] = (0.5, 0.75)
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     factor: float = Field(default=0.1, gt=0)
     dale: bool = False
     density: float = Field(default=1.0, gt=0, le=1)
@@ -91,7 +113,7 @@ class OptimiserSpec(_Strict):
     bound: float | None = Field(default=None, gt=0)
 
 
-class AdversarialSpec(_Strict):
+class AdversarialSpec(_Settings):
     """Attacks on the trained net, in the L-infinity ball. steps: of PGD, for the curve and the suite.
 
     suite: run every attack of `bioplaus.measure.robustness.suite` at radius epsilon, a fraction of the range of the inputs, on
@@ -100,17 +122,17 @@ class AdversarialSpec(_Strict):
     gradient, for a net with noise at test time.
     """
 
-    steps: int = Field(default=20, gt=0)
+    steps: Count = 20
     suite: bool = False
     epsilon: float = Field(default=0.1, gt=0)
-    examples: int = Field(default=200, gt=0)
-    restarts: int = Field(default=5, gt=0)
-    queries: int = Field(default=1000, gt=0)
-    samples: int = Field(default=100, gt=0)
-    draws: int = Field(default=20, gt=0)
+    examples: Count = 200
+    restarts: Count = 5
+    queries: Count = 1000
+    samples: Count = 100
+    draws: Count = 20
 
 
-class TrainingDataSpec(_Strict):
+class TrainingDataSpec(_Settings):
     """Training data made worse, see `bioplaus.data.noisy`: rates of label noise, input noise (standard deviation, as a fraction of
     the range of the inputs), imbalance (the first class has so many times the examples of the last), and the fraction of the
     examples that is there.
@@ -123,7 +145,7 @@ class TrainingDataSpec(_Strict):
     fraction: float = Field(default=1.0, gt=0, le=1)
 
 
-class ScheduleSpec(_Strict):
+class ScheduleSpec(_Settings):
     """From the setting's own value at the first step to `to` at the last: a + (b - a) t, along half a cosine, or a (b / a)^t."""
 
     to: float
@@ -138,7 +160,7 @@ class ContrastSpec(_Strict):
     metric: str = "accuracy"
 
 
-class Arm(_Strict):
+class Arm(_Settings):
     """One arm: everything that a training run and its measures need. hyper: the rule's hyperparameters.
 
     inputs: unit, pixels in [0, 1]; or centred, 2 x - 1. jitter: training images are moved by up to so many pixels, anew each time.
@@ -156,7 +178,7 @@ class Arm(_Strict):
 
     data: str = "digits"
     inputs: Literal["unit", "centred"] = "unit"
-    jitter: int = Field(default=0, ge=0, exclude_if=_unsaid)
+    jitter: int = Field(default=0, ge=0, le=MOST, exclude_if=_unsaid)
     net: NetSpec = NetSpec()
     neuron: NeuronSpec = NeuronSpec()
     rule: str = "bp"
@@ -165,18 +187,18 @@ class Arm(_Strict):
     loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
     optimiser: OptimiserSpec = OptimiserSpec()
     schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unsaid)
-    batch_size: int = Field(default=64, gt=0)
-    stream: int = Field(default=0, ge=0, exclude_if=_unsaid)
+    batch_size: Count = 64
+    stream: int = Field(default=0, ge=0, le=MOST, exclude_if=_unsaid)
     precision: Literal["float32", "bfloat16", "float64"] = Field(default="float32", exclude_if=lambda p: p == "float32")
-    steps: int = Field(default=1000, gt=0)
-    epochs: float | None = Field(default=None, gt=0)
-    seeds: int = Field(default=5, gt=0)
-    points: int = Field(default=10, gt=0, description="how often test accuracy and alignment are measured during training")
+    steps: Count = 1000
+    epochs: float | None = Field(default=None, gt=0, le=MOST)
+    seeds: Count = 5
+    points: Count = Field(default=10, description="how often test accuracy and alignment are measured during training")
     alignment: bool = True
     robustness: bool = True
     adversarial: AdversarialSpec = AdversarialSpec()
     curves: tuple[str, ...] = ("input_noise", "weight_noise", "lesion")
-    draws: int = Field(default=5, gt=0)
+    draws: Count = 5
     corruptions: str = "none"
     training_data: TrainingDataSpec = TrainingDataSpec()
     energy: bool = True

@@ -15,7 +15,7 @@ from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 
 
-def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list[str]:
+def run_share(study: Study, share: str, out: Path, *, show: bool = True, many: bool = False) -> list[str]:
     """Train arms k, k + n, k + 2 n, ... of a study, where share is 'k/n', each into its folder. Returns the names of all unfinished arms.
 
     Arms are independent: one that is finished is skipped, one that was stopped goes on, and none is trained by two shares. When all
@@ -24,7 +24,7 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True) -> list
     Raises StudyError for a share that makes no sense, and what `run_study` raises.
     """
     k, n = share_of(share)
-    work = Workshop(plan(study), out)
+    work = Workshop(plan(study, many=many), out)
     open_folder(out, spec.resolved(study), resume=True)
     mine = [i for i in range(k - 1, len(work.plans), n) if not work.finished(i)]
     with progress_bar(sum(work.plans[i].arm.steps for i in mine), show) as (say, tick):

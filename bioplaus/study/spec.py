@@ -24,28 +24,44 @@ Every key is checked before any work starts; a `StudyError` says which key, what
 """
 
 import itertools
+import reprlib
 import tomllib
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from bioplaus.rules import available
+from bioplaus.study.acting import check_acting, check_study
 from bioplaus.study.defaults import defaults
 from bioplaus.study.settings import Arm, Study, StudyError, nearest
+from bioplaus.study.sizes import check_count
+from bioplaus.types import RuleFactory
+
+DEPTH = 4  # of the tables of settings that keys with dots go into
 
 
 def load(path: Path) -> Study:
     """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
     try:
-        study = _checked(Study, tomllib.loads(Path(path).read_text(encoding="utf-8")), "the study")
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
-    except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{path}: is not valid TOML: {error}") from error
+    study = _checked(Study, _toml(text, str(path)), "the study")
     rules = defaults() if study.tuned else {}  # written out, so that what is saved with the results says it all
     rules |= {rule: _over(rules.get(rule, {}), settings) for rule, settings in study.rules.items()}
     return study.model_copy(update={"rules": rules, "tuned": False})
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    """Raises StudyError for what is no TOML, and for numbers and tables that Python refuses to read."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{where}: is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # an integer of more than 4,300 digits; hundreds of brackets in each other
+        raise StudyError(f"{where}: holds a value that is too long or too deep: {error}") from error
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
@@ -60,45 +76,66 @@ def override(study: Study, words: Sequence[str]) -> Study:
         if not flag.startswith("--") or len(flag) < 3:
             raise StudyError(f"{flag!r}: expected a setting such as --optimiser.learning_rate 0.01")
         key = flag[2:].replace("-", "_")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
+        value = _value(text, flag)
         if key.startswith("rules."):
             rules = _put(rules, key.removeprefix("rules."), value)
         else:
             base = _put(_drop_budget(base, {key}), key, value)
             rules = {rule: _drop(_drop_budget(settings, {key}), key) for rule, settings in rules.items()}
             grid.pop(key, None)
-    return study.model_copy(update={"base": base, "rules": rules, "grid": grid})
+    return _checked(Study, study.model_dump() | {"base": base, "rules": rules, "grid": grid}, "the study")
 
 
-def arms(study: Study) -> list[Arm]:
-    """Every arm of the study, checked. Raises StudyError for the first thing that is wrong."""
+def _value(text: str, flag: str) -> Any:
+    """What stands behind `--key`: a TOML value, or text as it is."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{flag}: has a value that is too long or too deep: {error}") from error
+    return found["value"] if len(found) == 1 else text
+
+
+def arms(study: Study, *, many: bool = False, own_net: bool = False, check: bool = True) -> list[Arm]:
+    """Every arm of the study, checked. Raises StudyError for the first thing that is wrong.
+
+    many, check: see `plan`. own_net: the run was given a net, so that settings of the net cannot act.
+    """
+    if check:
+        check_count(study, many)
     for key, values in study.grid.items():
         if not values:
             raise StudyError(f"grid.{key}: is empty; give at least one value")
+    rules = available()
     for rule, settings in study.rules.items():
-        _check_names(_checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}"))
-    found = []
+        _check_names(rules, _checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}"))
+    found: dict[str, Arm] = {}  # by what it says, so that an arm that comes up twice is trained once
 
     def add(settings: dict[str, Any], where: str) -> None:
         arm = _checked(Arm, settings, where)
-        _check_names(arm)
-        if arm not in found:
-            found.append(arm)
+        _check_names(rules, arm)
+        if check:
+            check_acting(arm, own_net)
+        found.setdefault(arm.model_dump_json(), arm)
 
     for combination in itertools.product(*study.grid.values()):
         chosen = dict(zip(study.grid, combination, strict=True))
-        rule = chosen.get("rule", study.base.get("rule", "bp"))
-        settings = _over(study.base, study.rules.get(rule, {}))
+        settings = _over(study.base, _of_rule(study, chosen))
         for key, value in chosen.items():
             settings = _put(_drop_budget(settings, {key}), key, value)
         add(settings, "base")
     for i, settings in enumerate(study.extra):
-        own = study.rules.get(settings.get("rule", study.base.get("rule", "bp")), {})
-        add(_over(_over(study.base, own), settings), f"extra[{i}]")
-    return found
+        add(_over(_over(study.base, _of_rule(study, settings)), settings), f"extra[{i}]")
+    if check:
+        check_study(study, list(found.values()))
+    return list(found.values())
+
+
+def _of_rule(study: Study, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The settings of [rules] for the rule that an arm has. One that is no text is refused when the arm is checked."""
+    rule = chosen.get("rule", study.base.get("rule", "bp"))
+    return study.rules.get(rule, {}) if isinstance(rule, str) else {}
 
 
 def resolved(study: Study) -> dict[str, Any]:
@@ -112,6 +149,8 @@ def resolved(study: Study) -> dict[str, Any]:
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     head, _, rest = key.partition(".")
+    if key.count(".") > DEPTH:
+        raise StudyError(f"grid.{_SHORT.repr(key)[1:-1]}: unknown key; settings are no more than {DEPTH} tables deep")
     if not rest:
         return {**settings, head: value}
     inner = settings.get(head, {})
@@ -151,23 +190,31 @@ def _checked(model: type[BaseModel], settings: dict[str, Any], where: str) -> An
 
 def _explain(model: type[BaseModel], error: Any, where: str) -> str:
     path = [str(p) for p in error["loc"]]
-    key = ".".join(path if model is Study else [where, *path])
+    key = _SHORT.repr(".".join(path if model is Study else [where, *path]))[1:-1]
     if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
-    for name in path[:-1]:
-        model = model.model_fields[name].annotation  # type: ignore[assignment]
-    return f"{key}: unknown key{nearest(path[-1], model.model_fields)}"
+        return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {_SHORT.repr(error['input'])}"
+    return f"{key}: unknown key{nearest(path[-1], _fields(model, path[:-1]))}"
 
 
-def _check_names(arm: Arm) -> None:
+_SHORT = reprlib.Repr()  # a message is a line, however long or deep the value is
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 200, 200
+
+
+def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """The keys of the table at a path: of a model, or of one of a list or dictionary of models."""
+    found: Any = model
+    for part in path:
+        found = found.model_fields[part].annotation if isinstance(found, type) else get_args(found)[-1]
+    return list(found.model_fields)
+
+
+def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
     from bioplaus.data import DATASETS
     from bioplaus.measure.robustness import CURVES
     from bioplaus.modulators import MODULATORS
-    from bioplaus.rules import available
     from bioplaus.study.build import check_numbers
 
-    rules = available()
     for key, name, names in (
         ("data", arm.data, DATASETS),
         ("rule", arm.rule, rules),
@@ -175,7 +222,5 @@ def _check_names(arm: Arm) -> None:
         *(("curves", curve, CURVES) for curve in arm.curves),
     ):
         if name not in names:
-            raise StudyError(f"{key}: there is no {name!r}{nearest(name, names)}")
+            raise StudyError(f"{key}: there is no {_SHORT.repr(name)}{nearest(name, names)}")
     check_numbers(arm)
-    if min(arm.net.hidden, default=1) < 1:
-        raise StudyError(f"net.hidden: every layer needs 1 unit or more, got {list(arm.net.hidden)}")

@@ -15,6 +15,7 @@ from bioplaus.study.costs import PROFILE, Costs
 from bioplaus.study.images import retained
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, Study
+from bioplaus.study.watch import FEW, risen, untrained
 
 SETTLED = 0.1  # a relative change of a state in its last step, above which it is not called settled
 
@@ -58,7 +59,7 @@ def summarise(
         "energy_ranks": _ranks([(names[label], costs) for _, label, _, costs in arms if costs]),
         "warnings": [
             *warnings,
-            *itertools.chain(*(_concerns(label, names[label], trained, rows) for _, label, trained, _ in arms)),
+            *itertools.chain(*(_concerns(arm, label, names[label], trained, rows) for arm, label, trained, _ in arms)),
         ],
     }
 
@@ -67,6 +68,30 @@ def short_names(labels: Sequence[Label]) -> list[str]:
     """The rule, then the other parts in which arms differ."""
     varied = [i for i in range(len(Label._fields)) if len({label[i] for label in labels}) > 1 and i != 2]
     return [" · ".join([label.rule, *(label[i] for i in varied)]) for label in labels]
+
+
+def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:
+    """The labels, with the settings in which arms of the same label differ written behind the rule."""
+    flat, alike = [_flat(arm.model_dump()) for arm, _ in arms], dict[Label, list[dict[str, Any]]]()
+    for (_, label), settings in zip(arms, flat, strict=True):
+        alike.setdefault(label, []).append(settings)
+    varied = {
+        label: {k for k in set[str]().union(*group) if any(o.get(k) != group[0].get(k) for o in group)}
+        for label, group in alike.items()
+    }
+    found = []
+    for (arm, label), settings in zip(arms, flat, strict=True):
+        differs = {k: v for k, v in settings.items() if k in varied[label]}
+        found.append(label._replace(rule=arm.rule + "".join(f" {k}={v}" for k, v in differs.items())))
+    return found
+
+
+def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
+    """Dotted key -> value."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}
+    return found
 
 
 def _arm(
@@ -78,6 +103,8 @@ def _arm(
         **label._asdict(),
         "parameters": costs.dense.parameters if costs else None,
         "settled": None if residual is None else residual < SETTLED,
+        "untrained": sorted(untrained(arm.rule, trained.watch, trained.diverged)),
+        "risen": sorted(risen(trained.watch, trained.rows, trained.diverged)),
         "diverged": sorted(trained.diverged),
         "card": costs.card if costs else [],
         "seeds": arm.seeds,
@@ -94,7 +121,7 @@ def _worst_residual(label: Label, rows: Sequence[Row]) -> float | None:
     return max(math.inf if math.isnan(r.value) else r.value for r in found if r.condition == last)
 
 
-def _concerns(label: Label, name: str, trained: Trained, rows: Sequence[Row]) -> list[str]:
+def _concerns(arm: Arm, label: Label, name: str, trained: Trained, rows: Sequence[Row]) -> list[str]:
     said = [
         f"{name}: seed {seed} diverged at step {step}; its numbers are left out of all means"
         for seed, step in sorted(trained.diverged.items())
@@ -105,7 +132,22 @@ def _concerns(label: Label, name: str, trained: Trained, rows: Sequence[Row]) ->
             f"{name}: did not settle, its activities still moved by {residual:.0%} in the last step;"
             " take more steps, smaller weights or a bounded neuron"
         )
+    for layer, seeds in untrained(arm.rule, trained.watch, trained.diverged).items():
+        said.append(
+            f"{name}: layer {layer} did not learn in {_seeds(seeds)}: the update that the rule gave it was exactly 0 in at least"
+            f" {1 - FEW:.0%} of the steps, and the accuracy is that of the other layers"
+        )
+    if rose := risen(trained.watch, trained.rows, trained.diverged):
+        start, end = max(rose.values(), key=lambda pair: pair[1] - pair[0])
+        said.append(
+            f"{name}: the loss ended above its start in {_seeds(list(rose))}, by most from {start:.3g} to {end:.3g}:"
+            " this is not learning; take a lower learning rate (optimiser.learning_rate)"
+        )
     return said
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _comparisons(arms: Sequence[tuple[Arm, Label]], names: dict[Label, str], rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def load(
         study = spec.load(folder / "study.toml")
     except OSError as error:
         raise StudyError(f"{folder}: holds no run ({error}); give the folder that a run wrote, with its study.toml") from error
-    plans = plan(study, net, data)
+    plans = plan(study, net, data, check=False)
     names = short_names([p.label for p in plans])
     name = names[0] if arm is None and len(names) == 1 else arm
     if name not in names:

@@ -277,7 +277,7 @@ def test_terminal_says_the_same(full, page):
         line = next(line for line in text.splitlines() if line.split()[:1] == [label])
         for cell in row(page, label)[1:]:
             assert cell in line
-    assert "1 of 5 diverged" in text
+    assert "1 of 5 seeds diverged" in text
     assert max(map(len, text.splitlines())) <= 120
     console.print(table([r | {"rule": "[red]x[/red"} for r in rows if r["rule"] == "bp"]))  # a name is not markup
     assert "[red]x[/red" in console.export_text()

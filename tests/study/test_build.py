@@ -8,7 +8,7 @@ import pytest
 
 from bioplaus.net import fire, init
 from bioplaus.study.build import build
-from bioplaus.study.settings import Arm, StudyError
+from bioplaus.study.settings import Arm
 
 X = jnp.zeros((1, 200))
 
@@ -45,8 +45,3 @@ def test_updates_over_their_largest_entry(rule):
     assert not moved[0]["b"].any()
     np.testing.assert_allclose(moved[1]["w"], -0.5 * (np.eye(3) + 0.2), rtol=1e-6)
     assert optax.tree.norm(moved) > 0
-
-
-def test_a_convolutional_net_refuses_weights_above_zero():
-    with pytest.raises(StudyError, match="for mlp"):
-        build(Arm.model_validate(dict(net={"kind": "cnn", "positive": True})), jnp.zeros((1, 28, 28, 1)), 10)

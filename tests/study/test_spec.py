@@ -96,7 +96,8 @@ def test_other_bad_inputs_get_exit_code_2(tmp_path, capsys, monkeypatch):
 
 
 def test_the_grid_is_crossed_in_the_order_written():
-    study = Study(name="s", base={"seeds": 2}, grid={"rule": ["bp", "fa"], "neuron.level": [0.0, 0.5]})
+    base = {"seeds": 2, "neuron": {"noise": "gaussian"}}
+    study = Study(name="s", base=base, grid={"rule": ["bp", "fa"], "neuron.level": [0.0, 0.5]})
     found = [(a.rule, a.neuron.level, a.seeds) for a in arms(study)]
     assert found == [("bp", 0.0, 2), ("bp", 0.5, 2), ("fa", 0.0, 2), ("fa", 0.5, 2)]
 
