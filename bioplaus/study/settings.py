@@ -207,7 +207,7 @@ class Arm(_Settings):
     @classmethod
     def _own_decay(cls, settings: dict[str, Any]) -> dict[str, Any]:
         optimiser, rule = settings.get("optimiser", {}), settings.get("rule")
-        if rule in DECAYS and isinstance(optimiser, dict) and "weight_decay" not in optimiser:
+        if isinstance(rule, str) and rule in DECAYS and isinstance(optimiser, dict) and "weight_decay" not in optimiser:
             return {**settings, "optimiser": {**optimiser, "weight_decay": DECAYS[rule]}}
         return settings
 
