@@ -53,6 +53,8 @@ class Run:
     """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
     jobs: Annotated[int | None, NUMBER] = None
     """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given, and 1 on a mesh."""
+    many: Annotated[bool, FLAG] = False
+    """Run a study of more than 10,000 arms, which is refused otherwise."""
     distributed: Annotated[bool, FLAG] = False
     """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes. Batches are divided over all devices
     unless --mesh says otherwise. See experiments/machines.md."""
