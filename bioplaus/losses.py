@@ -17,7 +17,7 @@ TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
 def cross_entropy(output: Array, y: ArrayLike) -> Array:
     """-sum_k y_k log softmax(output)_k, in nats. output: logits [B, C]."""
     y = targets("cross_entropy", output, y)
-    return -_weighted(y, jax.nn.log_softmax(output)).sum(-1)
+    return -_weighted(y, _log_softmax(output)).sum(-1)
 
 
 @outputs_are("independent logits")
@@ -44,6 +44,14 @@ def mse(output: Array, y: ArrayLike) -> Array:
     """1/2 sum_k (output_k - y_k)^2."""
     y = targets("mse", output, y)
     return 0.5 * jnp.sum((output - y) ** 2, -1)
+
+
+def _log_softmax(output: Array) -> Array:
+    """JAX's own, which orders complex numbers in version 0.10 and refuses them in 0.12: holomorphic rules need their exponentials."""
+    if not jnp.iscomplexobj(output):
+        return jax.nn.log_softmax(output)
+    shifted = output - jax.lax.stop_gradient(output.real.max(-1, keepdims=True))
+    return shifted - jnp.log(jnp.exp(shifted).sum(-1, keepdims=True))
 
 
 def _weighted(y: Array, logs: Array) -> Array:

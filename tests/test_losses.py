@@ -40,3 +40,10 @@ def test_bernoulli_through_a_sigmoid_is_binary_cross_entropy(logit):
     want, got = slope(bp.binary_cross_entropy, lambda a: a), slope(bp.bernoulli, jax.nn.sigmoid)
     assert got == pytest.approx(want, rel=0.7 if abs(logit) > 10 else 1e-4)
     assert got * want > 0
+
+
+def test_cross_entropy_continues_into_the_complex_plane():
+    """numpy's exponentials, of complex outputs; every version of JAX takes them."""
+    output, y = np.array([[1 + 0.5j, -2 - 0.25j, 0.3 + 0j]], np.complex64), np.array([[0, 1, 0]], np.float32)
+    expected = np.log(np.exp(output).sum(-1)) - output[:, 1]
+    np.testing.assert_allclose(bp.cross_entropy(jnp.asarray(output), y), expected, rtol=1e-6)
