@@ -81,7 +81,7 @@ def targets(
     hidden = range(len(net) - 1)
 
     def init(key, params, batch):
-        feedback = feedback_init(net, key, params, batch.x)
+        feedback = ((), *feedback_init(net, key, params, batch.x)[1:])
         bias = tuple(jnp.zeros(a.shape[1:], a.dtype) for a in current_shapes(net, params, batch, key)[:-1])
         return State(feedback, bias, tx.init(tuple(zip(feedback[1:], bias, strict=True))))
 

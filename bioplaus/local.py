@@ -58,14 +58,14 @@ def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
 def backward(net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Array, key: Key, gates) -> PyTree:
     """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T s_{l+1}. feedback = params is backprop.
 
-    error: [B, C], per example, at the output. feedback[0] is not read. Returns grads with the tree of params.
+    error: [B, C], per example, at the output. feedback[0] is read by a composite layer alone. Returns grads with the tree of params.
     """
     if len(feedback) != len(net):
         raise ValueError(f"feedback has {len(feedback)} entries for a net of {len(net)} layers; make it with rule.init")
     signal, grads = error / error.shape[0], [()] * len(net)
     for l in reversed(range(len(net))):
         layer, p, x, k = net[l], params[l], trace.inputs[l], layer_key(key, l)
-        b = feedback[l] if l else p
+        b = feedback[l] if l or layer.composite else p
         signal = through(layer, trace.currents[l], k, signal)
         grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]))
         signal = below if gates[l] is None else send(layer, p, b, x, k, signal)  # a gate stops plasticity, not the error

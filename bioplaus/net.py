@@ -67,9 +67,15 @@ def init(net: Net, key: Key, x: Array) -> PyTree:
 
 
 def feedback_init(net: Net, key: Key, params: PyTree, x: Array) -> PyTree:
-    """Feedback weights: drawn as the forward weights are, independent of them; () for the first layer, which sends nothing back."""
+    """Feedback weights: drawn as the forward weights are, independent of them, in the form of `fed_back`."""
     del params
-    return ((), *init(net, jax.random.fold_in(key, FEEDBACK), x)[1:])
+    return fed_back(net, init(net, jax.random.fold_in(key, FEEDBACK), x))
+
+
+def fed_back(net: Net, tree: PyTree) -> PyTree:
+    """The entries of a tree of params that errors pass on their way back: () for a first layer, which sends nothing back, unless it is
+    composite and sends errors back inside."""
+    return (tree[0] if net[0].composite else (), *tree[1:])
 
 
 def current_shapes(net: Net, params: PyTree, batch: Batch, key: Key) -> tuple[jax.ShapeDtypeStruct, ...]:

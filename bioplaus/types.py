@@ -49,6 +49,7 @@ class Layer(NamedTuple):
     `credit` pulls a teaching signal at this layer's current back: on the parameters (grads, summed over the batch), and
     on the input through `feedback`, a tree of the shape of params (feedback = params is backprop).
     `off` is the layer without synaptic noise; None where it has none.
+    `composite`: errors pass weights of the layer on their way to others inside it, so that `credit` reads `feedback` for its grads too.
     """
 
     init: Callable[[Key, Array], PyTree]  # (key, example input) -> params
@@ -58,6 +59,7 @@ class Layer(NamedTuple):
     ]  # (params, feedback, state, input, key, signal) -> (grads, signal at the input)
     neuron: Neuron
     off: "Layer | None" = None
+    composite: bool = False
 
 
 Net = tuple[Layer, ...]

@@ -40,11 +40,13 @@ def from_flax(*modules: Source | Neuron, whole: bool = False) -> Net:
     distribution but not orthogonality, and its other leaves kept; `nnx.to_pure_dict(nnx.state(module, nnx.Param))` are its own.
 
     An `nnx.Sequential` is split into its layers: each module one layer, each function after it its neuron, `bp.rate(f)`. Any other
-    module that is the only argument and holds several weight arrays is refused, because a net of one layer learns by backprop under
-    every rule: `whole=True` asks for it (and keeps an `nnx.Sequential` as one block too).
+    module that is the only argument and holds several weight arrays is refused: in a net of one layer all of it is taught by the
+    error at its output, which is backprop under every rule without feedback weights. `whole=True` asks for it (and keeps an
+    `nnx.Sequential` as one block too).
 
     A block is pulled by one vjp, in the scope 'credit'; a bare Linear, LinearGeneral, Conv or Einsum by two, as `dense` is.
-    Rules have no feedback weights for the first layer, which sends nothing back: a block there learns by backprop inside.
+    Feedback weights cross a first block inside as any other, although it sends nothing back to the data. Rules whose teaching signal
+    is no error that feedback weights carry (dfa, pc, ep, ...) teach the output of a block, and it learns by backprop inside.
     Weights are to be used through their modules' own calls: one that is read as `block.linear.kernel` is transported.
 
     Raises ValueError for anything else; for a module given twice, or weights that two modules share, which would become two copies;
@@ -58,6 +60,11 @@ def from_flax(*modules: Source | Neuron, whole: bool = False) -> Net:
                 raise ValueError(f"from_flax: argument {position} is a neuron that follows no module; give module, neuron, ...")
             net[-1] = net[-1]._replace(neuron=argument)
             continue
+        if _of_linen(argument):
+            raise ValueError(
+                f"from_flax: argument {position} is of flax.linen, whose modules hold no weights; give modules of flax.nnx, as"
+                " functools.partial(nnx.Linear, 64, 128)"
+            )
         module = argument if isinstance(argument, nnx.Module) else nnx.eval_shape(lambda a=argument, p=position: _made(a, 0, p))
         if isinstance(module, nnx.Sequential) and not whole:
             layers, parts = _split(argument, module, position)
@@ -69,7 +76,7 @@ def from_flax(*modules: Source | Neuron, whole: bool = False) -> Net:
     if len(net) == 1 and not whole and (count := _weights(built[0])) > 1:
         raise ValueError(
             f"from_flax: {type(built[0]).__name__} holds {count} weight arrays, and a net of one layer learns by backprop under every"
-            " rule; give its modules one by one, from_flax(first, bp.tanh(), second, ...), or as an nnx.Sequential, or ask for one"
+            " rule without feedback weights; give its modules one by one, from_flax(first, bp.tanh(), second, ...), or as an nnx.Sequential, or ask for one"
             " block by from_flax(module, whole=True)"
         )
     return tuple(net)
@@ -90,6 +97,13 @@ def _split(source: Source, module: nnx.Sequential, position: int) -> tuple[list[
         else:
             raise ValueError(f"from_flax: argument {position}, an nnx.Sequential, begins with a function; begin it with a module")
     return layers, parts
+
+
+def _of_linen(argument: object) -> bool:
+    """Whether it is a linen module, its class, or a partial of it: told by where its classes are written, for linen is slow to import."""
+    made = argument.func if isinstance(argument, functools.partial) else argument
+    classes = made.__mro__ if isinstance(made, type) else type(made).__mro__
+    return any(c.__module__.startswith("flax.linen") for c in classes)
 
 
 def _in_turn(functions: list[Callable[[Array], Array]]) -> Callable[[Array], Array]:
@@ -157,7 +171,10 @@ def _layer(source: Source, module: nnx.Module, position: int) -> Layer:
         with jax.named_scope("credit"):
             return jax.vjp(run, params, x)[1](signal)
 
-    return Layer(init, synapse, by_vjp(synapse) if type(module) in HOOKS else credit, identity())
+    simple = type(module) in HOOKS
+    return Layer(
+        init, synapse, by_vjp(synapse) if simple else credit, identity(), composite=not simple and len(crossed & weights) > 1
+    )
 
 
 def _merged(graph, params: PyTree) -> nnx.Module:

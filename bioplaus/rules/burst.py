@@ -54,7 +54,7 @@ def burstprop(
     """
 
     def init(key, params, batch):
-        return State(jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x)))
+        return State(jax.tree.map(lambda b: scale * b, ((), *feedback_init(net, key, params, batch.x)[1:])))
 
     def grad(params, state, batch, key, gate=None):
         if len(state.feedback) != len(net):

@@ -69,7 +69,7 @@ def dendritic_microcircuit(
     last = len(net) - 1
 
     def init(key, params, batch):
-        feedback = jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x))
+        feedback = jax.tree.map(lambda b: scale * b, ((), *feedback_init(net, key, params, batch.x)[1:]))
         lateral = ((), *params[1:]), jax.tree.map(jnp.negative, feedback)
         return State(feedback, *lateral, tx.init(lateral))
 

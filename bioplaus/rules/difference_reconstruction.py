@@ -18,7 +18,7 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
-from bioplaus.hyper import Count, Positive
+from bioplaus.hyper import Positive, Size
 from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
@@ -51,7 +51,7 @@ def difference_reconstruction_loss(
     tx: optax.GradientTransformation = ADAM,
     eta: Positive = 0.1,
     sigma: Positive = 0.1,
-    feedback_steps: Count = 1,
+    feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Gauss-Newton targets without exact inverses: g_l learns from a pass to the output and back. See `targets`.
@@ -69,7 +69,7 @@ def local_difference_reconstruction_loss(
     tx: optax.GradientTransformation = ADAM,
     eta: Positive = 0.1,
     sigma: Positive = 0.1,
-    feedback_steps: Count = 1,
+    feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Backprop on a linear net at B = W, where g_l's learning leads. 2X credit, 7X a feedback step. See `targets`."""

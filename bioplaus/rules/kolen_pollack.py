@@ -22,7 +22,7 @@ import optax
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
-from bioplaus.net import feedback_init, forward, predictor
+from bioplaus.net import fed_back, feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
 
 DECAY = 0.3
@@ -53,7 +53,7 @@ def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = AD
         signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
         with jax.named_scope("auxiliary"):
-            updates, opt = tx.update(((), *grads[1:]), state.opt, state.feedback)
+            updates, opt = tx.update(fed_back(net, grads), state.opt, state.feedback)
             feedback = optax.apply_updates(state.feedback, updates)
         return grads, State(feedback, opt), {"loss": losses.mean(), "signals": signals}
 

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
-from bioplaus.net import feedback_init, forward, predictor
+from bioplaus.net import fed_back, feedback_init, forward, predictor
 from bioplaus.types import Loss, Net, PerLayer, PyTree, Rule
 
 
@@ -38,7 +38,7 @@ def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
 
     def init(key, params, batch):
         del key, batch
-        return State(((), *jax.tree.map(lambda w: scale * jnp.sqrt(jnp.mean(w**2)), tuple(params[1:]))))
+        return State(jax.tree.map(lambda w: scale * jnp.sqrt(jnp.mean(w**2)), fed_back(net, params)))
 
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
@@ -73,16 +73,16 @@ def _magnitude(scale: ArrayLike, drawn: PyTree) -> PyTree:
 
 
 def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., PyTree]) -> Rule:
-    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer; that of the first is not read."""
+    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer, as `fed_back` has them."""
 
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         with jax.named_scope("credit"):
-            m = magnitude(params, state, batch, key)[1:]
-            feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, tuple(params[1:]))
-        grads = backward(net, params, ((), *feedback), trace, error, key, gates_of(gate, signals, len(net)))
+            m = magnitude(params, state, batch, key)
+            feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, fed_back(net, params))
+        grads = backward(net, params, feedback, trace, error, key, gates_of(gate, signals, len(net)))
         return grads, state, {"loss": losses.mean(), "signals": signals}
 
     return Rule(init, grad, predictor(net))

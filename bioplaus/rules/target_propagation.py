@@ -18,7 +18,7 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
-from bioplaus.hyper import Count, NonNegative, Positive
+from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
@@ -51,7 +51,7 @@ def target_propagation(
     tx: optax.GradientTransformation = ADAM,
     eta: Positive = 0.1,
     sigma: NonNegative = 0.1,
-    feedback_steps: Count = 1,
+    feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
     """Vanilla, a baseline: what the inverses lose is taken for an error. X credit, 3X a feedback step. See `targets`."""
@@ -66,7 +66,7 @@ def difference_target_propagation(
     tx: optax.GradientTransformation = ADAM,
     eta: Positive = 0.1,
     sigma: NonNegative = 0.1,
-    feedback_steps: Count = 1,
+    feedback_steps: Size = 1,
     top_gradient: bool = False,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:

@@ -73,15 +73,18 @@ def weight_mirror(
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         grads = backward(net, params, state.feedback, trace, error, key, gates)
-        own, feedback = jax.random.fold_in(key, MIRROR), [()]
+        own, feedback = jax.random.fold_in(key, MIRROR), []
         with jax.named_scope("auxiliary"):
-            for l in range(1, len(net)):
+            for l, layer in enumerate(net):
+                if l == 0 and not layer.composite:
+                    feedback.append(())
+                    continue
                 k, x = layer_key(own, l), trace.inputs[l]
                 xi = sample(k, x.shape, x.dtype) * jnp.asarray(sigma)
-                r = fire(net[l], drive(net[l], params[l], xi, k), k)
+                r = fire(layer, drive(layer, params[l], xi, k), k)
                 if centred:
                     r = r - r.mean(0)
-                growth = pull(net[l], params[l], xi, k, r / r[0, ..., 0].size, gates[l])
+                growth = pull(layer, params[l], xi, k, r / r[0, ..., 0].size, gates[l])
                 feedback.append(learn(state.feedback[l], growth, openness(gates[l], x.dtype)))
         return grads, State(tuple(feedback)), {"loss": losses.mean(), "signals": signals}
 

@@ -219,10 +219,13 @@ def fitted(state: PyTree, fresh: PyTree) -> PyTree:
 
 
 def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
-    """A rule's feedback weights where they have the shapes of W (one entry a layer, () for the first), else None."""
+    """A rule's feedback weights where they have the shapes of W (one entry a layer, as `net.fed_back` has them), else None."""
     state = getattr(state, "rule", state)
     feedback = getattr(state, "feedback", None)
-    return feedback if isinstance(feedback, tuple) and len(feedback) == len(params) and not jax.tree.leaves(feedback[0]) else None
+    if not isinstance(feedback, tuple) or len(feedback) != len(params):
+        return None
+    shapes = [[a.shape for a in jax.tree.leaves(tree)] for tree in (feedback[0], params[0])]
+    return feedback if not shapes[0] or shapes[0] == shapes[1] else None
 
 
 def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row]:

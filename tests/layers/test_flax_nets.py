@@ -1,10 +1,12 @@
 """Nets out of whole flax models: what is split into layers, and what is refused. Oracle: the model itself, and the credit of bp."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 
 import bioplaus as bp
 from bioplaus.layers.flax import from_flax
@@ -49,6 +51,12 @@ def test_one_module_of_several_weights_is_a_net_only_by_name():
     assert len(from_flax(nnx.LinearGeneral(4, (2, 3), rngs=nnx.Rngs(0)))) == 1  # its bias has two axes
 
 
+def test_modules_of_linen_are_refused_in_words():
+    for wrong in (linen.Dense(3), linen.Dense, functools.partial(linen.Dense, 3)):
+        with pytest.raises(ValueError, match=r"of flax.linen.*give modules of flax.nnx"):
+            from_flax(wrong)  # type: ignore[arg-type]
+
+
 def test_shared_weights_are_refused():
     one, other = (nnx.Linear(4, 4, rngs=nnx.Rngs(i)) for i in range(2))
     tied = nnx.Linear(4, 4, rngs=nnx.Rngs(2))
@@ -59,3 +67,47 @@ def test_shared_weights_are_refused():
     with pytest.raises(ValueError, match="shares"):
         from_flax(lambda rngs: nnx.Sequential(*[nnx.Linear(4, 4, rngs=rngs)] * 2))
     assert len(from_flax(one, bp.tanh(), other)) == 2
+
+
+class Block(nnx.Module):
+    """Two products and a nonlinearity between them."""
+
+    def __init__(self, rngs):
+        self.up, self.down = nnx.Linear(5, 7, rngs=rngs), nnx.Linear(7, 5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.down(jnp.tanh(self.up(x)))
+
+
+@pytest.mark.parametrize("key", ["fa", "frsf", "usf", "kp", "wm"])
+def test_feedback_crosses_a_first_block_inside_as_any_other(key):
+    """The same block first, and behind a layer that is the identity: the same gradient inside, at the same B. Control: backprop."""
+    first = from_flax(Block, bp.tanh(), lambda rngs: nnx.Linear(5, 3, rngs=rngs))
+    second = (bp.dense(5), *first)
+    x = jax.random.normal(KEY, (8, 5))
+    batch = bp.Batch(x, jax.nn.one_hot(jnp.arange(8) % 3, 3))
+    params = bp.init(first, KEY, x)
+    behind = ({"w": jnp.eye(5), "b": jnp.zeros(5)}, *params)
+    rule, other = RULES[key](first, bp.cross_entropy), RULES[key](second, bp.cross_entropy)
+    state = rule.init(KEY, params, batch)
+    moved = other.init(KEY, behind, batch)
+    moved = moved._replace(**{moved._fields[0]: ((), *state[0])})
+    got, want = rule.grad(params, state, batch, KEY)[0], other.grad(behind, moved, batch, KEY)[0][1:]
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    true = RULES["bp"](first, bp.cross_entropy).grad(params, (), batch, KEY)[0]
+    assert distance(got[0]["up"], true[0]["up"]) > 0.1
+    if key == "fa":
+        same = rule.grad(params, state._replace(feedback=params), batch, KEY)[0]
+        assert distance(same, true) < 1e-5
+
+
+def test_one_block_of_ones_own_crosses_feedback_too():
+    net = from_flax(Block, whole=True)
+    x = jax.random.normal(KEY, (8, 5))
+    batch, params = bp.Batch(x, jax.nn.one_hot(jnp.arange(8) % 5, 5)), bp.init(net, KEY, x)
+    rule = RULES["fa"](net, bp.cross_entropy)
+    grads = rule.grad(params, rule.init(KEY, params, batch), batch, KEY)[0]
+    true = RULES["bp"](net, bp.cross_entropy).grad(params, (), batch, KEY)[0]
+    assert distance(grads[0]["up"], true[0]["up"]) > 0.1
+    assert distance(grads[0]["down"], true[0]["down"]) < 1e-6
