@@ -13,6 +13,7 @@ Departures from the paper: convolutions, projections and einsums are treated as 
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -76,8 +77,8 @@ def from_flax(*modules: Source | Neuron, whole: bool = False) -> Net:
     if len(net) == 1 and not whole and (count := _weights(built[0])) > 1:
         raise ValueError(
             f"from_flax: {type(built[0]).__name__} holds {count} weight arrays, and a net of one layer learns by backprop under every"
-            " rule without feedback weights; give its modules one by one, from_flax(first, bp.tanh(), second, ...), or as an nnx.Sequential, or ask for one"
-            " block by from_flax(module, whole=True)"
+            " rule without feedback weights; give its modules one by one, from_flax(first, bp.tanh(), second, ...), or as an"
+            " nnx.Sequential, or ask for one block by from_flax(module, whole=True)"
         )
     return tuple(net)
 
@@ -102,8 +103,7 @@ def _split(source: Source, module: nnx.Sequential, position: int) -> tuple[list[
 def _of_linen(argument: object) -> bool:
     """Whether it is a linen module, its class, or a partial of it: told by where its classes are written, for linen is slow to import."""
     made = argument.func if isinstance(argument, functools.partial) else argument
-    classes = made.__mro__ if isinstance(made, type) else type(made).__mro__
-    return any(c.__module__.startswith("flax.linen") for c in classes)
+    return any(c.__module__.startswith("flax.linen") for c in inspect.getmro(made if isinstance(made, type) else type(made)))
 
 
 def _in_turn(functions: list[Callable[[Array], Array]]) -> Callable[[Array], Array]:
