@@ -62,3 +62,4 @@ from .types import PerExample as PerExample
 from .types import PerLayer as PerLayer
 from .types import Rule as Rule
 from .types import Signals as Signals
+from .version import __version__ as __version__
