@@ -204,7 +204,7 @@ def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> Non
     except Exception:
         return
     have = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), state)
-    if _types(have) != _types(want):
+    if jax.tree.leaves((have, want)) and _types(have) != _types(want):
         raise ValueError(
             f"state: got {_shapes(have)}, this rule on this net and batch has {_shapes(want)}; make it with"
             f" rule.init(key, params, batch) ({str(error).splitlines()[0][:300]})"

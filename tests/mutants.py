@@ -63,7 +63,7 @@ MUTANTS = (
     _one("kp", "B replaced by W", BACK, BACK.replace("state.feedback", "params")),
     _one("kp", "B never learns", "State(feedback, opt)", "State(state.feedback, opt)"),
     _one("kp", "B does not decay", "state.opt, state.feedback)", "state.opt, jax.tree.map(lambda b: 0 * b, state.feedback))"),
-    _one("kp", "B learns with the wrong sign", "((), *grads[1:])", "((), *jax.tree.map(lambda g: -g, grads[1:]))"),
+    _one("kp", "B learns with the wrong sign", "fed_back(net, grads)", "jax.tree.map(lambda g: -g, fed_back(net, grads))"),
     _one("kp", "the optimiser of B forgets", "State(feedback, opt)", "State(feedback, state.opt)"),
     Mutant(
         "usf",

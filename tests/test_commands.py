@@ -84,10 +84,10 @@ def check_own(words: list[str]) -> None:
     assert not rest
     if isinstance(command, cli.Compare):
         assert arms(
-            comparison(command.rules.split(","), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
+            comparison(cli._keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
         )
     rules = (
-        command.rules if isinstance(command, cli.Verify) else command.rules.split(",") if isinstance(command, cli.Tune) else ()
+        command.rules if isinstance(command, cli.Verify) else cli._keys(command.rules) if isinstance(command, cli.Tune) else ()
     )
     assert set(rules) <= {"all", *available()}
 

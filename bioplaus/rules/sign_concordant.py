@@ -80,7 +80,7 @@ def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., P
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         with jax.named_scope("credit"):
-            m = magnitude(params, state, batch, key)
+            m = fed_back(net, magnitude(params, state, batch, key))
             feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, fed_back(net, params))
         grads = backward(net, params, feedback, trace, error, key, gates_of(gate, signals, len(net)))
         return grads, state, {"loss": losses.mean(), "signals": signals}

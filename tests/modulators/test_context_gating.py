@@ -108,5 +108,5 @@ def test_a_context_out_of_range_is_not_silent():
 
 
 def test_contexts_must_be_positive():
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="at least 1"):
         context_gating(0)

@@ -7,7 +7,7 @@ DRAWN = "        del state\n        return _magnitude(scale, feedback_init(net, 
 TAUGHT = "-jnp.tensordot(batch.y, b, 1)"
 LEARN = "b + (rate * g - decay * opened * b)"
 RETURN = "return grads, state, "
-RESPONSE = "r = fire(net[l], drive(net[l], params[l], xi, k), k)"
+RESPONSE = "r = fire(layer, drive(layer, params[l], xi, k), k)"
 
 CONCORDANT = [
     ("signs reversed", ((SIGN, "c * jnp.where(w < 0, 1, -1)"),)),
@@ -30,7 +30,7 @@ MUTANTS = [
     ("wm", "never centred", (("r = r - r.mean(0)", "pass"),)),
     ("wm", "centred over units", (("r.mean(0)", "r.mean(-1, keepdims=True)"),)),
     ("wm", "always centred", (("if centred:", "if True:"),)),
-    ("wm", "the activity of the forward pass for noise", (("pull(net[l], params[l], xi,", "pull(net[l], params[l], x,"),)),
+    ("wm", "the activity of the forward pass for noise", (("pull(layer, params[l], xi,", "pull(layer, params[l], x,"),)),
     ("wm", "response to the activity", ((RESPONSE, RESPONSE.replace("xi, k)", "x, k)")),)),
     ("wm", "the layer mirrors its B", ((RESPONSE, RESPONSE.replace("params[l]", "state.feedback[l]")),)),
     ("wm", "a sum over positions", (("r / r[0, ..., 0].size", "r"),)),

@@ -114,7 +114,7 @@ def test_robustness_is_the_same_in_every_unit_of_the_inputs():
     """
     x = np.random.default_rng(0).uniform(size=(150, 6)).astype(np.float32)
     y = (x[:, 1] > x[:, 2]).astype(int)
-    base = {"steps": 1, "seeds": 1, "points": 1, "net": {"hidden": []}, "energy": False, "alignment": False, "draws": 5}
+    base = {"steps": 1, "seeds": 1, "points": 1, "energy": False, "alignment": False, "draws": 5}
     study = Study(name="own", base=base | {"curves": ["input_noise"], "adversarial": TINY})
     w = np.stack([np.eye(6)[2] - np.eye(6)[1], np.eye(6)[1] - np.eye(6)[2]], 1)
 
