@@ -20,7 +20,8 @@ import optax
 
 from bioplaus.hyper import check
 from bioplaus.net import check_depth, forward
-from bioplaus.outputs import checked_values, declared_by, from_labels, seen
+from bioplaus.net import init as init_net
+from bioplaus.outputs import checked_values, declared_by, from_labels, plain, seen
 from bioplaus.types import Array, Batch, Key, Layer, Loss, Net, PyTree, Rule
 
 P = ParamSpec("P")
@@ -33,7 +34,7 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
     `init`, `grad` and `predict` for batches, parameters and states that do not fit.
     """
 
-    if getattr(factory, "_entered", False):
+    if getattr(factory, "_entered", None) is factory:
         return factory
 
     @functools.wraps(factory)
@@ -44,7 +45,7 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
             hyper["tx"] = of_own_weights(hyper["tx"])
         return _entered(factory(net, per_example(loss), **hyper), net)  # type: ignore[call-arg]
 
-    made._entered = True  # type: ignore[attr-defined]
+    made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 
@@ -77,7 +78,9 @@ def checked_net(net: Any) -> Net:
 
 def per_example(loss: Loss) -> Loss:
     """The loss, refused with a ValueError where it does not give one number per example. It declares what the loss declares."""
-    if getattr(loss, "_per_example", False):
+    if not callable(loss):
+        raise ValueError(f"loss: got {loss!r}, expected a function (output [B, C], y [B, C]) -> [B], as bp.cross_entropy")
+    if getattr(loss, "_per_example", None) is loss:
         return loss
 
     @functools.wraps(loss)
@@ -88,6 +91,12 @@ def per_example(loss: Loss) -> Loss:
                 " are not taken: reduce them to [B, C] in the last layer"
             )
         losses = loss(output, y)
+        if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(losses.dtype, jnp.inexact):
+            kind = losses.dtype if hasattr(losses, "dtype") else type(losses).__name__
+            raise ValueError(
+                f"loss: gave {kind}, expected an array [B] of floats; cast a count of errors, losses.astype('float32'), and give"
+                " nothing beside the loss"
+            )
         if jnp.shape(losses) != output.shape[:1] or _over_examples(loss, output, y):
             raise ValueError(
                 f"loss: gave shape {jnp.shape(losses)} for outputs {output.shape}; expected one number per example, [B] ="
@@ -96,7 +105,7 @@ def per_example(loss: Loss) -> Loss:
         return losses
 
     checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    checked._per_example = True  # type: ignore[attr-defined]
+    checked._per_example = checked  # itself: `functools.wraps` hands a mark on to functions that are not checked  # type: ignore[attr-defined]
     return checked
 
 
@@ -108,18 +117,43 @@ def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
     more, targets = (jax.ShapeDtypeStruct((examples + 1, *a.shape[1:]), a.dtype) for a in (output, y))
     try:
         return jax.eval_shape(loss, more, targets).shape != (examples + 1,)
-    except (TypeError, ValueError):  # it holds something of this batch, such as a weight per example
+    except Exception:  # it holds something of this batch, such as a weight per example
         return False
+
+
+def paired(batch: Any) -> Batch:
+    """A `Batch`, of a tuple too. Raises ValueError for anything else."""
+    if isinstance(batch, Batch):
+        return batch
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        raise ValueError(f"batch: got {type(batch).__name__}, expected bp.Batch(x, y) or a tuple (x, y)")
+    return Batch(*batch)
+
+
+def examples(batch: Any) -> Batch:
+    """The examples of a data set, as a `Batch` of JAX arrays. Raises ValueError for what is no array of numbers, NaN, other lengths."""
+    x, y, context = paired(batch)
+    x, y = without_nan(x), checked_values("batch", y)
+    found = Batch(x, y, jax.tree.map(functools.partial(plain, "batch: context"), context))
+    same_length(found)
+    return found
+
+
+def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
+    """Data whose integer labels are one-hot rows of the net's outputs. Raises ValueError for labels outside."""
+    if data.y.ndim != 1 or jnp.issubdtype(data.y.dtype, jnp.inexact):
+        return data
+    first = data.x[:1]
+    output = jax.eval_shape(lambda k: forward(net, init_net(net, k, first), first, k).output, key)
+    return data._replace(y=from_labels("batch", data.y, output.shape[-1], output.dtype))
 
 
 def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
     """A `Batch` of JAX arrays, y [B, C]. Raises ValueError where it is none, where leading axes differ, and for NaN that is seen."""
-    if not isinstance(batch, Batch):
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise ValueError(f"batch: got {type(batch).__name__}, expected bp.Batch(x, y) or a tuple (x, y)")
-        batch = Batch(*batch)
-    same_length(batch)
-    x, y, context = inputs(batch.x), checked_values("batch", batch.y), jax.tree.map(jnp.asarray, batch.context)
+    batch = paired(batch)
+    x, y = inputs(batch.x), checked_values("batch", batch.y)
+    context = jax.tree.map(functools.partial(plain, "batch: context"), batch.context)
+    same_length(Batch(x, y, context))
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
         y = from_labels("batch", y, output.shape[-1], output.dtype)
@@ -132,15 +166,22 @@ def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
 
 def inputs(x: Any) -> Array:
     """x as a JAX array. Raises ValueError for float16, no examples, and NaN that is seen."""
-    if np.ndim(x) < 2 and not jnp.issubdtype(jnp.result_type(x), jnp.integer):
-        raise ValueError(f"x is {np.shape(x)}; expected [B, ...], examples first: give x[None] for one example")
-    if jnp.result_type(x) == jnp.float16:
+    array = without_nan(x)
+    if array.ndim < 2 and not jnp.issubdtype(array.dtype, jnp.integer):
+        raise ValueError(f"x is {array.shape}; expected [B, ...], examples first: give x[None] for one example")
+    if array.dtype == jnp.float16:
         raise ValueError("x is float16, in which activities and gradients overflow at 65,504; give float32 or bfloat16")
-    if np.shape(x)[0] == 0:
-        raise ValueError(f"x is {np.shape(x)}: a batch needs 1 example or more")
-    if jnp.issubdtype(jnp.result_type(x), jnp.inexact) and (values := seen(x)) is not None and np.isnan(values).any():
+    if array.shape[:1] == (0,):
+        raise ValueError(f"x is {array.shape}: a batch needs 1 example or more")
+    return array
+
+
+def without_nan(x: Any) -> Array:
+    """x as a JAX array. Raises ValueError for NaN that is seen."""
+    array, values = plain("x", x), seen(x)
+    if values is not None and jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(values).any():
         raise ValueError("x holds NaN; remove those examples, or fill the gaps")
-    return jnp.asarray(x)
+    return array
 
 
 def same_length(batch: Batch) -> None:

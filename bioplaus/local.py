@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from bioplaus.losses import bernoulli, binary_cross_entropy, cross_entropy, mse
 from bioplaus.net import Trace, fire, layer_key
-from bioplaus.outputs import correct, declared_by, entropy
+from bioplaus.outputs import declared_by, entropy, right_or_unknown
 from bioplaus.salts import SYNAPSE
 from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
 
@@ -93,7 +93,7 @@ def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
     kind = declared_by(loss)
     if kind is None:
         return Signals(losses, None, None, None)  # type: ignore[arg-type]
-    return Signals(losses, correct(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y))
+    return Signals(losses, right_or_unknown(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y))
 
 
 class _Withheld(Signals):

@@ -7,42 +7,42 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.outputs import outputs_are, targets
+from bioplaus.outputs import numbers, outputs_are, targets
 from bioplaus.types import Array
 
 TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
 
 
 @outputs_are("logits")
-def cross_entropy(output: Array, y: ArrayLike) -> Array:
+def cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
     """-sum_k y_k log softmax(output)_k, in nats. output: logits [B, C]."""
-    y = targets("cross_entropy", output, y)
+    output, y = numbers("cross_entropy", output), targets("cross_entropy", output, y)
     return -_weighted(y, _log_softmax(output)).sum(-1)
 
 
 @outputs_are("independent logits")
-def binary_cross_entropy(output: Array, y: ArrayLike) -> Array:
+def binary_cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
     """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B, C]; y in [0, 1]."""
-    y = targets("binary_cross_entropy", output, y)
+    output, y = numbers("binary_cross_entropy", output), targets("binary_cross_entropy", output, y)
     return (-_weighted(y, jax.nn.log_sigmoid(output)) - _weighted(1 - y, jax.nn.log_sigmoid(-output))).sum(-1)
 
 
 @outputs_are("probabilities")
-def bernoulli(output: Array, y: ArrayLike) -> Array:
+def bernoulli(output: ArrayLike, y: ArrayLike) -> Array:
     """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1].
 
     p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16, bfloat16).
     """
-    y = targets("bernoulli", output, y)
+    output, y = numbers("bernoulli", output), targets("bernoulli", output, y)
     tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
     p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)  # a wrong, saturated output still learns
     return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
 
 @outputs_are("values")
-def mse(output: Array, y: ArrayLike) -> Array:
+def mse(output: ArrayLike, y: ArrayLike) -> Array:
     """1/2 sum_k (output_k - y_k)^2."""
-    y = targets("mse", output, y)
+    output, y = numbers("mse", output), targets("mse", output, y)
     return 0.5 * jnp.sum((output - y) ** 2, -1)
 
 

@@ -78,21 +78,20 @@ def targets(where: str, output: Any, y: Any) -> Array:
     Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where values cannot be seen, a label
     outside becomes a row of NaN.
     """
-    output, shape = jnp.asarray(output), np.shape(y)
+    output, y = numbers(where, output), checked_values(where, y)
     if output.ndim != 2:
         raise ValueError(
             f"{where}: outputs are {output.shape}, expected [B, C], one row for each example; "
             "outputs with further axes, such as sequences [B, T, C], are not taken: reduce them to [B, C]"
         )
-    y = checked_values(where, y)
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         if len(y) != len(output):
             raise ValueError(f"{where}: {len(output)} rows of outputs and {len(y)} labels; give one label for each example")
         return from_labels(where, y, output.shape[1], output.dtype)
     if y.shape != output.shape:
-        remedy = "; give y[:, None] for one output" if shape == output.shape[:1] and output.shape[1] == 1 else ""
+        remedy = "; give y[:, None] for one output" if y.shape == output.shape[:1] and output.shape[1] == 1 else ""
         raise ValueError(
-            f"{where}: outputs are {output.shape} and y is {shape}; y must be [B, C] as the outputs, or integer labels [B]{remedy}"
+            f"{where}: outputs are {output.shape} and y is {y.shape}; y must be [B, C] as the outputs, or integer labels [B]{remedy}"
         )
     return y if jnp.issubdtype(y.dtype, jnp.inexact) else y.astype(output.dtype)
 
@@ -100,7 +99,8 @@ def targets(where: str, output: Any, y: Any) -> Array:
 def from_labels(where: str, labels: Array, classes: int, dtype: Any) -> Array:
     """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises ValueError, or gives NaN, outside."""
     most = max(classes, 2) - 1
-    known, inside = seen(labels), (labels >= 0) & (labels <= most)
+    known, labels = seen(labels), labels.astype(int)  # a narrow type, such as uint8, would not hold the number of classes
+    inside = (labels >= 0) & (labels <= most)
     if known is not None and ((known < 0) | (known > most)).any():
         wrong = known[(known < 0) | (known > most)][0]
         raise ValueError(f"{where}: label {wrong} for {classes} output(s); labels go from 0 to {most}")
@@ -110,15 +110,47 @@ def from_labels(where: str, labels: Array, classes: int, dtype: Any) -> Array:
 
 def checked_values(where: str, y: Any) -> Array:
     """y as an array, refused with a ValueError where it is seen to hold NaN."""
-    known = seen(y)
+    array, known = plain(f"{where}: y", y), seen(y)  # y as it came: inside jit, JAX's copy of what is known is a tracer
     if known is not None and jnp.issubdtype(known.dtype, jnp.inexact) and np.isnan(known).any():
         raise ValueError(f"{where}: y holds NaN; remove those examples, or give them a target")
-    return jnp.asarray(y)
+    return array
+
+
+def plain(name: str, values: Any) -> Array:
+    """Numbers as a JAX array. Raises ValueError for what is no array of numbers, and for integers that JAX's type would cut."""
+    if isinstance(values, jax.Array):
+        return values
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{name} is a masked array, and JAX has no masks; remove what is masked, or fill it")
+    try:
+        if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
+            raise TypeError("numbers have a dtype such as float32 or int32")
+        array = jnp.asarray(values)
+    except (OverflowError, TypeError, ValueError) as error:
+        said = str(error).splitlines()[0][:200]
+        kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(f"{name} is {kind}, expected an array of numbers ({said})") from error
+    if jnp.issubdtype(array.dtype, jnp.integer) and isinstance(values, np.ndarray) and values.dtype != array.dtype:
+        if (values != values.astype(array.dtype)).any():
+            raise ValueError(f"{name} holds {np.abs(values).max()}, which {array.dtype} does not; number from 0, or give floats")
+    return array
+
+
+def numbers(where: str, output: Any) -> Array:
+    """Outputs as an array of floats: whole numbers, which a list may hold, would round a mean down to 0."""
+    output = plain(f"{where}: output", output)
+    return output if jnp.issubdtype(output.dtype, jnp.inexact) else output.astype(float)
+
+
+def wide(where: str, output: Any) -> Array:
+    """Outputs in float32 or float64, as measures need them: sums over many examples outgrow the 8 bits of bfloat16."""
+    output = numbers(where, output)
+    return output.astype(jnp.promote_types(output.dtype, jnp.float32))
 
 
 def seen(a: Any) -> np.ndarray | None:
     """The values of an array where they can be seen: not under jit, and not on devices of other machines."""
-    if isinstance(a, Tracer) or not getattr(a, "is_fully_addressable", True):
+    if any(isinstance(part, Tracer) for part in jax.tree.leaves(a)) or not getattr(a, "is_fully_addressable", True):
         return None
     return np.asarray(a)
 
@@ -128,8 +160,14 @@ def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
 
     of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where y does not fit.
     """
-    kind, y = kind_of(of, "correct"), targets("correct", output, y)
+    kind, output, y = kind_of(of, "correct"), wide("correct", output), targets("correct", output, y)
     _answerable("correct", kind, y)
+    return right_or_unknown(output, y, kind)
+
+
+def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:
+    """As `correct` for y [B, C], in the output's type, and NaN where no answer is right: regression is trained all the same."""
+    _competing("loss", kind, y)
     if y.shape[1] == 1:
         right = _each_side(output, y, kind)
         right = jnp.where(((y == 0) | (y == 1)).all(-1), right, jnp.nan) if kind == "values" else right
@@ -150,7 +188,7 @@ def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     One output, and several labels of independent outputs: the largest of (1 - 2 y_k)(o_k - b).
     Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644, f_6 (there clipped at 0).
     """
-    kind, y = kind_of(of, "margin"), targets("margin", output, y)
+    kind, output, y = kind_of(of, "margin"), numbers("margin", output), targets("margin", output, y)
     _answerable("margin", kind, y)
 
     def by_side():
@@ -189,11 +227,7 @@ def _each_side(output: Array, y: Array, kind: Kind) -> Array:
 
 def _answerable(where: str, kind: Kind, y: Array) -> None:
     """Raise ValueError where outputs of a kind cannot give the answer that y asks for, as far as y can be seen."""
-    if kind == "logits" and y.shape[1] == 1:
-        raise ValueError(
-            f"{where}: one output competes with nothing; train it with binary_cross_entropy (a logit), bernoulli (a probability)"
-            " or mse (a value), and give that loss here"
-        )
+    _competing(where, kind, y)
     known = seen(y)
     if known is None or kind in INDEPENDENT:
         return
@@ -203,4 +237,13 @@ def _answerable(where: str, kind: Kind, y: Array) -> None:
         raise ValueError(
             f"{where}: a row of y has no single largest entry, so that no single answer is right; several labels an example need"
             " outputs that are independent: train with binary_cross_entropy or bernoulli, and give that loss here"
+        )
+
+
+def _competing(where: str, kind: Kind, y: Array) -> None:
+    """Raise ValueError for one logit that has no other to compete with."""
+    if kind == "logits" and y.shape[1] == 1:
+        raise ValueError(
+            f"{where}: one output competes with nothing; train it with binary_cross_entropy (a logit), bernoulli (a probability)"
+            " or mse (a value), and give that loss here"
         )

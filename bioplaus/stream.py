@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.entry import paired
 from bioplaus.train import Program, Train, TrainState, apart, check_keys, check_size, counted
 from bioplaus.types import Array, Batch, Key, PyTree
 
@@ -21,7 +22,8 @@ def stream(
     which sees its own batches. Raises ValueError for a chunk below 1, a batch that does not fit in the data, and in init for keys of
     many seeds that `bioplaus.train.replicate` refuses.
     """
-    size = data.x.shape[0]
+    data = paired(data)
+    size = np.shape(data.x)[0]
     if chunk < 1:
         raise ValueError(f"stream: chunk is {chunk}, expected 1 or more steps")
     check_size(program.batch_size, data)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from bioplaus.devices import of_examples, of_weights
-from bioplaus.entry import same_length
+from bioplaus.entry import examples, labels_as_rows, same_length
 from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
@@ -82,6 +82,7 @@ def make_train(
     mesh: of `bioplaus.devices.mesh_of`, for several devices; the data lie on each.
     Raises ValueError if a batch does not fit in the data, or does not divide over the mesh.
     """
+    data = labels_as_rows(examples(data), net, seed_key(0))  # here, because inside the program they could not be seen to be wrong
     program = make_program(lambda hyper, step: (net, rule, tx), batch_size=batch_size, hold=hold, augment=augment, mesh=mesh)
     return bind(program, data)
 
@@ -158,8 +159,8 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 
     Raises ValueError if a batch does not fit in the data.
     """
+    data = examples(data)
     check_size(program.batch_size, data)
-    data = jax.tree.map(jnp.asarray, data)
     if program.mesh is not None:
         data = jax.device_put(data, NamedSharding(program.mesh, PartitionSpec()))
     return _bound(Train(None, None, program, data, hyper), None)  # type: ignore[arg-type]
@@ -168,6 +169,8 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 def check_size(batch_size: int, data: Batch) -> None:
     """Raises ValueError if x, y and context differ in their number of examples, or if a batch does not fit in the data."""
     same_length(data)
+    if any(not jnp.ndim(a) for a in jax.tree.leaves(data.context)):
+        raise ValueError("make_train: the context holds a number with no axis of examples; repeat it, one for each example")
     if not 1 <= batch_size <= data.x.shape[0]:
         raise ValueError(f"make_train: batch_size is {batch_size}, expected 1 to the number of examples, {data.x.shape[0]}")
 

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 import bioplaus as bp
+from bioplaus.entry import per_example
 from bioplaus.rules import RULES
 from bioplaus.train import TrainState
 
@@ -52,6 +53,55 @@ def test_a_loss_that_sums_over_examples_where_there_are_as_many_outputs():
     grad("bp", square, lambda o, y: weights * bp.cross_entropy(o, y))  # a weight per example is no such sum
 
 
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda o, y: o.argmax(-1) != y.argmax(-1), "gave bool"),  # its gradient would be 0
+        (lambda o, y: (o.argmax(-1) != y.argmax(-1)).astype(int), "gave int32"),
+        (lambda o, y: (bp.mse(o, y), o), "gave tuple"),
+        ("mse", "expected a function"),
+    ],
+)
+def test_a_loss_that_gives_no_floats(loss, message):
+    with pytest.raises(ValueError, match=message):
+        grad("bp", loss=loss)
+
+
+def test_a_loss_that_insists_on_its_batch_is_taken():
+    square = jax.tree.map(lambda a: a[:3], BATCH)
+
+    def insists(o, y):
+        assert o.shape == (3, 3)
+        return bp.mse(o, y)
+
+    jax.tree.map(np.testing.assert_array_equal, grad("bp", square, insists), grad("bp", square, bp.mse))
+
+
+def test_what_wraps_a_checked_loss_or_rule_is_checked():
+    """`functools.wraps` copies the marks of what is checked already."""
+    checked = per_example(bp.mse)
+    with pytest.raises(ValueError, match="one number per example"):
+        grad("bp", loss=functools.wraps(checked)(lambda o, y: checked(o, y).mean()))
+    rule = bp.learning_rule(functools.wraps(bp.rules.backprop)(lambda net, loss: bp.rules.backprop(net, loss)))
+    with pytest.raises(ValueError, match="expected a function"):
+        rule(NET, "mse")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [(bp.mse, np.full((6, 3), 0.5, np.float32)), (bp.cross_entropy, np.full((6, 3), 1 / 3, np.float32)), (bp.mse, X[:, :1])],
+    ids=["values", "soft labels", "regression"],
+)
+def test_what_no_answer_is_right_for_is_trained_outside_jit_as_inside(loss, y):
+    net = bp.mlp([5, 4, y.shape[1]])
+    params, rule = bp.init(net, KEY, X), bp.rules.backprop(net, loss)
+    for grad in (rule.grad, jax.jit(rule.grad)):
+        grads, _, info = grad(params, (), bp.Batch(X, y), KEY)
+        want = jax.grad(lambda p: loss(bp.forward(net, p, X, KEY).output, y).mean())(params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), grads, want)
+        assert np.isnan(info["signals"].correct).all()
+
+
 def test_a_sequence_is_refused():
     net = (bp.dense(4)._replace(init=lambda key, x: {}, synapse=lambda p, s, x, k: (s, x), credit=lambda *a: ({}, a[-1])),)
     with pytest.raises(ValueError, match="sequences"):
@@ -61,7 +111,9 @@ def test_a_sequence_is_refused():
 @pytest.mark.parametrize("key", ["bp", "ff", "drtp", "dtp", "phsic"])
 def test_numpy_tuples_and_labels_are_a_batch(key):
     want = grad(key)
-    for batch in (bp.Batch(np.asarray(X), np.asarray(Y)), (X, Y), (np.asarray(X), LABELS), bp.Batch(X, LABELS.astype(np.uint8))):  # type: ignore[arg-type]
+    lists: Any = (X.tolist(), LABELS.tolist())
+    small: Any = bp.Batch(X, LABELS.astype(np.uint8))  # type: ignore[arg-type]
+    for batch in (bp.Batch(np.asarray(X), np.asarray(Y)), (X, Y), (np.asarray(X), LABELS), lists, small):  # type: ignore[arg-type]
         jax.tree.map(np.testing.assert_array_equal, grad(key, batch), want)
 
 
@@ -71,6 +123,9 @@ def test_numpy_tuples_and_labels_are_a_batch(key):
         (bp.Batch(X, Y[:4]), "x 6, y 4"),
         (bp.Batch(X, Y, jnp.zeros((5, 2))), r"context\[0\] 5"),
         (bp.Batch(X, Y[:, 0]), r"integer labels \[B\]"),
+        (bp.Batch(np.ma.masked_array(X, X > 0), Y), "masked array"),  # type: ignore[arg-type]
+        (bp.Batch([[1.0], [1.0, 2.0]] * 3, Y), "expected an array of numbers"),  # type: ignore[arg-type]
+        (bp.Batch(X, Y, "task"), "expected an array of numbers"),
         (bp.Batch(X, LABELS + 1), "label 3 for 3"),  # type: ignore[arg-type]
         (bp.Batch(X[:0], Y[:0]), "1 example or more"),
         (bp.Batch(X.at[2, 1].set(jnp.nan), Y), "x holds NaN"),
@@ -91,6 +146,34 @@ def test_make_train_compares_numbers_of_examples():
     rule = bp.rules.backprop(NET, bp.cross_entropy)
     with pytest.raises(ValueError, match="x 6, y 3"):
         bp.make_train(NET, rule, optax.sgd(0.1), bp.Batch(X, Y[:3]), batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((X, LABELS + 1), "label 3 for 3"),
+        ((X, LABELS.astype(np.int64) + 2**32), "holds 4294967298"),
+        ((X.at[2, 1].set(jnp.nan), Y), "x holds NaN"),
+        ((X, Y.at[2, 1].set(jnp.nan)), "y holds NaN"),
+        ((X, Y, 3.0), "no axis of examples"),
+        ({"x": X, "y": Y}, "expected bp.Batch"),
+    ],
+)
+def test_make_train_says_what_its_program_could_not_see(data, message):
+    with pytest.raises(ValueError, match=message):
+        bp.make_train(NET, bp.rules.backprop(NET, bp.cross_entropy), optax.sgd(0.1), data, batch_size=2)
+
+
+def test_data_of_labels_and_lists_train_and_measure_as_rows_do():
+    rule = bp.rules.backprop(NET, bp.cross_entropy)
+    losses = []
+    for data in (BATCH, (X, LABELS), (X.tolist(), LABELS.tolist())):
+        train = bp.make_train(NET, rule, optax.sgd(0.1), data, batch_size=3)
+        losses.append(train.advance(train.init(KEY), 1)[1]["loss"])
+        assert bp.measure.evaluate(lambda x, key: rule.predict(PARAMS, (), x, key), data, KEY) == bp.measure.evaluate(
+            lambda x, key: rule.predict(PARAMS, (), x, key), BATCH, KEY
+        )
+    assert losses[0] == losses[1] == losses[2]
 
 
 @pytest.mark.parametrize("key", ["fa", "kp", "dfa", "dfc", "threefactor", "local_losses", "ipc"])

@@ -30,7 +30,7 @@ ALLOWED = {
     "relax": ("types", "net", "local", "neurons"),
     "layers": ("types", "net", "local", "neurons"),
     "rules": ("types", "salts", "net", "outputs", "local", "entry", "hyper", "relax", "inverses", "unsupervised"),
-    "measure": ("types", "salts", "states", "net", "outputs", "hyper"),
+    "measure": ("types", "salts", "states", "net", "outputs", "hyper", "entry"),
     "measure.robustness.attacks": ("types", "salts", "net", "local", "measure", "outputs", "hyper", "entry"),
     "data": ("types",),
     "devices": ("types",),
@@ -38,7 +38,7 @@ ALLOWED = {
     "machines": ("types",),
     "files": (),
     "checkpoints": ("types", "machines", "files"),
-    "stream": ("types", "train"),
+    "stream": ("types", "train", "entry"),
     "precision": ("types",),
 }
 

@@ -20,7 +20,7 @@ BINARY = jnp.array([[1.0], [0.0], [0.0], [1.0]])
 
 def test_integer_labels_are_one_hot_rows():
     rows = jax.nn.one_hot(jnp.array(LABELS), 3)
-    for labels in (LABELS, LABELS.astype(np.uint8), jnp.array(LABELS)):
+    for labels in (LABELS, LABELS.tolist(), LABELS.astype(np.uint8), LABELS.astype(np.uint64), jnp.array(LABELS)):
         assert float(accuracy(OUTPUTS, labels)) == 0.75
         np.testing.assert_array_equal(bp.cross_entropy(OUTPUTS, labels), bp.cross_entropy(OUTPUTS, rows))
         np.testing.assert_array_equal(calibration(OUTPUTS, labels).nll, calibration(OUTPUTS, rows).nll)
@@ -196,3 +196,43 @@ def test_a_loss_of_ones_own_says_it():
     with pytest.raises(ValueError, match="expected one of"):
         outputs_are("logit")  # type: ignore[arg-type]
     assert set(KINDS) == {declared_by(loss) for loss in (bp.cross_entropy, bp.binary_cross_entropy, bp.bernoulli, bp.mse)}
+
+
+def test_labels_of_a_narrow_type_and_of_many_classes():
+    for kind, classes in ((np.int8, 200), (np.uint8, 300), (np.int8, 300), (bool, 2), (bool, 3)):
+        labels = np.array([1, 0, 1], kind)
+        assert float(accuracy(jnp.eye(classes)[labels.astype(int)], labels)) == 1.0
+        outputs = 2 * jnp.eye(classes)[:1].repeat(3, 0)
+        np.testing.assert_array_equal(bp.cross_entropy(outputs, labels), bp.cross_entropy(outputs, labels.astype(np.int32)))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([2**32, 1, 2, 1]), "holds 4294967296"),  # JAX makes it 0
+        (np.ma.masked_array(LABELS, [0, 0, 0, 1]), "masked array"),
+        (["a", "b", "c", "d"], "expected an array of numbers"),
+        (LABELS.astype(object), "expected an array of numbers"),
+        ([[1, 0, 0], [1, 0]], "expected an array of numbers"),
+    ],
+)
+def test_targets_that_are_no_numbers(y, message):
+    for of in (accuracy, bp.mse, calibration):
+        with pytest.raises(ValueError, match=message):
+            of(OUTPUTS, y)
+
+
+def test_outputs_that_are_whole_numbers_or_lists():
+    """Equal outputs share the answer: in whole numbers a half became 0."""
+    for outputs in ([[1, 1, 0]], np.array([[1, 1, 0]]), jnp.array([[True, True, False]])):
+        assert float(accuracy(outputs, [0])) == 0.5
+        np.testing.assert_allclose(bp.cross_entropy(outputs, [0]), [0.8619948], rtol=1e-6)  # log(2 + 1/e)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_measures_of_low_precision_sum_in_float32(dtype):
+    rng = np.random.default_rng(0)
+    outputs, y = jnp.asarray(rng.normal(size=(2000, 3)), dtype), rng.integers(0, 3, 2000)
+    want = calibration(outputs.astype(jnp.float32), y)
+    np.testing.assert_array_equal(jnp.stack(calibration(outputs, y)), jnp.stack(want))
+    assert accuracy(outputs, y) == accuracy(outputs.astype(jnp.float32), y)

@@ -10,24 +10,27 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.outputs import Kind, correct
+from bioplaus.entry import examples
+from bioplaus.outputs import Kind, correct, wide
 from bioplaus.types import Array, Batch, Key, Loss
 
 Answer = Callable[[Array, Key], Array]
 """(x [B, ...], key) -> outputs [B, C]: `Rule.predict` with its parameters and state filled in."""
 
 
-def accuracy(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Array:
+def accuracy(outputs: ArrayLike, y: ArrayLike, loss: Loss | Kind = "logits") -> Array:
     """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged, and is no case of chance.
 
     Raises ValueError where y does not fit the outputs, or does not say what a right answer is.
     """
+    outputs = wide("accuracy", outputs)
     right = correct(outputs, y, loss).mean()
     return jnp.where(jnp.isnan(outputs).any(-1).all(), jnp.nan, right)
 
 
 def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None, loss: Loss | Kind = "logits") -> Array:
     """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise is then drawn by chunk)."""
+    batch = examples(batch)
     n = batch.x.shape[0]
     if size is None or size >= n:
         return accuracy(predict(batch.x, key), batch.y, loss)

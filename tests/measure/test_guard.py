@@ -9,7 +9,7 @@ import pytest
 
 from bioplaus import net as nets
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
-from bioplaus.losses import cross_entropy
+from bioplaus.losses import binary_cross_entropy, cross_entropy
 from bioplaus.measure.robustness import PseudoGradientError, check_gradient
 from bioplaus.neurons import rate, relu, tanh
 
@@ -87,3 +87,23 @@ def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
     for predict, p in ((spiking, params), (single, params), (smooth, broken)):
         with pytest.raises(PseudoGradientError):
             check_gradient(predict, cross_entropy, p, (), x, y, KEY)
+
+
+def test_guard_moves_labels_and_one_output_by_a_class():
+    """Labels were moved from example to example, and y of one output not at all: a loss that is flat hid a false gradient."""
+    x, labels = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4)), jnp.float32), np.arange(6) % 2
+    sure = jnp.asarray(60 * labels - 30.0, jnp.float32)[:, None]
+
+    @jax.custom_vjp
+    def lie(output):
+        return output
+
+    lie.defvjp(lambda output: (output, None), lambda _, g: (2 * g,))
+    for loss, outputs in ((binary_cross_entropy, lambda o: o[:, :1]), (cross_entropy, lambda o: jnp.concatenate([-o, o], 1))):
+        honest = lambda p, s, x, k, outputs=outputs: outputs(sure + (x @ p)[:, :1])  # noqa: E731
+        check = partial(check_gradient, loss=loss, params=jnp.ones((4, 1)), state=(), x=x, key=KEY)
+        rows = labels[:, None] if loss is binary_cross_entropy else np.eye(2)[labels]
+        assert check(honest, y=labels) == check(honest, y=rows) < 1e-6
+        for y in (labels, rows):
+            with pytest.raises(PseudoGradientError):
+                check(lambda *a, honest=honest: lie(honest(*a)), y=y)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from bioplaus.entry import paired
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack
 from bioplaus.outputs import correct, kind_of
@@ -48,7 +49,7 @@ def transfer(
     severities, bounds: as in `under_attack`.
     """
 
-    kind = kind_of(loss, "accuracy under attack")
+    kind, batch = kind_of(loss, "accuracy under attack"), paired(batch)
 
     def at(epsilon):
         x = attack(source, loss, batch.x, batch.y, jax.random.fold_in(key, DISTURB), epsilon=epsilon, bounds=bounds)

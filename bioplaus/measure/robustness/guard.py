@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.entry import per_example
+from bioplaus.outputs import targets
 from bioplaus.types import Array, Key, Loss, PyTree
 
 TOLERANCE = 1e-4
@@ -38,19 +40,22 @@ def check_gradient(
 
     predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few dozen examples are enough.
     x is moved by at most 0.01, because images have exact zeros, where kinked nets have no derivative; targets are moved by
-    one class, because the loss of a trained net is flat, and a flat loss hides any error. Noise must be differentiable at a
+    one class (y of one output to 1 - y), because the loss of a trained net is flat, and
+    a flat loss hides any error. Noise must be differentiable at a
     fixed key: Poisson counts and spikes are not, and are rejected.
     """
 
     rng = np.random.default_rng(0)
     params, state, x, y = jax.tree.map(_double, (params, state, x, y))
     x = x + JITTER * rng.uniform(-1.0, 1.0, x.shape)
-    wrong = np.roll(y, 1, -1)
     v = rng.normal(size=(directions, *x.shape))
 
     def error(params, state, x, v):
         def mean_loss(x):
-            return loss(predict(params, state, x, key), jnp.asarray(wrong)).mean()
+            output = predict(params, state, x, key)
+            rows = targets("check_gradient", output, y)
+            wrong = jnp.roll(rows, 1, -1) if rows.shape[1] > 1 else 1 - rows
+            return per_example(loss)(output, wrong).mean()
 
         slope = jnp.tensordot(v, jax.grad(mean_loss)(x), x.ndim)
         up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(2, directions)

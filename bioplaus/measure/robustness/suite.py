@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.entry import paired, per_example
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
 from bioplaus.outputs import kind_of
@@ -83,7 +84,7 @@ def suite(
     """
     if min(budget[:-1]) <= 0 or not budget.bounds[0] < budget.bounds[1]:
         raise ValueError(f"suite: got {budget}; every number must be above 0, and the bounds (low, high)")
-    bounds, x, y = budget.bounds, batch.x, batch.y
+    loss, bounds, (x, y, _) = per_example(loss), budget.bounds, paired(batch)
     unit = bounds[1] - bounds[0]  # attacks take their radius in units of x
     epsilon = unit * budget.epsilon
     kind = kind_of(loss, "suite")

@@ -85,7 +85,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
 
         def slope(x, key):
             trace = forward(net, params, x, key)
-            signal = error_of(loss, trace.output, y)[1]
+            signal = error_of(per_example(loss), trace.output, targets("attack", trace.output, y))[1]
             for l in reversed(range(len(net))):
                 k = layer_key(key, l)
                 signal = through(net[l], trace.currents[l], k, signal)
