@@ -168,9 +168,9 @@ def test_data_of_labels_and_lists_train_and_measure_as_rows_do():
     rule = bp.rules.backprop(NET, bp.cross_entropy)
     losses = []
     for data in (BATCH, (X, LABELS), (X.tolist(), LABELS.tolist())):
-        train = bp.make_train(NET, rule, optax.sgd(0.1), data, batch_size=3)
+        train = bp.make_train(NET, rule, optax.sgd(0.1), data, batch_size=3)  # type: ignore
         losses.append(train.advance(train.init(KEY), 1)[1]["loss"])
-        assert bp.measure.evaluate(lambda x, key: rule.predict(PARAMS, (), x, key), data, KEY) == bp.measure.evaluate(
+        assert bp.measure.evaluate(lambda x, key: rule.predict(PARAMS, (), x, key), data, KEY) == bp.measure.evaluate(  # type: ignore
             lambda x, key: rule.predict(PARAMS, (), x, key), BATCH, KEY
         )
     assert losses[0] == losses[1] == losses[2]

@@ -210,7 +210,7 @@ def test_labels_of_a_narrow_type_and_of_many_classes():
     ("y", "message"),
     [
         (np.array([2**32, 1, 2, 1]), "holds 4294967296"),  # JAX makes it 0
-        (np.ma.masked_array(LABELS, [0, 0, 0, 1]), "masked array"),
+        (np.ma.masked_array(LABELS, [0, 0, 0, 1]), "masked array"),  # type: ignore
         (["a", "b", "c", "d"], "expected an array of numbers"),
         (LABELS.astype(object), "expected an array of numbers"),
         ([[1, 0, 0], [1, 0]], "expected an array of numbers"),
@@ -225,8 +225,8 @@ def test_targets_that_are_no_numbers(y, message):
 def test_outputs_that_are_whole_numbers_or_lists():
     """Equal outputs share the answer: in whole numbers a half became 0."""
     for outputs in ([[1, 1, 0]], np.array([[1, 1, 0]]), jnp.array([[True, True, False]])):
-        assert float(accuracy(outputs, [0])) == 0.5
-        np.testing.assert_allclose(bp.cross_entropy(outputs, [0]), [0.8619948], rtol=1e-6)  # log(2 + 1/e)
+        assert float(accuracy(outputs, [0])) == 0.5  # type: ignore
+        np.testing.assert_allclose(bp.cross_entropy(outputs, [0]), [0.8619948], rtol=1e-6)  # log(2 + 1/e)  # type: ignore
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])

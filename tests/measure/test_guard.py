@@ -103,7 +103,7 @@ def test_guard_moves_labels_and_one_output_by_a_class():
         honest = lambda p, s, x, k, outputs=outputs: outputs(sure + (x @ p)[:, :1])  # noqa: E731
         check = partial(check_gradient, loss=loss, params=jnp.ones((4, 1)), state=(), x=x, key=KEY)
         rows = labels[:, None] if loss is binary_cross_entropy else np.eye(2)[labels]
-        assert check(honest, y=labels) == check(honest, y=rows) < 1e-6
+        assert check(honest, y=labels) == check(honest, y=rows) < 1e-6  # type: ignore
         for y in (labels, rows):
             with pytest.raises(PseudoGradientError):
-                check(lambda *a, honest=honest: lie(honest(*a)), y=y)
+                check(lambda *a, honest=honest: lie(honest(*a)), y=y)  # type: ignore
