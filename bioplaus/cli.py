@@ -1,9 +1,12 @@
 """The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers at once.
 
 Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started; 3 a process of a
-run on many machines has stopped, and with it the run; 4 a file or the output could not be written, as on a full disk.
+run on many machines has stopped, and with it the run; 4 a file or the output could not be written, as on a full disk; 130, 143, 129
+stopped by SIGINT, SIGTERM, SIGHUP: what was done is saved.
 """
 
+import shlex
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,19 +32,30 @@ def _main(words: list[str]) -> int:
             )
         if not isinstance(command, Compare | Run | Tune):
             return HANDLERS[type(command)](command, rest)
-        from bioplaus.study.jobs import keep_compilations
+        from bioplaus.study import jobs, stop
 
-        keep_compilations()
-        with console.unbroken():
+        jobs.keep_compilations()
+        with console.unbroken(), stop.listening(lambda: _go_on(command, words)):
             return HANDLERS[type(command)](command, rest)
-    except KeyboardInterrupt:
-        print("stopped; a run with a folder goes on with --resume", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        print(_go_on(command, words), file=sys.stderr)
+        return 128 + getattr(stopped, "signal", signal.SIGINT)
     except (ValueError, RuntimeError) as error:
         if not isinstance(error, _ours()):
             raise
         print(f"bioplaus: {error}", file=sys.stderr)
         return 2
+
+
+def _go_on(command, words: list[str]) -> str:
+    """What is said of a command that was stopped."""
+    if not isinstance(command, Compare | Run | Tune):
+        return "bioplaus: stopped"
+    if isinstance(command, Compare) and command.out and (command.out / "study.toml").exists():
+        words = ["run", str(command.out / "study.toml"), "--out", str(command.out), "--resume"]
+    elif isinstance(command, Run) and not command.arms and not command.resume:
+        words = [*words, "--resume"]
+    return f"bioplaus: stopped; what was done is kept. To go on: bioplaus {shlex.join(words)}"
 
 
 __doc_line__ = "Biologically plausible learning: rules, noise and modulators on one harness."
@@ -65,12 +79,10 @@ def _compare(command: Compare, rest: list[str]) -> int:
 
     del rest
     study = comparison(_keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
-    print(
-        "settings: each rule's own, as tuned"
-        if command.own
-        else "settings: common, one optimiser and learning rate for all rules"
-    )
-    return _finish(run_jobs(study, command.out or _new(Path("results") / f"compare-{command.data}"), jobs=command.jobs))
+    settings = "each rule's own, as tuned" if command.own else "common, one optimiser and learning rate for all rules"
+    print(f"settings: {settings}")
+    command.out = command.out or _new(Path("results") / f"compare-{command.data}")
+    return _finish(run_jobs(study, command.out, jobs=command.jobs))
 
 
 def _run(command: Run, rest: list[str]) -> int:
@@ -140,10 +152,8 @@ def _tune(command: Tune, rest: list[str]) -> int:
 def _finish(results) -> int:
     from bioplaus.machines import first
 
-    if not first():
-        return 0
-    print(results)
-    print(f"\nreport: {results.folder / 'report.html'}")
+    if first():
+        print(f"{results}\n\nreport: {results.folder / 'report.html'}")
     return 0
 
 

@@ -7,6 +7,7 @@ so all take the same steps. A run on one machine is the same code with one proce
 import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -50,6 +51,13 @@ def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
     return found
 
 
+def greatest(*numbers: float) -> tuple[float, ...]:
+    """Of each number the greatest that any process gives, so that all decide alike."""
+    if jax.process_count() == 1:
+        return numbers
+    return tuple(multihost_utils.process_allgather(np.array(numbers, np.float32)).max(0).tolist())
+
+
 def here(tree: PyTree) -> PyTree:
     """The same arrays and keys, each whole on this machine: gathered, if other processes hold a part of them."""
     leaves = jax.tree.leaves(tree)
@@ -68,8 +76,9 @@ def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = Va
     """Join the other processes of a run, as JAX finds them: of Slurm, Open MPI, Kubernetes or a TPU pod. Before any use of JAX.
 
     expected: errors that pass through, for all processes are to find them. Any other ends this process at once, with exit code
-    `STOPPED`, and the others end in their next exchange: one that waited for the lost would wait for ever. A process that is killed
-    ends the others in the same way, or by JAX's own watch over them, which ends a process by SIGABRT within 100 seconds.
+    `STOPPED`, or 128 + the number of the signal that told it to stop, and the others end in their next exchange: one that waited for
+    the lost would wait for ever. A process that is killed ends the others in the same way, or by JAX's own watch over them, which
+    ends a process by SIGABRT within 100 seconds.
     Raises `missing` if no cluster is found.
     """
     jax.config.update("jax_enable_preemption_service", False)  # which would keep SIGTERM from ending a process
@@ -86,7 +95,9 @@ def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = Va
     except expected:
         raise
     except BaseException as error:
-        traceback.print_exc()
+        told = isinstance(error, KeyboardInterrupt)  # by a signal: nothing went wrong
+        if not told:
+            traceback.print_exc()
         print(
             f"bioplaus: process {jax.process_index()} of {jax.process_count()} has stopped ({type(error).__name__}), and with it the "
             "run. If another process stopped first, its last words say why. Start all of them again, with --resume",
@@ -94,4 +105,5 @@ def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = Va
             flush=True,
         )
         sys.stdout.flush()
-        os._exit(STOPPED)  # a normal exit would wait for processes that wait for this one
+        # a normal exit would wait for processes that wait for this one
+        os._exit(128 + getattr(error, "signal", signal.SIGINT) if told else STOPPED)

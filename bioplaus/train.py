@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.devices import of_examples, of_weights
 from bioplaus.entry import examples, labels_as_rows, same_length
+from bioplaus.loops import in_turn, loop
 from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
@@ -37,13 +38,15 @@ class TrainState(NamedTuple):
 
 
 class Train(NamedTuple):
-    """init: (key) -> TrainState.  advance: (state, n) -> (state, history), n steps in one compiled scan; `state` is donated.
+    """init: (key) -> TrainState.  advance: (state, n) -> (state, history), n steps in one compiled loop; `state` is donated.
 
     history: {'loss': [n], ...}, the scalars of the rule's info. After `replicate` key, state and history have a seed axis first.
+    advance(state, n, count) takes the first `count` of the n steps, to which the first `count` entries of history belong: a program for
+    each n, that any count shares. Steps taken in parts by one program are the same to the last bit as those taken together.
     """
 
     init: Callable[[Key], TrainState]
-    advance: Callable[[TrainState, int], tuple[TrainState, dict[str, Array]]]
+    advance: Callable[..., tuple[TrainState, dict[str, Array]]]
     program: "Program"
     data: Batch
     hyper: PyTree
@@ -52,15 +55,15 @@ class Train(NamedTuple):
 class Program(NamedTuple):
     """The pure functions under a Train. What may change without another compilation is an argument: data, and hyperparameters.
 
-    init: (key, data, hyper) -> TrainState.  advance: (state, data, hyper, n) -> (state, history).
+    init: (key, data, hyper) -> TrainState.  advance: (state, data, hyper, n, count=None) -> (state, history).
     rows: (key, step, n, size) -> which of `size` examples the n batches from `step` on hold, [n, B].
-    follow: (state, batches, hyper) -> (state, history), over batches [n, B, ...] that are given.
+    follow: (state, batches, hyper, count=None) -> (state, history), over batches [n, B, ...] that are given. count: see `Train`.
     """
 
     init: Callable[[Key, Batch, PyTree], TrainState]
-    advance: Callable[[TrainState, Batch, PyTree, int], tuple[TrainState, dict[str, Array]]]
+    advance: Callable[..., tuple[TrainState, dict[str, Array]]]
     rows: Callable[[Key, Array, int, int], Array]
-    follow: Callable[[TrainState, Batch, PyTree], tuple[TrainState, dict[str, Array]]]
+    follow: Callable[..., tuple[TrainState, dict[str, Array]]]
     batch_size: int
     mesh: Mesh | None
 
@@ -144,12 +147,12 @@ def make_program(
         history = {name: value for name, value in info.items() if isinstance(value, jax.Array) and value.ndim == 0}
         return TrainState(state.step + 1, state.key, params, opt, rule_state), history
 
-    def follow(state: TrainState, batches: Batch, hyper: PyTree) -> tuple[TrainState, dict[str, Array]]:
-        return jax.lax.scan(lambda s, batch: step(s, batch, hyper), state, batches)
+    def follow(state: TrainState, batches: Batch, hyper: PyTree, count: Array | None = None):
+        return loop(lambda s, batch: step(s, batch, hyper), state, batches, count)
 
-    def advance(state: TrainState, data: Batch, hyper: PyTree, n: int) -> tuple[TrainState, dict[str, Array]]:
+    def advance(state: TrainState, data: Batch, hyper: PyTree, n: int, count: Array | None = None):
         shown = rows(state.key, state.step, n, data.x.shape[0])
-        return jax.lax.scan(lambda s, at: step(s, jax.tree.map(lambda a: a[at], data), hyper), state, shown)
+        return loop(lambda s, at: step(s, jax.tree.map(lambda a: a[at], data), hyper), state, shown, count)
 
     return Program(start, advance, rows, follow, batch_size, mesh)
 
@@ -187,11 +190,6 @@ def apart(state: TrainState) -> TrainState:
     return jax.tree.map(own, state)
 
 
-def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f on one seed after the other, in one program: faster than vmap on a CPU for large nets, and smaller."""
-    return lambda *xs: jax.lax.map(lambda x: f(*x), xs)
-
-
 def side_by_side(f: Callable[..., Any]) -> Callable[..., Any]:
     """f on all seeds at once, each on its devices of a mesh."""
     return jax.vmap(f, spmd_axis_name="seeds")
@@ -224,11 +222,13 @@ def seeds_over(params: PyTree) -> Callable[..., Any]:
 WAYS: dict[str, Callable[..., Any]] = {"vmap": jax.vmap, "loop": in_turn}
 
 
-def counted(n: int) -> int:
-    """n steps. Raises ValueError unless there is one or more."""
+def counted(n: int, count: int | None) -> tuple[int, int | None]:
+    """n and count of `Train.advance`. Raises ValueError unless n is 1 or more, and count, if there is one, 1 to n."""
     if n < 1:
         raise ValueError(f"advance: got n = {n} steps; give 1 or more")
-    return n
+    if count is not None and not 1 <= count <= n:
+        raise ValueError(f"advance: got count = {count}, expected 1 to n = {n} steps")
+    return n, count
 
 
 def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
@@ -241,8 +241,8 @@ def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
             check_keys(keys)
         return start(keys, data, hyper)
 
-    def onward(states: TrainState, n: int) -> tuple[TrainState, dict[str, Array]]:
-        return advance(apart(states), data, hyper, counted(n))
+    def onward(states: TrainState, n: int, count: int | None = None) -> tuple[TrainState, dict[str, Array]]:
+        return advance(apart(states), data, hyper, *counted(n, count))
 
     return train._replace(init=init, advance=onward)
 
@@ -258,8 +258,8 @@ def _compiled(program: Program, over: Callable[..., Any] | None) -> tuple[Callab
     def start(keys, data, hyper):
         return many(lambda key: program.init(key, data, hyper))(keys)
 
-    def advance(states, data, hyper, n):
-        states, history = many(lambda state: program.advance(state, data, hyper, n))(states)
+    def advance(states, data, hyper, n, count=None):
+        states, history = many(lambda state: program.advance(state, data, hyper, n, count))(states)
         if mesh is not None:  # the history is whole on every device, for every machine to read
             states = jax.lax.with_sharding_constraint(states, places(states))
             history = jax.lax.with_sharding_constraint(history, NamedSharding(mesh, PartitionSpec()))

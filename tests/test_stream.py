@@ -39,6 +39,23 @@ def test_the_same_run_as_on_the_device(seeds, tmp_path):
         same(other.advance(other.init(start), 11), many.advance(many.init(start), 11))
 
 
+@pytest.mark.parametrize("seeds", [0, 3])
+def test_parts_are_the_whole_to_the_bit(seeds):
+    """Chunks of 4 of 11 steps, and parts that end within a chunk, at its end and beyond."""
+    train = stream(PROGRAM, DATA, 0.1, chunk=4, over=jax.vmap if seeds else None)
+    start = seed_keys(seeds) if seeds else jax.random.key(0)
+    whole = train.advance(train.init(start), 11, 11)
+    for counts in ((1, 4, 6), (10, 1)):
+        state, losses = train.init(start), []
+        for count in counts:
+            state, history = train.advance(state, 11, count)
+            assert history["loss"].shape[-1] == count
+            losses.append(history["loss"])
+        same((state, {**whole[1], "loss": np.concatenate(losses, -1)}), whole)
+    with pytest.raises(AssertionError):
+        same(train.advance(train.init(start), 11, 10), whole)
+
+
 def test_a_study_streams():
     base = {"steps": 5, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
     rows = [run_study(Study(name="s", base={**base, "stream": n}), show=False).rows for n in (0, 2)]

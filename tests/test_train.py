@@ -89,6 +89,35 @@ def test_chunks_of_any_size_give_the_same_run():
     np.testing.assert_allclose(history["loss"], jnp.concatenate(parts), rtol=1e-5)
 
 
+def in_parts(train, start, n: int, counts: tuple[int, ...]):
+    """Training by a program of n steps, in parts of `counts` steps; the history of all."""
+    state, parts = train.init(start), []
+    for count in counts:
+        state, part = train.advance(state, n, count)
+        parts.append(part["loss"][..., :count])
+    return state.params, jnp.concatenate(parts, -1)
+
+
+@pytest.mark.parametrize("how", [None, "vmap", "loop"])
+def test_parts_of_one_program_are_the_whole_to_the_bit(how):
+    train, start = (replicate(make("np"), how), seed_keys(2)) if how else (make("np"), KEY)
+    whole = in_parts(train, start, 10, (10,))
+    assert whole[1].shape == ((2, 10) if how else (10,))
+    for counts in ((1, 4, 5), (9, 1), (1,) * 10):
+        parts = in_parts(train, start, 10, counts)
+        assert all(map(np.array_equal, jax.tree.leaves(parts), jax.tree.leaves(whole)))
+    shorter = in_parts(train, start, 10, (9,))
+    assert not any(map(np.array_equal, jax.tree.leaves(shorter), jax.tree.leaves(whole)))
+    np.testing.assert_allclose(whole[1], train.advance(train.init(start), 10)[1]["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, -1, 4])
+def test_a_count_beyond_the_steps_is_refused(count):
+    train = make()
+    with pytest.raises(ValueError, match=f"count = {count}, expected 1 to n = 3"):
+        train.advance(train.init(KEY), 3, count)
+
+
 @pytest.mark.parametrize("how", ["vmap", "loop"])
 def test_seeds_together_equal_seeds_alone(how):
     train, many = make("fa"), replicate(make("fa"), how)

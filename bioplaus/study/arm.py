@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from bioplaus.checkpoints import CheckpointError, latest, save
+from bioplaus.checkpoints import save
 from bioplaus.data import Dataset
 from bioplaus.data.augment import jittered
 from bioplaus.economy import metered
-from bioplaus.machines import by_first, here
+from bioplaus.machines import here
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
@@ -25,13 +25,16 @@ from bioplaus.states import per_example
 from bioplaus.stream import stream
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
+from bioplaus.study.notes import Note, taken_up
+from bioplaus.study.pace import Pace
 from bioplaus.study.results import Row
-from bioplaus.study.settings import Arm, StudyError
+from bioplaus.study.settings import Arm
+from bioplaus.study.stop import look, patient
 from bioplaus.study.watch import Watch, after, watched, without_watch
 from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, Net, PyTree
 
-SAVE_EVERY = 30.0  # seconds between checkpoints
+SAVE_EVERY = 30.0  # seconds of training between checkpoints
 PROBE = 256  # test examples on which alignment and likeness are measured
 
 
@@ -127,36 +130,41 @@ def train_arm(
 ) -> Trained:
     """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
 
-    tick: called with the number of steps done.
+    tick: called with the number of steps done. Raises `stop.Stopped`, with all of it saved, if this process was told to stop.
     """
+    with patient():
+        return _train_arm(arm, compiled, data, label, folder, tick)
+
+
+def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
     began = time.perf_counter()
     hyper, keys = course_of(arm), seed_keys(arm.seeds)
-    train = of_all_seeds(arm, compiled, data)
+    train, pace = of_all_seeds(arm, compiled, data), Pace()
     probe = measures_during_training(compiled, data, hyper.end)
-
     like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
-    if folder and (found := _resume(folder, like, label)):
-        state, rows, done, spent, said, watch = found
+    if folder and (found := taken_up(folder, like, f"{label.rule}, {label.neuron}")):
+        state, done, note = found
+        rows, since, said, watch = relabelled(note.rows, label), note.since, note.said, note.watch
         tick(done)
     else:
-        state, rows, done, spent, said, watch = train.init(keys), [], 0, 0.0, [], None
-    good, saved = done, time.perf_counter()
-    chunk = math.ceil(arm.steps / arm.points)
-    if not done:
-        rows += probe(here(state), 0, label)
+        state, done, note = train.init(keys), 0, Note()
+        rows, since, said, watch = probe(here(state), 0, label), {}, [], None
+    good, chunk = done, math.ceil(arm.steps / arm.points)
     while done < arm.steps:
-        n = min(chunk, arm.steps - done)
-        state, history = train.advance(state, n)
+        left = min(chunk - done % chunk, arm.steps - done)  # to the next moment
+        state, history, n, told = pace.advance(train, state, chunk, left)
         watch = after(watch, history) if watch or not done else None
         done += n
-        rows += history_rows(history, done, label) + probe(here(state), done, label)
+        since = {name: np.concatenate([since[name], h], 1) if since else h for name, h in without_watch(history).items()}
+        if n == left:
+            rows, since = rows + history_rows(since, done, label) + probe(here(state), done, label), {}
         tick(n)
-        if folder and (done == arm.steps or _is_time(saved)):
-            saved = time.perf_counter()
-            note = {"seconds": spent + saved - began, "rows": rows, "said": said, "watch": watch}
-            save(folder, done, state, note, keep=good, owner=folder.name)
-            good = done
-    return Trained(high(here(state)), rows, _diverged(rows), spent + time.perf_counter() - began, said, watch)
+        if folder and (done == arm.steps or told or pace.unsaved > SAVE_EVERY):
+            now = Note(note.seconds + time.perf_counter() - began, rows, said, since, watch)
+            save(folder, done, state, now.plain(), keep=good, owner=folder.name)
+            good, pace.unsaved = done, 0.0
+        look(told)
+    return Trained(high(here(state)), rows, _diverged(rows), note.seconds + time.perf_counter() - began, said, watch)
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
@@ -228,7 +236,7 @@ def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
     return feedback if not shapes[0] or shapes[0] == shapes[1] else None
 
 
-def history_rows(history: dict[str, Array], step: int, label: Label) -> list[Row]:
+def history_rows(history: Mapping[str, Array | np.ndarray], step: int, label: Label) -> list[Row]:
     """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a loss that is not finite."""
     rows = []
     for name, values in without_watch(history).items():
@@ -256,27 +264,3 @@ def _diverged(rows: list[Row]) -> dict[int, int]:
         if row.measure == "diverged at":
             found.setdefault(int(row.seed), int(row.value))
     return found
-
-
-def _is_time(saved: float) -> bool:
-    """Whether a checkpoint is due; all machines are told the same."""
-    return by_first(lambda: time.perf_counter() - saved > SAVE_EVERY)
-
-
-def _resume(
-    folder: Path, like: TrainState, label: Label
-) -> tuple[TrainState, list[Row], int, float, list[str], Watch | None] | None:
-    """State, rows, step, seconds, warnings and what was watched, of the last checkpoint that can be read; None where there is none."""
-    try:
-        found = latest(folder, like, owner=folder.name)
-    except CheckpointError as error:
-        raise StudyError(f"cannot be resumed: {error}") from error
-    if found is None:
-        return None
-    refused = [f"{label.rule}, {label.neuron}: {why}; went on from step {found.step}" for why in found.refused]
-    try:
-        rows, said = [Row(*row) for row in found.note["rows"]], [*found.note["said"], *refused]
-        return found.state, relabelled(rows, label), found.step, float(found.note["seconds"]), said, found.note.get("watch")
-    except (KeyError, TypeError, ValueError) as error:
-        place = folder / f"checkpoint-{found.step}" / "note.json"
-        raise StudyError(f"{place} is not what a run writes ({error!r}); delete {folder} to train this arm again") from error

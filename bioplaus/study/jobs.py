@@ -14,12 +14,13 @@ from typing import Any
 import jax
 
 from bioplaus.study import spec
-from bioplaus.study.plan import folder_of, meets_twin, plan, twin_of
+from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import finished
 from bioplaus.study.run import Results, conduct, open_folder
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.share import Workshop
+from bioplaus.study.stop import serve, starting_workers, working
 from bioplaus.study.summary import short_names
 
 MOST = 8  # jobs where no number is given: each holds the data, and its own programs
@@ -40,29 +41,36 @@ def run_jobs(
     if jobs < 1:
         raise StudyError(f"jobs: got {jobs}, expected 1 or more")
     plans = plan(study, many=many)
-    open_folder(out, spec.resolved(study), resume)
+    with open_folder(out, spec.resolved(study), resume):
+        _train_waiting(study, plans, out, jobs, cores, show)
+        return conduct(study, plans, out, show, began)
+
+
+def _train_waiting(study: Study, plans: list[Plan], out: Path, jobs: int, cores: list[int], show: bool) -> None:
+    """Train the arms that are not finished side by side, where there are several: first those that others are attacked from."""
     waiting = [i for i, p in enumerate(plans) if not finished(folder_of(p, plans, out))]
     if min(jobs, len(waiting)) > 1:
         labels, twins = [p.label for p in plans], {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))}
         first = [i for i in waiting if labels[i] in twins]
         then = [i for i in waiting if labels[i] not in twins]
         _side_by_side(study, out, [first, then], short_names(labels), [p.arm.steps for p in plans], jobs, cores, show)
-    return conduct(study, plans, out, show, began)
 
 
 def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
     """Train waves of arms, one wave after the other; a wave's arms in any order."""
     context = multiprocessing.get_context("spawn")
     told, shares = context.Queue(), context.Queue()
+    theirs, lifeline = context.Pipe(duplex=False)  # workers stop when its other end, which this process alone holds, is closed
     for j in range(jobs):
         shares.put(cores[j::jobs] or cores)
     with progress_bar(sum(steps[i] for wave in waves for i in wave), show) as (say, tick):
         listener = threading.Thread(target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True)
         listener.start()
-        pool = ProcessPoolExecutor(jobs, context, _start, (study, out, told, shares))
+        pool = ProcessPoolExecutor(jobs, context, _start, (study, out, told, shares, theirs))
         try:
             for wave in waves:
-                running = {pool.submit(_train, i): names[i] for i in wave}
+                with starting_workers():
+                    running = {pool.submit(_train, i): names[i] for i in wave}
                 for done in as_completed(running):
                     done.result()
                     say(f"{running[done]} is done")
@@ -70,17 +78,22 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
             raise StudyError(
                 f"a process died, perhaps for want of memory; go on with --out {out} --resume and fewer --jobs"
             ) from error
+        except BaseException:
+            lifeline.close()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
             told.put(None)
-            listener.join()
+            listener.join(2.0)  # a worker that was killed may have left half a word, on which it would wait for ever
+            told.cancel_join_thread()
 
 
 _own: dict[str, Any] = {}  # what a process keeps from arm to arm
 
 
-def _start(study: Study, out: Path, told, shares) -> None:
-    """Set up a process: its cores, before JAX counts them, and the plan of the study."""
+def _start(study: Study, out: Path, told, shares, lifeline) -> None:
+    """Set up a process: how it is stopped, its cores, before JAX counts them, and the plan of the study."""
+    serve(lifeline)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
     keep_compilations()
@@ -98,4 +111,5 @@ def keep_compilations() -> None:
 
 
 def _train(i: int) -> None:
-    _own["work"].train(i, _own["told"].put)
+    with working():
+        _own["work"].train(i, _own["told"].put)

@@ -1,7 +1,9 @@
 """Run a study: check everything, train arm by arm, measure, and write what was found."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
+from bioplaus.study.lock import LEAVING, LOCK, held
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import RESULTS, RESULTS_SUMS, Final, Row, read_final, write_final, write_json, write_rows
@@ -68,9 +71,8 @@ def run_study(
     except ValueError as error:
         raise StudyError(str(error)) from error
     plans = plan(study, net, data, devices, many=many)
-    if out:
-        by_first(lambda: open_folder(out, spec.resolved(study), resume), StudyError)
-    return conduct(study, plans, out, show, began)
+    with open_folder(out, spec.resolved(study), resume) if out else contextlib.nullcontext():
+        return conduct(study, plans, out, show, began)
 
 
 def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began: float) -> Results:
@@ -120,6 +122,11 @@ def run_arm(
 
     images: corrupted test sets, each made once for all arms that share it.
     """
+    with held(folder, LEAVING) if folder else contextlib.nullcontext():
+        return _run_arm(p, folder, twin, twins, images, tick)
+
+
+def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], list[str]]:
     trained = train_arm(p.arm, p.compiled, p.data, p.label, folder, tick)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     if p.arm.rule == "bp":
@@ -139,16 +146,46 @@ def run_arm(
     return trained, found, trained.said + said
 
 
-def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
+@contextlib.contextmanager
+def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> Iterator[None]:
+    """A folder of a study, for one run at a time. Raises StudyError if there is another run, or if it is not one to write to."""
+    by_first(lambda: _write_study(out, settings, resume, write=False), StudyError)
+    with held(out):
+        by_first(lambda: _write_study(out, settings, resume), StudyError)
+        yield
+
+
+def share_folder(out: Path, settings: dict[str, Any]) -> None:
+    """The same for shares of a study, which may run at once. Raises StudyError as well if the folder is that of another study.
+
+    A study that has grown is none: it has all arms of the one before.
+    """
+    if (there := out / "study.toml").exists():
+        known = spec.load(there)
+        theirs, mine = (
+            {arm.model_dump_json() for arm in spec.arms(study, many=True, check=False)}
+            for study in (known, Study.model_validate(settings))
+        )
+        if missing := len(theirs - mine):
+            raise StudyError(
+                f"{out}: is the folder of another study, {known.name!r}, of whose arms this one lacks {missing}; give another --out"
+            )
+    _write_study(out, settings, resume=True)
+
+
+def _write_study(out: Path, settings: dict[str, Any], resume: bool, write: bool = True) -> None:
+    """Make the folder with its study.toml, if it is one to write to. write: False to only look."""
     import tomli_w
 
     text = tomli_w.dumps(settings)
     try:
-        if out.exists() and any(file.suffix != PART for file in out.iterdir()):
+        if out.exists() and any(file.suffix != PART and file.name != LOCK for file in out.iterdir()):
             if not resume:
                 raise StudyError(f"{out}: exists already; give another --out, or --resume to go on with it")
             if not (out / "study.toml").exists():
                 raise StudyError(f"{out}: holds no study; --resume needs the folder of one, or give another --out")
+        if not write:
+            return
         out.mkdir(parents=True, exist_ok=True)
         with replacing(out / "study.toml") as part:
             part.write_text(text, encoding="utf-8")

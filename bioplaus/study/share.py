@@ -1,5 +1,6 @@
 """A share of a study's arms, for many machines under any queue: each trains its own, and one run collects them."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, of_precision, train_arm
 from bioplaus.study.deployed import Deployed
+from bioplaus.study.lock import held
 from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import finished
-from bioplaus.study.run import open_folder, run_arm
+from bioplaus.study.run import run_arm, share_folder
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 
@@ -25,7 +27,7 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True, many: b
     """
     k, n = share_of(share)
     work = Workshop(plan(study, many=many), out)
-    open_folder(out, spec.resolved(study), resume=True)
+    share_folder(out, spec.resolved(study))
     mine = [i for i in range(k - 1, len(work.plans), n) if not work.finished(i)]
     with progress_bar(sum(work.plans[i].arm.steps for i in mine), show) as (say, tick):
         for i in mine:
@@ -52,7 +54,7 @@ class Workshop:
         if twin and twin.label not in (p.label, *self.twins) and meets_twin(p.arm):
             t = next(j for j, q in enumerate(self.plans) if q is twin)
             folder = self.folders[t] if self.finished(t) else None
-            with of_precision(twin.arm):
+            with of_precision(twin.arm), held(folder, wait=-1) if folder else contextlib.nullcontext():
                 trained = train_arm(twin.arm, twin.compiled, twin.data, twin.label, folder, lambda steps: None)
             self.twins[twin.label] = Deployed(twin.built, twin.arm.neuron.evaluate, trained.state)
         with of_precision(p.arm):

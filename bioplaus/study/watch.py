@@ -4,15 +4,18 @@ Weight decay changes weights that a rule leaves alone, so that it is the rule's 
 """
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from bioplaus.rules import BASELINES
 from bioplaus.study.results import Row
-from bioplaus.types import Array, Rule
+from bioplaus.types import Rule
+
+T = TypeVar("T")
 
 LEARNS = "learns: layer "
 """Head of the names in a history that say, step by step, whether a layer's updates were other than exactly 0."""
@@ -38,12 +41,12 @@ def watched(rule: Rule) -> Rule:
     return rule._replace(grad=grad)
 
 
-def without_watch(history: Mapping[str, Array]) -> dict[str, Array]:
+def without_watch(history: Mapping[str, T]) -> dict[str, T]:
     """A history without what is watched: the loss, and whatever else the rule itself gives."""
     return {name: values for name, values in history.items() if not name.startswith(LEARNS)}
 
 
-def after(watch: Watch | None, history: Mapping[str, Array]) -> Watch:
+def after(watch: Watch | None, history: Mapping[str, ArrayLike]) -> Watch:
     """What is known after a chunk of training. history: [S, n] each; watch: before it, None at the start."""
     losses = np.asarray(history["loss"])
     found = {name.removeprefix(LEARNS): np.asarray(h).sum(1) for name, h in history.items() if name.startswith(LEARNS)}

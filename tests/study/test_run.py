@@ -105,7 +105,8 @@ def test_a_run_killed_before_its_study_was_written_starts(left, tmp_path):
     (tmp_path / "run").mkdir()
     for name in left:
         (tmp_path / "run" / name).write_text("[ba", encoding="utf-8")
-    run.open_folder(tmp_path / "run", {"name": "s"}, resume=True)
+    with run.open_folder(tmp_path / "run", {"name": "s"}, resume=True):
+        pass
     assert (tmp_path / "run" / "study.toml").read_text(encoding="utf-8") == 'name = "s"\n'
 
 
