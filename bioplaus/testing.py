@@ -238,23 +238,20 @@ def mean(c: Case) -> None:
 
 
 def host_arrays(c: Case) -> None:
-    """A batch of numpy arrays, a tuple (x, y), and integer labels are taken; by shapes alone, nothing is compiled."""
-    x, y = np.asarray(c.batch.x), np.asarray(c.batch.y)
-    forms: dict[str, Any] = {"numpy arrays": c.batch._replace(x=x, y=y)}
-    if not jax.tree.leaves(c.batch.context):
-        forms["a tuple (x, y)"] = (x, y)
-    if y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(-1) == 1).all():
-        forms["integer labels"] = c.batch._replace(y=y.argmax(-1))
-    for name, batch in forms.items():
-        try:
-            state = jax.eval_shape(lambda batch=batch: c.rule.init(c.key, c.params, batch))
-            grads = jax.eval_shape(lambda s, batch=batch: c.rule.grad(c.params, s, batch, c.key)[0], state)
-            jax.eval_shape(lambda s: c.rule.predict(c.params, s, x, c.key), state)
-        except Exception as error:
-            raise AssertionError(
-                f"host_arrays: {name} as a batch: {error}; decorate the factory with bp.learning_rule"
-            ) from error
-        assert types(grads) == types(c.params), f"host_arrays: {name} give grads {types(grads)}, params are {types(c.params)}"
+    """A tuple of numpy arrays, with integer labels where y is one-hot, is a batch; by shapes alone, nothing is compiled."""
+    x, y, context = jax.tree.map(np.asarray, c.batch)
+    labels = y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(-1) == 1).all()
+    batch: Any = (x, y.argmax(-1) if labels else y, context)
+    try:
+        state = jax.eval_shape(lambda: c.rule.init(c.key, c.params, batch))
+        grads = jax.eval_shape(lambda s: c.rule.grad(c.params, s, batch, c.key)[0], state)
+        jax.eval_shape(lambda s: c.rule.predict(c.params, s, x, c.key, context), state)
+    except Exception as error:
+        kind = "integer labels" if labels else "targets"
+        raise AssertionError(
+            f"host_arrays: a tuple of numpy arrays, x and {kind}: {error}; decorate the factory with bp.learning_rule"
+        ) from error
+    assert types(grads) == types(c.params), f"host_arrays: grads are {types(grads)}, params are {types(c.params)}"
 
 
 def refusals(c: Case) -> None:
