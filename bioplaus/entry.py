@@ -156,7 +156,7 @@ def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
     same_length(Batch(x, y, context))
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
-        y = from_labels("batch", y, output.shape[-1], output.dtype)
+        y = from_labels("batch", batch.y, output.shape[-1], output.dtype)
     elif y.ndim != 2:
         raise ValueError(f"batch: y is {y.shape}; expected [B, C], or integer labels [B]; for one output give y[:, None]")
     elif not jnp.issubdtype(y.dtype, jnp.inexact):

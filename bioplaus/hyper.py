@@ -70,6 +70,8 @@ class Hyperparameter(NamedTuple):
 
     def refusal(self, value: Any) -> str | None:
         """What is wrong with a value, as 'expected ..., got ...'; None if nothing is, or if it is a tracer."""
+        if isinstance(value, Tracer) and not self.traced:
+            return f"expected {self.expected()}, known when the program is compiled, got a tracer; bind it outside of jit"
         if isinstance(value, Tracer) or (value is None and self.optional):
             return None
         array = None if isinstance(value, str | bytes) or value is None else _numbers(value)

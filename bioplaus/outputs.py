@@ -78,7 +78,7 @@ def targets(where: str, output: Any, y: Any) -> Array:
     Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where values cannot be seen, a label
     outside becomes a row of NaN.
     """
-    output, y = numbers(where, output), checked_values(where, y)
+    output, given, y = numbers(where, output), y, checked_values(where, y)
     if output.ndim != 2:
         raise ValueError(
             f"{where}: outputs are {output.shape}, expected [B, C], one row for each example; "
@@ -87,7 +87,7 @@ def targets(where: str, output: Any, y: Any) -> Array:
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         if len(y) != len(output):
             raise ValueError(f"{where}: {len(output)} rows of outputs and {len(y)} labels; give one label for each example")
-        return from_labels(where, y, output.shape[1], output.dtype)
+        return from_labels(where, given, output.shape[1], output.dtype)
     if y.shape != output.shape:
         remedy = "; give y[:, None] for one output" if y.shape == output.shape[:1] and output.shape[1] == 1 else ""
         raise ValueError(
@@ -96,10 +96,14 @@ def targets(where: str, output: Any, y: Any) -> Array:
     return y if jnp.issubdtype(y.dtype, jnp.inexact) else y.astype(output.dtype)
 
 
-def from_labels(where: str, labels: Array, classes: int, dtype: Any) -> Array:
-    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises ValueError, or gives NaN, outside."""
+def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
+    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises ValueError, or gives NaN, outside.
+
+    given: as they came, for inside jit JAX's copy of what is known is a tracer.
+    """
     most = max(classes, 2) - 1
-    known, labels = seen(labels), labels.astype(int)  # a narrow type, such as uint8, would not hold the number of classes
+    known = seen(given)
+    labels = plain(f"{where}: y", given).astype(int)  # a narrow type, such as uint8, would not hold the number of classes
     inside = (labels >= 0) & (labels <= most)
     if known is not None and ((known < 0) | (known > most)).any():
         wrong = known[(known < 0) | (known > most)][0]

@@ -91,6 +91,8 @@ def test_values_inside_a_domain_and_tracers():
     for given in ({"a": 1e-9}, {"a": np.ones(2)}, {"b": None}, {"b": -3}, {"c": np.int64(1)}, {"f": 1}, {"d": -math.inf}):
         checked(NET, bp.mse, **given)
     jax.jit(lambda a: checked(NET, bp.mse, a=a))(-1.0)  # a tracer has no value that could be checked
+    with pytest.raises(ValueError, match="known when the program is compiled"):
+        jax.jit(lambda c: checked(NET, bp.mse, c=c))(2)
     assert hyperparameters(declared(factory)) == hyperparameters(factory)
     with pytest.raises(TypeError, match="not understood"):
         declared(odd)(x=2)
