@@ -5,6 +5,7 @@ certain time is ended from outside of its work, which may be a long call into a 
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-WORKER, PARENT = 6.0, 9.0  # seconds until a process has ended; a parent waits for its workers
+WORKER, PARENT = 6.0, 8.0  # seconds until a process has ended; a parent waits for its workers
 
 
 class Stopped(KeyboardInterrupt):
@@ -139,6 +140,8 @@ def _hear(number: int, frame) -> None:
 def _leave(number: int) -> None:
     if words := _now.last_words():
         print(words, file=sys.stderr, flush=True)
+    for worker in multiprocessing.active_children():  # which on a busy machine may still be starting, and hear nothing yet
+        worker.kill()
     os._exit(128 + number)
 
 

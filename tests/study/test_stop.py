@@ -1,8 +1,11 @@
 """Signals: a run that is told to stop saves, says how to go on, and ends with the signal's exit code; resumed, it is the same run."""
 
+import multiprocessing
+import os
 import re
 import shlex
 import signal
+import time
 
 import pytest
 
@@ -117,3 +120,15 @@ def test_training_waits_for_a_look_and_all_else_is_left_at_once():
         assert raised.value.signal == number
     assert done == ["the part"]
     stop.look()  # it is not told twice
+
+
+def test_what_has_not_ended_in_time_is_ended_with_its_workers_even_those_that_only_start(monkeypatch, capsys):
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    worker.start()
+    with stop.listening(lambda: "the last words"):
+        stop._leave(signal.SIGHUP)
+    worker.join(10)
+    assert (codes, worker.exitcode) == ([129], -9)
+    assert capsys.readouterr().err == "the last words\n"
