@@ -121,9 +121,9 @@ def tell(trials: Trials, out: str, process: subprocess.Popen, number: signal.Sig
     seconds = seconds_to_end(process.pid)
     code, said = trials.ended(process)
     saved = len(list((trials.folder / out).glob("arms/*/checkpoint-*[0-9]")))
-    right = seconds < LIMIT and not (number == signal.SIGTERM and "Traceback" in said)
-    if number == signal.SIGTERM and code != -number:  # not before it listened
-        right &= code == 128 + number and "--resume" in said
+    right = seconds < LIMIT
+    if number != signal.SIGKILL and code != -number:  # it listened
+        right &= code == 128 + number and "--resume" in said and "Traceback" not in said
     return right, f"{workers} others, exit {code:4}, gone in {seconds:4.1f} s, {saved} checkpoints"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-WORKER, PARENT = 6.0, 8.0  # seconds until a process has ended; a parent waits for its workers
+WORKER, PARENT = 5.0, 7.0  # seconds until a process has ended; a parent waits for its workers
 
 
 class Stopped(KeyboardInterrupt):
