@@ -24,7 +24,8 @@ from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
 from bioplaus.study.build import build, hold_of
-from bioplaus.study.settings import Arm, Study
+from bioplaus.study.settings import Arm, Study, StudyError
+from bioplaus.study.sizes import check_size
 from bioplaus.study.spec import arms
 from bioplaus.study.tuned import Budget, Scores, Tuned, opened, write
 from bioplaus.train import make_program, seed_key, seed_keys, seeds_over
@@ -32,6 +33,7 @@ from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
+TRIALS = 10_000  # more are asked for by mistake
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
 LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
 """The net and batch of comparisons and tuning on data sets that are downloaded."""
@@ -58,6 +60,8 @@ def tune(
     `bioplaus.study.tuned`; rules that it has scores of are kept, and a run that was stopped goes on. Raises StudyError, before any
     work, for a rule that is not there, and for a file that is of another budget, of another kind, or cannot be written.
     """
+    if not 1 <= trials <= TRIALS:
+        raise StudyError(f"trials: got {trials}, expected 1 to {TRIALS:,} for each rule")
     finalists = min(FINALISTS, trials)
     budget = Budget(data=data, trials=trials, seeds=seeds, steps=steps, finalists=finalists, final_seeds=FINAL_SEEDS)
     base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER} | (
@@ -67,6 +71,8 @@ def tune(
     arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
     found = opened(out, budget) if out else Tuned(budget=budget)
     use = datasets.load(data)
+    for arm in arm_of.values():
+        check_size(arm, use)
     for rule in [rule for rule in wanted if rule not in found.scores]:
         if rule in SAME:
             settings, scores = found.rules[SAME[rule]], Scores(like=SAME[rule])

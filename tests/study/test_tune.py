@@ -155,3 +155,13 @@ def test_a_study_file_may_start_from_them(tmp_path):
     assert (bp.optimiser.kind, bp.optimiser.learning_rate) == ("adam", defaults()["bp"]["optimiser"]["learning_rate"])
     assert (fa.optimiser.kind, fa.optimiser.learning_rate) == ("adam", 0.5)
     assert bp.epochs == defaults()["bp"]["epochs"]
+
+
+def test_what_cannot_fit_is_refused_before_any_work(tmp_path):
+    for given, said in (
+        ({"trials": 10**12}, "trials: got"),
+        ({"seeds": 10**7}, "memory: bp needs"),
+        ({"steps": 10**12}, "steps"),
+    ):
+        with pytest.raises(StudyError, match=said):
+            tune(["bp"], out=tmp_path / "defaults.toml", **given)
