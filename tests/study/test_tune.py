@@ -1,5 +1,6 @@
 """Tuning: the same budget for every rule, a better setting is found, and what is written is what a study takes."""
 
+import functools
 import re
 
 import jax
