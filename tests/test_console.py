@@ -122,7 +122,9 @@ def test_a_run_that_finds_no_room_says_so_in_a_line(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
     process = start(limited_run, tmp_path / "log", tmp_path)
     process.join()
-    (line,) = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    said = (tmp_path / "log").read_text(encoding="utf-8")
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]  # on a slow machine lines of progress come before it
     assert process.exitcode == console.NO_ROOM
     assert line.startswith(f"bioplaus: {tmp_path / 'out' / 'arms' / 'bp-'}")
     assert line.endswith("File too large. What is finished is kept; a run goes on with --resume")

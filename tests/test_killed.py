@@ -16,7 +16,7 @@ from processes import start
 import bioplaus.report
 from bioplaus.study import Study, arm, run, run_study
 
-KILLS, STEPS, POINTS = 20, 32, 8
+KILLS, STEPS, POINTS = 12, 32, 8
 QUICK = {"net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
 STUDY = Study(name="killed", base={"rule": "fa", "steps": STEPS, "seeds": 1, "points": POINTS, **QUICK})
 

@@ -73,8 +73,9 @@ def test_an_installed_package_brings_a_rule(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "half" in run("-c", code, "list", "rules")
-    assert "is half of backprop" in run("-c", code, "verify", "half")
-    run("-c", "from half_rule import half; from bioplaus.testing import check_rule; check_rule(half)")
+    several = "from bioplaus.cli import main; main(['list', 'rules']); main(['verify', 'half']); from half_rule import half"
+    said = run("-c", f"{several}; from bioplaus.testing import check_rule; check_rule(half)")
+    assert "half" in said
+    assert "is half of backprop" in said
     words = ["compare", "--rules", "half", "--steps", "3", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "out")]
     assert "half" in run("-c", code, *words)
