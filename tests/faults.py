@@ -105,9 +105,10 @@ def seconds_to_end(session: int) -> float:
 
 def kill(trials: Trials, out: str, moment: float, number: signal.Signals) -> tuple[bool | None, str]:
     """Disturb a run. -> whether all was as it must be, None if the run was over before; and what happened."""
-    process = trials.start(out)
+    process, began = trials.start(out), time.monotonic()
     try:
         process.wait(moment)
+        trials.took = min(trials.took, time.monotonic() - began)  # the machine is less busy than it was
         return None, "over before"
     except subprocess.TimeoutExpired:
         right, text = tell(trials, out, process, number)
