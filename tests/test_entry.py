@@ -119,7 +119,8 @@ def test_numpy_tuples_and_labels_are_a_batch(key):
     lists: Any = (X.tolist(), LABELS.tolist())
     small: Any = bp.Batch(X, LABELS.astype(np.uint8))  # type: ignore[arg-type]
     for batch in (bp.Batch(np.asarray(X), np.asarray(Y)), (X, Y), (np.asarray(X), LABELS), lists, small):  # type: ignore[arg-type]
-        jax.tree.map(np.testing.assert_array_equal, grad(key, batch), want)
+        same = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)  # of programs that hold the batch as constants
+        jax.tree.map(same, grad(key, batch), want)
 
 
 @pytest.mark.parametrize(
