@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,9 +73,28 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, o
                 shutil.rmtree(_place(folder, other))
 
 
+def _without_closed_loops() -> None:
+    """Say nothing of tensorstore's threads that come back to a loop which orbax has closed: once one file of a checkpoint has failed,
+    the others have nobody left to tell. Whatever else a thread cannot raise is said as before."""
+
+    def hushed(before):
+        def hook(*given):
+            value = given[1] if len(given) > 1 else given[0].exc_value
+            if not (isinstance(value, RuntimeError) and "Event loop is closed" in str(value)):
+                before(*given)
+
+        hook.hushed = True  # type: ignore[attr-defined]
+        return hook
+
+    for name in ("excepthook", "unraisablehook"):
+        if not hasattr(getattr(sys, name), "hushed"):
+            setattr(sys, name, hushed(getattr(sys, name)))
+
+
 @contextlib.contextmanager
 def _os_errors(folder: Path) -> Iterator[None]:
     """A full disk as the OSError that it is: tensorstore says it in the text of a ValueError, after orbax has logged its traceback."""
+    _without_closed_loops()
     log = logging.getLogger("absl")
     before, log.disabled = log.disabled, True
     try:

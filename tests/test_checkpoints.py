@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import optax
 import pytest
 
 import bioplaus as bp
+from bioplaus import checkpoints
 from bioplaus.checkpoints import CheckpointError, latest, save
 from bioplaus.train import make_train, replicate, seed_keys
 
@@ -180,3 +183,15 @@ def test_a_restored_run_goes_on_to_the_bit(tmp_path):
     a, b = many.advance(state, 5)[0], many.advance(found.state, 5)[0]
     assert same(a, b)
     assert not np.allclose(a.params[0]["w"], before)
+
+
+def test_threads_that_come_back_to_a_closed_loop_are_not_heard_of(monkeypatch):
+    """Those of tensorstore, where a checkpoint could not be written; other errors of threads are said as before."""
+    heard = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, value, trace: heard.append(value))
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: heard.append(unraisable.exc_value))
+    checkpoints._without_closed_loops()
+    for error in (RuntimeError("Event loop is closed"), RuntimeError("another")):
+        sys.excepthook(type(error), error, None)
+        sys.unraisablehook(SimpleNamespace(exc_value=error))  # type: ignore[arg-type]
+    assert [str(e) for e in heard] == ["another", "another"]
