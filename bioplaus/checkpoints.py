@@ -78,10 +78,10 @@ def _without_closed_loops() -> None:
     the others have nobody left to tell. Whatever else a thread cannot raise is said as before."""
 
     def hushed(before):
-        def hook(*given):
-            value = given[1] if len(given) > 1 else given[0].exc_value
+        def hook(first, *rest):  # (kind, value, traceback), or one that has them
+            value = rest[0] if rest else first.exc_value
             if not (isinstance(value, RuntimeError) and "Event loop is closed" in str(value)):
-                before(*given)
+                before(first, *rest)
 
         hook.hushed = True  # type: ignore[attr-defined]
         return hook
