@@ -78,10 +78,10 @@ def _without_closed_loops() -> None:
     the others have nobody left to tell. Whatever else a thread cannot raise is said as before."""
 
     def hushed(before):
-        def hook(first, *rest):  # (kind, value, traceback), or one that has them
-            value = rest[0] if rest else first.exc_value
+        def hook(given, *rest):  # (kind, value, traceback), or one that has them
+            value = rest[0] if rest else given.exc_value
             if not (isinstance(value, RuntimeError) and "Event loop is closed" in str(value)):
-                before(first, *rest)
+                before(given, *rest)
 
         hook.hushed = True  # type: ignore[attr-defined]
         return hook
