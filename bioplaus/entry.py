@@ -59,7 +59,7 @@ def of_own_weights(tx: optax.GradientTransformation) -> optax.GradientTransforma
             raise ValueError(
                 f"tx: does not fit the weights that this rule keeps itself, whose tree is {jax.tree.structure(weights)}; labels and"
                 " masks (optax.multi_transform, optax.masked) that are a tree of the net's params fit no other: give the rule a tx"
-                f" without them, or one that labels by a function ({str(error).splitlines()[0][:200]})"
+                f" without them, or one that labels by a function ({_said(error)})"
             ) from error
 
     return tx._replace(init=init)
@@ -205,7 +205,7 @@ def _real(x: Array, error: Exception) -> None:
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise ValueError(
             f"x is {x.dtype}, and this rule needs inputs that are real numbers: embed ids before the net, or cast and scale"
-            f" ({str(error).splitlines()[0][:200]})"
+            f" ({_said(error)})"
         ) from error
 
 
@@ -242,14 +242,19 @@ def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> Non
     """Raise ValueError if a state is not what `init` gives. Nothing if it is, or if init fails as well."""
     try:
         want = jax.eval_shape(init)
-    except Exception:
+    except Exception:  # whatever it is, the first error is the one to report
         return
     have = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), state)
     if jax.tree.leaves((have, want)) and _types(have) != _types(want):
         raise ValueError(
             f"state: got {_shapes(have)}, this rule on this net and batch has {_shapes(want)}; make it with"
-            f" rule.init(key, params, batch) ({str(error).splitlines()[0][:300]})"
+            f" rule.init(key, params, batch) ({_said(error)})"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _types(tree: PyTree) -> tuple[Any, list[Any]]:

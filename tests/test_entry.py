@@ -280,3 +280,14 @@ def test_a_neuron_with_a_state_needs_time():
         bp.forward(net, PARAMS, X, KEY)
     with pytest.raises(ValueError, match="needs time"):
         grad("ep", net=net)
+
+
+def test_an_error_that_says_nothing_is_passed_on():
+    def gate(signals):
+        raise ValueError
+
+    rule = RULES["fa"](NET, bp.cross_entropy)
+    with pytest.raises(ValueError, match=r"^$"):
+        rule.grad(PARAMS, rule.init(KEY, PARAMS, BATCH), BATCH, KEY, gate)
+    with pytest.raises(ValueError, match=r"make it with rule.init\(key, params, batch\) \(ValueError\)"):
+        rule.grad(PARAMS, rule.init(KEY, PARAMS, BATCH)._replace(feedback=((), PARAMS[0])), BATCH, KEY, gate)
