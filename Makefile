@@ -4,7 +4,7 @@ AT ?= .
 VENV := $(AT)/.venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-SMOKE := tests/test_suite.py tests/test_train.py tests/report/test_report.py tests/study/test_run.py::test_a_run_writes_its_files
+SMOKE := tests/test_suite.py tests/training/test_train.py tests/report/test_report.py tests/study/test_run.py::test_a_run_writes_its_files
 
 .PHONY: compare test check smoke verify mutants tune bench clean
 

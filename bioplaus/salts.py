@@ -4,7 +4,7 @@
 Indices (of layers, arrays, steps, draws) are folded in as they are, into a key that serves nothing else.
 """
 
-# A seed's key, in `bioplaus.train`.
+# A seed's key, in `bioplaus.training.train`.
 ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
 
 # A layer's own key, `net.layer_key(key, l)`.

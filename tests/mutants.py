@@ -26,7 +26,7 @@ from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
 
 ROOT = Path(bioplaus.__file__).parent
-CORES = ("local", "relax", "inverses", "unsupervised")  # what families of rules share
+CORES = ("local", "rules/shared/relax", "rules/shared/inverses", "rules/shared/unsupervised")  # what families of rules share
 
 
 class Mutant(NamedTuple):
@@ -132,7 +132,7 @@ def factory_of(mutant: Mutant) -> RuleFactory:
     own = tuple(edit for edit in mutant.edits if edit[0] in path.read_text(encoding="utf-8"))
     if elsewhere := tuple(edit for edit in mutant.edits if edit not in own):
         core = next((c for c in CORES if elsewhere[0][0] in (ROOT / f"{c}.py").read_text(encoding="utf-8")), CORES[0])
-        with patch.dict(sys.modules, {f"bioplaus.{core}": _module(ROOT / f"{core}.py", elsewhere)}):
+        with patch.dict(sys.modules, {f"bioplaus.{core.replace('/', '.')}": _module(ROOT / f"{core}.py", elsewhere)}):
             return getattr(_module(path, own), original.__name__)
     return getattr(_module(path, own), original.__name__)
 

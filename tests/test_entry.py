@@ -13,7 +13,7 @@ from flax import nnx
 import bioplaus as bp
 from bioplaus.entry import per_example
 from bioplaus.rules import RULES
-from bioplaus.train import TrainState
+from bioplaus.training.train import TrainState
 
 KEY = jax.random.key(0)
 NET = bp.mlp([5, 4, 3])

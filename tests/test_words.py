@@ -2,11 +2,11 @@
 
 import pytest
 
-from bioplaus import cli
-from bioplaus.devices import mesh_of
+from bioplaus.cli import dispatch as cli
 from bioplaus.study import StudyError
 from bioplaus.study.comparison import comparison
 from bioplaus.study.share import share_of
+from bioplaus.training.devices import mesh_of
 
 
 @pytest.mark.parametrize("command", ["", "compare", "run", "tune", "verify", "list", "report"])

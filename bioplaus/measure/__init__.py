@@ -12,7 +12,7 @@ from bioplaus.measure.card import Card, card, describe
 from bioplaus.measure.continual import continual
 from bioplaus.measure.cost import cost, effective, inference
 from bioplaus.measure.counts import Cost, Counts, total
-from bioplaus.measure.operations import NotCountable
+from bioplaus.measure.program.operations import NotCountable
 from bioplaus.measure.statistics import Interval, holm, interval, nauc, paired_interval, paired_p, retention, s50
 
 __all__ = [

@@ -8,7 +8,7 @@ found under any name and in any scope. Not found: a transposed product written a
 that serves the gradient of the array's own layer alone is backprop inside a layer, and is told apart. What the network answers to
 inputs of a rule's own is activity, not weights, where these are fewer than the weights sum over: they cannot hold the array.
 
-LOCKING. See `bioplaus.measure.schedule`.
+LOCKING. See `bioplaus.measure.program.schedule`.
 """
 
 import math
@@ -18,10 +18,10 @@ import jax
 
 from bioplaus.measure.cost import changed, total_macs, traced
 from bioplaus.measure.counts import Count, drawn, per
-from bioplaus.measure.flow import forward_axes, reads_of
-from bioplaus.measure.operations import MAC_OPS, macs, phase, times
 from bioplaus.measure.program import Program
-from bioplaus.measure.schedule import depths
+from bioplaus.measure.program.flow import forward_axes, reads_of
+from bioplaus.measure.program.operations import MAC_OPS, macs, phase, times
+from bioplaus.measure.program.schedule import depths
 from bioplaus.types import Batch, Net, Rule
 
 

@@ -27,11 +27,11 @@ import jax
 import optax
 
 from bioplaus.measure.counts import Cost, Count, Counts, Traffic, counted, per
-from bioplaus.measure.flow import forward_axes, layers_of, reads_of
-from bioplaus.measure.operations import arithmetic, kind, macs, times
 from bioplaus.measure.program import Program, dependents, trace
-from bioplaus.measure.run import Products, products_of
-from bioplaus.measure.schedule import Residency, residency
+from bioplaus.measure.program.flow import forward_axes, layers_of, reads_of
+from bioplaus.measure.program.operations import arithmetic, kind, macs, times
+from bioplaus.measure.program.products import Products, products_of
+from bioplaus.measure.program.schedule import Residency, residency
 from bioplaus.net import current_shapes, forward, init
 from bioplaus.types import Batch, Key, Net, PyTree, Rule
 

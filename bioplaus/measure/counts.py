@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 from typing import NamedTuple
 
-from bioplaus.measure.operations import MAC_OPS, PHASES, Op, arithmetic, kind, macs, phase, times
 from bioplaus.measure.program import Program
-from bioplaus.measure.run import Products
-from bioplaus.measure.schedule import Residency
+from bioplaus.measure.program.operations import MAC_OPS, PHASES, Op, arithmetic, kind, macs, phase, times
+from bioplaus.measure.program.products import Products
+from bioplaus.measure.program.schedule import Residency
 
 Count = int | Fraction
 

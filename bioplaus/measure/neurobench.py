@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.measure.program import dependents, trace
-from bioplaus.measure.run import products_of
+from bioplaus.measure.program.products import products_of
 from bioplaus.net import drive, forward, layer_key
 from bioplaus.types import Array, Key, Layer, Net, PyTree
 

@@ -5,7 +5,7 @@ x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relat
 weights tend to, where s u is positive on average.
     softhebb   s = softmax(u / T); as an option, inhibition by the other units, - (inhibition / R^2) sum_j s_b u_bj w_j
     krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
-The readout, m and the biases: `bioplaus.unsupervised`. Competition reads the currents; features are what the net's own neurons make
+The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. Competition reads the currents; features are what the net's own neurons make
 of them: neurons that compete as well, as in the papers, are a matter of the net.
 
 Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all networks", 2022, arXiv:2107.05747;
@@ -29,8 +29,8 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability, Several
 from bioplaus.local import spread
+from bioplaus.rules.shared.unsupervised import Seen, inhibited, product, unsupervised
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
-from bioplaus.unsupervised import Seen, inhibited, product, unsupervised
 
 
 def repelling(v: Array) -> Array:

@@ -26,7 +26,7 @@ from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import drive, forward, layer_key
 from bioplaus.outputs import declared_by
-from bioplaus.relax import settle
+from bioplaus.rules.shared.relax import settle
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -36,7 +36,7 @@ def contrastive_hebbian(net: Net, loss: Loss, *, gain: Positive = 0.03, free_ste
     T2 (F + X - |W_L|).
 
     gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f must be bounded or the
-    weights small: info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1 where the net does not settle.
+    weights small: info['residual'] (of `bioplaus.rules.shared.relax`, the worst phase) is not small against 1 where the net does not settle.
     """
     return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
 

@@ -32,7 +32,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 from bioplaus.salts import CONTROL
 from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
 
@@ -67,7 +67,7 @@ def deep_feedback_control(
     nudge: lambda. steps, rate: T and the step of the integral, in units of its time constant. leak, proportional: alpha, k_p.
     sigma: noise for Q, in units of the currents. damping: gamma. tx: optimiser of Q. pretraining: steps of Q before the first
     dW, in `init`. sample: (key, shape, dtype) -> xi with mean 0 and variance 1.
-    info['residual'] (of `bioplaus.relax`) is not small against 1, or not finite, where the controller does not settle: at k_p = 0
+    info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1, or not finite, where the controller does not settle: at k_p = 0
     it needs |1 - rate mu| < 1 for every eigenvalue mu of Q J^T + alpha I.
     """
 

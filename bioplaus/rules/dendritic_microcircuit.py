@@ -30,7 +30,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
@@ -64,7 +64,7 @@ def dendritic_microcircuit(
 
     nudge, apical, teaching: lambda, g, q, between 0 and 1. steps: sweeps T, from the top down. tx: optimiser of I and P.
     The more weakly the interneurons are taught, and the more slowly W learns, the closer they keep to the self-predicting state.
-    scale: multiplies B. info['residual'] (of `bioplaus.relax`) is not small against 1 where the circuit does not settle.
+    scale: multiplies B. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1 where the circuit does not settle.
     """
     last = len(net) - 1
 

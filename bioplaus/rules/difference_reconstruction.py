@@ -9,7 +9,7 @@ h~ = h_l + sigma xi;  xi, zeta ~ N(0, 1).  At small sigma drl inverts the Jacobi
 
 Meulemans et al., "A Theoretical Framework for Target Propagation", 2020, arXiv:2006.14331 (drl).
 Ernoult et al., "Towards Scaling Difference Target Propagation by Learning Backprop Targets", 2022, arXiv:2201.13415 (ldrl).
-Departures: those of `bioplaus.inverses`; the damping of drl is left to the weight decay of `tx`.
+Departures: those of `bioplaus.rules.shared.inverses`; the damping of drl is left to the weight decay of `tx`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive, Size
-from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
+from bioplaus.rules.shared.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
 

@@ -29,7 +29,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive, Several
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import fire, forward, layer_key
-from bioplaus.relax import current, holomorphic, pulled, settle
+from bioplaus.rules.shared.relax import current, holomorphic, pulled, settle
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -47,7 +47,7 @@ def equilibrium_propagation(
     """The gradient of the loss AT EQUILIBRIUM up to O(beta^2), if the net contracts; not that of a forward pass.
 
     free_steps, nudged_steps: sweeps T1 and T2, (T1 + 2 T2) (F + X) in all. f must be bounded or the weights small:
-    info['residual'] (of `bioplaus.relax`, the worst phase) is not small against 1, or not finite, where the net does not settle.
+    info['residual'] (of `bioplaus.rules.shared.relax`, the worst phase) is not small against 1, or not finite, where the net does not settle.
     rate: h <- h + rate (f(..) - h) in a sweep, an Euler step in units of the neurons' time constant; None is 1.
     fresh: noise is drawn anew in every sweep of every phase, as in a physical network, so that the difference of two phases keeps
     it, and divides it by beta (Laborieux and Zenke 2022). By default one sample serves all phases, and drops out.

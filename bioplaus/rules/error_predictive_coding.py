@@ -21,7 +21,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -29,7 +29,7 @@ from bioplaus.types import Loss, Net, Rule
 def error_predictive_coding(net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0) -> Rule:
     """Strict predictive coding at equilibrium; at T = 1 parallel to backprop, layer by layer, as eta -> 0. Costs T 2X credit.
 
-    steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is that of `bioplaus.relax`.
+    steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is that of `bioplaus.rules.shared.relax`.
     """
     last = len(net) - 1
 

@@ -20,7 +20,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 from bioplaus.types import Loss, Net, Rule
 
 
@@ -30,7 +30,7 @@ def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0
 
     steps: T. rate: gamma in (0, 1], which the equilibrium does not depend on, and which is not tuned. Before equilibrium dW_l is
     backprop's times the probability of L - l successes or more in T draws, each with probability gamma.
-    info['residual'] (of `bioplaus.relax`) is not small against 1 where T steps are too few.
+    info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1 where T steps are too few.
     """
     last = len(net) - 1
 

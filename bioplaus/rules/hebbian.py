@@ -6,7 +6,7 @@ x: [B, n_{l-1}] input of layer l, m its running mean;  u, h: [B, n_l] current re
     oja     s = u,    M = u^T s
     sanger  s = u,    M = the upper triangle of u^T s
     bcm     s = u (u - theta),  theta <- theta + rate (mean u^2 / u_0 - theta),    M = 0
-The readout, m and the biases: `bioplaus.unsupervised`. M is inhibition through the layer's own weights, of x by W^T u: what other
+The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. M is inhibition through the layer's own weights, of x by W^T u: what other
 units have rebuilt is not learned again, or all units would come to the same direction. It is no product of pre and post alone.
 
 Hebb, "The Organization of Behavior", 1949; its product with a nonlinear output, bounded: Oja, "The Nonlinear PCA Learning Rule
@@ -27,8 +27,8 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability
 from bioplaus.local import spread
+from bioplaus.rules.shared.unsupervised import Growth, Seen, inhibited, product, unsupervised
 from bioplaus.types import Array, Loss, Net, Rule
-from bioplaus.unsupervised import Growth, Seen, inhibited, product, unsupervised
 
 
 @learning_rule

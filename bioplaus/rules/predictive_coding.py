@@ -25,7 +25,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Fraction, Positive, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 from bioplaus.types import PER_LAYER, Array, Batch, Key, Loss, Net, PerExample, PyTree, Rule
 
 
@@ -53,7 +53,7 @@ def inference(net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, 
 def predictive_coding(net: Net, loss: Loss, *, steps: Count = 20, rate: Positive = 0.1, precision: Positive = 1.0) -> Rule:
     """Tends to backprop as precision -> 0, and is not backprop otherwise. T (F + X) credit; the current of x is constant.
 
-    steps: T. rate: gamma, a step of inference. precision: pi. info['residual'] is that of `bioplaus.relax`; under max pooling it
+    steps: T. rate: gamma, a step of inference. precision: pi. info['residual'] is that of `bioplaus.rules.shared.relax`; under max pooling it
     stays at 1e-4 to 1e-2, because activities chatter where two of them tie (with mean pooling it falls to zero).
     """
 

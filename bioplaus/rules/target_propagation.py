@@ -7,7 +7,7 @@ Vanilla target propagation lacks the difference: t_l = g_l(t_{l+1}). The inverse
     R_l = 1/2 |g_l(f(h~)) - h~|^2,    h~ = h_l + sigma xi,    f = f_{l+1},    xi ~ N(0, 1)
 
 Lee, Zhang, Fischer, Bengio, "Difference Target Propagation", 2015, arXiv:1412.7525.
-Departures: those of `bioplaus.inverses`. The first target is the output's unless `top_gradient` is set (Lee et al.: that of the
+Departures: those of `bioplaus.rules.shared.inverses`. The first target is the output's unless `top_gradient` is set (Lee et al.: that of the
 last hidden layer, by its gradient).
 """
 
@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
-from bioplaus.inverses import ADAM, NORMAL, Path, Read, difference, targets
+from bioplaus.rules.shared.inverses import ADAM, NORMAL, Path, Read, difference, targets
 from bioplaus.types import Array, Loss, Net, Rule
 
 

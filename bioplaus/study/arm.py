@@ -11,18 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from bioplaus.checkpoints import save
 from bioplaus.data import Dataset
 from bioplaus.data.augment import jittered
-from bioplaus.economy import metered
-from bioplaus.machines import here
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
-from bioplaus.precision import bfloat16, high
+from bioplaus.optim.economy import metered
 from bioplaus.rules import backprop
 from bioplaus.states import per_example
-from bioplaus.stream import stream
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
 from bioplaus.study.notes import Note, taken_up
@@ -31,7 +27,11 @@ from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.study.stop import look, patient
 from bioplaus.study.watch import Watch, after, watched, without_watch
-from bioplaus.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
+from bioplaus.training.checkpoints import save
+from bioplaus.training.machines import here
+from bioplaus.training.precision import bfloat16, high
+from bioplaus.training.stream import stream
+from bioplaus.training.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds of training between checkpoints

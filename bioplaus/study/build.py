@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus import losses, projections
+from bioplaus import losses
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.layers import cnn, mlp
 from bioplaus.layers.basic import Initializer
 from bioplaus.modulators import MODULATORS, modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
+from bioplaus.optim import projections
 from bioplaus.rules import available
 from bioplaus.study.settings import Arm, OptimiserSpec, StudyError, nearest
-from bioplaus.train import seed_key
+from bioplaus.training.train import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 
 

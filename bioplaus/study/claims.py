@@ -13,7 +13,7 @@ from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
 from bioplaus.study.arm import Label
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
-from bioplaus.train import TrainState, seed_key
+from bioplaus.training.train import TrainState, seed_key
 from bioplaus.types import Batch, Loss
 
 OTHER_SEEDS = 2  # whose adversarial examples are tried, beside those of the backprop twin

@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.economy import Efficiency, efficiency
 from bioplaus.measure.card import card, describe
 from bioplaus.measure.cost import cost, effective
 from bioplaus.measure.counts import Cost, total
 from bioplaus.measure.energy import Energy, Profile, energy, profiles, to_accuracy
+from bioplaus.optim.economy import Efficiency, efficiency
 from bioplaus.study.arm import Label, Trained
 from bioplaus.study.build import Built
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import seed_key
+from bioplaus.training.train import seed_key
 from bioplaus.types import Batch
 
 PROFILE = "horowitz45"  # what the headline shows

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from bioplaus.measure.accuracy import Answer
 from bioplaus.net import noise_mode
 from bioplaus.study.build import Built
-from bioplaus.train import TrainState
+from bioplaus.training.train import TrainState
 from bioplaus.types import Array
 
 

@@ -32,7 +32,7 @@ from bioplaus.study.images import MEASURE, Images
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
-from bioplaus.train import TrainState, seed_key, seeds_over
+from bioplaus.training.train import TrainState, seed_key, seeds_over
 from bioplaus.types import Array, Batch
 
 EXAMPLES = 512  # test examples that are disturbed and attacked

@@ -17,7 +17,7 @@ from bioplaus.measure.statistics import retention
 from bioplaus.study.arm import Label, partner
 from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.train import seed_key
+from bioplaus.training.train import seed_key
 from bioplaus.types import Array
 
 MEASURE = "accuracy under corruption"

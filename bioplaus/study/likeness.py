@@ -15,7 +15,7 @@ from bioplaus.net import forward
 from bioplaus.study.arm import PROBE, Label
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.results import Row
-from bioplaus.train import TrainState, seed_key
+from bioplaus.training.train import TrainState, seed_key
 from bioplaus.types import Array, Batch
 
 OF_A_LAYER = {

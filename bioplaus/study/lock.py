@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bioplaus.machines import by_first
 from bioplaus.study.settings import StudyError
+from bioplaus.training.machines import by_first
 
 LOCK = "run.lock"
 LEAVING = 15.0  # seconds in which workers whose parent was killed let go of their arms, see `bioplaus.study.stop`

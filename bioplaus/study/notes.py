@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bioplaus.checkpoints import CheckpointError, latest
 from bioplaus.study.results import Row
 from bioplaus.study.settings import StudyError
 from bioplaus.study.watch import Watch
-from bioplaus.train import TrainState
+from bioplaus.training.checkpoints import CheckpointError, latest
+from bioplaus.training.train import TrainState
 
 
 class Note(NamedTuple):

@@ -5,9 +5,9 @@ import time
 import jax
 import numpy as np
 
-from bioplaus.machines import greatest
 from bioplaus.study.stop import asked
-from bioplaus.train import Train, TrainState
+from bioplaus.training.machines import greatest
+from bioplaus.training.train import Train, TrainState
 
 SECONDS = 2.0  # a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
 LONGEST = 4096  # steps of a part at most: which examples all of them show is found out at its start

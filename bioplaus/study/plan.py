@@ -15,7 +15,6 @@ from bioplaus.data.dataset import PARTS, bounds_of, centred
 from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.measure.robustness import CURVES, Disturbance
 from bioplaus.net import init
-from bioplaus.precision import in_float64
 from bioplaus.study import spec
 from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner
 from bioplaus.study.build import Built, build, hold_of, shape_of
@@ -26,7 +25,8 @@ from bioplaus.study.images import source_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.study.summary import short_names, told_apart
-from bioplaus.train import Program, seed_key
+from bioplaus.training.precision import in_float64
+from bioplaus.training.train import Program, seed_key
 from bioplaus.types import Array, Batch, Key, Net
 
 

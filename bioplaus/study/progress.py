@@ -5,7 +5,7 @@ import math
 import sys
 from time import perf_counter
 
-from bioplaus.machines import first
+from bioplaus.training.machines import first
 
 EVERY = 60.0
 """Seconds between two lines in a log."""

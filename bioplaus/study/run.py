@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bioplaus.data import Dataset
-from bioplaus.devices import mesh_of
 from bioplaus.files import PART, replacing, seal
-from bioplaus.machines import by_first, first
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
@@ -23,6 +21,8 @@ from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import RESULTS, RESULTS_SUMS, Final, Row, read_final, write_final, write_json, write_rows
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
+from bioplaus.training.devices import mesh_of
+from bioplaus.training.machines import by_first, first
 from bioplaus.types import Net
 
 
@@ -60,7 +60,7 @@ def run_study(
 ) -> Results:
     """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in an existing one.
 
-    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.devices`; results agree to rounding.
+    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.training.devices`; results agree to rounding.
     many: that more than 10,000 arms are no mistake.
 
     Raises StudyError, and DataError, before any work starts.

@@ -96,7 +96,7 @@ class OptimiserSpec(_Settings):
     a cosine to a tenth of it; or step, times `factor` at each of `milestones` (fractions of training).
     largest: a rate for hidden layers, whose updates are then divided by their largest entry, each array's by its own, where `kind`
     is for the last layer alone; on the same schedule, without decay. As in Krotov and Hopfield, 2019. None: `kind` for all.
-    Constraints on the net's weights, see `bioplaus.projections`: dale, Dale's law, for hidden units; density, the fraction of
+    Constraints on the net's weights, see `bioplaus.optim.projections`: dale, Dale's law, for hidden units; density, the fraction of
     synapses that exist; bits of each weight, 32 for no rounding; bound, the largest weight, for low bits the range of the levels.
     """
 

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bioplaus.checkpoints import CheckpointError, latest
 from bioplaus.data import Dataset
 from bioplaus.study import spec
 from bioplaus.study.arm import of_all_seeds, of_precision
 from bioplaus.study.plan import Plan, folder_of, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.study.summary import short_names
-from bioplaus.train import seed_keys
+from bioplaus.training.checkpoints import CheckpointError, latest
+from bioplaus.training.train import seed_keys
 from bioplaus.types import Net, PyTree, Rule
 
 

@@ -20,7 +20,7 @@ from timing import memory, ratio, rounds, runner
 
 import bioplaus as bp
 from bioplaus.measure.cost import traced
-from bioplaus.measure.operations import times
+from bioplaus.measure.program.operations import times
 
 BATCH = 128
 REPEATS = 20  # products in one timed call

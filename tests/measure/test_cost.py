@@ -12,8 +12,8 @@ from bioplaus.layers import cnn, dense, mlp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure import total
 from bioplaus.measure.cost import changed, cost, total_macs
-from bioplaus.measure.operations import NotCountable, arithmetic, times
 from bioplaus.measure.program import trace
+from bioplaus.measure.program.operations import NotCountable, arithmetic, times
 from bioplaus.net import init
 from bioplaus.neurons import gaussian, multiplicative, synaptic_release, tanh
 from bioplaus.rules import BASELINES, RULES

@@ -11,7 +11,7 @@ from bioplaus.losses import cross_entropy
 from bioplaus.measure import NotCountable, cost, effective, inference, total
 from bioplaus.measure.cost import total_macs
 from bioplaus.measure.program import dependents, trace
-from bioplaus.measure.run import products_of
+from bioplaus.measure.program.products import products_of
 from bioplaus.net import forward, init
 from bioplaus.neurons import relu
 from bioplaus.rules import RULES

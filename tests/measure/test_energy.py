@@ -10,7 +10,7 @@ from bioplaus.losses import cross_entropy
 from bioplaus.measure.cost import cost
 from bioplaus.measure.counts import Cost, Counts, Traffic
 from bioplaus.measure.energy import energy, level, profiles, rank_robustness, surely_less, to_accuracy, training_macs
-from bioplaus.measure.schedule import Residency
+from bioplaus.measure.program.schedule import Residency
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import Batch
 

@@ -11,7 +11,7 @@ from bioplaus.losses import cross_entropy
 from bioplaus.rules import RULES
 from bioplaus.study.run import run_study
 from bioplaus.study.spec import Study
-from bioplaus.train import make_train
+from bioplaus.training.train import make_train
 from bioplaus.types import Batch
 
 NET = mlp((4, 5, 3))

@@ -7,7 +7,7 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.local import gates_of, pull, send, signals_of, through
-from bioplaus.relax import relax
+from bioplaus.rules.shared.relax import relax
 
 KEY = jax.random.key(0)
 LAYER = bp.dense(2, bp.tanh())

@@ -17,7 +17,7 @@ from bioplaus.study.arm import PROBE, compiled_of, fitted
 from bioplaus.study.build import build
 from bioplaus.study.course import course_of
 from bioplaus.study.settings import Arm
-from bioplaus.train import bind, replicate, seed_keys
+from bioplaus.training.train import bind, replicate, seed_keys
 from bioplaus.types import Batch, PerExample, PyTree
 
 DATA = bp.data.load("digits")

@@ -11,7 +11,7 @@ from bioplaus.study.build import build
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.settings import Arm
-from bioplaus.train import seed_keys
+from bioplaus.training.train import seed_keys
 
 DATA, SEEDS = bp.data.load("digits"), 3
 ARMS = {rule: Arm.model_validate({"rule": rule, "net": {"hidden": [8, 6]}, "seeds": SEEDS}) for rule in ("bp", "fa", "ep")}

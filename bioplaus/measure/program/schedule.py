@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import jax
 
-from bioplaus.measure.operations import MAC_OPS, MOVES, Op, phase
-from bioplaus.measure.program import Program
+from bioplaus.measure.program.operations import MAC_OPS, MOVES, Op, phase
+from bioplaus.measure.program.tracing import Program
 
 
 class Residency(NamedTuple):

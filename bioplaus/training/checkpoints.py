@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.files import changed, sums, to_disk
-from bioplaus.machines import by_first, first
+from bioplaus.training.machines import by_first, first
 from bioplaus.types import PyTree
 
 CONTENTS = "contents.json"

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from processes import start
 
-from bioplaus import checkpoints, cli, console
+from bioplaus.cli import console
+from bioplaus.cli import dispatch as cli
+from bioplaus.training import checkpoints
 
 TINY = """
 name = "tiny"
@@ -42,7 +44,9 @@ def test_what_an_encoding_lacks_is_shown_by_its_nearest_signs():
 def test_a_command_in_an_ascii_locale_prints_all_of_its_text():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     printing = r"lambda *given: print('\u2212 \u00b5 \u2502') or 0"
-    code = f"import sys; from bioplaus import cli; cli.HANDLERS[cli.List] = {printing}; sys.exit(cli.main(['list']))"
+    code = (
+        f"import sys; from bioplaus.cli import dispatch as cli; cli.HANDLERS[cli.List] = {printing}; sys.exit(cli.main(['list']))"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"- u |\n", b"")
 

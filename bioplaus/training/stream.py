@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.entry import paired
-from bioplaus.train import Program, Train, TrainState, apart, check_keys, check_size, counted
+from bioplaus.training.train import Program, Train, TrainState, apart, check_keys, check_size, counted
 from bioplaus.types import Array, Batch, Key, PyTree
 
 
 def stream(
     program: Program, data: Batch, hyper: PyTree = (), *, chunk: int = 64, over: Callable[..., Any] | None = None
 ) -> Train:
-    """As `bioplaus.train.bind`, for data that stay where they are: arrays of the host, or files that numpy has mapped into memory.
+    """As `bioplaus.training.train.bind`, for data that stay where they are: arrays of the host, or files that numpy has mapped into memory.
 
     The same batches in the same order as with data on the device, and the same results. chunk: steps whose batches lie on the device
-    at a time, and once more while the next ones are made ready. over: `jax.vmap` or `bioplaus.loops.in_turn` for many seeds, each of
+    at a time, and once more while the next ones are made ready. over: `jax.vmap` or `bioplaus.training.loops.in_turn` for many seeds, each of
     which sees its own batches. Raises ValueError for a chunk below 1, a batch that does not fit in the data, and in init for keys of
-    many seeds that `bioplaus.train.replicate` refuses.
+    many seeds that `bioplaus.training.train.replicate` refuses.
     """
     data = paired(data)
     size = np.shape(data.x)[0]

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from jax.extend.core import Literal
 
-from bioplaus.measure.operations import MAC_OPS, OPAQUE, Loop, NotCountable, Op, arithmetic, macs, phase, repeats, stated
+from bioplaus.measure.program.operations import MAC_OPS, OPAQUE, Loop, NotCountable, Op, arithmetic, macs, phase, repeats, stated
 from bioplaus.types import PyTree
 
 

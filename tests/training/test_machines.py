@@ -14,10 +14,10 @@ from processes import start
 
 import bioplaus as bp
 from bioplaus.cli import main
-from bioplaus.devices import mesh_of, of_examples
-from bioplaus.machines import STOPPED, here
 from bioplaus.study import arm, load, run_study
 from bioplaus.study.results import read_rows
+from bioplaus.training.devices import mesh_of, of_examples
+from bioplaus.training.machines import STOPPED, here
 
 STUDY = """
 name = "machines"

@@ -13,9 +13,9 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus import checkpoints
-from bioplaus.checkpoints import CheckpointError, latest, save
-from bioplaus.train import make_train, replicate, seed_keys
+from bioplaus.training import checkpoints
+from bioplaus.training.checkpoints import CheckpointError, latest, save
+from bioplaus.training.train import make_train, replicate, seed_keys
 
 STATE = {
     "weights": jax.random.normal(jax.random.key(0), (40, 30)),

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import tyro
 
-from bioplaus import cli
+from bioplaus.cli import dispatch as cli
 from bioplaus.rules import available
 from bioplaus.study import Arm, StudyError, load, override
 from bioplaus.study.comparison import comparison
 from bioplaus.study.spec import arms
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = (".md", ".toml", ".py", ".ci/run", "Makefile")
 FILES = sorted(
     f

@@ -7,9 +7,9 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.data.dataset import batch
-from bioplaus.stream import stream
 from bioplaus.study import Study, StudyError, run_study
-from bioplaus.train import bind, make_program, replicate, seed_keys
+from bioplaus.training.stream import stream
+from bioplaus.training.train import bind, make_program, replicate, seed_keys
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)

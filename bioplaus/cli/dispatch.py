@@ -13,8 +13,8 @@ from pathlib import Path
 
 import tyro
 
-from bioplaus import console
-from bioplaus.commands import Command, Compare, List, Report, Run, Tune, Verify
+from bioplaus.cli import console
+from bioplaus.cli.commands import Command, Compare, List, Report, Run, Tune, Verify
 
 
 def main(words: list[str] | None = None) -> int:
@@ -90,7 +90,7 @@ def _run(command: Run, rest: list[str]) -> int:
         return _run_here(command, rest)
     import jax
 
-    from bioplaus.machines import joined
+    from bioplaus.training.machines import joined
 
     if command.arms:
         raise UsageError("--arms and --distributed: give one of them; an array of jobs needs no --distributed")
@@ -150,7 +150,7 @@ def _tune(command: Tune, rest: list[str]) -> int:
 
 
 def _finish(results) -> int:
-    from bioplaus.machines import first
+    from bioplaus.training.machines import first
 
     if first():
         print(f"{results}\n\nreport: {results.folder / 'report.html'}")
@@ -190,7 +190,7 @@ def _verify(command: Verify, rest: list[str]) -> int:
 
 
 def _list(command: List, rest: list[str]) -> int:
-    from bioplaus.catalogue import tables
+    from bioplaus.cli.catalogue import tables
 
     del rest
     for name, table in tables().items():

@@ -10,8 +10,8 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus.stream import stream
-from bioplaus.train import WAYS, make_train, replicate, seed_keys
+from bioplaus.training.stream import stream
+from bioplaus.training.train import WAYS, make_train, replicate, seed_keys
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)

@@ -7,11 +7,11 @@ import optax
 import pytest
 
 import bioplaus as bp
-from bioplaus.precision import bfloat16
 from bioplaus.rules import RULES
 from bioplaus.study import Study, run_study
 from bioplaus.study.plan import plan
-from bioplaus.train import make_train
+from bioplaus.training.precision import bfloat16
+from bioplaus.training.train import make_train
 
 DATA = bp.data.load("digits")
 BASE = {"steps": 60, "seeds": 2, "points": 2, "net": {"hidden": [16]}, "robustness": False, "energy": False, "alignment": False}

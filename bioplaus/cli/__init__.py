@@ -1,0 +1,3 @@
+"""The command line: its grammar (commands), what each command does (dispatch), what it prints (console, catalogue)."""
+
+from bioplaus.cli.dispatch import main as main

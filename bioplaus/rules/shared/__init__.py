@@ -1,0 +1,1 @@
+"""What families of rules share: relaxation to equilibrium, inverses for target propagation, unsupervised layers."""

@@ -1,0 +1,1 @@
+"""Training: compiled runs (train), data from the host (stream), devices, machines, checkpoints, precision."""
