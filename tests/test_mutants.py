@@ -1,10 +1,14 @@
 """The checks kill the mutants. Here a few of each file; `python -m tests.mutants` runs all."""
 
+import inspect
 import itertools
+import subprocess
+import sys
 
 import pytest
-from mutants import MUTANTS, factory_of, killer
+from mutants import MUTANTS, canonical, code_of, factory_of, killer, mutated
 
+from bioplaus import local
 from bioplaus.identities import FAMILIES
 from bioplaus.rules import BASELINES, RULES
 
@@ -27,13 +31,17 @@ FEW |= {
 }  # one for each other file of identities
 
 
-@pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=lambda m: f"{m.key}: {m.name}")
+def label(mutant):
+    return f"{mutant.key}: {mutant.name}"
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=label)
 def test_killed(mutant):
     assert killer(mutant)
 
 
 def test_b_replaced_by_w_fails_the_identity_and_the_control(x64):
-    """At B = W it is backprop, as feedback alignment is: only random B tells them apart, in two ways."""
+    """At B = W the mutant is backprop, as feedback alignment is: only random B tells them apart."""
     mutant = next(m for m in MUTANTS if (m.key, m.name) == ("fa", "B replaced by W"))
     checks = itertools.islice(FAMILIES["fa"].checks(factory_of(mutant)), 4)
     assert [c.passed for c in checks] == [True, False, True, False]
@@ -46,14 +54,29 @@ def test_every_rule_has_three():
     assert len({(m.key, m.name) for m in MUTANTS}) == len(MUTANTS)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.key}: {m.name}")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=label)
 def test_still_applies(mutant):
-    """The text that a mutant replaces stands in the source, once."""
-    assert callable(factory_of(mutant))
+    """The code that a mutant replaces stands in its module, once; what comes out is other code."""
+    original = mutated(mutant._replace(edits=()))
+    assert canonical(mutated(mutant)) != original
+
+
+def test_a_formatter_cannot_break_a_mutant():
+    source = inspect.getsource(local)
+    ruff = (sys.executable, "-m", "ruff", "format", "--line-length=40", "-")
+    narrow = subprocess.run(ruff, input=source, capture_output=True, text=True, check=True).stdout
+    assert canonical(f"# a comment\n{narrow}") == code_of(local)
+    quoted = [old for m in MUTANTS if m.module is local for old, _ in m.edits]
+    assert not all(old in narrow for old in quoted)  # in the text itself they are not found
 
 
 def test_a_mutant_that_changes_nothing_survives():
     same = next(m for m in MUTANTS if (m.key, m.name) == ("frozen", "gate ignored"))
     assert killer(same._replace(edits=())) is None
-    with pytest.raises(ValueError, match="expected 1"):
-        factory_of(same._replace(edits=(("no such text", ""),)))
+
+
+@pytest.mark.parametrize(("old", "times"), [("no such code", 0), ("key", "[0-9]{2,}")])
+def test_code_that_does_not_stand_once_is_refused(old, times):
+    mutant = MUTANTS[0]._replace(edits=((old, ""),), module=local)
+    with pytest.raises(ValueError, match=f"{old}' stands {times} times in {local.__name__}, exp"):
+        factory_of(mutant)

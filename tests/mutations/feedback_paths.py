@@ -1,12 +1,12 @@
-"""Mistakes in weight mirrors, sign-concordant feedback with random magnitudes, and direct random target projection."""
+"""Mutants of weight mirrors, sign concordance with random magnitudes, random target projection."""
 
 SIGN = "c * jnp.where(w < 0, -1, 1)"
 MAGNITUDE = "scale * jnp.abs(r)"
 FIXED = "return State(_magnitude(scale, feedback_init(net, key, params, batch.x)))"
-DRAWN = "        del state\n        return _magnitude(scale, feedback_init(net, key, params, batch.x))"
+DRAWN = "del state\n        return _magnitude(scale, feedback_init(net, key, params, batch.x))"
 TAUGHT = "-jnp.tensordot(batch.y, b, 1)"
 LEARN = "b + (rate * g - decay * opened * b)"
-RETURN = "return grads, state, "
+RETURN = "grads, state, "
 RESPONSE = "r = fire(layer, drive(layer, params[l], xi, k), k)"
 
 CONCORDANT = [
@@ -30,28 +30,65 @@ MUTANTS = [
     ("wm", "never centred", (("r = r - r.mean(0)", "pass"),)),
     ("wm", "centred over units", (("r.mean(0)", "r.mean(-1, keepdims=True)"),)),
     ("wm", "always centred", (("if centred:", "if True:"),)),
-    ("wm", "the activity of the forward pass for noise", (("pull(layer, params[l], xi,", "pull(layer, params[l], x,"),)),
+    (
+        "wm",
+        "the activity of the forward pass for noise",
+        (("pull(layer, params[l], xi,", "pull(layer, params[l], x,"),),
+    ),
     ("wm", "response to the activity", ((RESPONSE, RESPONSE.replace("xi, k)", "x, k)")),)),
-    ("wm", "the layer mirrors its B", ((RESPONSE, RESPONSE.replace("params[l]", "state.feedback[l]")),)),
+    (
+        "wm",
+        "the layer mirrors its B",
+        ((RESPONSE, RESPONSE.replace("params[l]", "state.feedback[l]")),),
+    ),
     ("wm", "a sum over positions", (("r / r[0, ..., 0].size", "r"),)),
     ("wm", "gate ignored by the mirror", (("r[0, ..., 0].size, gates[l])", "r[0, ..., 0].size)"),)),
     ("wm", "a closed gate lets B decay", ((LEARN, "b + (rate * g - decay * b)"),)),
-    ("wm", "W on the way back", (("net, params, state.feedback, trace", "net, params, params, trace"),)),
+    (
+        "wm",
+        "W on the way back",
+        (("net, params, state.feedback, trace", "net, params, params, trace"),),
+    ),
     *(("frsf", name, edits) for name, edits in CONCORDANT),
-    ("frsf", "magnitudes of the initial W", ((FIXED, FIXED.replace("feedback_init(net, key, params, batch.x)", "params")),)),
+    (
+        "frsf",
+        "magnitudes of the initial W",
+        ((FIXED, FIXED.replace("feedback_init(net, key, params, batch.x)", "params")),),
+    ),
     ("frsf", "the same draw for every key", ((FIXED, FIXED.replace("key", "jax.random.key(0)")),)),
-    ("frsf", "M decays", ((RETURN, RETURN.replace("state", "State(jax.tree.map(lambda m: 0.9 * m, state.magnitude))")),)),
+    (
+        "frsf",
+        "M decays",
+        (
+            (
+                RETURN,
+                RETURN.replace("state", "State(jax.tree.map(lambda m: 0.9 * m, state.magnitude))"),
+            ),
+        ),
+    ),
     *(("brsf", name, edits) for name, edits in CONCORDANT),
     ("brsf", "the same draw at each step", ((DRAWN, DRAWN.replace("key", "jax.random.key(0)")),)),
-    ("brsf", "magnitudes of W", ((DRAWN, DRAWN.replace("feedback_init(net, key, params, batch.x)", "params")),)),
+    (
+        "brsf",
+        "magnitudes of W",
+        ((DRAWN, DRAWN.replace("feedback_init(net, key, params, batch.x)", "params")),),
+    ),
     ("drtp", "sign flipped", ((TAUGHT, TAUGHT[1:]),)),
     ("drtp", "the error for the target", ((TAUGHT, "jnp.tensordot(error, b, 1)"),)),
     ("drtp", "the output for the target", ((TAUGHT, TAUGHT.replace("batch.y", "trace.output")),)),
-    ("drtp", "centred targets", ((TAUGHT, TAUGHT.replace("batch.y", "batch.y - batch.y.mean(0)")),)),
+    (
+        "drtp",
+        "centred targets",
+        ((TAUGHT, TAUGHT.replace("batch.y", "batch.y - batch.y.mean(0)")),),
+    ),
     ("drtp", "the target at the last layer", (("+ [error]", "+ [-batch.y]"),)),
     ("drtp", "phi' dropped", (("through(layer, trace.currents[l], k, taught[l])", "taught[l]"),)),
-    ("drtp", "scale dropped", (("scale / classes**0.5", "1 / classes**0.5"),)),
-    ("drtp", "B drawn anew each step", (("taught = [", "state = init(key, params, batch)\n            taught = ["),)),
+    ("drtp", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),)),
+    (
+        "drtp",
+        "B drawn anew each step",
+        (("taught = [", "state = init(key, params, batch); taught = ["),),
+    ),
     ("drtp", "a sum over the batch", (("signal, gates[l])", "signal * len(batch.y), gates[l])"),)),
     ("drtp", "one gate for all layers", (("gates[l]", "gates[0]"),)),
 ]

@@ -1,7 +1,10 @@
-"""Mutants that nonlinear outputs alone can notice: at linear ones phi'(a_L) is 1 and h_L is a_L, and nothing is wrong.
+"""Mutants that only nonlinear outputs can notice: at linear ones phi'(a_L) = 1 and h_L = a_L.
 
 One for every rule; tests/identities/test_on_net.py shows that they pass at linear outputs.
 """
+
+from bioplaus import local
+from bioplaus.rules.shared import inverses, unsupervised
 
 WHAT = "nonlinear outputs: "
 FLAT = WHAT + "phi'(a_L) dropped"
@@ -16,12 +19,16 @@ UNSUPERVISED = "through(net[-1], trace.currents[-1], k[-1], error)"
 INFERRED = "through(layer, a, k[l], -eps[l])"
 FIXED = "through(net[l], trace.currents[l], k[l], -e)"
 ERRORS = "through(net[l], currents[l], k[l], e)"
-EQUILIBRIUM = "through(net[last], a, layer_key(key, last), error_of(loss, output, y)[1])"
+HEADS = "fire(last, u, jax.random.key(0))"
+ERROR = "error_of(loss, output, y)[1]"
+EQUILIBRIUM = f"through(net[last], a, layer_key(key, last), {ERROR})"
 RATES = "(fire(layer, a[l], k[l]) - fire(layer, u[l], k[l]))"
 
 OFFSETS = "[Gain(offset={} * x) for x in {}]"
 BELOW = "[*(Gain(offset={} * x) for x in {}[:-1]), Gain()]"
 ALONG = "h = fire(layer,"
+OUTPUT_CURRENT = "h = (fire if l < len(net) - 1 else lambda _, a, k: a)(layer,"
+PROBABILITIES = "declared_by(loss) == 'probabilities'"
 
 
 def flat(old: str, new: str) -> tuple[tuple[str, str], ...]:
@@ -37,8 +44,11 @@ def behind(size: str, noise: str, old: str, new: str) -> tuple[tuple[str, str], 
 PERTURBED = WHAT + "perturbed behind the output neurons"
 ENDS = WHAT + "the path ends at the current"
 
+BY_BACKWARD = ("bp", "fa", "kp", "wm", "usf", "frsf", "brsf")
+HEBBIAN = ("hebb", "oja", "sanger", "bcm", "softhebb", "krotov")
+
 MUTANTS = [
-    *((key, FLAT, ((BACK, BACK + HIDDEN + "signal"),)) for key in ("bp", "fa", "kp", "wm", "usf", "frsf", "brsf")),
+    *((key, FLAT, ((BACK, BACK + HIDDEN + "signal"),), local) for key in BY_BACKWARD),
     ("frozen", FLAT, (("through(net[-1], trace.currents[-1], k, error)", "error"),)),
     (
         "dfa",
@@ -46,27 +56,49 @@ MUTANTS = [
         (("tensordot(error, b, 1)", "tensordot(error_of(loss, trace.output, batch.y)[1], b, 1)"),),
     ),
     ("drtp", FLAT, flat(TAUGHT, "taught[l]")),
-    ("np", PERTURBED, behind("sigma", "xi", "params, batch.x, key).output", "params, batch.x, key).output + sigma * xi[-1]")),
+    (
+        "np",
+        PERTURBED,
+        behind(
+            "sigma",
+            "xi",
+            "params, batch.x, key).output",
+            "params, batch.x, key).output + sigma * xi[-1]",
+        ),
+    ),
     (
         "threefactor",
         PERTURBED,
-        behind("sigma", "xi", "loss(trace.output, batch.y)", "loss(trace.output + sigma * xi[-1], batch.y)"),
+        behind(
+            "sigma",
+            "xi",
+            "loss(trace.output, batch.y)",
+            "loss(trace.output + sigma * xi[-1], batch.y)",
+        ),
     ),
-    ("afg", PERTURBED, behind("t", "u", "loss(trace.output, batch.y)", "loss(trace.output + t * u[-1], batch.y)")),
-    *((key, ENDS, ((ALONG, "h = (fire if l < len(net) - 1 else lambda _, a, k: a)(layer,"),)) for key in ("fg", "wp")),
-    *((key, FLAT, flat(TARGET, "taught[l]")) for key in ("tp", "dtp", "drl", "ldrl")),
+    (
+        "afg",
+        PERTURBED,
+        behind("t", "u", "loss(trace.output, batch.y)", "loss(trace.output + t * u[-1], batch.y)"),
+    ),
+    *((key, ENDS, ((ALONG, OUTPUT_CURRENT),)) for key in ("fg", "wp")),
+    *((key, FLAT, flat(TARGET, "taught[l]"), inverses) for key in ("tp", "dtp", "drl", "ldrl")),
     *((key, FLAT, flat(INFERRED, "-eps[l]")) for key in ("pc", "zil", "ipc")),
     ("fpa", FLAT, flat(FIXED, "-e")),
     ("epc", FLAT, flat(ERRORS, "e")),
-    *((key, FLAT, ((EQUILIBRIUM, "error_of(loss, output, y)[1]"),)) for key in ("ep", "pep", "nep", "hep")),
-    *((key, WHAT + "clamped by dL/da_L", (('if declared_by(loss) == "probabilities":', "if True:"),)) for key in ("chl", "cpl")),
+    *((key, FLAT, ((EQUILIBRIUM, ERROR),)) for key in ("ep", "pep", "nep", "hep")),
+    *((key, WHAT + "clamped by dL/da_L", ((PROBABILITIES, "True"),)) for key in ("chl", "cpl")),
     ("burstprop", FLAT, (("through(net[l], a, k, error)", "error"),)),
     ("dendritic_microcircuit", FLAT, flat(RATES, "(a[l] - u[l])")),
     ("dfc", FLAT, flat("(alone[l] - rates[l])", "-offsets[l]")),
-    ("pepita", WHAT + "F carries dL/dh_L", (("error = through(last, trace.currents[-1], k, error)", "pass"),)),
-    *((key, WHAT + "heads are linear", (("fire(last, u, jax.random.key(0))", "u"),)) for key in ("local_pred", "local_losses")),
+    (
+        "pepita",
+        WHAT + "F carries dL/dh_L",
+        (("error = through(last, trace.currents[-1], k, error)", "pass"),),
+    ),
+    *((key, WHAT + "heads are linear", ((HEADS, "u"),)) for key in ("local_pred", "local_losses")),
     *((key, FLAT, flat(LAYER, "taught")) for key in ("local_sim", "phsic")),
     ("ff", FLAT, (("through(net[last], currents[last], layer_key(key, last), error)", "error"),)),
     *((key, FLAT, ((READOUT, "error"),)) for key in ("sigprop", "clapp")),
-    *((key, FLAT, ((UNSUPERVISED, "error"),)) for key in ("hebb", "oja", "sanger", "bcm", "softhebb", "krotov")),
+    *((key, FLAT, ((UNSUPERVISED, "error"),), unsupervised) for key in HEBBIAN),
 ]

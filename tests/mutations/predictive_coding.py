@@ -1,12 +1,22 @@
 """Mutants of predictive coding's variants."""
 
 IPC_STATE = "Held(z, v, (state.step + 1) % hold), {"
+INFER = "inference(net, loss, params, batch, trace.currents[0], k, rate, precision)"
+PULL = "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l])"
 
 MUTANTS = [
     ("zil", "sign flipped", (("signal[l], gates[l]))", "-signal[l], gates[l]))"),)),
-    ("zil", "all layers learn at the first step", (("z, inputs, signal = infer(z)", "_, inputs, signal = infer(z)"),)),
-    ("zil", "a step late", (("z, grads = trace.inputs[1:], []", "z, grads = infer(trace.inputs[1:])[0], []"),)),
-    ("zil", "the first layer first", (("for l in reversed(range(len(net))):", "for l in range(len(net)):"),)),
+    (
+        "zil",
+        "all layers learn at the first step",
+        (("z, inputs, signal = infer(z)", "_, inputs, signal = infer(z)"),),
+    ),
+    ("zil", "a step late", (("trace.inputs[1:], []", "infer(trace.inputs[1:])[0], []"),)),
+    (
+        "zil",
+        "the first layer first",
+        (("for l in reversed(range(len(net))):", "for l in range(len(net)):"),),
+    ),
     ("zil", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
     ("zil", "climbs the upper errors", (("(eps[l] + down[l])", "(eps[l] - down[l])"),)),
     ("zil", "step of pc", (("k, rate, 1.0)", "k, 0.1 * rate, 1.0)"),)),
@@ -17,16 +27,29 @@ MUTANTS = [
     ("fpa", "one step", (("relax(infer, eps, steps)", "relax(infer, eps, 1)"),)),
     ("fpa", "climbs the upper errors", (("(e + down[l])", "(e - down[l])"),)),
     ("fpa", "the error relaxes to half", (("rate * (e + down[l])", "rate * (2 * e + down[l])"),)),
-    ("fpa", "residual not reported", (('"residual": residual', '"residual": 0 * residual'),)),
+    ("fpa", "residual not reported", (("'residual': residual", "'residual': 0 * residual"),)),
     ("fpa", "gate ignored", (("signal[l], gates[l])", "signal[l], None)"),)),
     (
         "fpa",
         "activities not fixed",
-        (("pull(net[l], params[l], trace.inputs[l]", "pull(net[l], params[l], (trace.inputs[l] + (eps[l - 1] if l else 0))"),),
+        (
+            (
+                "pull(net[l], params[l], trace.inputs[l]",
+                "pull(net[l], params[l], (trace.inputs[l] + (eps[l - 1] if l else 0))",
+            ),
+        ),
     ),
     ("epc", "sign flipped", (("(*(-e for e in eps), d)", "(*eps, -d)"),)),
-    ("epc", "phi' dropped", (("[through(net[l], currents[l], k[l], e) / precision", "[e / precision"),)),
-    ("epc", "phi' dropped in inference", (("through(net[l + 1], currents[l + 1], k[l + 1], d)", "d"),)),
+    (
+        "epc",
+        "phi' dropped",
+        (("[through(net[l], currents[l], k[l], e) / precision", "[e / precision"),),
+    ),
+    (
+        "epc",
+        "phi' dropped in inference",
+        (("through(net[l + 1], currents[l + 1], k[l + 1], d)", "d"),),
+    ),
     ("epc", "1 / pi dropped", (("k[l], e) / precision for", "k[l], e) for"),)),
     ("epc", "precision dropped", (("jnp.multiply(precision, error)", "error"),)),
     ("epc", "no prior on the errors", (("rate * (eps[l] + d)", "rate * d"),)),
@@ -37,8 +60,12 @@ MUTANTS = [
         "learns at the forward activities",
         (("params[l], inputs[l], k[l], error[l]", "params[l], trace.inputs[l], k[l], error[l]"),),
     ),
-    ("epc", "stops at one layer", (("new.insert(0, eps[l] - rate", "new.insert(0, eps[l] - 0 ** (last - 1 - l) * rate"),)),
-    ("epc", "residual not reported", (('"residual": residual', '"residual": 0 * residual'),)),
+    (
+        "epc",
+        "stops at one layer",
+        (("new.insert(0, eps[l] - rate", "new.insert(0, eps[l] - 0 ** (last - 1 - l) * rate"),),
+    ),
+    ("epc", "residual not reported", (("'residual': residual", "'residual': 0 * residual"),)),
     ("ipc", "sign flipped", (("signal = [s / precision", "signal = [-s / precision"),)),
     ("ipc", "1 / pi dropped", (("signal = [s / precision", "signal = [s"),)),
     ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
@@ -46,37 +73,26 @@ MUTANTS = [
     ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, v, state.step + 1), {"),)),
     ("ipc", "every batch is new", ((IPC_STATE, "Held(z, v, state.step), {"),)),
     ("ipc", "a forward pass at each step", (("jnp.where(state.step == 0, new, old)", "new"),)),
-    ("ipc", "momentum outlives its batch", (("jnp.where(state.step == 0, 0, momentum)", "jnp.asarray(momentum)"),)),
+    (
+        "ipc",
+        "momentum outlives its batch",
+        (("jnp.where(state.step == 0, 0, momentum)", "jnp.asarray(momentum)"),),
+    ),
     ("ipc", "momentum against the way", (("mu * old + (new - h)", "(new - h) - mu * old"),)),
     ("ipc", "starts from the old activities", (("jnp.where(state.step == 0, new, old)", "old"),)),
     (
         "ipc",
         "infers before it learns",
-        (
-            (
-                "rate, precision)(z)\n",
-                "rate, precision)(inference(net, loss, params, batch, trace.currents[0], k, rate, precision)(z)[0])\n",
-            ),
-        ),
+        ((f"{INFER}(z)", f"{INFER}({INFER}(z)[0])"),),
     ),
     (
         "ipc",
         "learns at the forward activities",
-        (
-            (
-                "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l])",
-                "grads = [pull(net[l], params[l], trace.inputs[l], k[l], signal[l], gates[l])",
-            ),
-        ),
+        ((PULL, PULL.replace("inputs[l]", "trace.inputs[l]")),),
     ),
     (
         "ipc",
         "gate ignored by the hidden layers",
-        (
-            (
-                "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l])",
-                "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[-1] if l == len(net) - 1 else None)",
-            ),
-        ),
+        ((PULL, PULL.replace("gates[l]", "gates[-1] if l == len(net) - 1 else None")),),
     ),
 ]
