@@ -1,5 +1,6 @@
 """The checks kill the mutants. Here a few of each file; `python -m tests.mutants` runs all."""
 
+import ast
 import inspect
 import itertools
 import subprocess
@@ -54,11 +55,13 @@ def test_every_rule_has_three():
     assert len({(m.key, m.name) for m in MUTANTS}) == len(MUTANTS)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=label)
-def test_still_applies(mutant):
+@pytest.mark.parametrize("key", {m.key: None for m in MUTANTS})
+def test_still_apply(key):
     """The code that a mutant replaces stands in its module, once; what comes out is other code."""
-    original = mutated(mutant._replace(edits=()))
-    assert canonical(mutated(mutant)) != original
+    for mutant in (m for m in MUTANTS if m.key == key):
+        code = mutated(mutant)
+        assert ast.parse(code, label(mutant))
+        assert code != mutated(mutant._replace(edits=())), label(mutant)
 
 
 def test_a_formatter_cannot_break_a_mutant():
