@@ -1,9 +1,7 @@
 """What there is to choose from, with a line on each: what `bioplaus list` prints."""
 
-from bioplaus import neurons
-from bioplaus.data import DATASETS
+from bioplaus import data, modulators, neurons
 from bioplaus.measure.energy import profiles
-from bioplaus.modulators import MODULATORS
 from bioplaus.rules import available
 
 
@@ -12,8 +10,8 @@ def tables() -> dict[str, dict[str, str]]:
     return {
         "rules": {k: f"{f.__name__.replace('_', ' ')}. {_first_line(f)}" for k, f in available().items()},
         "neurons": {k: _first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
-        "modulators": {k: _first_line(f) for k, f in MODULATORS.items()},
-        "data": DATASETS,
+        "modulators": {k: _first_line(f) for k, f in modulators.available().items()},
+        "data": {k: _first_line(f) for k, f in data.available().items()},
         "profiles": {k: p.description for k, p in profiles().items()},
     }
 

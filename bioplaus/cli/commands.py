@@ -21,7 +21,7 @@ class Compare:
     rules: Annotated[str, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")] = COMPARED
     """Keys separated by commas, or all for every rule there is. The frozen baseline is always added."""
     data: str = "digits"
-    """digits, mnist, fashion-mnist or cifar10."""
+    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list data`."""
     seeds: Annotated[int | None, NUMBER] = None
     """Seeds, trained together; 5 on digits and 3 on larger data where none is given."""
     steps: Annotated[int | None, NUMBER] = None
@@ -74,7 +74,7 @@ class Tune:
     rules: str = "all"
     """Keys separated by commas, or all; the frozen baseline is tuned with them."""
     data: str = "digits"
-    """digits, mnist, fashion-mnist or cifar10."""
+    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list data`."""
     trials: int = 24
     """Settings tried for each rule."""
     seeds: int = 3

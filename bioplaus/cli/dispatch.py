@@ -64,9 +64,10 @@ __doc_line__ = "Biologically plausible learning: rules, noise and modulators on 
 def _ours() -> tuple[type[Exception], ...]:
     """Errors about what the user gave. Anything else is a bug and keeps its traceback."""
     from bioplaus.data import DataError
+    from bioplaus.extensions import ExtensionError
     from bioplaus.study import StudyError
 
-    return StudyError, DataError, UsageError
+    return StudyError, DataError, ExtensionError, UsageError
 
 
 class UsageError(ValueError):

@@ -1,41 +1,54 @@
-"""Data sets. DATASETS: name -> one line on it; `load(name)` reads one; `own(x, y)` makes one of a user's arrays.
+"""Data sets. `load(name)` reads one of `LOADERS`, or of another package; `own(x, y)` makes one of a user's arrays.
 
 noisy: training data made worse; augment: made anew at each presentation; tasks: a data set as a sequence of tasks; corrupted: the
 published MNIST-C and CIFAR-10-C.
 """
 
 import difflib
+from collections.abc import Callable
 
 from bioplaus.data import augment, cifar10, corrupted, digits, mnist, noisy, tasks
 from bioplaus.data.dataset import Dataset, own
 from bioplaus.data.fetch import DataError
+from bioplaus.extensions import with_extensions
 
-DATASETS = {
-    "digits": "handwritten digits, 1,797 images of 8 x 8, 10 classes; ships with the package",
-    "mnist": "handwritten digits, 70,000 images of 28 x 28, 10 classes; 12 MB to download",
-    "fashion-mnist": "clothes, 70,000 images of 28 x 28, 10 classes; 31 MB to download",
-    "cifar10": "animals and vehicles, 60,000 colour images of 32 x 32, 10 classes; 170 MB to download",
-}
-
-_LOADERS = {
+LOADERS: dict[str, Callable[[], Dataset]] = {
     "digits": digits.load,
     "mnist": mnist.load_mnist,
     "fashion-mnist": mnist.load_fashion_mnist,
     "cifar10": cifar10.load,
 }
+"""name -> the function that reads it. The first line of its docstring is what `bioplaus list` says of the data set."""
+
+DATASETS = {name: (loader.__doc__ or "").split("\n")[0] for name, loader in LOADERS.items()}
+"""name -> one line on it."""
+
+
+def available() -> dict[str, Callable[[], Dataset]]:
+    """`LOADERS`, with the data sets that other packages register as entry points `bioplaus.data`.
+
+    Raises ExtensionError, a ValueError, if two have the same name, and where a package's loader cannot be loaded.
+    """
+    return with_extensions("bioplaus.data", LOADERS)
 
 
 def load(name: str) -> Dataset:
-    """The data set `name`, split the same way every time. x: float32 [N, H, W, C] in [0, 1]; y: one-hot float32 [N, 10].
+    """The data set `name`, split the same way every time. x: float32 [N, ...], images [N, H, W, C] in [0, 1]; y: one-hot float32 [N, C].
 
     Files are looked for in $BIOPLAUS_DATA/<name>/, then in the cache, then downloaded, and used only if their SHA-256 is right.
     Raises ValueError for an unknown name, and DataError for a file that is missing or corrupt.
     """
-    if name not in _LOADERS:
-        near = difflib.get_close_matches(str(name), _LOADERS, n=1)
+    loaders = available()
+    if name not in loaders:
+        near = difflib.get_close_matches(str(name), loaders, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"No data set is named {name!r}.{hint} There are: {', '.join(DATASETS)}.")
-    return _LOADERS[name]()
+        raise ValueError(f"No data set is named {name!r}.{hint} There are: {', '.join(loaders)}.")
+    found = loaders[name]()
+    if not isinstance(found, Dataset):
+        raise DataError(
+            f"{name}: its loader gave {type(found).__name__}; expected a bioplaus.data.Dataset, as bioplaus.data.own gives"
+        )
+    return found._replace(name=name)
 
 
-__all__ = ["DATASETS", "DataError", "Dataset", "augment", "corrupted", "load", "noisy", "own", "tasks"]
+__all__ = ["DATASETS", "LOADERS", "DataError", "Dataset", "augment", "available", "corrupted", "load", "noisy", "own", "tasks"]

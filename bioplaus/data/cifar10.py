@@ -56,7 +56,9 @@ HELD_OUT = (
 
 
 def load() -> Dataset:
-    """CIFAR-10: 45,000 train, 5,000 validation and 10,000 test images [32, 32, 3] of 10 classes. Raises DataError.
+    """Animals and vehicles: 60,000 colour images of 32 x 32, 10 classes; 170 MB to download.
+
+    45,000 train, 5,000 validation and 10,000 test images [32, 32, 3] of 10 classes. Raises DataError.
 
     Without the official test images, 40,000 and 5,000 and a hold-out of 5,000; the note says which it is.
     """

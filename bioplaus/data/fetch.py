@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 VARIABLE = "BIOPLAUS_DATA"
 FOLDERS = ("mnist", "fashion-mnist", "cifar10")
+"""Of the data sets that are downloaded. `compare` and `tune` give these a larger net and batch than they give to others."""
 
 
 class DataError(RuntimeError):
@@ -47,7 +48,7 @@ def given(name: str) -> Path | None:
     if not os.environ.get(VARIABLE):
         return None
     folder = Path(os.environ[VARIABLE]).expanduser()
-    if not any((folder / known).is_dir() for known in FOLDERS):
+    if not any((folder / known).is_dir() for known in (*FOLDERS, name.partition("/")[0])):
         raise DataError(
             f"{VARIABLE}={folder} is not a folder of data sets: it must hold at least one of the folders {', '.join(FOLDERS)}. "
             f"Set {VARIABLE} to their parent, or unset it to download."

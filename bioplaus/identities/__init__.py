@@ -1,126 +1,47 @@
 """Identities and negative controls: each rule against mathematics, through its public `grad`, in float64.
 
-FAMILIES: key -> its `Family` of checks. `bioplaus verify` and the tests run the same ones, and those for any net a second time on
-nets whose outputs are not linear: sigmoids, under half the squared error and under the Bernoulli loss.
+FAMILIES: key -> its `Family` of checks. Each module of this package declares those of its rules in a table of the same name, and they
+are collected here. `bioplaus verify` and the tests run the same ones, and those for any net a second time on nets whose outputs are
+not linear: sigmoids, under half the squared error and under the Bernoulli loss.
 """
 
 import functools
-import importlib.metadata
+import importlib
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 
-from bioplaus.identities import (
-    backprop,
-    clapp,
-    contrastive,
-    deep_feedback_control,
-    dendrites,
-    direct_feedback_alignment,
-    direct_random_target_projection,
-    equilibrium_propagation,
-    equilibrium_variants,
-    feedback_alignment,
-    forward_forward,
-    forward_gradient,
-    hebbian,
-    kolen_pollack,
-    local_losses,
-    node_perturbation,
-    pepita,
-    phsic,
-    predictive_coding,
-    predictive_coding_variants,
-    sign_concordant,
-    signal_propagation,
-    target_propagation,
-    three_factor,
-    weight_mirror,
-)
+from bioplaus.extensions import with_extensions
 from bioplaus.identities.any_net import posed
-from bioplaus.identities.common import Check, Problem, squashed
+from bioplaus.identities.common import Check, Family, Problem, squashed
 from bioplaus.losses import cross_entropy, mse
-from bioplaus.rules import available
+from bioplaus.rules import BASELINES, RULES, available
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
-class Family(NamedTuple):
-    """What a factory that claims to be a rule is held against. Generators, so that a wrong factory can stop at its first failure.
-
-    checks: (factory) -> checks on problems made for them;  on_net: (factory, problem) -> those that hold on a net of the caller's.
-    """
-
-    checks: Callable[[RuleFactory], Iterator[Check]]
-    on_net: Callable[[RuleFactory, Problem], Iterator[Check]] | None = None
+def _declared() -> dict[str, Family]:
+    """The `FAMILIES` of each module of this package, in the order of the rules."""
+    found: dict[str, Family] = {}
+    for module in pkgutil.iter_modules(__path__):
+        found |= getattr(importlib.import_module(f"{__name__}.{module.name}"), "FAMILIES", {})
+    return {key: found[key] for key in (RULES | BASELINES) if key in found}
 
 
-FAMILIES: dict[str, Family] = {
-    "bp": Family(backprop.checks, backprop.on_net),
-    "fa": Family(feedback_alignment.checks, feedback_alignment.on_net),
-    "kp": Family(kolen_pollack.checks, kolen_pollack.on_net),
-    "wm": Family(weight_mirror.checks, weight_mirror.on_net),
-    "usf": Family(sign_concordant.checks, sign_concordant.on_net),
-    "frsf": Family(sign_concordant.fixed_checks, sign_concordant.fixed_on_net),
-    "brsf": Family(sign_concordant.batchwise_checks, sign_concordant.batchwise_on_net),
-    "dfa": Family(direct_feedback_alignment.checks, direct_feedback_alignment.on_net),
-    "drtp": Family(direct_random_target_projection.checks, direct_random_target_projection.on_net),
-    "np": Family(node_perturbation.checks, node_perturbation.on_net),
-    "wp": Family(forward_gradient.wp_checks, forward_gradient.wp_on_net),
-    "fg": Family(forward_gradient.fg_checks, forward_gradient.fg_on_net),
-    "afg": Family(forward_gradient.afg_checks, forward_gradient.afg_on_net),
-    "threefactor": Family(three_factor.checks, three_factor.on_net),
-    "phsic": Family(phsic.checks, phsic.on_net),
-    "tp": Family(target_propagation.tp_checks, target_propagation.tp_on_net),
-    "dtp": Family(target_propagation.dtp_checks, target_propagation.dtp_on_net),
-    "drl": Family(target_propagation.drl_checks, target_propagation.drl_on_net),
-    "ldrl": Family(target_propagation.ldrl_checks, target_propagation.ldrl_on_net),
-    "pc": Family(predictive_coding.checks, predictive_coding.on_net),
-    "zil": Family(predictive_coding_variants.zil_checks, predictive_coding_variants.zil_on_net),
-    "fpa": Family(predictive_coding_variants.fpa_checks, predictive_coding_variants.fpa_on_net),
-    "epc": Family(predictive_coding_variants.epc_checks, predictive_coding_variants.epc_on_net),
-    "ipc": Family(predictive_coding_variants.ipc_checks, predictive_coding_variants.ipc_on_net),
-    "ep": Family(equilibrium_propagation.checks, equilibrium_propagation.on_net),
-    "pep": Family(equilibrium_variants.pep_checks, equilibrium_variants.pep_on_net),
-    "nep": Family(equilibrium_variants.nep_checks, equilibrium_variants.nep_on_net),
-    "hep": Family(equilibrium_variants.hep_checks, equilibrium_variants.hep_on_net),
-    "chl": Family(contrastive.chl_checks, contrastive.chl_on_net),
-    "cpl": Family(contrastive.cpl_checks, contrastive.cpl_on_net),
-    "burstprop": Family(dendrites.burst_checks, dendrites.burst_on_net),
-    "dendritic_microcircuit": Family(dendrites.microcircuit_checks, dendrites.microcircuit_on_net),
-    "dfc": Family(deep_feedback_control.checks, deep_feedback_control.on_net),
-    "pepita": Family(pepita.checks, pepita.on_net),
-    "local_pred": Family(local_losses.prediction_checks, local_losses.prediction_on_net),
-    "local_sim": Family(local_losses.similarity_checks, local_losses.similarity_on_net),
-    "local_losses": Family(local_losses.both_checks, local_losses.both_on_net),
-    "ff": Family(forward_forward.checks, forward_forward.on_net),
-    "sigprop": Family(signal_propagation.checks, signal_propagation.on_net),
-    "hebb": Family(hebbian.hebb_checks, functools.partial(hebbian.on_net, "hebb")),
-    "oja": Family(hebbian.oja_checks, functools.partial(hebbian.on_net, "oja")),
-    "sanger": Family(hebbian.sanger_checks, functools.partial(hebbian.on_net, "sanger")),
-    "bcm": Family(hebbian.bcm_checks, functools.partial(hebbian.on_net, "bcm")),
-    "softhebb": Family(hebbian.softhebb_checks, functools.partial(hebbian.on_net, "softhebb")),
-    "krotov": Family(hebbian.krotov_checks, functools.partial(hebbian.on_net, "krotov")),
-    "clapp": Family(clapp.checks, clapp.on_net),
-    "frozen": Family(backprop.readout_checks, backprop.readout_on_net),
-}
+FAMILIES = _declared()
 __all__ = ["FAMILIES", "Check", "Family", "families", "first_failure", "verify"]
 
 
 def families() -> dict[str, Family]:
     """The checks of each rule by its key, with those that other packages bring as entry points `bioplaus.identities`.
 
-    Such an entry has the key of the rule, and loads a `Family`, or the function (factory) -> checks of one. Raises ValueError if its
-    key has checks already.
+    Such an entry has the key of the rule, and loads a `Family`, or the function (factory) -> checks of one. Raises ExtensionError
+    if its key has checks already, and where it cannot be loaded.
     """
-    found = dict(FAMILIES)
-    for entry in importlib.metadata.entry_points(group="bioplaus.identities"):
-        if entry.name in found:
-            raise ValueError(f"checks {entry.name!r} of {entry.value} are for a rule that has some; rename their entry point")
-        checks = entry.load()
-        found[entry.name] = checks if isinstance(checks, Family) else Family(checks)
-    return found
+    found = with_extensions("bioplaus.identities", FAMILIES)
+    return {key: checks if isinstance(checks, Family) else Family(checks) for key, checks in found.items()}
 
 
 def verify(

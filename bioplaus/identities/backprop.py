@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from bioplaus.identities.any_net import apart, by_layer, same
 from bioplaus.identities.common import (
     Check,
+    Family,
     Problem,
     by_hand,
     convolutional,
@@ -105,3 +106,9 @@ def readout_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     still = max((abs(g).max() for g in jax.tree.leaves(grads[:-1])), default=0.0)
     yield small("frozen", "hidden layers stay as drawn: largest gradient", still, 0.0)
     yield from apart("frozen", p, grads)
+
+
+FAMILIES = {
+    "bp": Family(checks, on_net),
+    "frozen": Family(readout_checks, readout_on_net),
+}

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from bioplaus.identities.any_net import output_of, same
-from bioplaus.identities.common import TANH, Check, Problem, convolutional, equal, large, problem, relative, small
+from bioplaus.identities.common import TANH, Check, Family, Problem, convolutional, equal, large, problem, relative, small
 from bioplaus.neurons import gaussian
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import PyTree, RuleFactory
@@ -129,3 +129,6 @@ def by_hand(p: Problem, state) -> tuple[tuple, tuple, list[np.ndarray]]:
 def added(a: PyTree, b: PyTree) -> PyTree:
     """The sum of two trees."""
     return jax.tree.map(jnp.add, a, b)
+
+
+FAMILIES = {"clapp": Family(checks, on_net)}

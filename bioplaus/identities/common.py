@@ -4,7 +4,7 @@ The references use plain array arithmetic and `jax.grad`, and nothing of `biopla
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -41,6 +41,16 @@ class Problem(NamedTuple):
     params: PyTree
     batch: Batch
     key: Key
+
+
+class Family(NamedTuple):
+    """What a factory that claims to be a rule is held against. Generators, so that a wrong factory can stop at its first failure.
+
+    checks: (factory) -> checks on problems made for them;  on_net: (factory, problem) -> those that hold on a net of the caller's.
+    """
+
+    checks: Callable[[RuleFactory], Iterator[Check]]
+    on_net: Callable[[RuleFactory, Problem], Iterator[Check]] | None = None
 
 
 def small(rule: str, name: str, value: Any, limit: float) -> Check:

@@ -15,6 +15,7 @@ from bioplaus.identities.common import (
     LINEAR,
     TANH,
     Check,
+    Family,
     Problem,
     convolutional,
     equal,
@@ -203,3 +204,9 @@ def chl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 def cpl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Coupled learning on a net of the caller's, at beta 0.2 and gain 0.1."""
     yield from on_net("cpl", factory, p, {"beta": 0.2, "gain": 0.1}, 0.2, 0.1)
+
+
+FAMILIES = {
+    "chl": Family(chl_checks, chl_on_net),
+    "cpl": Family(cpl_checks, cpl_on_net),
+}

@@ -15,6 +15,7 @@ from bioplaus.identities.any_net import apart, directional, drawn, given, quiet,
 from bioplaus.identities.common import (
     LINEAR,
     Check,
+    Family,
     Problem,
     convolutional,
     cosine,
@@ -249,3 +250,6 @@ def random(feedback: tuple[Array, ...]) -> tuple[Array, ...]:
     """Q drawn at random, N(0, 1 / C)."""
     draw = np.random.default_rng(3)
     return tuple(jnp.asarray(draw.standard_normal(q.shape) / len(q) ** 0.5) for q in feedback)
+
+
+FAMILIES = {"dfc": Family(checks, on_net)}

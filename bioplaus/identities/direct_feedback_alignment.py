@@ -11,6 +11,7 @@ from bioplaus.identities.common import (
     LINEAR,
     SIGMOID,
     Check,
+    Family,
     Problem,
     by_hand,
     convolutional,
@@ -110,3 +111,6 @@ def sensitivity(factory: RuleFactory) -> float:
         return relative(grad((*p.params[: l + 1], *later), state, p.batch, p.key)[0][l], before[l])
 
     return max(change(l) for l in range(len(p.net) - 1))
+
+
+FAMILIES = {"dfa": Family(checks, on_net)}

@@ -10,6 +10,7 @@ from bioplaus.identities.any_net import apart, same
 from bioplaus.identities.common import (
     LINEAR,
     Check,
+    Family,
     Problem,
     by_hand,
     convolutional,
@@ -103,3 +104,6 @@ def sensitivity(factory: RuleFactory) -> tuple[float, float]:
         return relative(grads(params)[l], before[l]) if moved > 0.1 else jnp.inf
 
     return max(change(l) for l in range(len(p.net) - 1)), relative(hidden(p._replace(loss=mse))(p.params), before)
+
+
+FAMILIES = {"drtp": Family(checks, on_net)}

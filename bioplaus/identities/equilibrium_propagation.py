@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from bioplaus.identities.any_net import apart, quiet, same
 from bioplaus.identities.common import (
     Check,
+    Family,
     Problem,
     cosine,
     equal,
@@ -100,3 +101,6 @@ def equilibrium(p: Problem, params: PyTree) -> jax.Array:
 def equilibrium_loss(p: Problem, params: PyTree) -> jax.Array:
     """The mean loss at equilibrium."""
     return p.loss(equilibrium(p, params), p.batch.y).mean()
+
+
+FAMILIES = {"ep": Family(checks, on_net)}

@@ -11,6 +11,7 @@ from bioplaus.identities.common import (
     LINEAR,
     TANH,
     Check,
+    Family,
     Problem,
     cosine,
     equal,
@@ -133,3 +134,10 @@ def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield same("hep", "jax.grad of the loss of predict, through its sweeps, |beta| 0.01", grads, want, 1e-4)
     if len(p.net) > 2:
         yield from apart("hep", p, grads, 1e-4)
+
+
+FAMILIES = {
+    "pep": Family(pep_checks, pep_on_net),
+    "nep": Family(nep_checks, nep_on_net),
+    "hep": Family(hep_checks, hep_on_net),
+}

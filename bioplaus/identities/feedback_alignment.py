@@ -16,6 +16,7 @@ from bioplaus.identities.any_net import aligned, apart, feedback_through, same
 from bioplaus.identities.common import (
     LINEAR,
     Check,
+    Family,
     Problem,
     by_hand,
     convolutional,
@@ -111,3 +112,6 @@ def linear_teacher() -> Problem:
 def angle(params: PyTree, state: PyTree) -> float:
     """Between the readout weights and their feedback weights, in degrees."""
     return math.degrees(math.acos(cosine(params[1]["w"], state.feedback[1]["w"])))
+
+
+FAMILIES = {"fa": Family(checks, on_net)}

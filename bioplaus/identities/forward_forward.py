@@ -12,6 +12,7 @@ from bioplaus.identities.common import (
     LINEAR,
     SIGMOID,
     Check,
+    Family,
     Problem,
     convolutional,
     equal,
@@ -144,3 +145,6 @@ def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
         h = np.tanh(h / np.sqrt((h**2).mean(-1, keepdims=True)) @ np.asarray(w["w"]) + np.asarray(w["b"]))
         outputs.append(h)
     return outputs
+
+
+FAMILIES = {"ff": Family(checks, on_net)}

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.common import LINEAR, Check, Problem, equal, large, pose, problem, relative, slope, small, truth
+from bioplaus.identities.common import LINEAR, Check, Family, Problem, equal, large, pose, problem, relative, slope, small, truth
 from bioplaus.layers import mlp
 from bioplaus.net import current_shapes, drive, fire, layer_key
 from bioplaus.neurons import gaussian, tanh
@@ -214,3 +214,10 @@ def energy(draws: PyTree) -> float:
     rows = {len(g) for g in jax.tree.leaves(draws)}
     n = rows.pop() if len(rows) == 1 and all(g.ndim > 1 for g in jax.tree.leaves(draws)) else 1
     return float(sum(jnp.sum(g**2) for g in jax.tree.leaves(draws))) / n
+
+
+FAMILIES = {
+    "wp": Family(wp_checks, wp_on_net),
+    "fg": Family(fg_checks, fg_on_net),
+    "afg": Family(afg_checks, afg_on_net),
+}

@@ -12,7 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import apart, same, settings
-from bioplaus.identities.common import Check, Problem, convolutional, cosine, equal, large, problem, relative, small, truth
+from bioplaus.identities.common import (
+    Check,
+    Family,
+    Problem,
+    convolutional,
+    cosine,
+    equal,
+    large,
+    problem,
+    relative,
+    small,
+    truth,
+)
 from bioplaus.layers import dense
 from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, forward, layer_key
@@ -230,3 +242,13 @@ def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
 def closest(w) -> float:
     """The largest cosine of two units."""
     return max(cosine(w[:, i], w[:, j]) for i in range(w.shape[1]) for j in range(i))
+
+
+FAMILIES = {
+    "hebb": Family(hebb_checks, functools.partial(on_net, "hebb")),
+    "oja": Family(oja_checks, functools.partial(on_net, "oja")),
+    "sanger": Family(sanger_checks, functools.partial(on_net, "sanger")),
+    "bcm": Family(bcm_checks, functools.partial(on_net, "bcm")),
+    "softhebb": Family(softhebb_checks, functools.partial(on_net, "softhebb")),
+    "krotov": Family(krotov_checks, functools.partial(on_net, "krotov")),
+}

@@ -9,6 +9,7 @@ import optax
 from bioplaus.identities.any_net import aligned, same
 from bioplaus.identities.common import (
     Check,
+    Family,
     Problem,
     by_hand,
     equal,
@@ -87,3 +88,6 @@ def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float)
         return jnp.stack([jnp.linalg.norm(w - b) for w, b in zip(weights(params), weights(state.feedback), strict=True)])
 
     return relative(distance(params, after) / distance(p.params, state), jnp.full(len(p.net) - 1, expected))
+
+
+FAMILIES = {"kp": Family(checks, on_net)}

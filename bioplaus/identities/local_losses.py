@@ -9,7 +9,19 @@ import numpy as np
 import optax
 
 from bioplaus.identities.any_net import output_of, quiet, same, settings
-from bioplaus.identities.common import Check, Problem, convolutional, equal, gradient, large, problem, relative, small, truth
+from bioplaus.identities.common import (
+    Check,
+    Family,
+    Problem,
+    convolutional,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+    truth,
+)
 from bioplaus.net import fire
 from bioplaus.types import PyTree, RuleFactory
 
@@ -146,3 +158,10 @@ def _rotation(n: int) -> np.ndarray:
     basis = np.linalg.qr(np.concatenate([ones, np.random.default_rng(4).standard_normal((n, n - 1))], 1))[0]
     turn = np.linalg.qr(np.random.default_rng(5).standard_normal((n - 1, n - 1)))[0]
     return ones @ ones.T + basis[:, 1:] @ turn @ basis[:, 1:].T
+
+
+FAMILIES = {
+    "local_pred": Family(prediction_checks, prediction_on_net),
+    "local_sim": Family(similarity_checks, similarity_on_net),
+    "local_losses": Family(both_checks, both_on_net),
+}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import by_layer, directional, drawn, given, pulled, quiet, same
-from bioplaus.identities.common import Check, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
+from bioplaus.identities.common import Check, Family, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
 from bioplaus.layers import mlp
 from bioplaus.neurons import gaussian, tanh
 from bioplaus.types import PyTree, RuleFactory
@@ -88,3 +88,6 @@ def monte_carlo(factory: RuleFactory, p: Problem, n: int) -> list[np.ndarray]:
     keys = jax.random.split(jax.random.key(10), n)
     draws = jax.jit(jax.vmap(lambda k: rule.grad(p.params, state, p.batch, k)[0]))(keys)
     return [np.asarray(d) for d in jax.tree.leaves(draws)]
+
+
+FAMILIES = {"np": Family(checks, on_net)}

@@ -9,6 +9,7 @@ import numpy as np
 from bioplaus.identities.any_net import same
 from bioplaus.identities.common import (
     Check,
+    Family,
     Problem,
     convolutional,
     cosine,
@@ -146,3 +147,6 @@ def feedback_aligned(p: Problem, f: jax.Array) -> np.ndarray:
 def size(tree: PyTree) -> float:
     """The largest absolute value in a tree."""
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+
+
+FAMILIES = {"pepita": Family(checks, on_net)}

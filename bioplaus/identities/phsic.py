@@ -9,7 +9,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bioplaus.identities.common import Check, Problem, convolutional, cosine, equal, gradient, large, problem, relative, truth
+from bioplaus.identities.common import (
+    Check,
+    Family,
+    Problem,
+    convolutional,
+    cosine,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    truth,
+)
 from bioplaus.net import drive, fire, layer_key
 from bioplaus.rules.phsic import cosine as cosine_similarity
 from bioplaus.types import PyTree, RuleFactory
@@ -111,3 +123,6 @@ def by_grad(p: Problem, kernel: Callable, features: Callable, gamma: float, *, m
         return total + p.loss(h, p.batch.y).mean()
 
     return jax.jit(jax.grad(objective))(p.params)
+
+
+FAMILIES = {"phsic": Family(checks, on_net)}

@@ -9,6 +9,7 @@ from bioplaus.identities.any_net import apart, output_of, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     Check,
+    Family,
     Problem,
     convolutional,
     cosine,
@@ -108,3 +109,6 @@ def equilibrium_energy(params: PyTree, batch, precision: float) -> jax.Array:
         s = s + product.T @ product
     r = batch.y - output
     return 0.5 * jnp.sum(r * jnp.linalg.solve(s, r.T).T, -1).mean() / precision
+
+
+FAMILIES = {"pc": Family(checks, on_net)}

@@ -12,6 +12,7 @@ from bioplaus.identities.any_net import apart, output_of, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     Check,
+    Family,
     Problem,
     convolutional,
     cosine,
@@ -246,3 +247,11 @@ def ipc_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         name = "weights held, call 2 is strict predictive coding after 1 step"
         yield same("ipc", name, second[-2:], descended(p, 1, hyper["rate"], hyper["precision"])[-2:])
         yield from apart("ipc", p, second)
+
+
+FAMILIES = {
+    "zil": Family(zil_checks, zil_on_net),
+    "fpa": Family(fpa_checks, fpa_on_net),
+    "epc": Family(epc_checks, epc_on_net),
+    "ipc": Family(ipc_checks, ipc_on_net),
+}

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from bioplaus.identities.any_net import apart, feedback_through, same, settings
 from bioplaus.identities.common import (
     Check,
+    Family,
     Problem,
     by_hand,
     convolutional,
@@ -176,3 +177,10 @@ def back(initial: jax.Array, w: jax.Array) -> jax.Array:
 def least(a: PyTree, b: PyTree) -> float:
     """The smallest cosine over layers."""
     return min(cosine(g, t) for g, t in zip(a, b, strict=True))
+
+
+FAMILIES = {
+    "usf": Family(checks, on_net),
+    "frsf": Family(fixed_checks, fixed_on_net),
+    "brsf": Family(batchwise_checks, batchwise_on_net),
+}

@@ -7,7 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import output_of, same, settings
-from bioplaus.identities.common import TANH, Check, Problem, convolutional, equal, float64, large, problem, relative, small
+from bioplaus.identities.common import (
+    TANH,
+    Check,
+    Family,
+    Problem,
+    convolutional,
+    equal,
+    float64,
+    large,
+    problem,
+    relative,
+    small,
+)
 from bioplaus.neurons import gaussian
 from bioplaus.salts import CLASSES
 from bioplaus.types import PyTree, RuleFactory
@@ -88,3 +100,6 @@ def by_hand(p: Problem, contexts) -> tuple:
         s, r = (1 - h[l + 1] ** 2) * (e @ t[l + 1]), (1 - t[l + 1] ** 2) * (e.T @ h[l + 1])
         grads.append({"w": h[l].T @ s + t[l].T @ r, "b": s.sum(0) + r.sum(0)})
     return tuple(grads)
+
+
+FAMILIES = {"sigprop": Family(checks, on_net)}

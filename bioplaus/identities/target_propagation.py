@@ -14,6 +14,7 @@ from bioplaus.identities.common import (
     LINEAR,
     TANH,
     Check,
+    Family,
     Problem,
     convolutional,
     cosine,
@@ -281,3 +282,11 @@ def inversion_errors(factory: RuleFactory) -> list[float]:
         return sum(jnp.linalg.norm(inverse(p, l, own(state), h[l], h[l + 1]) - h[l]) for l in range(len(h) - 1))
 
     return [float(total(state)) for state in learned(factory, p)]
+
+
+FAMILIES = {
+    "tp": Family(tp_checks, tp_on_net),
+    "dtp": Family(dtp_checks, dtp_on_net),
+    "drl": Family(drl_checks, drl_on_net),
+    "ldrl": Family(ldrl_checks, ldrl_on_net),
+}

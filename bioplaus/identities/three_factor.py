@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.common import Check, Problem, equal, large, pose, problem, relative, small, truth
+from bioplaus.identities.common import Check, Family, Problem, equal, large, pose, problem, relative, small, truth
 from bioplaus.layers import mlp
 from bioplaus.net import current_shapes, drive, fire, layer_key
 from bioplaus.neurons import tanh
@@ -189,3 +189,6 @@ def by_loops(p: Problem, x, y, xi, gates) -> PyTree:
 def biggest(tree: PyTree) -> float:
     """The largest absolute value."""
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+
+
+FAMILIES = {"threefactor": Family(checks, on_net)}

@@ -16,6 +16,7 @@ from bioplaus.identities.common import (
     LINEAR,
     TANH,
     Check,
+    Family,
     Problem,
     by_hand,
     cosine,
@@ -194,3 +195,6 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     after = mirrored(factory, p, gate=(None, None, units))[1][-1]
     yield equal("wm", "a closed unit keeps its B", after[:, 1], before[-1][:, 1], 0.0)
     yield equal("wm", "and an open one learns as ever", after[:, 0], mirrored(factory, p)[1][-1][:, 0], 1e-12)
+
+
+FAMILIES = {"wm": Family(checks, on_net)}

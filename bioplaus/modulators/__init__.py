@@ -1,5 +1,9 @@
 """Neuromodulators, and rules under them. MODULATORS: name -> factory (hyperparameters) -> Modulator."""
 
+from collections.abc import Callable
+
+from bioplaus.extensions import with_extensions
+from bioplaus.hyper import declared
 from bioplaus.modulators.acetylcholine import acetylcholine
 from bioplaus.modulators.compose import compose
 from bioplaus.modulators.context_gating import context_gating
@@ -8,8 +12,9 @@ from bioplaus.modulators.modulate import modulate
 from bioplaus.modulators.noradrenaline import noradrenaline
 from bioplaus.modulators.threshold import threshold
 from bioplaus.modulators.unmodulated import unmodulated
+from bioplaus.types import Modulator
 
-MODULATORS = {
+MODULATORS: dict[str, Callable[..., Modulator]] = {
     "unmodulated": unmodulated,
     "dopamine": dopamine,
     "acetylcholine": acetylcholine,
@@ -18,9 +23,20 @@ MODULATORS = {
     "threshold": threshold,
 }
 
+
+def available() -> dict[str, Callable[..., Modulator]]:
+    """`MODULATORS`, with those that other packages register as entry points `bioplaus.modulators`.
+
+    Raises ExtensionError, a ValueError, if two have the same name, and where a package's modulator cannot be loaded.
+    """
+    found = with_extensions("bioplaus.modulators", MODULATORS)
+    return {name: factory if name in MODULATORS else declared(factory) for name, factory in found.items()}
+
+
 __all__ = [
     "MODULATORS",
     "acetylcholine",
+    "available",
     "compose",
     "context_gating",
     "corrective",

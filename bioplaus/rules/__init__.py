@@ -1,8 +1,7 @@
 """Learning rules. RULES: key -> factory (net, loss, *, hyperparameters) -> Rule. BASELINES: what a rule has to beat."""
 
-import importlib.metadata
-
 from bioplaus.entry import learning_rule
+from bioplaus.extensions import with_extensions
 from bioplaus.rules.backprop import backprop, readout_only
 from bioplaus.rules.burst import burstprop
 from bioplaus.rules.clapp import clapp
@@ -97,14 +96,10 @@ BASELINES = {"frozen": readout_only}
 def available() -> dict[str, RuleFactory]:
     """Rules and baselines by key, with those that other packages register as entry points `bioplaus.rules`.
 
-    Raises ValueError if two have the same key.
+    Raises ExtensionError, a ValueError, if two have the same key, and where a package's rule cannot be loaded.
     """
-    found: dict[str, RuleFactory] = {**RULES, **BASELINES}
-    for entry in importlib.metadata.entry_points(group="bioplaus.rules"):
-        if entry.name in found:
-            raise ValueError(f"rule {entry.name!r} of {entry.value} has the key of another rule; rename its entry point")
-        found[entry.name] = learning_rule(entry.load())  # its batches and hyperparameters are checked as ours are
-    return found
+    found = with_extensions("bioplaus.rules", {**RULES, **BASELINES})
+    return {key: learning_rule(factory) for key, factory in found.items()}  # all check batches and hyperparameters
 
 
 __all__ = [

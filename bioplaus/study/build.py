@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus import losses
+from bioplaus import losses, modulators
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.layers import cnn, mlp
 from bioplaus.layers.basic import Initializer
-from bioplaus.modulators import MODULATORS, modulate
+from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.optim import projections
 from bioplaus.rules import available
@@ -61,7 +61,8 @@ def build(
         hyper["tx"] = own
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
-        factory = modulate(factory, MODULATORS[arm.modulator.kind](**arm.modulator.hyper | _under("modulator.hyper.", values)))
+        modulator = modulators.available()[arm.modulator.kind]
+        factory = modulate(factory, modulator(**arm.modulator.hyper | _under("modulator.hyper.", values)))
     return Built(net, loss, lambda net: factory(net, loss), optax.chain(tx, *constraints(arm.optimiser)), hold_of(arm))
 
 
@@ -90,7 +91,7 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
         found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
     for head, factory, given in (
         ("hyper", available()[arm.rule], arm.hyper),
-        ("modulator.hyper", MODULATORS[arm.modulator.kind], arm.modulator.hyper),
+        ("modulator.hyper", modulators.available()[arm.modulator.kind], arm.modulator.hyper),
     ):
         known = hyperparameters(factory)
         for name in given:

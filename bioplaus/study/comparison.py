@@ -6,6 +6,7 @@ from typing import Any
 
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
+from bioplaus.data.fetch import FOLDERS
 from bioplaus.rules import RULES
 from bioplaus.study.defaults import defaults
 from bioplaus.study.run import Results, run_study
@@ -51,13 +52,13 @@ def comparison(
 ) -> Study:
     """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`.
 
-    Digits and arrays: hidden layers 128-128, 5 seeds, 1,000 steps. Data sets that are downloaded: 256-256, batches of 128,
-    3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
+    Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps. Data sets that are downloaded:
+    256-256, batches of 128, 3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
     """
     if not rules:
         raise StudyError("rules: none is given; give keys, as in bp,fa, or all")
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
-    large, tuned = data != "digits", {key: found for key, found in defaults().items() if key in keys}
+    large, tuned = data in FOLDERS, {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
     budget: dict[str, dict[str, Any]] = {}
     if steps is None and large:

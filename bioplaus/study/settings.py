@@ -82,7 +82,7 @@ class NeuronSpec(_Settings):
 
 
 class ModulatorSpec(_Settings):
-    """kind: a key of MODULATORS. hyper: its hyperparameters."""
+    """kind: a key of `bioplaus.modulators.available()`. hyper: its hyperparameters."""
 
     kind: str = "unmodulated"
     hyper: dict[str, int | float] = {}

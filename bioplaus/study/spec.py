@@ -210,15 +210,14 @@ def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
 
 def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
-    from bioplaus.data import DATASETS
+    from bioplaus import data, modulators
     from bioplaus.measure.robustness import CURVES
-    from bioplaus.modulators import MODULATORS
     from bioplaus.study.build import check_numbers
 
     for key, name, names in (
-        ("data", arm.data, DATASETS),
+        ("data", arm.data, data.available()),
         ("rule", arm.rule, rules),
-        ("modulator.kind", arm.modulator.kind, MODULATORS),
+        ("modulator.kind", arm.modulator.kind, modulators.available()),
         *(("curves", curve, CURVES) for curve in arm.curves),
     ):
         if name not in names:

@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from bioplaus import data as datasets
+from bioplaus.data.fetch import FOLDERS
 from bioplaus.hyper import hyperparameters
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
@@ -65,7 +66,7 @@ def tune(
     finalists = min(FINALISTS, trials)
     budget = Budget(data=data, trials=trials, seeds=seeds, steps=steps, finalists=finalists, final_seeds=FINAL_SEEDS)
     base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER} | (
-        LARGE if data != "digits" else {}
+        LARGE if data in FOLDERS else {}
     )
     wanted = [*dict.fromkeys(one for rule in rules for one in (SAME.get(rule, rule), rule))]
     arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
-from bioplaus.data import DATASETS, DataError, digits, load, own
+from bioplaus.data import DATASETS, LOADERS, DataError, available, digits, load, own
 from bioplaus.data.dataset import PARTS, centred, stratified
 
 
@@ -85,8 +85,8 @@ def test_unknown_name():
 
 
 def test_every_name_is_described_and_loads():
-    assert set(DATASETS) == set(bp.data._LOADERS)
-    assert all(text and "\n" not in text for text in DATASETS.values())
+    assert list(DATASETS) == list(LOADERS) == list(available())
+    assert all(text.endswith(".") and "\n" not in text for text in DATASETS.values())
 
 
 def test_own_keeps_examples_with_their_labels():
