@@ -53,6 +53,9 @@ from .training.train import make_train as make_train
 from .training.train import replicate as replicate
 from .types import Batch as Batch
 from .types import Gain as Gain
+from .types import Gate as Gate
+from .types import Gates as Gates
+from .types import Info as Info
 from .types import Layer as Layer
 from .types import Loss as Loss
 from .types import Modulator as Modulator
@@ -61,5 +64,6 @@ from .types import Neuron as Neuron
 from .types import PerExample as PerExample
 from .types import PerLayer as PerLayer
 from .types import Rule as Rule
+from .types import RuleFactory as RuleFactory
 from .types import Signals as Signals
 from .version import __version__ as __version__

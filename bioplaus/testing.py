@@ -22,7 +22,7 @@ from bioplaus.net import current_shapes, init
 from bioplaus.neurons import tanh
 from bioplaus.states import undeclared
 from bioplaus.trees import agree, cast, close, leaves, types
-from bioplaus.types import Batch, Key, Loss, Net, PyTree, Rule, RuleFactory, Signals
+from bioplaus.types import Batch, GradFn, Key, Loss, Net, PyTree, Rule, RuleFactory, Signals
 
 
 class Case(NamedTuple):
@@ -36,7 +36,7 @@ class Case(NamedTuple):
     rule: Rule
     state: PyTree
     key: Key
-    grad: Callable[..., tuple[PyTree, PyTree, dict[str, Any]]]
+    grad: GradFn
     traces: list[None]
 
 

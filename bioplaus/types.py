@@ -1,13 +1,24 @@
 """The contracts: all of the public protocol, on one page.
 
-A net is a tuple of layers; a layer is synapses followed by neurons; a rule is a drop-in for `jax.value_and_grad`.
-Everything is a NamedTuple of pure functions, so that jit, vmap, scan and grad apply to all of it.
+A net is a tuple of layers; a layer is synapses followed by neurons; a rule is a drop-in for
+`jax.value_and_grad`. Everything is a NamedTuple of pure functions, so that jit, vmap, scan and grad
+apply to all of it. Each function is a Protocol below, which says what its arguments are. Arguments
+before a `/` are given by position, and a function of yours may call them what it likes; `gate` and
+`context`, which may be left out, keep their names.
 
-Shapes: B examples, n units, C outputs. x: [B, ...], y: [B, C].
+Shapes: B examples, n units, n_l of layer l, C outputs. [] is a scalar.
+
+    key      a key of `jax.random`, from which all noise of a call is drawn
+    params   the parameters: of a net a tuple of one tree a layer, of a layer one tree
+    state    what is kept from one call to the next; () where nothing is
+    batch    a `Batch` of B examples
+    x        inputs [B, ...] of a net, or of a layer
+    current  what a layer's synapses send into its neurons [B, n]
+    context  task or state signals, a tree of arrays [B, ...]; () where there are none
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 import jax
 from jax.typing import ArrayLike
@@ -21,9 +32,8 @@ Loss = Callable[[Array, Array], Array]
 
 
 class Batch(NamedTuple):
-    """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure turns to one-hot rows.
-
-    context: task or state signals [B, ...] for modulators, () where there are none.
+    """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure
+    turns to one-hot rows. context: for modulators.
     """
 
     x: Array
@@ -31,32 +41,68 @@ class Batch(NamedTuple):
     context: PyTree = ()
 
 
-class Neuron(NamedTuple):
-    """What turns a current into an output. A memoryless neuron has state (). Noise comes only from `key`.
+# --- Neurons and layers
 
-    `off` and `mean` are the same neuron without its noise and with its expected output; None where it has no noise.
+
+class NeuronInitFn(Protocol):
+    """The state of neurons before they have received anything."""
+
+    def __call__(self, current: Array, /) -> PyTree: ...
+
+
+class StepFn(Protocol):
+    """One step of neurons: (the state after it, output [B, n])."""
+
+    def __call__(self, state: PyTree, current: Array, key: Key, /) -> tuple[PyTree, Array]: ...
+
+
+class Neuron(NamedTuple):
+    """What turns a current into an output. A memoryless neuron has state (). Noise comes only from
+    `key`. `off` and `mean` are the same neuron without its noise and with its expected output; None
+    where it has no noise.
     """
 
-    init: Callable[[Array], PyTree]  # (current) -> state
-    step: Callable[[PyTree, Array, Key], tuple[PyTree, Array]]  # (state, current, key) -> (state, output)
+    init: NeuronInitFn
+    step: StepFn
     off: "Neuron | None" = None
     mean: "Neuron | None" = None
 
 
-class Layer(NamedTuple):
-    """Synapses followed by neurons: the unit of locality. Pooling and flattening belong to the next layer's synapses.
+class LayerInitFn(Protocol):
+    """Fresh parameters for inputs shaped like x."""
 
-    `credit` pulls a teaching signal at this layer's current back: on the parameters (grads, summed over the batch), and
-    on the input through `feedback`, a tree of the shape of params (feedback = params is backprop).
-    `off` is the layer without synaptic noise; None where it has none.
-    `composite`: errors pass weights of the layer on their way to others inside it, so that `credit` reads `feedback` for its grads too.
+    def __call__(self, key: Key, x: Array, /) -> PyTree: ...
+
+
+class SynapseFn(Protocol):
+    """What an input becomes on its way into the neurons: (the state after it, current)."""
+
+    def __call__(self, params: PyTree, state: PyTree, x: Array, key: Key, /) -> tuple[PyTree, Array]: ...
+
+
+class CreditFn(Protocol):
+    """Pulls a teaching signal back through the synapses: (grads, signal at the input [B, ...]).
+
+    feedback: a tree of the shape of params, through which the signal travels to the input;
+    feedback = params is backprop. signal: at the current, [B, n]. grads: a tree of the shape of
+    params, summed over the batch.
     """
 
-    init: Callable[[Key, Array], PyTree]  # (key, example input) -> params
-    synapse: Callable[[PyTree, PyTree, Array, Key], tuple[PyTree, Array]]  # (params, state, input, key) -> (state, current)
-    credit: Callable[
-        [PyTree, PyTree, PyTree, Array, Key, Array], tuple[PyTree, Array]
-    ]  # (params, feedback, state, input, key, signal) -> (grads, signal at the input)
+    def __call__(
+        self, params: PyTree, feedback: PyTree, state: PyTree, x: Array, key: Key, signal: Array, /
+    ) -> tuple[PyTree, Array]: ...
+
+
+class Layer(NamedTuple):
+    """Synapses followed by neurons: the unit of locality. Pooling and flattening belong to the next
+    layer's synapses. `off` is the layer without synaptic noise; None where it has none.
+    `composite`: errors pass weights of the layer on their way to others inside it, so that `credit`
+    reads `feedback` for its grads too.
+    """
+
+    init: LayerInitFn
+    synapse: SynapseFn
+    credit: CreditFn
     neuron: Neuron
     off: "Layer | None" = None
     composite: bool = False
@@ -66,11 +112,15 @@ Net = tuple[Layer, ...]
 """Parameters of a net are a tuple as well, one entry a layer."""
 
 
-class Signals(NamedTuple):
-    """What a rule's free phase offers to a gate, each [B]: loss; correct (0 or 1); entropy and surprise -log p(y|x) in nats.
+# --- Gates on plasticity
 
-    All but the loss follow from what the loss declares outputs to be (`bioplaus.outputs`), and are None where it declares nothing:
-    a gate that reads them then raises ValueError.
+
+class Signals(NamedTuple):
+    """What a rule's free phase offers to a gate, each [B]: loss; correct (0 or 1); entropy and
+    surprise -log p(y|x) in nats.
+
+    All but the loss follow from what the loss declares outputs to be (`bioplaus.outputs`), and are
+    None where it declares nothing: a gate that reads them then raises ValueError.
     """
 
     loss: Array
@@ -80,63 +130,127 @@ class Signals(NamedTuple):
 
 
 Gates = ArrayLike | tuple[ArrayLike | None, ...] | None
-"""Gate on plasticity: one for all layers, or a tuple of one per layer; each a scalar, [B] or [B, n_post]; None is open."""
+"""One gate for all layers, or a tuple of one per layer; each [], [B] or [B, n_l]; None is open."""
 
-Gate = Gates | Callable[[Signals], Gates]
+
+class GateFn(Protocol):
+    """Gates that depend on how the batch went."""
+
+    def __call__(self, signals: Signals, /) -> Gates: ...
+
+
+Gate = Gates | GateFn
+
+
+# --- Learning rules
+
+
+class Info(TypedDict):
+    """What a rule says of one batch: a plain dict. Further entries are a rule's own: `class
+    MyInfo(Info)` declares them. Training keeps the history of every entry that is an array [].
+
+    loss: mean loss, []. signals: of this batch. residual: [], of a rule that settles, small against
+    1 where it has (`relax`). gate: [], of a modulated rule, the mean over examples, then layers.
+    """
+
+    loss: Array
+    signals: Signals
+    residual: NotRequired[Array]
+    gate: NotRequired[Array]
+
+
+class InitFn(Protocol):
+    """The rule's state before the first batch."""
+
+    def __call__(self, key: Key, params: PyTree, batch: Batch, /) -> PyTree: ...
+
+
+class GradFn(Protocol):
+    """(grads, state, info). grads: a tree of the shape of params, to be DESCENDED, with any optax
+    transformation: (1/B) sum_b g_b grad_b, where gate: g. state: for the next batch.
+    """
+
+    def __call__(
+        self, params: PyTree, state: PyTree, batch: Batch, key: Key, /, gate: Gate = None
+    ) -> tuple[PyTree, PyTree, Info]: ...
+
+
+class PredictFn(Protocol):
+    """The output [B, C], as THIS rule's network answers."""
+
+    def __call__(self, params: PyTree, state: PyTree, x: Array, key: Key, /, context: PyTree = ()) -> Array: ...
 
 
 class Rule(NamedTuple):
-    """A learning rule: the drop-in for `jax.value_and_grad`.
+    """A learning rule: the drop-in for `jax.value_and_grad`."""
 
-    init:    (key, params, batch) -> state
-    grad:    (params, state, batch, key, gate=None) -> (grads, state, info). grads has the tree of params and is to be
-             DESCENDED, with any optax transformation: (1/B) sum_b g_b grad_b. info['loss'] is the mean loss, and
-             info['signals'] the `Signals` of this batch; a rule that settles adds info['residual'].
-    predict: (params, state, x, key, context=()) -> output [B, C], as THIS rule's network answers.
+    init: InitFn
+    grad: GradFn
+    predict: PredictFn
+
+
+class RuleFactory(Protocol):
+    """Makes a rule for a net and a loss.
+
+    hyper: the rule's hyperparameters, by name, with defaults, in domains that are declared by the
+    words of `bioplaus.hyper`. Those that are `ArrayLike` may be tracers; sizes and counts are ints.
     """
 
-    init: Callable[[Key, PyTree, Batch], PyTree]
-    grad: Callable[..., tuple[PyTree, PyTree, dict[str, Any]]]
-    predict: Callable[..., Array]
+    # Together `*args: Any, **hyper: Any` say to a type checker: any further parameters.
+    def __call__(self, net: Net, loss: Loss, /, *args: Any, **hyper: Any) -> Rule: ...
 
+
+# --- Words on the fields of a rule's State (a NamedTuple), which `bioplaus.states` reads
 
 PER_EXAMPLE = "per example"
 PerExample = Annotated[PyTree, PER_EXAMPLE]
-"""A field of a rule's State that belongs to the examples of its last batch, and means nothing for others: what it holds of each
-example, and how often it has met them. The rest of a state serves every batch. `bioplaus.states` reads it."""
-
+"""Belongs to the examples of the last batch, and means nothing for others: what the rule holds of
+each example, and how often it has met them. The rest of a state serves every batch."""
 
 PER_LAYER = "per layer"
 PerLayer = Annotated[PyTree, PER_LAYER]
-"""A field of a rule's State that is a tuple of one entry a layer, from the first on; it may end before the last layer."""
+"""A tuple of one entry a layer, from the first on; it may end before the last layer."""
 
 
 class OptimiserOf(NamedTuple):
-    """A word for a field that holds the state of an optimiser: of: (the rule's State) -> the tree that it trains."""
+    """Holds the state of an optimiser. of: (the rule's State) -> the tree that it trains."""
 
     of: Callable[[Any], PyTree]
 
 
-RuleFactory = Callable[..., Rule]
-"""(net, loss, *, hyperparameters) -> Rule. Array hyperparameters (`ArrayLike`) may be tracers; sizes and counts are ints."""
+# --- Neuromodulators
 
 
 class Gain(NamedTuple):
-    """A layer's excitability: output = out * neuron(scale * current + offset). Each a scalar, [n] or [B, n]."""
+    """A layer's excitability: output = out * neuron(scale * current + offset). Each [], [n] or [B, n]."""
 
     scale: ArrayLike = 1.0
     offset: ArrayLike = 0.0
     out: ArrayLike = 1.0
 
 
+class ModulatorInitFn(Protocol):
+    """The modulator's state before the first batch. currents: shape and dtype [B, n_l] a layer."""
+
+    def __call__(self, key: Key, currents: tuple[jax.ShapeDtypeStruct, ...], /) -> PyTree: ...
+
+
+class GainFn(Protocol):
+    """One Gain a layer, before the forward pass."""
+
+    def __call__(self, state: PyTree, context: PyTree, /) -> tuple[Gain, ...]: ...
+
+
+class PlasticityFn(Protocol):
+    """(the state after this batch, gates), after the forward pass."""
+
+    def __call__(self, state: PyTree, signals: Signals, /) -> tuple[PyTree, Gates]: ...
+
+
 class Modulator(NamedTuple):
-    """A neuromodulator. It acts on excitability before the forward pass, on plasticity after it, and never sees labels in `gain`.
+    """A neuromodulator. It acts on excitability before the forward pass, on plasticity after it,
+    and never sees labels in `gain`."""
 
-    init: (key, currents) -> state;  currents: one `jax.ShapeDtypeStruct` [B, n_l] a layer
-    gain: (state, context) -> one Gain a layer
-    gate: (state, signals) -> (state, gates)
-    """
-
-    init: Callable[[Key, tuple[jax.ShapeDtypeStruct, ...]], PyTree]
-    gain: Callable[[PyTree, PyTree], tuple[Gain, ...]]
-    gate: Callable[[PyTree, Signals], tuple[PyTree, Gates]]
+    init: ModulatorInitFn
+    gain: GainFn
+    gate: PlasticityFn

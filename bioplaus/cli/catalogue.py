@@ -8,7 +8,7 @@ from bioplaus.rules import available
 def tables() -> dict[str, dict[str, str]]:
     """Kind -> key -> the first line of its description."""
     return {
-        "rules": {k: f"{f.__name__.replace('_', ' ')}. {_first_line(f)}" for k, f in available().items()},
+        "rules": {k: f"{getattr(f, '__name__', k).replace('_', ' ')}. {_first_line(f)}" for k, f in available().items()},
         "neurons": {k: _first_line(f) for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()},
         "modulators": {k: _first_line(f) for k, f in modulators.available().items()},
         "data": {k: _first_line(f) for k, f in data.available().items()},

@@ -157,7 +157,7 @@ def controlled(factory: RuleFactory, p: Problem, *, steps: int):
         rule = factory(p.net, p.loss, steps=steps, pretraining=0, **hyper)
         state = rule.init(jax.random.key(6), p.params, batch)._replace(feedback=feedback)
         grads, _, info = rule.grad(p.params, state, batch, p.key)
-        return grads, info["residual"]
+        return grads, info.get("residual")
 
     return jax.jit(run)
 

@@ -14,7 +14,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
 from bioplaus.salts import MODULATOR
-from bioplaus.types import Array, Gate, Gates, Loss, Modulator, Net, PyTree, Rule, RuleFactory, Signals
+from bioplaus.types import Array, Gate, Gates, Info, Loss, Modulator, Net, PyTree, Rule, RuleFactory, Signals
 
 
 class State(NamedTuple):
@@ -53,7 +53,8 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
             rule = gained(state, batch.context)
             grads, inner, info = rule.grad(params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1])
             modulation, gates = outcome(info["signals"])  # the same numbers a second time: cheap, and merged by the compiler
-            return grads, State(inner, modulation), {"gate": _mean(gates, info["loss"].dtype), **info}
+            said: Info = {"gate": _mean(gates, info["loss"].dtype), **info}  # an inner modulator's is of both already
+            return grads, State(inner, modulation), said
 
         def predict(params, state, x, key, context=()):
             return gained(state, context).predict(params, state.rule, x, key, context)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
-from bioplaus.types import Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -30,7 +30,7 @@ def backprop(net: Net, loss: Loss) -> Rule:
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, params, trace, error, key, gates_of(gate, signals, len(net)))
-        return grads, state, {"loss": losses.mean(), "signals": signals}
+        return grads, state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 
@@ -50,6 +50,6 @@ def readout_only(net: Net, loss: Loss) -> Rule:
         gates, k = gates_of(gate, signals, len(net)), layer_key(key, len(net) - 1)
         signal = through(net[-1], trace.currents[-1], k, error)
         last = pull(net[-1], params[-1], trace.inputs[-1], k, signal, gates[-1])
-        return (*jax.tree.map(jnp.zeros_like, params[:-1]), last), state, {"loss": losses.mean(), "signals": signals}
+        return (*jax.tree.map(jnp.zeros_like, params[:-1]), last), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -26,7 +26,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
-from bioplaus.types import Loss, Net, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
@@ -81,6 +81,6 @@ def burstprop(
                     taught = (jax.nn.sigmoid(rest + change) - p_bar) * event
                 resting = p_bar * event
             grads[l] = pull(net[l], params[l], trace.inputs[l], k, -taught / nudge, gates[l])
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

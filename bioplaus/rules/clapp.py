@@ -27,7 +27,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
-from bioplaus.types import Array, Key, Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(1e-3)
 HIDDEN = 0.2  # fraction of features that a glimpse does not show
@@ -85,7 +85,7 @@ def clapp(
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(tuple(slopes), state.opt, state.prediction)
             prediction = optax.apply_updates(state.prediction, updates)
-        return tuple(grads), State(prediction, opt), {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), State(prediction, opt), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 

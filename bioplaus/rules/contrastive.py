@@ -27,7 +27,7 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import drive, forward, layer_key
 from bioplaus.outputs import declared_by
 from bioplaus.rules.shared.relax import settle
-from bioplaus.types import Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -85,7 +85,7 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
                 pull(net[l], params[l], (batch.x, *h)[l], layer_key(key, l), scale * signal, gates[l]) for h, signal in phases
             ]
             grads.append(jax.tree.map(lambda *g: sum(g), *pulls))
-        info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, after)}
+        info = Info(loss=losses.mean(), signals=signals, residual=jnp.maximum(residual, after))
         return tuple(grads), state, info
 
     def predict(params, state, x, key, context=()):

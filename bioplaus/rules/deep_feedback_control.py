@@ -34,7 +34,7 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
 from bioplaus.salts import CONTROL
-from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -134,6 +134,6 @@ def deep_feedback_control(
             grads.append(pull(layer, params[l], pre, layer_key(key, l), signal, gates[l]))
         with jax.named_scope("auxiliary"):
             state = align(params, state, trace, key, gates)
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))

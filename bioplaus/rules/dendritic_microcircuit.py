@@ -31,7 +31,7 @@ from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -126,7 +126,7 @@ def dendritic_microcircuit(
             lateral = state.predict, state.cancel
             updates, opt = tx.update((tuple(predict), tuple(cancel)), state.opt, lateral)
             lateral: Any = optax.apply_updates(lateral, updates)
-        info = {"loss": losses.mean(), "signals": signals, "residual": residual}
+        info = Info(loss=losses.mean(), signals=signals, residual=residual)
         return tuple(grads), State(state.feedback, lateral[0], lateral[1], opt), info
 
     return Rule(init, grad, predictor(net))

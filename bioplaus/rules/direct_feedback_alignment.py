@@ -17,7 +17,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
-from bioplaus.types import Loss, Net, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
@@ -54,6 +54,6 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rul
             taught = [jnp.tensordot(error, b, 1) for b in state.feedback]
         signal = [*(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)), error]
         grads = [pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l]) for l, layer in enumerate(net)]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -20,7 +20,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
-from bioplaus.types import Loss, Net, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
@@ -61,6 +61,6 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) 
             k = layer_key(key, l)
             signal = through(layer, trace.currents[l], k, taught[l])
             grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -30,7 +30,7 @@ from bioplaus.hyper import Count, Positive, Several
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import fire, forward, layer_key
 from bioplaus.rules.shared.relax import current, holomorphic, pulled, settle
-from bioplaus.types import Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -177,7 +177,7 @@ def _rule(
             signal, grads = signal + away[0], (*jax.tree.map(jnp.add, grads[:-1], tuple(rest)), grads[-1])
         own = pull(net[0], params[0], x, layer_key(key, 0), signal, gates[0])  # once: all phases have the same input
         grads = (own, *grads)
-        info = {"loss": losses.mean(), "signals": signals, "residual": jnp.maximum(residual, jnp.concatenate(nudged).max())}
+        info = Info(loss=losses.mean(), signals=signals, residual=jnp.maximum(residual, jnp.concatenate(nudged).max()))
         return grads, state, info
 
     def predict(params, state, x, key, context=()):

@@ -22,7 +22,7 @@ from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -68,6 +68,6 @@ def error_predictive_coding(net: Net, loss: Loss, *, steps: Count = 5, rate: Pos
             inputs, currents, d = run(eps)
         error = [through(net[l], currents[l], k[l], e) / precision for l, e in enumerate((*(-e for e in eps), d))]
         grads = [pull(net[l], params[l], inputs[l], k[l], error[l], gates[l]) for l in range(len(net))]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))

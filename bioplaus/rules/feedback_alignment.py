@@ -17,7 +17,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
-from bioplaus.types import Loss, Net, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
@@ -38,6 +38,6 @@ def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
-        return grads, state, {"loss": losses.mean(), "signals": signals}
+        return grads, state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -21,7 +21,7 @@ from bioplaus.hyper import Count, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -59,6 +59,6 @@ def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0
             eps, residual = relax(infer, eps, steps) if last else ((), losses.mean() * 0)
         signal = credited(eps)
         grads = [pull(net[l], params[l], trace.inputs[l], k[l], signal[l], gates[l]) for l in range(len(net))]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))

@@ -27,7 +27,7 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
 from bioplaus.outputs import declared_by
 from bioplaus.salts import NEGATIVES
-from bioplaus.types import Array, Key, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Info, Key, Loss, Net, PyTree, Rule
 
 
 def drawn(key: Key, y: Array, logits: Array) -> Array:
@@ -114,7 +114,7 @@ def forward_forward(
             grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))  # a mean over 2B, a sum of both labels
         signal = through(net[last], currents[last], layer_key(key, last), error)
         readout = pull(net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last])
-        return (*grads, readout), state, {"loss": losses.mean(), "signals": signals}
+        return (*grads, readout), state, Info(loss=losses.mean(), signals=signals)
 
     def predict(params, state, x, key, context=()):
         del state, context

@@ -28,7 +28,7 @@ from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of, weighed
 from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ACTIVITIES, DIRECTIONS
-from bioplaus.types import Array, Gain, Loss, Net, Rule
+from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 
 Sample = Callable[
     ..., Array
@@ -91,7 +91,7 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (u[l].ndim - 1)) * u[l]
             grads.append(pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))
 
@@ -131,7 +131,7 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
                 jax.tree.map(lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d)
                 for c, d in zip(weights, v, strict=True)
             ]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))
 

@@ -23,7 +23,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import fed_back, feedback_init, forward, predictor
-from bioplaus.types import Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
 
 DECAY = 0.3
 ADAMW = optax.adamw(1e-3, weight_decay=DECAY)
@@ -55,6 +55,6 @@ def kolen_pollack(net: Net, loss: Loss, *, tx: optax.GradientTransformation = AD
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(fed_back(net, grads), state.opt, state.feedback)
             feedback = optax.apply_updates(state.feedback, updates)
-        return grads, State(feedback, opt), {"loss": losses.mean(), "signals": signals}
+        return grads, State(feedback, opt), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

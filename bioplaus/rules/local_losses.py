@@ -27,7 +27,7 @@ from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
 from bioplaus.salts import HEADS
-from bioplaus.types import Array, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
+from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -162,6 +162,6 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(tuple(slopes), state.opt, state.heads)
             heads = optax.apply_updates(state.heads, updates)
-        return tuple(grads), State(heads, opt), {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), State(heads, opt), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -18,7 +18,7 @@ from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor, with_gain
 from bioplaus.salts import NODES
-from bioplaus.types import Gain, Loss, Net, Rule
+from bioplaus.types import Gain, Info, Loss, Net, Rule
 
 
 @learning_rule
@@ -45,6 +45,6 @@ def node_perturbation(net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=ja
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (xi[l].ndim - 1)) * xi[l]
             grads.append(pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

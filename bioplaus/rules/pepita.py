@@ -21,7 +21,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
-from bioplaus.types import Array, Loss, Net, Rule
+from bioplaus.types import Array, Info, Loss, Net, Rule
 
 
 class State(NamedTuple):
@@ -56,6 +56,6 @@ def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
         taught = [h - m for h, m in zip(trace.inputs[1:], second.inputs[1:], strict=True)]
         taught.append(through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1]))
         grads = [pull(layer, params[l], second.inputs[l], layer_key(key, l), taught[l], gates[l]) for l, layer in enumerate(net)]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -25,7 +25,7 @@ from bioplaus.entry import learning_rule, several_classes
 from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
-from bioplaus.types import Array, Loss, Net, Rule
+from bioplaus.types import Array, Info, Loss, Net, Rule
 
 Kernel = Callable[[Array, Array, ArrayLike], Array]  # (u [B, n], v [B, n], width) -> similarities [B, B]
 
@@ -94,7 +94,7 @@ def phsic(
                     taught = pullback((2 * _centred(similar) - gamma * wanted) * 2 / len(h))[0]
             signal = through(layer, trace.currents[l], k, taught)
             grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 

@@ -26,7 +26,7 @@ from bioplaus.hyper import Count, Fraction, Positive, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import PER_LAYER, Array, Batch, Key, Loss, Net, PerExample, PyTree, Rule
+from bioplaus.types import PER_LAYER, Array, Batch, Info, Key, Loss, Net, PerExample, PyTree, Rule
 
 
 def inference(net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, k: list[Key], rate, precision):
@@ -73,7 +73,7 @@ def predictive_coding(net: Net, loss: Loss, *, steps: Count = 20, rate: Positive
             z, residual = relax(lambda z, _: infer(z)[0], trace.inputs[1:], steps) if hidden else ((), losses.mean() * 0)
             _, inputs, signal = infer(z)
         grads = [pull(net[l], params[l], inputs[l], k[l], signal[l] / precision, gates[l]) for l in range(len(net))]
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals, "residual": residual}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))
 
@@ -103,7 +103,7 @@ def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: Share = 1.
             with jax.named_scope("credit"):
                 z, inputs, signal = infer(z)
             grads.insert(0, pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 
@@ -159,6 +159,6 @@ def incremental_predictive_coding(
                 v = tuple(mu * old + (new - h) for old, new, h in zip(state.velocity, after, z, strict=True))
                 z = tuple(h + change.astype(h.dtype) for h, change in zip(z, v, strict=True))
         grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l]) for l in range(len(net))]
-        return tuple(grads), Held(z, v, (state.step + 1) % hold), {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), Held(z, v, (state.step + 1) % hold), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -23,7 +23,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import fed_back, feedback_init, forward, predictor
-from bioplaus.types import Loss, Net, PerLayer, PyTree, Rule
+from bioplaus.types import Info, Loss, Net, PerLayer, PyTree, Rule
 
 
 class State(NamedTuple):
@@ -83,6 +83,6 @@ def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., P
             m = fed_back(net, magnitude(params, state, batch, key))
             feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, fed_back(net, params))
         grads = backward(net, params, feedback, trace, error, key, gates_of(gate, signals, len(net)))
-        return grads, state, {"loss": losses.mean(), "signals": signals}
+        return grads, state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

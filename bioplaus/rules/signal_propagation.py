@@ -23,7 +23,7 @@ from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.salts import CLASSES
-from bioplaus.types import Array, Loss, Net, Rule
+from bioplaus.types import Array, Info, Loss, Net, Rule
 
 
 class State(NamedTuple):
@@ -67,6 +67,6 @@ def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
             grads.append(jax.tree.map(jnp.add, *parts))
         signal = through(net[last], trace.currents[last], layer_key(key, last), error)
         grads.append(pull(net[last], params[last], trace.inputs[last], layer_key(key, last), signal, gates[last]))
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -28,7 +28,7 @@ from bioplaus.hyper import Positive, PositiveProbability, Probability, Size
 from bioplaus.local import gates_of, pull, signals_of, spread, weighed
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ELIGIBILITY
-from bioplaus.types import PER_LAYER, Array, Gain, Loss, Net, PerExample, Rule
+from bioplaus.types import PER_LAYER, Array, Gain, Info, Loss, Net, PerExample, Rule
 
 
 class State(NamedTuple):
@@ -104,6 +104,6 @@ def three_factor(
             with jax.named_scope("update"):
                 grads.append(jax.tree.map(lambda e, w=weight: (w.reshape(-1, *(1,) * (e.ndim - 1)) * e).sum(0), eligibility[l]))
         state = State(tuple(eligibility), pending[1:] if delay else state.pending, state.seen + 1, baseline)
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

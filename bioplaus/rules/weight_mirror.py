@@ -27,7 +27,7 @@ from bioplaus.hyper import NonNegative, Positive
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import MIRROR
-from bioplaus.types import Array, Loss, Net, PerLayer, Rule
+from bioplaus.types import Array, Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
@@ -86,6 +86,6 @@ def weight_mirror(
                     r = r - r.mean(0)
                 growth = pull(layer, params[l], xi, k, r / r[0, ..., 0].size, gates[l])
                 feedback.append(learn(state.feedback[l], growth, openness(gates[l], x.dtype)))
-        return grads, State(tuple(feedback)), {"loss": losses.mean(), "signals": signals}
+        return grads, State(tuple(feedback)), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

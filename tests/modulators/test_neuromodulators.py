@@ -44,7 +44,7 @@ def track(modulator, observations, lr):
         params, state = carry
         estimate = rule.predict(params, state, x, KEY)[0, 0]
         grads, state, info = rule.grad(params, state, Batch(x, y[:, None]), KEY)
-        return (jax.tree.map(lambda p, g: p - lr * g, params, grads), state), (estimate, info["gate"])
+        return (jax.tree.map(lambda p, g: p - lr * g, params, grads), state), (estimate, info.get("gate"))
 
     return jax.jit(lambda ys: jax.lax.scan(step, (params, state), ys)[1])(observations)
 

@@ -38,6 +38,7 @@ def test_under_a_modulator():
     params, key = bp.init(NET, jax.random.key(0), BATCH.x), jax.random.key(2)
     grads, _, info = rule.grad(params, rule.init(key, params, BATCH), BATCH, key)
     assert jax.tree.structure(grads) == jax.tree.structure(params)
+    assert "gate" in info
     assert np.isfinite(info["gate"])
 
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,11 +48,12 @@ def test_every_rule_sees_the_same_batches():
 def test_an_epoch_shows_no_example_twice():
     counts = np.zeros(50)
 
-    def grad(params, state, batch, key, gate=None):
+    def grad(params, state, batch, key, gate=None) -> Any:
         return jax.tree.map(jnp.zeros_like, params), state, {"loss": jnp.zeros(()), **{str(i): batch.y[i, 0] for i in range(16)}}
 
     data = bp.Batch(DATA.x, jnp.arange(50.0)[:, None])
-    train = make_train(NET, Rule(lambda *a: (), grad, lambda *a: DATA.y), optax.sgd(0.0), data, batch_size=16)
+    rule = Rule(lambda *a: (), grad, lambda params, state, x, key, context=(): DATA.y)
+    train = make_train(NET, rule, optax.sgd(0.0), data, batch_size=16)
     _, history = train.advance(train.init(KEY), 3)
     for i in range(16):
         np.add.at(counts, np.asarray(history[str(i)]).astype(int), 1)
@@ -136,7 +138,8 @@ def test_a_diverged_seed_does_not_disturb_the_others():
     def grad(params, state, batch, key, gate=None):
         grads, state, info = inner.grad(params, state, batch, key, gate)
         bad = jnp.where(params[0]["w"][0, 0] > 0, jnp.nan, 0.0)  # some seeds only
-        return jax.tree.map(lambda g: g + bad, grads), state, info | {"loss": info["loss"] + bad}
+        info["loss"] = info["loss"] + bad
+        return jax.tree.map(lambda g: g + bad, grads), state, info
 
     many = replicate(make_train(NET, Rule(inner.init, grad, inner.predict), optax.sgd(0.1), DATA, batch_size=16))
     _, history = many.advance(many.init(seed_keys(6)), 5)

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import current_shapes, drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import INVERSES
-from bioplaus.types import Array, Key, Layer, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
+from bioplaus.types import Array, Info, Key, Layer, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
 
@@ -128,7 +128,7 @@ def targets(
                 updates, opt = tx.update(tuple(slopes), opt, own)
                 own = jax.tree.map(jnp.add, own, updates)
         state = State(((), *(weights for weights, _ in own)), tuple(bias for _, bias in own), opt)
-        return tuple(grads), state, {"loss": losses.mean(), "signals": signals}
+        return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 

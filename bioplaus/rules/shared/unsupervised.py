@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, drive, forward, layer_key, predictor
-from bioplaus.types import Array, Key, Layer, Loss, Net, PerLayer, PyTree, Rule
+from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PerLayer, PyTree, Rule
 
 
 class State(NamedTuple):
@@ -121,6 +121,6 @@ def unsupervised(
             grads.append(jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l])))
             mean.append(m + averaging * (x.mean(0) - m))
             threshold += [slide(seen, gates[l])] if slide else []
-        return (*grads, readout), State(tuple(mean), tuple(threshold)), {"loss": losses.mean(), "signals": signals}
+        return (*grads, readout), State(tuple(mean), tuple(threshold)), Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
