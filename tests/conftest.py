@@ -7,7 +7,7 @@ from pathlib import Path
 from xla_flags import known_flags
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "bioplaus-test-compilations"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # small programs too: there are thousands, and many workers
 
 # The suite compiles thousands of programs that run for milliseconds: without the fusion emitters XLA is done with each in 0.6 of the
 # time, and results differ by rounding. `make compare` and the studies in experiments/ and papers/ run as users do.
@@ -15,6 +15,8 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {known_flags()}"
 
 import jax
 import pytest
+
+jax.config.update("jax_disable_most_optimizations", True)  # for arrays that test files make when they are imported; see `quick`
 
 
 def pytest_collection_modifyitems(items):
