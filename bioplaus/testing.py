@@ -26,7 +26,11 @@ from bioplaus.types import Batch, GradFn, Key, Loss, Net, PyTree, Rule, RuleFact
 
 
 class Case(NamedTuple):
-    """A rule on a net and a batch. `grad` is `rule.grad`, compiled; `traces` has one entry for each time it was traced."""
+    """A rule on a net and a batch. `grad` is `rule.grad`, compiled; `traces` has one entry for each time it was traced.
+
+    Items call `grad`, so that one trace serves all that pass arguments of the same types, and `rule.grad` where a trace of
+    its own is the point.
+    """
 
     factory: RuleFactory
     net: Net
@@ -94,7 +98,7 @@ def shapes(c: Case) -> None:
     for dtype in (jnp.float64, jnp.float32):
         params, batch = cast((c.params, c.batch), dtype)
         state = jax.eval_shape(c.rule.init, c.key, params, batch)
-        grads, after, info = jax.eval_shape(c.rule.grad, params, state, batch, c.key)
+        grads, after, info = jax.eval_shape(c.grad, params, state, batch, c.key)
         assert types(grads) == types(params), f"shapes: grads are {types(grads)}, params are {types(params)}"
         assert types(after) == types(state), f"shapes: the state goes from {types(state)} to {types(after)}"
         assert info["loss"].shape == (), f"shapes: info['loss'] is {info['loss'].shape}, expected a scalar"
@@ -127,11 +131,12 @@ def plain(c: Case) -> None:
 
 def one_trace(c: Case) -> None:
     """Five training steps trace `grad` once: state and grads keep their types from the first step on."""
-    params, state, before = c.params, c.state, max(len(c.traces), 1)  # another item may have traced it
+    params, state, traced = c.params, c.state, []
     for step in range(5):
         grads, state, _ = c.grad(params, state, c.batch, jax.random.fold_in(c.key, step))
         params = _descend(params, grads)
-    more = len(c.traces) - before
+        traced.append(len(c.traces))
+    more = traced[-1] - traced[0]  # another item may have traced the first step
     assert not more, f"one_trace: 5 steps were traced {1 + more} times; a shape, dtype or weak type changes"
 
 
@@ -141,7 +146,7 @@ def transforms(c: Case) -> None:
     def run(params, state, key):
         def body(carry, step):
             params, state = carry
-            grads, state, info = c.rule.grad(params, state, c.batch, jax.random.fold_in(key, step))
+            grads, state, info = c.grad(params, state, c.batch, jax.random.fold_in(key, step))
             return (_descend(params, grads), state), info["loss"]
 
         return jax.lax.scan(body, (params, state), jnp.arange(3))
@@ -183,7 +188,7 @@ def gates(c: Case) -> None:
     examples = len(c.batch.y)
     g = np.linspace(0.5, 2.0, examples)
     stack = np.concatenate([np.eye(examples), np.stack([g, np.ones(examples), np.zeros(examples)])])
-    every = jax.device_get(jax.jit(jax.vmap(lambda gate: c.rule.grad(c.params, c.state, c.batch, c.key, gate)[0]))(stack))
+    every = jax.device_get(jax.jit(jax.vmap(lambda gate: c.grad(c.params, c.state, c.batch, c.key, gate)[0]))(stack))
     single, gated, ones, zeros = (jax.tree.map(lambda a, i=i: a[i], every) for i in (slice(examples), -3, -2, -1))
     free, _, info = c.grad(c.params, c.state, c.batch, c.key)
     agree("gates: a gate of ones changes the gradient", ones, free)
@@ -216,7 +221,7 @@ def unit_gates(c: Case) -> None:
     half = [np.broadcast_to(np.arange(s[-1]) % 2.0, s) for s in currents]
     stack = tuple(np.stack([h, 1 - h]) for h in half)
     try:
-        every = jax.device_get(jax.jit(jax.vmap(lambda gate: c.rule.grad(c.params, c.state, c.batch, c.key, gate)[0]))(stack))
+        every = jax.device_get(jax.jit(jax.vmap(lambda gate: c.grad(c.params, c.state, c.batch, c.key, gate)[0]))(stack))
     except ValueError:
         return
     odd, even = (jax.tree.map(lambda a, i=i: a[i], every) for i in (0, 1))
