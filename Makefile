@@ -6,14 +6,29 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 SMOKE := tests/test_suite.py tests/training/test_train.py tests/report/test_report.py tests/study/test_run.py::test_a_run_writes_its_files
 
-.PHONY: compare test check smoke verify mutants tune bench clean
+.PHONY: compare test slow quick rule check smoke verify mutants tune bench clean
 
 compare: $(VENV)/ready
 	$(BIN)/bioplaus compare
 
-# Three workers for two cores: some tests wait for processes of their own. In the order of files: reordered, the longest tests come last.
+# What is tested, by two workers for two cores; whole files in the order of collection, as reordered the longest come last.
+# Compiled programs are kept in .cache/jax, and read by the other worker and the next run; `make clean` removes them.
+SUITE := PYTHONDONTWRITEBYTECODE= $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: check
-	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(SUITE) -m "not slow"
+
+# What `make test` leaves out, for CI and before a release: all mutants, killed runs, studies of many processes.
+slow: $(VENV)/ready
+	$(SUITE) -m slow
+
+# In a minute, while one works: without the identities, mutants and whole studies; what is tested of every rule, of bp, fa and ep.
+quick: $(VENV)/ready
+	$(SUITE) -m "not slow and not thorough"
+
+# All that is tested of one rule, with all of its mutants: make rule KEY=fa
+rule: $(VENV)/ready
+	$(SUITE:loadfile=load) --rule $(KEY)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright --venvpath $(AT)
@@ -46,4 +61,4 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .newest results dist
+	rm -rf .venv .newest .cache results dist

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "experiments" / "benchmarks"
 SERVE = f"import sys, time; sys.path.insert(0, {str(BENCHMARKS / 'peers')!r}); from serve import serve; print('a banner'); "
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from faults import Trials, tell
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
+]
 
 
 def test_a_run_of_two_jobs_that_is_told_to_stop_ends_in_seconds_with_all_of_its_workers(tmp_path):

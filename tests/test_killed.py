@@ -20,7 +20,10 @@ KILLS, STEPS, POINTS = 12, 32, 8
 QUICK = {"net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
 STUDY = Study(name="killed", base={"rule": "fa", "steps": STEPS, "seeds": 1, "points": POINTS, **QUICK})
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="moments are of processor time, read from /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="moments are of processor time, read from /proc"),
+]
 
 
 def study(out: Path, ticks: Path, forgetful: bool) -> None:

@@ -11,6 +11,8 @@ from bioplaus.study import defaults, tune
 from bioplaus.study.spec import arms
 from bioplaus.study.tuned import read
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SMALL = """
 name = "small"

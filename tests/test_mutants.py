@@ -1,4 +1,4 @@
-"""The checks kill the mutants. Here a few of each file; `python -m tests.mutants` runs all."""
+"""The checks kill the mutants: a few of each file in `make test`, all in `make slow` and, of one rule, in `make rule`."""
 
 import ast
 import inspect
@@ -12,6 +12,8 @@ from mutants import MUTANTS, canonical, code_of, factory_of, killer, mutated
 from bioplaus import local
 from bioplaus.identities import FAMILIES
 from bioplaus.rules import BASELINES, RULES
+
+pytestmark = pytest.mark.thorough
 
 FEW = {
     ("bp", "phi' dropped"),
@@ -36,7 +38,12 @@ def label(mutant):
     return f"{mutant.key}: {mutant.name}"
 
 
-@pytest.mark.parametrize("mutant", [m for m in MUTANTS if (m.key, m.name) in FEW], ids=label)
+def more(mutant):
+    """The mark of a mutant that is not among FEW."""
+    return () if (mutant.key, mutant.name) in FEW else pytest.mark.slow
+
+
+@pytest.mark.parametrize("mutant", [pytest.param(m, marks=more(m)) for m in MUTANTS], ids=label)
 def test_killed(mutant):
     assert killer(mutant)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
 
@@ -28,6 +30,7 @@ def test_the_python_of_the_readme_runs_and_learns():
         assert re.search(rf"\b{rule}\b", said)
 
 
+@pytest.mark.slow
 def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=300)

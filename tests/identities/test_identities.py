@@ -10,6 +10,8 @@ from bioplaus.identities import FAMILIES, first_failure, verify
 from bioplaus.identities.common import cosine, equal, large, relative, slope, small
 from bioplaus.rules import BASELINES, RULES
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("key", FAMILIES)
 def test_identities(key):

@@ -15,6 +15,8 @@ from bioplaus.identities.any_net import posed
 from bioplaus.identities.common import problem, squashed
 from bioplaus.rules import BASELINES, RULES
 
+pytestmark = pytest.mark.thorough
+
 ALL = RULES | BASELINES
 
 

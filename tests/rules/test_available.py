@@ -142,6 +142,7 @@ hyper = {gate = 0.25}
 """
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_its_own(tmp_path):
     """What pip leaves behind: the package, and a dist-info that names the entry points."""
     (tmp_path / "half_rule.py").write_text(PACKAGE, encoding="utf-8")

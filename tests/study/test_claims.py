@@ -16,6 +16,8 @@ from bioplaus.study import Study, StudyError, run_study, spec
 from bioplaus.study.claims import budget_of, suite_text
 from bioplaus.study.plan import plan
 
+pytestmark = pytest.mark.thorough
+
 TINY = {"suite": True, "epsilon": 0.15, "steps": 4, "restarts": 1, "queries": 12, "samples": 2, "examples": 40}
 STUDY = Study(
     name="claims",

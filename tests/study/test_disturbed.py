@@ -13,6 +13,8 @@ from bioplaus.study.images import source_of, under_corruption
 from bioplaus.study.plan import plan
 from bioplaus.study.settings import Arm
 
+pytestmark = pytest.mark.thorough
+
 RNG = np.random.default_rng(0)
 
 

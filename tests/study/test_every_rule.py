@@ -20,6 +20,8 @@ from bioplaus.study.settings import Arm
 from bioplaus.training.train import bind, replicate, seed_keys
 from bioplaus.types import Batch, PerExample, PyTree
 
+pytestmark = pytest.mark.thorough
+
 DATA = bp.data.load("digits")
 KEY = jax.random.key(0)
 

@@ -13,6 +13,8 @@ from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.settings import Arm
 from bioplaus.training.train import seed_keys
 
+pytestmark = pytest.mark.thorough
+
 DATA, SEEDS = bp.data.load("digits"), 3
 ARMS = {rule: Arm.model_validate({"rule": rule, "net": {"hidden": [8, 6]}, "seeds": SEEDS}) for rule in ("bp", "fa", "ep")}
 BUILT = {rule: build(arm, DATA.train.x[:1], 10) for rule, arm in ARMS.items()}

@@ -6,6 +6,8 @@ from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, load, run_study
 from bioplaus.study.share import run_share
 
+pytestmark = pytest.mark.thorough
+
 OWN = """[desk]
 kind = "event"
 description = "a made-up machine"

@@ -11,6 +11,8 @@ from bioplaus.study.course import at, course_of
 from bioplaus.study.plan import plan
 from bioplaus.study.settings import Arm
 
+pytestmark = pytest.mark.thorough
+
 BASE = {
     "rule": "fa",
     "steps": 6,

@@ -16,6 +16,8 @@ from bioplaus.study import Study, StudyError, arm, run, run_study
 from bioplaus.study.results import Final, Row, finished, read_final, read_rows, write_final
 from bioplaus.study.share import run_share
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)

@@ -15,6 +15,8 @@ from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, compare, run, run_study
 from bioplaus.study.results import read_rows
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

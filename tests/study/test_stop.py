@@ -14,6 +14,8 @@ from bioplaus.cli import main
 from bioplaus.study import stop
 from bioplaus.study.pace import Pace
 
+pytestmark = pytest.mark.thorough
+
 STUDY = """name = "told"
 [base]
 rule = "fa"

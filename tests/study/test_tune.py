@@ -15,6 +15,8 @@ from bioplaus.study.spec import arms
 from bioplaus.study.tune import FACTOR, RATES, SAME, search, tune
 from bioplaus.study.tuned import read
 
+pytestmark = pytest.mark.thorough
+
 
 def test_every_rule_has_the_same_trials_and_starts_as_it_comes():
     for rule in ("bp", "fa", "np", "ep", "frozen"):

@@ -14,6 +14,8 @@ import bioplaus as bp
 from bioplaus.training.devices import mesh_of
 from bioplaus.training.train import make_train
 
+pytestmark = pytest.mark.thorough
+
 PROGRAM = """
 import json, pathlib, sys, tempfile
 import jax, numpy as np, optax

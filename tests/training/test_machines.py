@@ -19,6 +19,8 @@ from bioplaus.study.results import read_rows
 from bioplaus.training.devices import mesh_of, of_examples
 from bioplaus.training.machines import STOPPED, here
 
+pytestmark = pytest.mark.thorough
+
 STUDY = """
 name = "machines"
 [base]
