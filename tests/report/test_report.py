@@ -12,8 +12,6 @@ from bioplaus.report import report, table
 from bioplaus.report.page import render
 from bioplaus.report.run import collect, read_run
 
-pytestmark = pytest.mark.thorough
-
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
