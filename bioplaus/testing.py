@@ -28,8 +28,7 @@ from bioplaus.types import Batch, GradFn, Key, Loss, Net, PyTree, Rule, RuleFact
 class Case(NamedTuple):
     """A rule on a net and a batch. `grad` is `rule.grad`, compiled; `traces` has one entry for each time it was traced.
 
-    Items call `grad`, so that one trace serves all that pass arguments of the same types, and `rule.grad` where a trace of
-    its own is the point.
+    Items call `grad`, to share a trace, and `rule.grad` where a new trace is the point.
     """
 
     factory: RuleFactory
