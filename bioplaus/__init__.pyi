@@ -37,6 +37,7 @@ from .neurons import poisson as poisson
 from .neurons import rate as rate
 from .neurons import relu as relu
 from .neurons import sigmoid as sigmoid
+from .neurons import softmax as softmax
 from .neurons import softplus as softplus
 from .neurons import synaptic_release as synaptic_release
 from .neurons import tanh as tanh
@@ -51,6 +52,7 @@ from .study import run_study as run_study
 from .study.trained import load as load
 from .training.train import make_train as make_train
 from .training.train import replicate as replicate
+from .training.train import seed_keys as seed_keys
 from .types import Batch as Batch
 from .types import Gain as Gain
 from .types import Gate as Gate

@@ -15,6 +15,7 @@ import tyro
 
 from bioplaus.cli import console
 from bioplaus.cli.commands import Command, Compare, List, Report, Run, Tune, Verify
+from bioplaus.version import __version__
 
 
 def main(words: list[str] | None = None) -> int:
@@ -23,6 +24,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    if words == ["--version"]:
+        print(f"bioplaus {__version__}")
+        return 0
     command, rest = tyro.cli(Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True)
     try:
         if rest and not isinstance(command, Run):
@@ -58,7 +62,9 @@ def _go_on(command, words: list[str]) -> str:
     return f"bioplaus: stopped; what was done is kept. To go on: bioplaus {shlex.join(words)}"
 
 
-__doc_line__ = "Biologically plausible learning: rules, noise and modulators on one harness."
+__doc_line__ = (
+    "Biologically plausible learning: rules, noise and modulators on one harness. `bioplaus --version` prints the version."
+)
 
 
 def _ours() -> tuple[type[Exception], ...]:

@@ -1,9 +1,10 @@
 """Measures: accuracy, calibration, alignment, robustness, continual learning, cost, energy, plausibility, statistics.
 
-`cost`, `card`, `accuracy`, `calibration` and `continual` are functions here; the modules of those names are imported by their full path.
+`cost`, `card`, `accuracy`, `calibration`, `continual` and `neurobench` are functions here; the modules of those names are imported
+by their full path.
 """
 
-from bioplaus.measure import energy, robustness
+from bioplaus.measure import brain, energy, error, representation, robustness
 from bioplaus.measure.accuracy import accuracy, evaluate
 from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap, probability_of_improvement
 from bioplaus.measure.alignment import angles, feedback_angle
@@ -12,6 +13,7 @@ from bioplaus.measure.card import Card, card, describe
 from bioplaus.measure.continual import continual
 from bioplaus.measure.cost import cost, effective, inference
 from bioplaus.measure.counts import Cost, Counts, total
+from bioplaus.measure.neurobench import NeuroBench, neurobench
 from bioplaus.measure.program.operations import NotCountable
 from bioplaus.measure.statistics import Interval, holm, interval, nauc, paired_interval, paired_p, retention, s50
 
@@ -20,10 +22,12 @@ __all__ = [
     "Cost",
     "Counts",
     "Interval",
+    "NeuroBench",
     "NotCountable",
     "accuracy",
     "angles",
     "bootstrap",
+    "brain",
     "calibration",
     "card",
     "continual",
@@ -31,6 +35,7 @@ __all__ = [
     "describe",
     "effective",
     "energy",
+    "error",
     "evaluate",
     "feedback_angle",
     "holm",
@@ -38,10 +43,12 @@ __all__ = [
     "interval",
     "iqm",
     "nauc",
+    "neurobench",
     "optimality_gap",
     "paired_interval",
     "paired_p",
     "probability_of_improvement",
+    "representation",
     "retention",
     "robustness",
     "s50",

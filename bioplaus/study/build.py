@@ -19,7 +19,8 @@ from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
 from bioplaus.optim import projections
 from bioplaus.rules import available
-from bioplaus.study.settings import Arm, OptimiserSpec, StudyError, nearest
+from bioplaus.study.settings import Arm, StudyError, nearest
+from bioplaus.study.tables import OptimiserSpec
 from bioplaus.training.train import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 

@@ -19,8 +19,9 @@ from bioplaus.measure.aggregate import bootstrap, probability_of_improvement
 from bioplaus.measure.statistics import FREE, SHARE, holm, nauc, paired_interval, paired_p
 from bioplaus.study.arm import Label
 from bioplaus.study.results import Row
-from bioplaus.study.settings import Arm, ContrastSpec, StudyError
+from bioplaus.study.settings import Arm, StudyError
 from bioplaus.study.spec import nearest
+from bioplaus.study.tables import ContrastSpec
 
 CLEAN = ("accuracy", "ece", "nll", "brier", "aurc")
 ERRORS = ("mCE_BP", "relative mCE_BP")

@@ -13,7 +13,8 @@ import jax
 
 from bioplaus.data import Dataset
 from bioplaus.measure.robustness import CURVES
-from bioplaus.study.settings import MOST, Arm, Study, StudyError
+from bioplaus.study.settings import Arm, Study, StudyError
+from bioplaus.study.tables import MOST
 
 ARMS = 10_000  # more than these are asked for by mistake, unless one says `many`
 LAYERS = 1_000  # a program is compiled with each of its layers written out

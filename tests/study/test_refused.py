@@ -15,8 +15,9 @@ from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, load, override, run_study, sizes
 from bioplaus.study.course import course_of
 from bioplaus.study.plan import plan
-from bioplaus.study.settings import MOST, Arm
+from bioplaus.study.settings import Arm
 from bioplaus.study.spec import arms, resolved
+from bioplaus.study.tables import MOST
 
 ROOT = Path(__file__).parents[2]
 DIGITS = bp.data.load("digits")

@@ -10,7 +10,7 @@ from serve import images, serve, task
 import bioplaus as bp
 from bioplaus.layers.flax import from_flax
 from bioplaus.study.build import by_largest
-from bioplaus.study.settings import OptimiserSpec
+from bioplaus.study.tables import OptimiserSpec
 from bioplaus.train import make_train, replicate, seed_keys
 
 
