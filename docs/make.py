@@ -1,7 +1,7 @@
 """Makes the parts of docs/ that are not written by hand.
 
-    python docs/make.py                      docs/settings.md, from the models and signatures of the library
-    python docs/make.py --figure FOLDER      docs/compare.svg too, from what `bioplaus compare --out FOLDER` has written
+python docs/make.py                      docs/settings.md, from the models and signatures of the library
+python docs/make.py --figure FOLDER      docs/compare.svg too, from what `bioplaus compare --out FOLDER` has written
 """
 
 import argparse
@@ -26,7 +26,7 @@ from bioplaus.study.settings import Arm, Study
 from bioplaus.study.tables import MOST, ContrastSpec, ScheduleSpec
 
 HERE = Path(__file__).parent
-FIGURE = "robustness"
+FIGURE = "frontier"
 
 HEAD = """# Every key of a study file
 

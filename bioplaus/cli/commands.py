@@ -57,7 +57,7 @@ class Run:
     """Run a study of more than 10,000 arms, which is refused otherwise."""
     distributed: Annotated[bool, FLAG] = False
     """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes. Batches are divided over all devices
-    unless --mesh says otherwise. See experiments/machines.md."""
+    unless --mesh says otherwise. See docs/machines.md."""
 
 
 @dataclass
