@@ -1,7 +1,9 @@
 """Makes the parts of docs/ that are not written by hand.
 
-python docs/make.py                      docs/settings.md, from the models and signatures of the library
-python docs/make.py --figure FOLDER      docs/compare.svg too, from what `bioplaus compare --out FOLDER` has written
+    python docs/make.py                      # docs/settings.md, from the models and signatures of the library
+    python docs/make.py --figure FOLDER      # docs/compare.svg too, from a folder that `bioplaus compare` has written
+
+A test compares settings.md with what the command makes of the sources.
 """
 
 import argparse
@@ -31,7 +33,7 @@ FIGURE = "frontier"
 HEAD = """# Every key of a study file
 
 Made by `python docs/make.py`; a test compares this page with what the command makes. [studies.md](studies.md) explains how a
-study file is put together. On the command line each key is an option of `bioplaus run`, as in `--net.hidden "[64]"`.
+study file is put together. On the command line each key is an option of the command `run`, as in `--net.hidden "[64]"`.
 
 Whole numbers are at most 2^31 - 1. A default of - means that nothing is set unless you set it.
 """

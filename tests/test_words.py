@@ -1,7 +1,12 @@
-"""What is typed at the command line: helps that fit a terminal, and numbers and keys that are none."""
+"""What is typed at the command line: helps that fit a terminal, the version, and numbers and keys that are none."""
+
+import re
+import subprocess
+import sys
 
 import pytest
 
+import bioplaus as bp
 from bioplaus.cli import dispatch as cli
 from bioplaus.study import StudyError
 from bioplaus.study.comparison import comparison
@@ -19,6 +24,31 @@ def test_helps_fit_a_terminal(command, monkeypatch, capsys):
     assert not [line for line in text.splitlines() if len(line) > 80]
     for machine in ("{None}", "None", "--no-", "bp,fa,\n", "[STR", "default: )"):
         assert machine not in text
+
+
+def test_the_version_is_printed_before_anything_heavy_is_imported():
+    code = "import sys; from bioplaus.cli import main; main(['--version']); print('jax' in sys.modules)"
+    said = [
+        subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True).stdout.split("\n")
+        for c in (code, code.replace("import sys;", "import sys, bioplaus.net;"))
+    ]
+    assert said == [[f"bioplaus {bp.__version__}", str(heavy), ""] for heavy in (False, True)]
+
+
+def test_public_names_are_there():
+    assert not [name for name in bp.__all__ if not hasattr(bp, name)]
+    for name in ("brain", "error", "neurobench", "representation"):
+        assert name in bp.measure.__all__, name
+        assert hasattr(bp.measure, name)
+
+
+def test_letters_of_costs_are_defined_where_they_are_printed(capsys):
+    cli.main(["list", "rules"])
+    *rules, note = capsys.readouterr().out.strip().splitlines()
+    letters = {letter for line in rules for letter in re.findall(r"\b(?:[FXH]|[2-7][FXH])\b", line)}
+    assert letters
+    for letter in {found[-1] for found in letters}:
+        assert f" {letter}: " in note
 
 
 @pytest.mark.parametrize("text", ["²/³", "1/²", "3/2", "0/4", "1/", "1/" + "9" * 5000, "+1/2", "1/2/3", "1/2\n"])

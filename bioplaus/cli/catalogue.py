@@ -16,5 +16,12 @@ def tables() -> dict[str, dict[str, str]]:
     }
 
 
+NOTES = {
+    "rules": "Costs are multiply-accumulate operations of one example. F: a forward pass. X: F without the first layer. H: F without the"
+    " readout. T: steps of settling. B: examples in a batch. C: classes. L: layers. n_l: units of layer l. |theta|: parameters."
+}
+"""Kind -> what is printed below its table."""
+
+
 def _first_line(thing) -> str:
     return (thing.__doc__ or "").strip().split("\n")[0]

@@ -63,7 +63,7 @@ def _go_on(command, words: list[str]) -> str:
 
 
 __doc_line__ = (
-    "Biologically plausible learning: rules, noise and modulators on one harness. `bioplaus --version` prints the version."
+    "Biologically plausible learning: rules, noise and modulators on one harness.\n\nbioplaus --version prints the version."
 )
 
 
@@ -197,12 +197,14 @@ def _verify(command: Verify, rest: list[str]) -> int:
 
 
 def _list(command: List, rest: list[str]) -> int:
-    from bioplaus.cli.catalogue import tables
+    from bioplaus.cli.catalogue import NOTES, tables
 
     del rest
     for name, table in tables().items():
         if command.what in (name, "all"):
             print(f"{name}\n" + "\n".join(f"  {key:18} {text}" for key, text in table.items()))
+            if name in NOTES:
+                print(f"  {NOTES[name]}")
     return 0
 
 

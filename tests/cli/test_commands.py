@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 KINDS = (".md", ".toml", ".py", ".ci/run", "Makefile")
 FILES = sorted(
     f
-    for f in (ROOT, *(ROOT / d for d in ("bioplaus", "experiments", "papers", ".ci")))
+    for f in (ROOT, *(ROOT / d for d in ("bioplaus", "docs", "experiments", "papers", ".ci")))
     for f in (f.glob("*") if f == ROOT else f.rglob("*"))
     if f.is_file() and str(f).endswith(KINDS)
 )
-COMMAND = re.compile(r"bioplaus (compare|run|tune|verify|list|report)\b.*|python (experiments|papers)/.*|make [a-z]+")
+COMMAND = re.compile(r"bioplaus (compare|run|tune|verify|list|report)\b.*|python (docs|experiments|papers)/.*|make [a-z]+")
 PLACES = {"N": "1", "DIR": "folder", "FILE": "file", "RULE": "bp", "STUDY.toml": "experiments/default.toml", "value": "1"}
 
 
@@ -114,7 +114,10 @@ def test_commands_are_found_everywhere():
     for where in (
         "README.md",
         "Makefile",
-        "experiments/machines.md",
+        "docs/machines.md",
+        "docs/rules.md",
+        "docs/settings.md",
+        "docs/studies.md",
         "experiments/benchmarks/README.md",
         "bioplaus/report/method.py",
     ):
@@ -148,10 +151,10 @@ def test_a_command_that_would_fail_is_noticed(command, error, monkeypatch):
 
 def test_options_in_prose_are_those_of_some_command():
     """`--name` outside of a command: an option of bioplaus, of a script, or a setting."""
-    known = {"key", "rules", "help"}
+    known = {"key", "rules", "help", "version"}
     for kind in (cli.Compare, cli.Run, cli.Tune):
         known |= set(kind.__dataclass_fields__)
-    for script in (ROOT / "experiments").rglob("*.py"):
+    for script in (*(ROOT / "experiments").rglob("*.py"), ROOT / "docs" / "make.py"):
         known |= set(re.findall(r'add_argument\(\s*"--([\w-]+)"', script.read_text(encoding="utf-8")))
     known |= set(Arm.model_fields)
     for f in (f for f in FILES if "peers" not in f.parts):  # these have the options of pip and git
