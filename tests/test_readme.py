@@ -1,27 +1,15 @@
-"""README and docs/: their code runs, from the sources and from a wheel installed elsewhere; what they list is what there is."""
+"""The code of README and docs/ runs as it stands, from the sources and from a wheel installed elsewhere."""
 
 import os
 import re
-import runpy
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 pytestmark = pytest.mark.thorough
-=======
-import bioplaus as bp
-from bioplaus.measure.energy import parse, profiles
-from bioplaus.measure.robustness import CURVES
-from bioplaus.neurons import NEURONS
-from bioplaus.rules import BASELINES, RULES
-from bioplaus.study.plan import plan
-from bioplaus.study.settings import Study
->>>>>>> 871e624 (README of 120 lines; the rest is in docs/, whose code runs as tests)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -52,9 +40,6 @@ def test_the_python_of_the_readme_runs_and_learns():
         assert re.search(rf"\b{rule}\b", said)
 
 
-<<<<<<< HEAD
-@pytest.mark.slow
-=======
 def test_the_python_of_the_pages_runs():
     """Each page by itself, in one process: what a page uses, it imports."""
     pages = {str(page): "\n".join(found) for page in PAGES[1:] if (found := blocks(page, "python"))}
@@ -65,86 +50,7 @@ def test_the_python_of_the_pages_runs():
     assert re.findall(r"ran (.*)", said) == list(pages)
 
 
-def test_the_toml_of_the_pages_is_taken():
-    found = {page.name: [tomllib.loads(block) for block in blocks(page, "toml")] for page in PAGES}
-    for study in found.pop("studies.md"):
-        named = {"name": "a part of a study", **study, "profiles": []}  # the file of profiles is the reader's
-        assert plan(Study.model_validate(named), check=False)
-    for block in blocks(DOCS / "energy.md", "toml"):
-        assert parse(block)
-    groups = {
-        name for page in found.values() for block in page if "project" in block for name in block["project"]["entry-points"]
-    }
-    sources = "".join(text(f) for f in (ROOT / "bioplaus").rglob("__init__.py"))
-    assert groups == set(re.findall(r'with_extensions\("([\w.]+)"', sources))
-
-
-def rules_in_table(page: str) -> list[str]:
-    rows = re.findall(r"^\| ([a-z_, ]+) \|", page.split("| credit travels by |")[1].split("\n\n")[0], re.M)
-    return [key for row in rows for key in row.split(", ")]
-
-
-def test_tables_name_every_rule():
-    keys = rules_in_table(text(DOCS / "rules.md"))
-    assert sorted(keys) == sorted(RULES)
-    readme = text(ROOT / "README.md").split("## What there is")[1]
-    for kind in re.findall(r"^\| (rules: [^|]*)\| ([^|]*)\|", readme, re.M):
-        assert set(re.findall(r"[a-z_]+", kind[1])) & set(RULES), kind
-    listed = {word for row in re.findall(r"^\| rules: [^|]*\|([^|]*)\|", readme, re.M) for word in re.findall(r"[a-z_]+", row)}
-    assert {*RULES, *BASELINES} <= listed
-
-
-def test_the_readme_counts_what_there_is():
-    readme = text(ROOT / "README.md")
-    for said, count in (("rate functions", NEURONS), ("ways to disturb", CURVES), ("hardware profiles", profiles())):
-        assert f"{len(count)} {said}" in readme
-    assert len(readme.splitlines()) <= 120
-
-
-def test_settings_are_those_of_the_library():
-    make = runpy.run_path(str(DOCS / "make.py"))
-    page = text(DOCS / "settings.md")
-    assert page == make["settings_page"](), "docs/settings.md is not what the library says now: run `python docs/make.py`"
-    assert "| `learning_rate` | a number above 0 | 0.002 |" in page
-    for model in (Study, bp.study.Arm):
-        assert not [name for name, field in model.model_fields.items() if not field.description]
-
-
-def test_the_design_names_every_room():
-    layout = text(DOCS / "design.md").split("## Layout")[1]
-    rooms = {p.name + "/" * p.is_dir() for p in (ROOT / "bioplaus").iterdir() if p.is_dir() or p.suffix == ".py"}
-    rooms = {room.removesuffix(".py") for room in rooms if not room.startswith("_")}
-    assert len(rooms) > 20
-    assert not [room for room in rooms if f"`{room}`" not in layout]
-
-
-def headings(page: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    found = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page, flags=re.S), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
-
-
-def broken(page: Path, source: str) -> list[str]:
-    """The links of a page that lead nowhere."""
-    wrong = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", source):
-        path, _, anchor = link.partition("#")
-        target = page.parent / path if path else page
-        if not link.startswith("http") and (not target.exists() or (anchor and anchor not in headings(text(target)))):
-            wrong.append(link)
-    return wrong
-
-
-def test_links_lead_somewhere():
-    page = DOCS / "rules.md"
-    assert broken(page, "[a](nowhere.md) [b](energy.md#nothing) [c](energy.md#profiles) [d](../README.md)") == [
-        "nowhere.md",
-        "energy.md#nothing",
-    ]
-    assert {page.name: found for page in PAGES if (found := broken(page, text(page)))} == {}
-
-
->>>>>>> 871e624 (README of 120 lines; the rest is in docs/, whose code runs as tests)
+@pytest.mark.slow
 def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=300)
