@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import annotated_types as at
 from pydantic import BaseModel
@@ -28,7 +28,7 @@ from bioplaus.study.settings import Arm, Study
 from bioplaus.study.tables import MOST, ContrastSpec, ScheduleSpec
 
 HERE = Path(__file__).parent
-FIGURE = "frontier"
+FIGURE, WIDTH = "frontier", 880  # of the report; pixels
 
 HEAD = """# Every key of a study file
 
@@ -88,7 +88,7 @@ def level_of(noise: Callable[..., Any]) -> Hyperparameter:
     return level
 
 
-def is_table(annotation: Any) -> bool:
+def is_table(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return inspect.isclass(annotation) and issubclass(annotation, BaseModel)
 
 
@@ -152,7 +152,7 @@ def figure(folder: Path) -> str:
     from bioplaus.report.run import read_run
 
     svg = figures(read_run(folder))[FIGURE].replace("var(--sans)", "'DejaVu Sans', sans-serif")
-    return re.sub(r'(<svg[^>]*?) viewBox="0 0 (\S+) (\S+)"', r'\1 viewBox="0 0 \2 \3" width="\2" height="\3"', svg, count=1)
+    return svg.replace("<svg ", f'<svg width="{WIDTH}" ', 1)
 
 
 def main() -> None:
