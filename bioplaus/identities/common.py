@@ -141,10 +141,17 @@ def pose(net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entr
 
 def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree] = lambda state: state, **hyper: Any):
     """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info). `change` edits the state."""
-    rule = factory(p.net, p.loss, **hyper)
+    rule, grad = _compiled(factory, p.net, p.loss, tuple(hyper.items()))
     state = change(float64(rule.init(jax.random.key(6), p.params, p.batch)))
-    grads, _, info = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
+    grads, _, info = grad(p.params, state, p.batch, p.key)
     return grads, state, info
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(factory: RuleFactory, net: Net, loss: Loss, hyper: tuple[tuple[str, Any], ...]):
+    """A rule and its compiled `grad`, which checks that differ in the state or in numbers of the batch share."""
+    rule = factory(net, loss, **dict(hyper))
+    return rule, jax.jit(rule.grad)
 
 
 def sweep(factory: RuleFactory, p: Problem, name: str, values: list[float], **hyper: Any) -> list[PyTree]:

@@ -4,6 +4,8 @@ import jax
 import pytest
 from studies import LIGHT, written
 
+import bioplaus.report
+
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_quickly():
@@ -16,3 +18,9 @@ def compiled_quickly():
 @pytest.fixture(scope="module")
 def light(tmp_path_factory):
     return written(LIGHT, tmp_path_factory.mktemp("runs") / "light")
+
+
+@pytest.fixture
+def unreported(monkeypatch):
+    """Runs end without the drawing of a report, for tests of what else they write."""
+    monkeypatch.setattr(bioplaus.report, "report", lambda out: None)

@@ -9,7 +9,6 @@ import pytest
 from studies import LIGHT, SMALL, written
 
 import bioplaus as bp
-import bioplaus.report
 from bioplaus.cli import main
 from bioplaus.files import sums
 from bioplaus.study import Study, StudyError, arm, run, run_study
@@ -19,6 +18,7 @@ from bioplaus.study.share import run_share
 pytestmark = pytest.mark.thorough
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
 
@@ -49,6 +49,7 @@ def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
     assert (resumed.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
     quick = {"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
     small = Study(name="s", base=quick, grid={"rule": ["bp", "fa"]})
@@ -75,6 +76,7 @@ def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch)
         run_study(small, out=tmp_path / "other", resume=True, show=False)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_shares_of_the_arms_make_the_same_run(light, tmp_path):
     assert run_share(LIGHT, "2/2", tmp_path / "run", show=False) == ["bp", "frozen"]
     assert run_share(LIGHT, "1/2", tmp_path / "run", show=False) == []
@@ -98,6 +100,7 @@ def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
     assert first == [r for r in whole if r.rule == "fa" and r.condition.startswith("transfer")]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     """The last checkpoint and the results are damaged: the one before is used, and when that is damaged too the run is refused."""
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
@@ -153,8 +156,8 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
         assert not finished(tmp_path)
 
 
-def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(bioplaus.report, "report", lambda out: None)
+@pytest.mark.usefixtures("unreported")
+def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path):
     study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
@@ -167,6 +170,7 @@ def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path, monkeypat
     assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
     study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
     run_study(study, out=tmp_path / "run", show=False)
@@ -186,6 +190,7 @@ def loaded_with_a_warning(folder: Path):
         return bp.load(folder)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_resume_with_nothing_there_starts(tmp_path):
     study = Study(name="s", base={"steps": 2, "seeds": 1, "robustness": False, "energy": False, "alignment": False})
     assert run_study(study, out=tmp_path / "new", resume=True, show=False).rows

@@ -89,11 +89,13 @@ def test_the_same_seeds_give_the_same_file(light, tmp_path):
     assert (again.folder / "report.html").exists()
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_written_study_runs_again(light, tmp_path):
     again = run_study(bp.study.load(light.folder / "study.toml"), out=tmp_path / "again", show=False)
     assert again.rows == light.rows
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_checkpoint_of_another_net_is_refused(tmp_path):
     quick = {"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
     study = Study(name="s", base=quick)
