@@ -9,7 +9,7 @@ from bioplaus.study import Study, StudyError, run, run_study
 from bioplaus.study.lock import LOCK, held
 from bioplaus.study.share import run_share
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 QUICK = {"steps": 2, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "robustness": False, "energy": False, "alignment": False}
 STUDY = Study(name="s", base=QUICK, grid={"rule": ["bp", "fa"]})

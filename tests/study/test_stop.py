@@ -14,7 +14,7 @@ from bioplaus.cli import main
 from bioplaus.study import stop
 from bioplaus.study.pace import Pace
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 STUDY = """name = "told"
 [base]
