@@ -21,6 +21,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bioplaus.hyper import Hyperparameter, hyperparameters
+from bioplaus.measure.robustness import CURVES
+from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST_C_LIKE
 from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
@@ -55,7 +57,7 @@ def settings_page() -> str:
     parts += section("`schedules`: each of its entries", ScheduleSpec)
     parts += section("`[[contrast]]`", ContrastSpec)
     parts += ["## Noise\n", table("noise", {k: level_of(f) for k, f in (NOISES | SYNAPTIC_NOISES).items()})]
-    parts += ["What `neuron.level` is for each kind of `neuron.noise`.\n", RULES_HEAD]
+    parts += ["What `neuron.level` is for each kind of `neuron.noise`.\n", *disturbances(), RULES_HEAD]
     parts += factories({**RULES, **BASELINES})
     parts += ["## Hyperparameters of modulators\n\nKeys of `modulator.hyper`.\n", *factories(MODULATORS)]
     return "\n".join(parts).rstrip() + "\n"
@@ -67,6 +69,18 @@ def section(title: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         cells = (f"`{name}`", expected(field.annotation, field.metadata), default(field), field.description or "")
         yield row(cells)
+    yield ""
+
+
+def disturbances() -> Iterator[str]:
+    """What `curves` and `corruptions` may ask for."""
+    yield "## Curves\n\nKeys of `curves`, with the severities at which accuracy is measured.\n"
+    yield "| curve | severity | severities |\n|---|---|---|"
+    for name, curve in CURVES.items():
+        yield row((f"`{name}`", curve.unit, ", ".join(f"{s:g}" for s in curve.severities)))
+    yield '\n## Corruptions\n\nWhat `corruptions = "generated"` makes, each at five severities.\n'
+    for suite in (MNIST_C_LIKE, CIFAR10_C_LIKE):
+        yield f"- {suite.name}, for images of {suite.side} x {suite.side}: {', '.join(suite.corruptions)}."
     yield ""
 
 

@@ -92,7 +92,7 @@ class Arm(Settings):
     adversarial: AdversarialSpec = AdversarialSpec()
     """The attacks."""
     curves: tuple[str, ...] = ("input_noise", "weight_noise", "lesion")
-    """What the trained net is disturbed by: keys of `bioplaus.measure.robustness.CURVES`."""
+    """What the trained net is disturbed by, the keys of `bioplaus.measure.robustness.CURVES`."""
     draws: Count = 5
     """Draws of each random disturbance."""
     corruptions: str = "none"

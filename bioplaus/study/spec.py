@@ -17,8 +17,8 @@
     rule = "bp"
     net = {hidden = []}
     [[contrast]]
-    a = "pc"
-    b = "fa"
+    a = "pc · mlp 128-128 · tanh gaussian 0.1"
+    b = "fa · mlp 128-128 · tanh gaussian 0.1"
 
 Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
 """
