@@ -1,4 +1,6 @@
-"""Biologically plausible learning in JAX. The public names stand in `__init__.pyi`; they are imported when first used."""
+"""Biologically plausible learning in JAX. The public names stand in `__init__.pyi`; they are
+imported when first used.
+"""
 
 import lazy_loader
 

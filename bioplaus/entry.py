@@ -1,12 +1,16 @@
-"""Where a user's net, loss, batch and hyperparameters enter a learning rule: one place, at which they are checked and made plain.
+"""Where a user's net, loss, batch and hyperparameters enter a learning rule: one place, at which
+they are checked and made plain.
 
 `learning_rule` decorates every rule factory, the library's and yours. Behind it
 
-    loss     gives [B], one number per example                          (a mean or a sum would scale every gradient)
-    batch    is a `Batch` of JAX arrays; a tuple (x, y), numpy arrays and integer labels are taken; leading axes are equal
+    loss     gives [B], one number per example                          (a mean or a sum would scale
+        every gradient)
+    batch    is a `Batch` of JAX arrays; a tuple (x, y), numpy arrays and integer labels are taken;
+        leading axes are equal
     hyper    lies in the domain that the factory's signature declares   (`bioplaus.hyper`)
 
-and errors are in words of the library. All of it happens while a program is traced, and leaves nothing in the program.
+and errors are in words of the library. All of it happens while a program is traced, and leaves
+nothing in the program.
 """
 
 import functools
@@ -28,10 +32,12 @@ P = ParamSpec("P")
 
 
 def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
-    """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule. See the module for what it does.
+    """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule. See the module for what
+    it does.
 
-    Raises ValueError from the factory for a net that is no tuple of layers, and for hyperparameters outside their domain; from
-    `init`, `grad` and `predict` for batches, parameters and states that do not fit.
+    Raises ValueError from the factory for a net that is no tuple of layers, and for hyperparameters
+    outside their domain; from `init`, `grad` and `predict` for batches, parameters and states that
+    do not fit.
     """
 
     if getattr(factory, "_entered", None) is factory:
@@ -50,16 +56,19 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
 
 
 def of_own_weights(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """tx for the weights that a rule keeps itself. Raises ValueError where tx has labels or masks of another tree."""
+    """tx for the weights that a rule keeps itself. Raises ValueError where tx has labels or masks
+    of another tree.
+    """
 
     def init(weights):
         try:
             return tx.init(weights)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"tx: does not fit the weights that this rule keeps itself, whose tree is {jax.tree.structure(weights)}; labels and"
-                " masks (optax.multi_transform, optax.masked) that are a tree of the net's params fit no other: give the rule a tx"
-                f" without them, or one that labels by a function ({_said(error)})"
+                "tx: does not fit the weights that this rule keeps itself, whose tree is"
+                f" {jax.tree.structure(weights)}; labels and masks (optax.multi_transform,"
+                " optax.masked) that are a tree of the net's params fit no other: give the rule a"
+                f" tx without them, or one that labels by a function ({_said(error)})"
             ) from error
 
     return tx._replace(init=init)
@@ -68,18 +77,27 @@ def of_own_weights(tx: optax.GradientTransformation) -> optax.GradientTransforma
 def checked_net(net: Any) -> Net:
     """A net as a tuple of layers. Raises ValueError for anything else."""
     net = (net,) if isinstance(net, Layer) else net
-    if not isinstance(net, tuple | list) or not net or not all(isinstance(layer, Layer) for layer in net):
+    if (
+        not isinstance(net, tuple | list)
+        or not net
+        or not all(isinstance(layer, Layer) for layer in net)
+    ):
         raise ValueError(
-            f"net: got {type(net).__name__}, expected a tuple of layers, as bp.mlp, bp.cnn or (bp.dense(..), bp.dense(..)) give;"
-            " modules of flax.nnx become one by bp.from_flax"
+            f"net: got {type(net).__name__}, expected a tuple of layers, as bp.mlp, bp.cnn or"
+            " (bp.dense(..), bp.dense(..)) give; modules of flax.nnx become one by bp.from_flax"
         )
     return tuple(net)
 
 
 def per_example(loss: Loss) -> Loss:
-    """The loss, refused with a ValueError where it does not give one number per example. It declares what the loss declares."""
+    """The loss, refused with a ValueError where it does not give one number per example. It
+    declares what the loss declares.
+    """
     if not callable(loss):
-        raise ValueError(f"loss: got {loss!r}, expected a function (output [B, C], y [B, C]) -> [B], as bp.cross_entropy")
+        raise ValueError(
+            f"loss: got {loss!r}, expected a function (output [B, C], y [B, C]) -> [B], as"
+            " bp.cross_entropy"
+        )
     if getattr(loss, "_per_example", None) is loss:
         return loss
 
@@ -87,34 +105,43 @@ def per_example(loss: Loss) -> Loss:
     def checked(output: Array, y: Array) -> Array:
         if output.ndim != 2:
             raise ValueError(
-                f"loss: outputs are {output.shape}, expected [B, C]; outputs with further axes, such as sequences [B, T, C],"
-                " are not taken: reduce them to [B, C] in the last layer"
+                f"loss: outputs are {output.shape}, expected [B, C]; outputs with further axes,"
+                " such as sequences [B, T, C], are not taken: reduce them to [B, C] in the last"
+                " layer"
             )
         losses = loss(output, y)
-        if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(losses.dtype, jnp.inexact):
+        if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(
+            losses.dtype, jnp.inexact
+        ):
             kind = losses.dtype if hasattr(losses, "dtype") else type(losses).__name__
             raise ValueError(
-                f"loss: gave {kind}, expected an array [B] of floats; cast a count of errors, losses.astype('float32'), and give"
-                " nothing beside the loss"
+                f"loss: gave {kind}, expected an array [B] of floats; cast a count of errors,"
+                " losses.astype('float32'), and give nothing beside the loss"
             )
         if jnp.shape(losses) != output.shape[:1] or _over_examples(loss, output, y):
             raise ValueError(
-                f"loss: gave shape {jnp.shape(losses)} for outputs {output.shape}; expected one number per example, [B] ="
-                f" {output.shape[:1]}: sum over the outputs (axis -1) and leave the mean over examples to the rule"
+                f"loss: gave shape {jnp.shape(losses)} for outputs {output.shape}; expected one"
+                f" number per example, [B] = {output.shape[:1]}: sum over the outputs (axis -1) and"
+                " leave the mean over examples to the rule"
             )
         return losses
 
     checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    checked._per_example = checked  # itself: `functools.wraps` hands a mark on to functions that are not checked  # type: ignore[attr-defined]
+    # itself, since `functools.wraps` hands a mark on to functions that are not checked
+    checked._per_example = checked  # type: ignore[attr-defined]
     return checked
 
 
 def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
-    """Whether a loss of B numbers where B = C sums over the wrong axis: it then still gives C for one more example."""
+    """Whether a loss of B numbers where B = C sums over the wrong axis: it then still gives C for
+    one more example.
+    """
     examples, outputs = output.shape
     if examples != outputs:
         return False
-    more, targets = (jax.ShapeDtypeStruct((examples + 1, *a.shape[1:]), a.dtype) for a in (output, y))
+    more, targets = (
+        jax.ShapeDtypeStruct((examples + 1, *a.shape[1:]), a.dtype) for a in (output, y)
+    )
     try:
         return jax.eval_shape(loss, more, targets).shape != (examples + 1,)
     except Exception:  # it holds something of this batch, such as a weight per example
@@ -126,12 +153,16 @@ def paired(batch: Any) -> Batch:
     if isinstance(batch, Batch):
         return batch
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-        raise ValueError(f"batch: got {type(batch).__name__}, expected bp.Batch(x, y) or a tuple (x, y)")
+        raise ValueError(
+            f"batch: got {type(batch).__name__}, expected bp.Batch(x, y) or a tuple (x, y)"
+        )
     return Batch(*batch)
 
 
 def examples(batch: Any) -> Batch:
-    """The examples of a data set, as a `Batch` of JAX arrays. Raises ValueError for what is no array of numbers, NaN, other lengths."""
+    """The examples of a data set, as a `Batch` of JAX arrays. Raises ValueError for what is no
+    array of numbers, NaN, other lengths.
+    """
     x, y, context = paired(batch)
     x, y = without_nan(x), checked_values("batch", y)
     found = Batch(x, y, jax.tree.map(functools.partial(plain, "batch: context"), context))
@@ -140,7 +171,9 @@ def examples(batch: Any) -> Batch:
 
 
 def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
-    """Data whose integer labels are one-hot rows of the net's outputs. Raises ValueError for labels outside."""
+    """Data whose integer labels are one-hot rows of the net's outputs. Raises ValueError for labels
+    outside.
+    """
     if data.y.ndim != 1 or jnp.issubdtype(data.y.dtype, jnp.inexact):
         return data
     first = data.x[:1]
@@ -149,7 +182,9 @@ def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
 
 
 def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
-    """A `Batch` of JAX arrays, y [B, C]. Raises ValueError where it is none, where leading axes differ, and for NaN that is seen."""
+    """A `Batch` of JAX arrays, y [B, C]. Raises ValueError where it is none, where leading axes
+    differ, and for NaN that is seen.
+    """
     batch = paired(batch)
     x, y = inputs(batch.x), checked_values("batch", batch.y)
     context = jax.tree.map(functools.partial(plain, "batch: context"), batch.context)
@@ -158,7 +193,10 @@ def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
         output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
         y = from_labels("batch", batch.y, output.shape[-1], output.dtype)
     elif y.ndim != 2:
-        raise ValueError(f"batch: y is {y.shape}; expected [B, C], or integer labels [B]; for one output give y[:, None]")
+        raise ValueError(
+            f"batch: y is {y.shape}; expected [B, C], or integer labels [B]; for one output give"
+            " y[:, None]"
+        )
     elif not jnp.issubdtype(y.dtype, jnp.inexact):
         y = y.astype(x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32)
     return Batch(x, y, context)
@@ -168,9 +206,14 @@ def inputs(x: Any) -> Array:
     """x as a JAX array. Raises ValueError for float16, no examples, and NaN that is seen."""
     array = without_nan(x)
     if array.ndim < 2 and not jnp.issubdtype(array.dtype, jnp.integer):
-        raise ValueError(f"x is {array.shape}; expected [B, ...], examples first: give x[None] for one example")
+        raise ValueError(
+            f"x is {array.shape}; expected [B, ...], examples first: give x[None] for one example"
+        )
     if array.dtype == jnp.float16:
-        raise ValueError("x is float16, in which activities and gradients overflow at 65,504; give float32 or bfloat16")
+        raise ValueError(
+            "x is float16, in which activities and gradients overflow at 65,504; give float32 or"
+            " bfloat16"
+        )
     if array.shape[:1] == (0,):
         raise ValueError(f"x is {array.shape}: a batch needs 1 example or more")
     return array
@@ -185,32 +228,48 @@ def without_nan(x: Any) -> Array:
 
 
 def same_length(batch: Batch) -> None:
-    """Raise ValueError unless x, y and every array of the context have the same number of examples."""
-    contexts = {f"context[{i}]": a for i, a in enumerate(jax.tree.leaves(batch.context)) if np.ndim(a)}
+    """Raise ValueError unless x, y and every array of the context have the same number of
+    examples.
+    """
+    contexts = {
+        f"context[{i}]": a for i, a in enumerate(jax.tree.leaves(batch.context)) if np.ndim(a)
+    }
     parts = {"x": batch.x, "y": batch.y} | contexts
     sizes = {name: (np.shape(a) or ("no axis",))[0] for name, a in parts.items()}
     if len(set(sizes.values())) > 1:
         said = ", ".join(f"{name} {n}" for name, n in sizes.items())
-        raise ValueError(f"batch: numbers of examples differ: {said}; every array of a batch has one row for each example")
+        raise ValueError(
+            f"batch: numbers of examples differ: {said}; every array of a batch has one row for"
+            " each example"
+        )
 
 
 def several_classes(rule: str, y: Array) -> None:
-    """Raise ValueError for targets of one output, for a rule that tells classes from one another: one would teach it nothing."""
+    """Raise ValueError for targets of one output, for a rule that tells classes from one another:
+    one would teach it nothing.
+    """
     if y.shape[1] < 2:
-        raise ValueError(f"{rule} tells classes from one another, and y {y.shape} has one output; give two, as one-hot rows")
+        raise ValueError(
+            f"{rule} tells classes from one another, and y {y.shape} has one output; give two, as"
+            " one-hot rows"
+        )
 
 
 def _real(x: Array, error: Exception) -> None:
-    """Raise ValueError if what a rule failed at are inputs that it cannot move, mark or differentiate by, such as token ids."""
+    """Raise ValueError if what a rule failed at are inputs that it cannot move, mark or
+    differentiate by, such as token ids.
+    """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise ValueError(
-            f"x is {x.dtype}, and this rule needs inputs that are real numbers: embed ids before the net, or cast and scale"
-            f" ({_said(error)})"
+            f"x is {x.dtype}, and this rule needs inputs that are real numbers: embed ids before"
+            f" the net, or cast and scale ({_said(error)})"
         ) from error
 
 
 def _entered(rule: Rule, net: Net) -> Rule:
-    """The rule behind the checks. What is wrong with a state is said once a call has failed, for its check would trace `init`."""
+    """The rule behind the checks. What is wrong with a state is said once a call has failed, for
+    its check would trace `init`.
+    """
 
     def init(key, params, batch):
         check_depth(net, params)
@@ -239,7 +298,9 @@ def _entered(rule: Rule, net: Net) -> Rule:
 
 
 def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> None:
-    """Raise ValueError if a state is not what `init` gives. Nothing if it is, or if init fails as well."""
+    """Raise ValueError if a state is not what `init` gives. Nothing if it is, or if init fails as
+    well.
+    """
     try:
         want = jax.eval_shape(init)
     except Exception:  # whatever it is, the first error is the one to report
@@ -247,8 +308,8 @@ def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> Non
     have = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), state)
     if jax.tree.leaves((have, want)) and _types(have) != _types(want):
         raise ValueError(
-            f"state: got {_shapes(have)}, this rule on this net and batch has {_shapes(want)}; make it with"
-            f" rule.init(key, params, batch) ({_said(error)})"
+            f"state: got {_shapes(have)}, this rule on this net and batch has {_shapes(want)}; make"
+            f" it with rule.init(key, params, batch) ({_said(error)})"
         ) from error
 
 

@@ -1,4 +1,6 @@
-"""Files that survive a crash: written whole or not at all, and with sums that tell whether they are still as they were written."""
+"""Files that survive a crash: written whole or not at all, and with sums that tell whether they are
+still as they were written.
+"""
 
 import hashlib
 import json
@@ -11,10 +13,15 @@ PART = ".part"  # how the names of files end that are not whole yet
 
 
 class replacing:
-    """A path to write to, which becomes `path` if all went well: a reader never sees half a file, nor does another writer."""
+    """A path to write to, which becomes `path` if all went well: a reader never sees half a file,
+    nor does another writer.
+    """
 
     def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}")
+        self.path, self.part = (
+            path,
+            path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}"),
+        )
 
     def __enter__(self) -> Path:
         return self.part
@@ -30,7 +37,9 @@ class replacing:
 
 
 def to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk: a rename that gets there before its file leaves an empty one."""
+    """Wait until a file, or the names in a folder, are on the disk: a rename that gets there before
+    its file leaves an empty one.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:  # a folder, on Windows, where its names cannot be waited for
@@ -50,30 +59,44 @@ def _sum(file: Path) -> dict[str, str | int]:
     with file.open("rb") as f:
         found = hashlib.file_digest(f, "sha256").hexdigest()
         f.seek(0)
-        return {"sha256": found, "lines": sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))}
+        return {
+            "sha256": found,
+            "lines": sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b"")),
+        }
 
 
 def changed(folder: Path, known: dict[str, dict[str, str | int]], names: Iterable[str]) -> str:
-    """Which of the files that `sums` saw is no longer as it was, and how; '' if they are these names, and all as they were.
+    """Which of the files that `sums` saw is no longer as it was, and how; '' if they are these
+    names, and all as they were.
 
     Raises OSError for a file that is gone, and others where `known` is not what `sums` gives.
     """
     if not isinstance(known, dict) or set(known) != set(names):
-        return f"there are sums of {', '.join(known) or 'no file'}, expected those of {', '.join(names)}"
+        return (
+            f"there are sums of {', '.join(known) or 'no file'}, expected those of"
+            f" {', '.join(names)}"
+        )
     for name, was in known.items():
         if (now := _sum(folder / name)) != was:
-            return f"{name} has changed since it was written: {now['lines']:,} lines, {was['lines']:,} when it was written"
+            return (
+                f"{name} has changed since it was written: {now['lines']:,} lines, {was['lines']:,}"
+                " when it was written"
+            )
     return ""
 
 
 def seal(path: Path, names: Iterable[str]) -> None:
-    """Write the sums of files in the folder of `path` into it. Called when all of them are written."""
+    """Write the sums of files in the folder of `path` into it. Called when all of them are
+    written.
+    """
     with replacing(path) as part:
         part.write_text(json.dumps(sums(path.parent, names), indent=1) + "\n", encoding="utf-8")
 
 
 def broken(path: Path, names: Iterable[str]) -> str:
-    """Why the files that were sealed by `path` are not to be read; '' if they are all there and as they were."""
+    """Why the files that were sealed by `path` are not to be read; '' if they are all there and as
+    they were.
+    """
     try:
         return changed(path.parent, json.loads(path.read_text(encoding="utf-8")), names)
     except OSError as error:

@@ -5,10 +5,11 @@ A factory says it in its signature, one word a parameter, where a reader of the 
     def threshold(theta: NonNegative = 0.1, ...)
     def forward_forward(net, loss, *, strength: Positive = 1.0, hardness: Real | None = None, ...)
 
-The words below are `typing.Annotated` numbers with a domain of the annotated-types package. `hyperparameters(factory)` is the only
-reader: of the library (`declared` checks values as they come in), of studies and their schedules, of tuning and of `check_rule`.
-A number that is annotated `ArrayLike`, `int`, `float` or `bool` alone has no domain but its type. Parameters of other types, such
-as an optimiser, are no hyperparameters.
+The words below are `typing.Annotated` numbers with a domain of the annotated-types package.
+`hyperparameters(factory)` is the only reader: of the library (`declared` checks values as they come
+in), of studies and their schedules, of tuning and of `check_rule`. A number that is annotated
+`ArrayLike`, `int`, `float` or `bool` alone has no domain but its type. Parameters of other types,
+such as an optimiser, are no hyperparameters.
 """
 
 import contextlib
@@ -41,14 +42,17 @@ Level = Annotated[float, at.Gt(0), at.Lt(1)]
 Several = Annotated[int, at.Ge(2)]
 Size = Annotated[int, at.Ge(0)]
 Share = Annotated[float, at.Gt(0), at.Le(1)]
-"""A number above 0, up to 1, that a program is compiled with: it is not traced, scheduled or tuned."""
+"""A number above 0, up to 1, that a program is compiled with: it is not traced, scheduled or
+tuned.
+"""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Hyperparameter(NamedTuple):
-    """kind: what values are (ArrayLike, int, float or bool); domain: constraints; optional: whether None may be given.
+    """kind: what values are (ArrayLike, int, float or bool); domain: constraints; optional: whether
+    None may be given.
 
     default: `inspect.Parameter.empty` where a value must be given.
     """
@@ -61,7 +65,9 @@ class Hyperparameter(NamedTuple):
 
     @property
     def traced(self) -> bool:
-        """Whether a program takes the value as an argument: it may be a tracer, be scheduled, and be tuned."""
+        """Whether a program takes the value as an argument: it may be a tracer, be scheduled, and
+        be tuned.
+        """
         return self.kind is ArrayLike
 
     @property
@@ -69,9 +75,14 @@ class Hyperparameter(NamedTuple):
         return self.default is inspect.Parameter.empty
 
     def refusal(self, value: Any) -> str | None:
-        """What is wrong with a value, as 'expected ..., got ...'; None if nothing is, or if it is a tracer."""
+        """What is wrong with a value, as 'expected ..., got ...'; None if nothing is, or if it is a
+        tracer.
+        """
         if isinstance(value, Tracer) and not self.traced:
-            return f"expected {self.expected()}, known when the program is compiled, got a tracer; bind it outside of jit"
+            return (
+                f"expected {self.expected()}, known when the program is compiled, got a tracer;"
+                " bind it outside of jit"
+            )
         if isinstance(value, Tracer) or (value is None and self.optional):
             return None
         array = None if isinstance(value, str | bytes) or value is None else _numbers(value)
@@ -90,7 +101,9 @@ class Hyperparameter(NamedTuple):
         """The domain in words, as 'a number above 0'."""
         noun = {int: "a whole number", bool: "true or false"}.get(self.kind, "a number")
         bounds = [words for bound in self.domain if (words := _words(bound))]
-        return " ".join([noun, " and ".join(bounds)]).strip() + (", or None" if self.optional else "")
+        return " ".join([noun, " and ".join(bounds)]).strip() + (
+            ", or None" if self.optional else ""
+        )
 
     def _dtypes(self) -> str:
         return {int: "iu", bool: "b"}.get(self.kind, "iuf")
@@ -107,11 +120,15 @@ def _read(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
 
 
 def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations by name. One that cannot be resolved, such as a name imported for type checkers alone, is left out."""
+    """Annotations by name. One that cannot be resolved, such as a name imported for type checkers
+    alone, is left out.
+    """
     plain: Any = inspect.unwrap(factory)
     plain = plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain).__call__
     try:
-        return typing.get_type_hints(plain.__init__ if inspect.isclass(plain) else plain, include_extras=True)
+        return typing.get_type_hints(
+            plain.__init__ if inspect.isclass(plain) else plain, include_extras=True
+        )
     except NameError:
         known = {**vars(typing), **getattr(plain, "__globals__", {})}
         found = {}
@@ -122,8 +139,10 @@ def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
 
 
 def hyperparameters(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
-    """Name -> hyperparameter, for every number in a factory's signature. Those that `functools.partial` has bound keep their value
-    as default. Reads annotations that are strings too (`from __future__ import annotations`)."""
+    """Name -> hyperparameter, for every number in a factory's signature. Those that
+    `functools.partial` has bound keep their value as default. Reads annotations that are strings
+    too (`from __future__ import annotations`).
+    """
     if isinstance(factory, functools.partial):
         inner = hyperparameters(factory.func)
         return {n: h._replace(default=factory.keywords.get(n, h.default)) for n, h in inner.items()}
@@ -131,7 +150,9 @@ def hyperparameters(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
 
 
 def check(factory: Callable[..., Any], values: dict[str, Any], where: str | None = None) -> None:
-    """Raise ValueError for the first of these values that is outside its parameter's domain. Tracers pass: they have no value."""
+    """Raise ValueError for the first of these values that is outside its parameter's domain.
+    Tracers pass: they have no value.
+    """
     known = hyperparameters(factory)
     for name, value in values.items():
         if name in known and (wrong := known[name].refusal(value)):
@@ -139,7 +160,9 @@ def check(factory: Callable[..., Any], values: dict[str, Any], where: str | None
 
 
 def declared(factory: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: values outside the domains that a signature declares raise ValueError when the function is called."""
+    """Decorator: values outside the domains that a signature declares raise ValueError when the
+    function is called.
+    """
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
@@ -156,7 +179,11 @@ def _parsed(hint: Any) -> tuple[Any, tuple[at.BaseMetadata, ...], bool]:
         return (ArrayLike if hint == ArrayLike else hint), (), False
     if typing.get_origin(hint) is Annotated:
         kind, domain, optional = _parsed(typing.get_args(hint)[0])
-        return kind, domain + tuple(m for m in hint.__metadata__ if isinstance(m, at.BaseMetadata)), optional
+        return (
+            kind,
+            domain + tuple(m for m in hint.__metadata__ if isinstance(m, at.BaseMetadata)),
+            optional,
+        )
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         members = [m for m in typing.get_args(hint) if m is not type(None)]
         rest = members[0] if len(members) == 1 else typing.Union[tuple(members)]  # noqa: UP007
@@ -183,7 +210,9 @@ def _within(bound: at.BaseMetadata, values: np.ndarray) -> Any:
             return values < lt
         case at.Le(le):
             return values <= le
-    raise TypeError(f"hyperparameters: {bound!r} is not understood; use Gt, Ge, Lt or Le of annotated_types")
+    raise TypeError(
+        f"hyperparameters: {bound!r} is not understood; use Gt, Ge, Lt or Le of annotated_types"
+    )
 
 
 def _words(bound: at.BaseMetadata) -> str:

@@ -3,7 +3,8 @@
 Every rule of the form TEACHING SIGNAL x LOCAL ELIGIBILITY is written with these few functions:
 
     dtheta_l = (1/B) sum_b g_b (d current_l / d theta_l)^T s_l        `pull`
-    signal at layer l's input = (d current_l / d input)^T s_l         `send`, through feedback weights
+    signal at layer l's input = (d current_l / d input)^T s_l         `send`, through feedback
+        weights
     s_l = phi'(current_l) * signal at layer l's output                `through`
 
 Signals are per example; the mean over the batch is taken in `pull` and `backward` alone.
@@ -23,7 +24,9 @@ from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
 
 
 def by_vjp(synapse):
-    """The `credit` of synapses without parts of their own: one vjp by the parameters, one by the input at the feedback weights."""
+    """The `credit` of synapses without parts of their own: one vjp by the parameters, one by the
+    input at the feedback weights.
+    """
 
     def credit(params, feedback, state, x, key, signal):
         with jax.named_scope("update"):
@@ -35,40 +38,58 @@ def by_vjp(synapse):
     return credit
 
 
-def _credit(layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array) -> tuple[PyTree, Array]:
+def _credit(
+    layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array
+) -> tuple[PyTree, Array]:
     return layer.credit(params, feedback, (), x, jax.random.fold_in(key, SYNAPSE), signal)
 
 
 def pull(layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate=None) -> PyTree:
-    """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b. signal: [B, n]; gate: None, [], [B] or [B, n]."""
+    """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b. signal: [B,
+    n]; gate: None, [], [B] or [B, n].
+    """
     return _credit(layer, params, params, x, key, _gated(signal, gate) / signal.shape[0])[0]
 
 
-def send(layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array) -> Array:
-    """Signal at a layer's input: what `signal` [B, n] at its current becomes on the way back through `feedback`."""
+def send(
+    layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array
+) -> Array:
+    """Signal at a layer's input: what `signal` [B, n] at its current becomes on the way back
+    through `feedback`.
+    """
     return _credit(layer, params, feedback, x, key, signal)[1]
 
 
 def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
-    """phi'(current) * signal: from a layer's output to its current, with the noise sample of the forward pass."""
+    """phi'(current) * signal: from a layer's output to its current, with the noise sample of the
+    forward pass.
+    """
     with jax.named_scope("credit"):
         return jax.vjp(lambda a: fire(layer, a, key), current)[1](signal)[0]
 
 
-def backward(net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Array, key: Key, gates) -> PyTree:
-    """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T s_{l+1}. feedback = params is backprop.
+def backward(
+    net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Array, key: Key, gates
+) -> PyTree:
+    """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T
+    s_{l+1}. feedback = params is backprop.
 
-    error: [B, C], per example, at the output. feedback[0] is read by a composite layer alone. Returns grads with the tree of params.
+    error: [B, C], per example, at the output. feedback[0] is read by a composite layer alone.
+    Returns grads with the tree of params.
     """
     if len(feedback) != len(net):
-        raise ValueError(f"feedback has {len(feedback)} entries for a net of {len(net)} layers; make it with rule.init")
+        raise ValueError(
+            f"feedback has {len(feedback)} entries for a net of {len(net)} layers; make it with"
+            " rule.init"
+        )
     signal, grads = error / error.shape[0], [()] * len(net)
     for l in reversed(range(len(net))):
         layer, p, x, k = net[l], params[l], trace.inputs[l], layer_key(key, l)
         b = feedback[l] if l or layer.composite else p
         signal = through(layer, trace.currents[l], k, signal)
         grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]))
-        signal = below if gates[l] is None else send(layer, p, b, x, k, signal)  # a gate stops plasticity, not the error
+        # a gate stops plasticity, not the error
+        signal = below if gates[l] is None else send(layer, p, b, x, k, signal)
     return tuple(grads)
 
 
@@ -89,20 +110,26 @@ SURPRISE: dict[str, Loss] = {
 
 
 def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
-    """What a gate may read, by what the loss declares outputs to be; None for all but the loss under one that declares nothing."""
+    """What a gate may read, by what the loss declares outputs to be; None for all but the loss
+    under one that declares nothing.
+    """
     kind = declared_by(loss)
     if kind is None:
         return Signals(losses, None, None, None)  # type: ignore[arg-type]
-    return Signals(losses, right_or_unknown(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y))
+    return Signals(
+        losses, right_or_unknown(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y)
+    )
 
 
 class _Withheld(Signals):
-    """The signals under a loss that does not declare what outputs are: the loss alone can be read."""
+    """The signals under a loss that does not declare what outputs are: the loss alone can be
+    read.
+    """
 
     def _refuse(self):
         raise ValueError(
-            "gate: whether an answer is correct, its entropy and its surprise depend on what outputs are, and the loss does not say;"
-            " decorate it with @bp.outputs_are(kind)"
+            "gate: whether an answer is correct, its entropy and its surprise depend on what"
+            " outputs are, and the loss does not say; decorate it with @bp.outputs_are(kind)"
         )
 
     correct = entropy = surprise = property(_refuse)  # type: ignore[assignment]
@@ -118,27 +145,36 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
     if not isinstance(gate, tuple):
         return (gate,) * depth
     if len(gate) != depth:
-        raise ValueError(f"gate: got a tuple of {len(gate)} for a net of {depth} layers; give one entry a layer (None is open)")
+        raise ValueError(
+            f"gate: got a tuple of {len(gate)} for a net of {depth} layers; give one entry a layer"
+            " (None is open)"
+        )
     return gate
 
 
 def spread(gate, like: Array) -> Array:
-    """A gate that is None (open), [], [B] or [B, n_post], with the shape of `like` [B, n_post]. Raises ValueError for another shape."""
+    """A gate that is None (open), [], [B] or [B, n_post], with the shape of `like` [B, n_post].
+    Raises ValueError for another shape.
+    """
     gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
     if gate.ndim and gate.shape not in (like.shape[:1], like.shape):
         raise ValueError(
-            f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar, [B] = {like.shape[:1]},"
-            f" or [B, n_post] = {like.shape}"
+            f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar,"
+            f" [B] = {like.shape[:1]}, or [B, n_post] = {like.shape}"
         )
-    return jnp.broadcast_to(gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape)
+    return jnp.broadcast_to(
+        gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape
+    )
 
 
 def weighed(gate, change: Array) -> Array:
-    """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a gate a unit, [B, n_post]."""
+    """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a
+    gate a unit, [B, n_post].
+    """
     if jnp.ndim(0.0 if gate is None else gate) > 1:
         raise ValueError(
-            "gate: this rule has one number an example for all the synapses of a layer, and no signal at each unit that [B, n_post]"
-            " could gate; give a scalar or [B]"
+            "gate: this rule has one number an example for all the synapses of a layer, and no"
+            " signal at each unit that [B, n_post] could gate; give a scalar or [B]"
         )
     return change * spread(gate, change)
 

@@ -1,6 +1,7 @@
-"""Losses, per example: (output [B, C], y [B, C]) -> [B]. y is one-hot or a distribution, except for `mse`; integer labels [B] are
-turned to one-hot. Each declares what it takes outputs for, see `bioplaus.outputs`. 0 log 0 is 0, in values and in gradients, so
-that a class may be masked with an output of -inf. All raise ValueError for other shapes and for labels outside 0..C-1.
+"""Losses, per example: (output [B, C], y [B, C]) -> [B]. y is one-hot or a distribution, except for
+`mse`; integer labels [B] are turned to one-hot. Each declares what it takes outputs for, see
+`bioplaus.outputs`. 0 log 0 is 0, in values and in gradients, so that a class may be masked with an
+output of -inf. All raise ValueError for other shapes and for labels outside 0..C-1.
 """
 
 import jax
@@ -22,20 +23,27 @@ def cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
 
 @outputs_are("independent logits")
 def binary_cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
-    """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B, C]; y in [0, 1]."""
+    """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B,
+    C]; y in [0, 1].
+    """
     output, y = numbers("binary_cross_entropy", output), targets("binary_cross_entropy", output, y)
-    return (-_weighted(y, jax.nn.log_sigmoid(output)) - _weighted(1 - y, jax.nn.log_sigmoid(-output))).sum(-1)
+    return (
+        -_weighted(y, jax.nn.log_sigmoid(output)) - _weighted(1 - y, jax.nn.log_sigmoid(-output))
+    ).sum(-1)
 
 
 @outputs_are("probabilities")
 def bernoulli(output: ArrayLike, y: ArrayLike) -> Array:
-    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of sigmoid output neurons; y in [0, 1].
+    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of
+    sigmoid output neurons; y in [0, 1].
 
-    p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16, bfloat16).
+    p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16,
+    bfloat16).
     """
     output, y = numbers("bernoulli", output), targets("bernoulli", output, y)
     tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
-    p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)  # a wrong, saturated output still learns
+    # a wrong, saturated output still learns
+    p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)
     return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
 
@@ -47,7 +55,9 @@ def mse(output: ArrayLike, y: ArrayLike) -> Array:
 
 
 def _log_softmax(output: Array) -> Array:
-    """JAX's own, which orders complex numbers in version 0.10 and refuses them in 0.12: holomorphic rules need their exponentials."""
+    """JAX's own, which orders complex numbers in version 0.10 and refuses them in 0.12: holomorphic
+    rules need their exponentials.
+    """
     if not jnp.iscomplexobj(output):
         return jax.nn.log_softmax(output)
     shifted = output - jax.lax.stop_gradient(output.real.max(-1, keepdims=True))

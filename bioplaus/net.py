@@ -11,7 +11,9 @@ from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PyTree
 
 
 class Trace(NamedTuple):
-    """A forward pass: inputs[l] and currents[l] are what layer l's synapses and neurons received; output [B, C]."""
+    """A forward pass: inputs[l] and currents[l] are what layer l's synapses and neurons received;
+    output [B, C].
+    """
 
     inputs: tuple[Array, ...]
     currents: tuple[Array, ...]
@@ -30,14 +32,18 @@ def fire(layer: Layer, current: Array, key: Key) -> Array:
     """
     rest = layer.neuron.init(current)
     if jax.tree.leaves(rest):
-        raise ValueError("the neurons of a layer have a state, which needs time; nets have none yet: give neurons with state ()")
+        raise ValueError(
+            "the neurons of a layer have a state, which needs time; nets have none yet: give"
+            " neurons with state ()"
+        )
     return layer.neuron.step(rest, current, jax.random.fold_in(key, NEURON))[1]
 
 
 def layer_key(key: Key, l: int) -> Key:
     """Layer l's key: the same in the forward pass and in credit, so that both see the same noise.
 
-    However deep the net, no layer shares its key with a salt: from FIRST on, indices are lifted above all of `bioplaus.salts`.
+    However deep the net, no layer shares its key with a salt: from FIRST on, indices are lifted
+    above all of `bioplaus.salts`.
     """
     return jax.random.fold_in(key, l if l < FIRST else END + l)
 
@@ -62,23 +68,33 @@ def init(net: Net, key: Key, x: Array) -> PyTree:
     for l, layer in enumerate(net):
         example = jnp.zeros(shape.shape, shape.dtype)
         params.append(layer.init(layer_key(key, l), example))
-        shape = jax.eval_shape(lambda p, h, k, layer=layer: fire(layer, drive(layer, p, h, k), k), params[-1], example, key)
+        shape = jax.eval_shape(
+            lambda p, h, k, layer=layer: fire(layer, drive(layer, p, h, k), k),
+            params[-1],
+            example,
+            key,
+        )
     return tuple(params)
 
 
 def feedback_init(net: Net, key: Key, params: PyTree, x: Array) -> PyTree:
-    """Feedback weights: drawn as the forward weights are, independent of them, in the form of `fed_back`."""
+    """Feedback weights: drawn as the forward weights are, independent of them, in the form of
+    `fed_back`.
+    """
     del params
     return fed_back(net, init(net, jax.random.fold_in(key, FEEDBACK), x))
 
 
 def fed_back(net: Net, tree: PyTree) -> PyTree:
-    """The entries of a tree of params that errors pass on their way back: () for a first layer, which sends nothing back, unless it is
-    composite and sends errors back inside."""
+    """The entries of a tree of params that errors pass on their way back: () for a first layer,
+    which sends nothing back, unless it is composite and sends errors back inside.
+    """
     return (tree[0] if net[0].composite else (), *tree[1:])
 
 
-def current_shapes(net: Net, params: PyTree, batch: Batch, key: Key) -> tuple[jax.ShapeDtypeStruct, ...]:
+def current_shapes(
+    net: Net, params: PyTree, batch: Batch, key: Key
+) -> tuple[jax.ShapeDtypeStruct, ...]:
     """Shape and dtype of every layer's current [B, n_l], at no cost."""
     return jax.eval_shape(lambda p, x: forward(net, p, x, key).currents, params, batch.x)
 
@@ -94,13 +110,20 @@ def predictor(net: Net):
 
 
 def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
-    """The net with each layer's excitability changed: output = out * neuron(scale * current + offset).
+    """The net with each layer's excitability changed: output = out * neuron(scale * current +
+    offset).
 
-    The gains may be tracers and may differ by example. Modulators, lesions and perturbations all act through this.
+    The gains may be tracers and may differ by example. Modulators, lesions and perturbations all
+    act through this.
     """
     if len(gains) != len(net):
-        raise ValueError(f"with_gain: got {len(gains)} gains for a net of {len(net)} layers; give one Gain a layer")
-    return tuple(layer._replace(neuron=_gained(layer.neuron, g)) for layer, g in zip(net, gains, strict=True))
+        raise ValueError(
+            f"with_gain: got {len(gains)} gains for a net of {len(net)} layers; give one Gain a"
+            " layer"
+        )
+    return tuple(
+        layer._replace(neuron=_gained(layer.neuron, g)) for layer, g in zip(net, gains, strict=True)
+    )
 
 
 def _gained(neuron: Neuron, gain: Gain) -> Neuron:
@@ -113,7 +136,8 @@ def _gained(neuron: Neuron, gain: Gain) -> Neuron:
 
 
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
-    """The net with the noise of its synapses and neurons on, off, or replaced by the expected output.
+    """The net with the noise of its synapses and neurons on, off, or replaced by the expected
+    output.
 
     Synaptic noise here is linear in the weights, so that its mean is the layer without it.
     Raises ValueError for any other mode.
@@ -125,7 +149,9 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
 
     def quiet(layer: Layer) -> Layer:
         neuron = layer.neuron
-        return (layer.off or layer)._replace(neuron=(neuron.off if mode == "off" else neuron.mean) or neuron)
+        return (layer.off or layer)._replace(
+            neuron=(neuron.off if mode == "off" else neuron.mean) or neuron
+        )
 
     return tuple(quiet(layer) for layer in net)
 
@@ -133,4 +159,7 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
 def check_depth(net: Net, params: PyTree) -> None:
     """Raise ValueError unless params has one entry a layer."""
     if len(params) != len(net):
-        raise ValueError(f"params has {len(params)} entries for a net of {len(net)} layers; make them with bp.init(net, key, x)")
+        raise ValueError(
+            f"params has {len(params)} entries for a net of {len(net)} layers; make them with"
+            " bp.init(net, key, x)"
+        )

@@ -1,20 +1,25 @@
-"""What the outputs of a net are, and what follows from it: the answer that they give, how sure it is, and how nearly it is another.
+"""What the outputs of a net are, and what follows from it: the answer that they give, how sure it
+is, and how nearly it is another.
 
-A loss declares what it takes outputs for (`outputs_are`); accuracy, signals, calibration, margins and attacks read the declaration.
+A loss declares what it takes outputs for (`outputs_are`); accuracy, signals, calibration, margins
+and attacks read the declaration.
 
-    kind                      probability p_k of class k     p_k against its alternative    boundary b
-    "logits"                  softmax(o)_k, one of C         the other classes              (the largest output answers)
+    kind                      probability p_k of class k     p_k against its alternative    boundary
+        b
+    "logits"                  softmax(o)_k, one of C         the other classes              (the
+        largest output answers)
     "independent logits"      sigmoid(o_k)                   1 - p_k                        0
     "probabilities"           o_k, of sigmoid neurons        1 - p_k                        1/2
     "values"                  none: o is the mean of y       a Gaussian of variance 1       1/2
 o: outputs [B, C];  y: targets [B, C].
 
-One output, C = 1, answers yes above its boundary b, and y is 0 or 1; as a "logit" it competes with nothing and is refused.
-Several outputs answer by the largest; where k outputs share the largest value, the answer is right by 1/k, as if one were drawn.
-Rows of y with several ones (several labels an example) have no single right answer. Independent outputs are then judged label by
-label: an example is right if every output is on its side of b. If one row of y is such a row, all rows are judged so. Other kinds
-refuse such rows where they can be seen, and give NaN under jit.
-Integer labels [B] are taken everywhere and turned to one-hot rows.
+One output, C = 1, answers yes above its boundary b, and y is 0 or 1; as a "logit" it competes with
+nothing and is refused. Several outputs answer by the largest; where k outputs share the largest
+value, the answer is right by 1/k, as if one were drawn. Rows of y with several ones (several labels
+an example) have no single right answer. Independent outputs are then judged label by label: an
+example is right if every output is on its side of b. If one row of y is such a row, all rows are
+judged so. Other kinds refuse such rows where they can be seen, and give NaN under jit. Integer
+labels [B] are taken everywhere and turned to one-hot rows.
 """
 
 import functools
@@ -39,13 +44,16 @@ L = TypeVar("L", bound=Callable[..., Any])
 
 
 def outputs_are(kind: Kind) -> Callable[[L], L]:
-    """Decorator by which a loss of your own says what it takes outputs for. Raises ValueError for an unknown kind.
+    """Decorator by which a loss of your own says what it takes outputs for. Raises ValueError for
+    an unknown kind.
 
     @bp.outputs_are("logits")
     def focal(output, y): ...            # [B, C], [B, C] -> [B]
     """
     if kind not in KINDS:
-        raise ValueError(f"outputs_are: got {kind!r}; expected one of {', '.join(map(repr, KINDS))}")
+        raise ValueError(
+            f"outputs_are: got {kind!r}; expected one of {', '.join(map(repr, KINDS))}"
+        )
 
     def declared(loss: L) -> L:
         loss.outputs = kind  # type: ignore[attr-defined]
@@ -55,114 +63,162 @@ def outputs_are(kind: Kind) -> Callable[[L], L]:
 
 
 def declared_by(loss: Loss) -> Kind | None:
-    """What a loss takes outputs for; None where it does not say. `functools.partial` of a loss says what the loss says."""
+    """What a loss takes outputs for; None where it does not say. `functools.partial` of a loss says
+    what the loss says.
+    """
     while isinstance(loss, functools.partial) and not hasattr(loss, "outputs"):
         loss = loss.func
     return getattr(loss, "outputs", None)
 
 
 def kind_of(of: Loss | Kind, where: str) -> Kind:
-    """The kind that a loss declares, or that is named itself. Raises ValueError for a loss that does not declare one."""
+    """The kind that a loss declares, or that is named itself. Raises ValueError for a loss that
+    does not declare one.
+    """
     kind = of if isinstance(of, str) else declared_by(of)
     if kind not in KINDS:
         raise ValueError(
-            f"{where}: the loss {getattr(of, '__name__', of)!r} does not say what outputs are; decorate it with"
-            f" @bp.outputs_are(kind), kind one of {', '.join(map(repr, KINDS))}"
+            f"{where}: the loss {getattr(of, '__name__', of)!r} does not say what outputs are;"
+            f" decorate it with @bp.outputs_are(kind), kind one of {', '.join(map(repr, KINDS))}"
         )
     return kind  # type: ignore[return-value]
 
 
 def targets(where: str, output: Any, y: Any) -> Array:
-    """y [B, C] in the dtype of `output` [B, C]; integer labels [B] as one-hot rows. The one check of targets in the library.
+    """y [B, C] in the dtype of `output` [B, C]; integer labels [B] as one-hot rows. The one check
+    of targets in the library.
 
-    Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where values cannot be seen, a label
-    outside becomes a row of NaN.
+    Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where
+    values cannot be seen, a label outside becomes a row of NaN.
     """
     output, given, y = numbers(where, output), y, checked_values(where, y)
     if output.ndim != 2:
         raise ValueError(
-            f"{where}: outputs are {output.shape}, expected [B, C], one row for each example; "
-            "outputs with further axes, such as sequences [B, T, C], are not taken: reduce them to [B, C]"
+            f"{where}: outputs are {output.shape}, expected [B, C], one row for each example;"
+            " outputs with further axes, such as sequences [B, T, C], are not taken: reduce them"
+            " to [B, C]"
         )
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         if len(y) != len(output):
-            raise ValueError(f"{where}: {len(output)} rows of outputs and {len(y)} labels; give one label for each example")
+            raise ValueError(
+                f"{where}: {len(output)} rows of outputs and {len(y)} labels; give one label for"
+                " each example"
+            )
         return from_labels(where, given, output.shape[1], output.dtype)
     if y.shape != output.shape:
-        remedy = "; give y[:, None] for one output" if y.shape == output.shape[:1] and output.shape[1] == 1 else ""
+        remedy = (
+            "; give y[:, None] for one output"
+            if y.shape == output.shape[:1] and output.shape[1] == 1
+            else ""
+        )
         raise ValueError(
-            f"{where}: outputs are {output.shape} and y is {y.shape}; y must be [B, C] as the outputs, or integer labels [B]{remedy}"
+            f"{where}: outputs are {output.shape} and y is {y.shape}; y must be [B, C] as the"
+            f" outputs, or integer labels [B]{remedy}"
         )
     return y if jnp.issubdtype(y.dtype, jnp.inexact) else y.astype(output.dtype)
 
 
 def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
-    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises ValueError, or gives NaN, outside.
+    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises
+    ValueError, or gives NaN, outside.
 
     given: as they came, for inside jit JAX's copy of what is known is a tracer.
     """
     most = max(classes, 2) - 1
     known = seen(given)
-    labels = plain(f"{where}: y", given).astype(int)  # a narrow type, such as uint8, would not hold the number of classes
+    # a narrow type, such as uint8, would not hold the number of classes
+    labels = plain(f"{where}: y", given).astype(int)
     inside = (labels >= 0) & (labels <= most)
     if known is not None and ((known < 0) | (known > most)).any():
         wrong = known[(known < 0) | (known > most)][0]
-        raise ValueError(f"{where}: label {wrong} for {classes} output(s); labels go from 0 to {most}")
-    rows = labels[:, None].astype(dtype) if classes == 1 else jax.nn.one_hot(labels, classes, dtype=dtype)
+        raise ValueError(
+            f"{where}: label {wrong} for {classes} output(s); labels go from 0 to {most}"
+        )
+    rows = (
+        labels[:, None].astype(dtype)
+        if classes == 1
+        else jax.nn.one_hot(labels, classes, dtype=dtype)
+    )
     return jnp.where(inside[:, None], rows, jnp.nan)
 
 
 def checked_values(where: str, y: Any) -> Array:
     """y as an array, refused with a ValueError where it is seen to hold NaN."""
-    array, known = plain(f"{where}: y", y), seen(y)  # y as it came: inside jit, JAX's copy of what is known is a tracer
+    # y as it came: inside jit, JAX's copy of what is known is a tracer
+    array, known = plain(f"{where}: y", y), seen(y)
     if known is not None and jnp.issubdtype(known.dtype, jnp.inexact) and np.isnan(known).any():
         raise ValueError(f"{where}: y holds NaN; remove those examples, or give them a target")
     return array
 
 
 def plain(name: str, values: Any) -> Array:
-    """Numbers as a JAX array. Raises ValueError for what is no array of numbers, and for integers that JAX's type would cut."""
+    """Numbers as a JAX array. Raises ValueError for what is no array of numbers, and for integers
+    that JAX's type would cut.
+    """
     if isinstance(values, jax.Array):
         return values
     if isinstance(values, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array, and JAX has no masks; remove what is masked, or fill it")
+        raise ValueError(
+            f"{name} is a masked array, and JAX has no masks; remove what is masked, or fill it"
+        )
     try:
         if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
             raise TypeError("numbers have a dtype such as float32 or int32")
         array = jnp.asarray(values)
     except (OverflowError, TypeError, ValueError) as error:
         said = str(error).splitlines()[0][:200]
-        kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else type(values).__name__
+        kind = (
+            f"an array of {values.dtype}"
+            if isinstance(values, np.ndarray)
+            else type(values).__name__
+        )
         raise ValueError(f"{name} is {kind}, expected an array of numbers ({said})") from error
-    if jnp.issubdtype(array.dtype, jnp.integer) and isinstance(values, np.ndarray) and values.dtype != array.dtype:
+    if (
+        jnp.issubdtype(array.dtype, jnp.integer)
+        and isinstance(values, np.ndarray)
+        and values.dtype != array.dtype
+    ):
         if (values != values.astype(array.dtype)).any():
-            raise ValueError(f"{name} holds {np.abs(values).max()}, which {array.dtype} does not; number from 0, or give floats")
+            raise ValueError(
+                f"{name} holds {np.abs(values).max()}, which {array.dtype} does not; number from 0,"
+                " or give floats"
+            )
     return array
 
 
 def numbers(where: str, output: Any) -> Array:
-    """Outputs as an array of floats: whole numbers, which a list may hold, would round a mean down to 0."""
+    """Outputs as an array of floats: whole numbers, which a list may hold, would round a mean down
+    to 0.
+    """
     output = plain(f"{where}: output", output)
     return output if jnp.issubdtype(output.dtype, jnp.inexact) else output.astype(float)
 
 
 def wide(where: str, output: Any) -> Array:
-    """Outputs in float32 or float64, as measures need them: sums over many examples outgrow the 8 bits of bfloat16."""
+    """Outputs in float32 or float64, as measures need them: sums over many examples outgrow the 8
+    bits of bfloat16.
+    """
     output = numbers(where, output)
     return output.astype(jnp.promote_types(output.dtype, jnp.float32))
 
 
 def seen(a: Any) -> np.ndarray | None:
-    """The values of an array where they can be seen: not under jit, and not on devices of other machines."""
-    if any(isinstance(part, Tracer) for part in jax.tree.leaves(a)) or not getattr(a, "is_fully_addressable", True):
+    """The values of an array where they can be seen: not under jit, and not on devices of other
+    machines.
+    """
+    if any(isinstance(part, Tracer) for part in jax.tree.leaves(a)) or not getattr(
+        a, "is_fully_addressable", True
+    ):
         return None
     return np.asarray(a)
 
 
 def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
-    """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k outputs share the largest value.
+    """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k
+    outputs share the largest value.
 
-    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where y does not fit.
+    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where
+    y does not fit.
     """
     kind, output, y = kind_of(of, "correct"), wide("correct", output), targets("correct", output, y)
     _answerable("correct", kind, y)
@@ -170,11 +226,15 @@ def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
 
 
 def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:
-    """As `correct` for y [B, C], in the output's type, and NaN where no answer is right: regression is trained all the same."""
+    """As `correct` for y [B, C], in the output's type, and NaN where no answer is right: regression
+    is trained all the same.
+    """
     _competing("loss", kind, y)
     if y.shape[1] == 1:
         right = _each_side(output, y, kind)
-        right = jnp.where(((y == 0) | (y == 1)).all(-1), right, jnp.nan) if kind == "values" else right
+        right = (
+            jnp.where(((y == 0) | (y == 1)).all(-1), right, jnp.nan) if kind == "values" else right
+        )
     else:
         top, asked = output == output.max(-1, keepdims=True), y == y.max(-1, keepdims=True)
         single = asked.sum(-1) == 1
@@ -183,14 +243,18 @@ def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:
             right = jnp.where(single.all(), right, _each_side(output, y, kind))
         else:
             right = jnp.where(single, right, jnp.nan)
-    return jnp.where(jnp.isnan(output).any(-1), jnp.where(jnp.isnan(right), right, 0), right).astype(output.dtype)
+    return jnp.where(
+        jnp.isnan(output).any(-1), jnp.where(jnp.isnan(right), right, 0), right
+    ).astype(output.dtype)
 
 
 def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
-    """[B], above 0 where the answer is wrong: the largest wrong output less the right one. A loss whose slope never saturates.
+    """[B], above 0 where the answer is wrong: the largest wrong output less the right one. A loss
+    whose slope never saturates.
 
     One output, and several labels of independent outputs: the largest of (1 - 2 y_k)(o_k - b).
-    Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644, f_6 (there clipped at 0).
+    Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644,
+    f_6 (there clipped at 0).
     """
     kind, output, y = kind_of(of, "margin"), numbers("margin", output), targets("margin", output, y)
     _answerable("margin", kind, y)
@@ -208,13 +272,17 @@ def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
 
 
 def entropy(output: Array, kind: Kind) -> Array:
-    """[B] in nats, of the answer that outputs give: of one of C classes, of C Bernoulli variables, or of a Gaussian (a constant)."""
+    """[B] in nats, of the answer that outputs give: of one of C classes, of C Bernoulli variables,
+    or of a Gaussian (a constant).
+    """
     if kind == "logits":
         logs = jax.nn.log_softmax(output)
         p = jnp.exp(logs)
         return -(p * jnp.where(p > 0, logs, 0)).sum(-1)
     if kind == "values":
-        return jnp.full(output.shape[:1], output.shape[1] / 2 * (1 + math.log(2 * math.pi)), output.dtype)
+        return jnp.full(
+            output.shape[:1], output.shape[1] / 2 * (1 + math.log(2 * math.pi)), output.dtype
+        )
     if kind == "independent logits":
         logs = jnp.stack([jax.nn.log_sigmoid(output), jax.nn.log_sigmoid(-output)])
         p = jnp.exp(logs)
@@ -230,17 +298,23 @@ def _each_side(output: Array, y: Array, kind: Kind) -> Array:
 
 
 def _answerable(where: str, kind: Kind, y: Array) -> None:
-    """Raise ValueError where outputs of a kind cannot give the answer that y asks for, as far as y can be seen."""
+    """Raise ValueError where outputs of a kind cannot give the answer that y asks for, as far as y
+    can be seen.
+    """
     _competing(where, kind, y)
     known = seen(y)
     if known is None or kind in INDEPENDENT:
         return
     if y.shape[1] == 1 and not ((known == 0) | (known == 1)).all():
-        raise ValueError(f"{where}: y of one output must be 0 or 1 for an answer to be right; measure.error has errors of values")
+        raise ValueError(
+            f"{where}: y of one output must be 0 or 1 for an answer to be right; measure.error has"
+            " errors of values"
+        )
     if y.shape[1] > 1 and ((known == known.max(-1, keepdims=True)).sum(-1) > 1).any():
         raise ValueError(
-            f"{where}: a row of y has no single largest entry, so that no single answer is right; several labels an example need"
-            " outputs that are independent: train with binary_cross_entropy or bernoulli, and give that loss here"
+            f"{where}: a row of y has no single largest entry, so that no single answer is right;"
+            " several labels an example need outputs that are independent: train with"
+            " binary_cross_entropy or bernoulli, and give that loss here"
         )
 
 
@@ -248,6 +322,6 @@ def _competing(where: str, kind: Kind, y: Array) -> None:
     """Raise ValueError for one logit that has no other to compete with."""
     if kind == "logits" and y.shape[1] == 1:
         raise ValueError(
-            f"{where}: one output competes with nothing; train it with binary_cross_entropy (a logit), bernoulli (a probability)"
-            " or mse (a value), and give that loss here"
+            f"{where}: one output competes with nothing; train it with binary_cross_entropy (a"
+            " logit), bernoulli (a probability) or mse (a value), and give that loss here"
         )

@@ -1,7 +1,8 @@
 """What random keys are folded with: one table, so that no two uses of a key share their randomness.
 
-`jax.random.split(key)[i]` is `jax.random.fold_in(key, i)`: code that draws from both draws the same numbers twice.
-Indices (of layers, arrays, steps, draws) are folded in as they are, into a key that serves nothing else.
+`jax.random.split(key)[i]` is `jax.random.fold_in(key, i)`: code that draws from both draws the same
+numbers twice. Indices (of layers, arrays, steps, draws) are folded in as they are, into a key that
+serves nothing else.
 """
 
 # A seed's key, in `bioplaus.training.train`.
@@ -16,10 +17,13 @@ CLIMB, JUDGE, SAMPLE, FGSM, SQUARE, RAYS = range(6)  # of a suite
 START = 0  # of an attack by the gradient, whose steps count from 1
 RADIUS = 1  # of a point in a ball: how far it is from the centre
 SIGNS = 1  # of a step of the square attack: which window it tries
-ATTACKS = 15  # of a seed's measures, beside the index of each curve. Frozen: a curve that is added does not change the attacks
+# of a seed's measures, beside the index of each curve. Frozen: a curve that is added does not
+# change the attacks
+ATTACKS = 15
 
-# A key that a net's layers draw from too. `net.layer_key` folds in layer l as it is below FIRST, and as END + l from there on, so
-# that a salt in [FIRST, END) is the index of no layer. A rule of another package takes any number of that range.
+# A key that a net's layers draw from too. `net.layer_key` folds in layer l as it is below FIRST,
+# and as END + l from there on, so that a salt in [FIRST, END) is the index of no layer. A rule of
+# another package takes any number of that range.
 FIRST, END = 0x03F, 2**31
 ELIGIBILITY = 0x03F  # three_factor: noise of the currents
 NODES = 0x0A9  # node_perturbation: noise of the currents

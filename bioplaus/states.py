@@ -1,6 +1,8 @@
-"""What a rule declares of its state, read: the words are in `bioplaus.types`, on the fields of NamedTuples.
+"""What a rule declares of its state, read: the words are in `bioplaus.types`, on the fields of
+NamedTuples.
 
-States nest: those of compositions are tuples of states, a modulated rule's holds its rule's and its modulator's.
+States nest: those of compositions are tuples of states, a modulated rule's holds its rule's and its
+modulator's.
 """
 
 from collections.abc import Callable
@@ -12,11 +14,15 @@ from bioplaus.types import PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
 
 
 def per_example(state: PyTree) -> PyTree:
-    """The tree of the state, True for what it declares to belong to the examples of its last batch."""
+    """The tree of the state, True for what it declares to belong to the examples of its last
+    batch.
+    """
     if fields := getattr(state, "_fields", None):
         words = _declared(type(state))
         parts = {
-            name: jax.tree.map(lambda _: True, value) if PER_EXAMPLE in words.get(name, ()) else per_example(value)
+            name: jax.tree.map(lambda _: True, value)
+            if PER_EXAMPLE in words.get(name, ())
+            else per_example(value)
             for name, value in zip(fields, state, strict=True)
         }
         return type(state)(**parts)
@@ -24,12 +30,17 @@ def per_example(state: PyTree) -> PyTree:
 
 
 def layers(state: PyTree) -> PyTree:
-    """The tree of the state, with the layer that each array is declared to belong to: 1 to L, or 0."""
+    """The tree of the state, with the layer that each array is declared to belong to: 1 to L,
+    or 0.
+    """
     if not (fields := getattr(state, "_fields", None)):
         return _inside(layers, state, 0)
     words = _declared(type(state))
     found = type(state)(
-        *(_by_entry(v) if PER_LAYER in words.get(name, ()) else layers(v) for name, v in zip(fields, state, strict=True))
+        *(
+            _by_entry(v) if PER_LAYER in words.get(name, ()) else layers(v)
+            for name, v in zip(fields, state, strict=True)
+        )
     )
     for name in fields:
         for word in words.get(name, ()):
@@ -43,7 +54,9 @@ def _by_entry(entries: tuple) -> tuple:
 
 
 def _alike(opt: PyTree, trained: PyTree) -> PyTree:
-    """The state of an optimiser, where each copy of the tree that it trains (momenta, squares) is the layers of that tree."""
+    """The state of an optimiser, where each copy of the tree that it trains (momenta, squares) is
+    the layers of that tree.
+    """
     tree = jax.tree.structure(trained)
 
     def copy(node) -> bool:
@@ -53,22 +66,36 @@ def _alike(opt: PyTree, trained: PyTree) -> PyTree:
 
 
 def undeclared(state: PyTree, other: PyTree) -> list[str]:
-    """Where a state and one made for a batch of another size differ in shape, although nothing there is declared `PerExample`."""
+    """Where a state and one made for a batch of another size differ in shape, although nothing
+    there is declared `PerExample`.
+    """
     leaves, others = (jax.tree_util.tree_leaves_with_path(s) for s in (state, other))
     declared = jax.tree.leaves(per_example(state))
     pairs = zip(leaves, others, declared, strict=True)
-    return [jax.tree_util.keystr(path) for (path, a), (_, b), known in pairs if a.shape != b.shape and not known]
+    return [
+        jax.tree_util.keystr(path)
+        for (path, a), (_, b), known in pairs
+        if a.shape != b.shape and not known
+    ]
 
 
 def _inside(read: Callable[[PyTree], PyTree], state: PyTree, leaf: Any) -> PyTree:
-    """`read` of each part of a state that is no NamedTuple; of an array, which declares nothing, `leaf`."""
-    return leaf if jax.tree_util.all_leaves([state]) else jax.tree.map(read, state, is_leaf=lambda node: node is not state)
+    """`read` of each part of a state that is no NamedTuple; of an array, which declares nothing,
+    `leaf`.
+    """
+    return (
+        leaf
+        if jax.tree_util.all_leaves([state])
+        else jax.tree.map(read, state, is_leaf=lambda node: node is not state)
+    )
 
 
 def _declared(kind: type) -> dict[str, tuple[Any, ...]]:
     """Field -> the words of its annotation."""
     try:
         hints = get_type_hints(kind, include_extras=True)
-    except NameError:  # an annotation that names what is not there at run time: states of other packages, which declare nothing
+    # an annotation that names what is not there at run time: states of other packages, which
+    # declare nothing
+    except NameError:
         return {}
     return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}

@@ -10,7 +10,10 @@ TOLERANCE = 1e-9  # relative, of one leaf, in float64: the order of additions di
 
 
 def cast(tree: PyTree, dtype) -> PyTree:
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a, tree)
+    return jax.tree.map(
+        lambda a: jnp.asarray(a, dtype) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a,
+        tree,
+    )
 
 
 def types(tree: PyTree) -> PyTree:
@@ -20,14 +23,20 @@ def types(tree: PyTree) -> PyTree:
 def leaves(tree: PyTree) -> list[np.ndarray]:
     """Leaves as numpy arrays; random keys by their bits."""
     leaves = jax.tree.leaves(tree)
-    return [np.asarray(jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a) for a in leaves]
+    return [
+        np.asarray(jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a)
+        for a in leaves
+    ]
 
 
 def close(a: PyTree, b: PyTree, tolerance: float = TOLERANCE) -> bool:
     if jax.tree.structure(a) != jax.tree.structure(b):
         return False
     pairs = zip(leaves(a), leaves(b), strict=True)
-    return all(u.shape == v.shape and np.linalg.norm(u - v) <= tolerance * np.linalg.norm(v) for u, v in pairs)
+    return all(
+        u.shape == v.shape and np.linalg.norm(u - v) <= tolerance * np.linalg.norm(v)
+        for u, v in pairs
+    )
 
 
 def agree(message: str, a: PyTree, b: PyTree, tolerance: float = TOLERANCE) -> None:

@@ -77,7 +77,9 @@ class LayerInitFn(Protocol):
 class SynapseFn(Protocol):
     """What an input becomes on its way into the neurons: (the state after it, current)."""
 
-    def __call__(self, params: PyTree, state: PyTree, x: Array, key: Key, /) -> tuple[PyTree, Array]: ...
+    def __call__(
+        self, params: PyTree, state: PyTree, x: Array, key: Key, /
+    ) -> tuple[PyTree, Array]: ...
 
 
 class CreditFn(Protocol):
@@ -178,7 +180,9 @@ class GradFn(Protocol):
 class PredictFn(Protocol):
     """The output [B, C], as THIS rule's network answers."""
 
-    def __call__(self, params: PyTree, state: PyTree, x: Array, key: Key, /, context: PyTree = ()) -> Array: ...
+    def __call__(
+        self, params: PyTree, state: PyTree, x: Array, key: Key, /, context: PyTree = ()
+    ) -> Array: ...
 
 
 class Rule(NamedTuple):
@@ -222,7 +226,9 @@ class OptimiserOf(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """A layer's excitability: output = out * neuron(scale * current + offset). Each [], [n] or [B, n]."""
+    """A layer's excitability: output = out * neuron(scale * current + offset). Each [], [n] or [B,
+    n].
+    """
 
     scale: ArrayLike = 1.0
     offset: ArrayLike = 0.0

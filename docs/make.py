@@ -1,7 +1,9 @@
 """Makes the parts of docs/ that are not written by hand.
 
-    python docs/make.py                      # docs/settings.md, from the models and signatures of the library
-    python docs/make.py --figure FOLDER      # docs/compare.svg too, from a folder that `bioplaus compare` has written
+    python docs/make.py                      # docs/settings.md, from the models and signatures of
+        the library
+    python docs/make.py --figure FOLDER      # docs/compare.svg too, from a folder that `bioplaus
+        compare` has written
 
 A test compares settings.md with what the command makes of the sources.
 """
@@ -56,10 +58,20 @@ def settings_page() -> str:
             parts += section(f"`[base.{name}]`", field.annotation)
     parts += section("`schedules`: each of its entries", ScheduleSpec)
     parts += section("`[[contrast]]`", ContrastSpec)
-    parts += ["## Noise\n", table("noise", {k: level_of(f) for k, f in (NOISES | SYNAPTIC_NOISES).items()})]
-    parts += ["What `neuron.level` is for each kind of `neuron.noise`.\n", *disturbances(), RULES_HEAD]
+    parts += [
+        "## Noise\n",
+        table("noise", {k: level_of(f) for k, f in (NOISES | SYNAPTIC_NOISES).items()}),
+    ]
+    parts += [
+        "What `neuron.level` is for each kind of `neuron.noise`.\n",
+        *disturbances(),
+        RULES_HEAD,
+    ]
     parts += factories({**RULES, **BASELINES})
-    parts += ["## Hyperparameters of modulators\n\nKeys of `modulator.hyper`.\n", *factories(MODULATORS)]
+    parts += [
+        "## Hyperparameters of modulators\n\nKeys of `modulator.hyper`.\n",
+        *factories(MODULATORS),
+    ]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -67,7 +79,12 @@ def section(title: str, model: type[BaseModel]) -> Iterator[str]:
     yield f"## {title}\n\n{paragraphs(model.__doc__)}\n"
     yield "| key | what it takes | default | what it does |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
-        cells = (f"`{name}`", expected(field.annotation, field.metadata), default(field), field.description or "")
+        cells = (
+            f"`{name}`",
+            expected(field.annotation, field.metadata),
+            default(field),
+            field.description or "",
+        )
         yield row(cells)
     yield ""
 
@@ -80,7 +97,10 @@ def disturbances() -> Iterator[str]:
         yield row((f"`{name}`", curve.unit, ", ".join(f"{s:g}" for s in curve.severities)))
     yield '\n## Corruptions\n\nWhat `corruptions = "generated"` makes, each at five severities.\n'
     for suite in (MNIST_C_LIKE, CIFAR10_C_LIKE):
-        yield f"- {suite.name}, for images of {suite.side} x {suite.side}: {', '.join(suite.corruptions)}."
+        yield (
+            f"- {suite.name}, for images of {suite.side} x {suite.side}:"
+            f" {', '.join(suite.corruptions)}."
+        )
     yield ""
 
 
@@ -93,7 +113,10 @@ def factories(known: dict[str, Callable[..., Any]]) -> Iterator[str]:
 
 
 def table(head: str, numbers: dict[str, Hyperparameter]) -> str:
-    rows = [row((f"`{n}`", words(h), "required" if h.required else toml(h.default))) for n, h in numbers.items()]
+    rows = [
+        row((f"`{n}`", words(h), "required" if h.required else toml(h.default)))
+        for n, h in numbers.items()
+    ]
     return "\n".join([f"| {head} | what it takes | default |\n|---|---|---|", *rows, ""])
 
 
@@ -151,7 +174,9 @@ def toml(value: Any) -> str:
 
 
 def paragraphs(text: str | None) -> str:
-    """A docstring as Markdown: lines joined to paragraphs, and signs of markup shown as they are."""
+    """A docstring as Markdown: lines joined to paragraphs, and signs of markup shown as they
+    are.
+    """
     found = [" ".join(p.split()) for p in inspect.cleandoc(text or "").split("\n\n")]
     return "\n\n".join(re.sub(r"([*<\\])", r"\\\1", p) for p in found)
 
@@ -161,7 +186,9 @@ def row(cells: tuple[str, ...]) -> str:
 
 
 def figure(folder: Path) -> str:
-    """One figure of a run's report as a file of its own: on white, so that it reads the same on a dark page."""
+    """One figure of a run's report as a file of its own: on white, so that it reads the same on a
+    dark page.
+    """
     from bioplaus.report.figures import figures
     from bioplaus.report.run import read_run
 
@@ -170,7 +197,9 @@ def figure(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--figure", type=Path, help="a results folder of `bioplaus compare`")
     folder = parser.parse_args().figure
     (HERE / "settings.md").write_text(settings_page(), encoding="utf-8")

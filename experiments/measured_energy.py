@@ -1,12 +1,15 @@
 """Measured energy of training steps on an NVIDIA GPU, and a fit of it to what the program computes.
 
-    python experiments/measured_energy.py            (needs the extras cuda and nvml; about 3 hours at the full protocol)
-    python experiments/measured_energy.py --quick    (a tenth of the windows: to see that it runs, not for print)
+    python experiments/measured_energy.py            (needs the extras cuda and nvml; about 3 hours
+        at the full protocol)
+    python experiments/measured_energy.py --quick    (a tenth of the windows: to see that it runs,
+        not for print)
 
-4 rules x 2 widths x 2 batches: joules a step gross and net of idle, mean and standard error of 8 windows of 30 s and 500 ticks of the
-counter; then E_net = a FLOP + b bytes + c t with its leave-one-out error (accepted below 15 %), and the share of the peak rate that a
-implies. FLOP and bytes are those of `bioplaus.measure.cost`, the optimiser's with them.
-No number here yet: it has not been run on a GPU.
+4 rules x 2 widths x 2 batches: joules a step gross and net of idle, mean and standard error of 8
+windows of 30 s and 500 ticks of the counter; then E_net = a FLOP + b bytes + c t with its
+leave-one-out error (accepted below 15 %), and the share of the peak rate that a implies. FLOP and
+bytes are those of `bioplaus.measure.cost`, the optimiser's with them. No number here yet: it has
+not been run on a GPU.
 """
 
 import argparse
@@ -53,7 +56,9 @@ def step_of(name: str, width: int, size: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     counter = meter.nvml()
@@ -68,13 +73,20 @@ def main() -> None:
                 m = meter.measure(call, counter, window)
                 points.append(meter.Point(flop, moved, m.seconds, m.net))
                 print(
-                    f"{name:4} width {width:5} batch {size:5}: gross {m.gross:.4g} +- {m.gross_error:.2g} J, net {m.net:.4g} +-"
-                    f" {m.net_error:.2g} J, {m.seconds:.3g} s, idle {m.idle[0]:.0f} and {m.idle[1]:.0f} W"
+                    f"{name:4} width {width:5} batch {size:5}: gross {m.gross:.4g} +-"
+                    f" {m.gross_error:.2g} J, net {m.net:.4g} +- {m.net_error:.2g} J,"
+                    f" {m.seconds:.3g} s, idle {m.idle[0]:.0f} and {m.idle[1]:.0f} W"
                 )
     f = meter.fit(points)
-    print(f"E_net = {f.a:.3g} J/FLOP + {f.b:.3g} J/byte + {f.c:.3g} W t; left out, the median error is {f.error:.1%}")
+    print(
+        f"E_net = {f.a:.3g} J/FLOP + {f.b:.3g} J/byte + {f.c:.3g} W t; left out, the median error"
+        f" is {f.error:.1%}"
+    )
     print("accepted" if f.error < 0.15 else "not accepted: 15 % or more")
-    print(f"a is {f.a / (POWER / PEAK):.2f} times the least a FLOP can cost at full power; below 1 the fit is not physical")
+    print(
+        f"a is {f.a / (POWER / PEAK):.2f} times the least a FLOP can cost at full power; below 1"
+        " the fit is not physical"
+    )
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from xla_flags import known_flags
 
-# One folder for the workers of a run and for the next run: what one has compiled, the others read. Small programs too, as there
-# are thousands.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax"))
+# One folder for the workers of a run and for the next run: what one has compiled, the others read.
+# Small programs too, as there are thousands.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
-# The suite compiles thousands of programs that run for milliseconds: without the fusion emitters XLA is done with each in 0.6 of the
-# time, and results differ by rounding. `make compare` and the studies in experiments/ and papers/ run as users do.
+# The suite compiles thousands of programs that run for milliseconds: without the fusion emitters
+# XLA is done with each in 0.6 of the time, and results differ by rounding. `make compare` and the
+# studies in experiments/ and papers/ run as users do.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {known_flags()}"
 
 import jax
@@ -22,12 +25,17 @@ from bioplaus.rules import BASELINES, RULES
 ALL = RULES | BASELINES
 SHOWN = {"bp", "fa", "ep"}  # the rules that `make quick` tests, where a test is of every rule
 
-# Until collection ends: for the arrays that test files make when they are imported. Then fixture `quick` decides.
+# Until collection ends: for the arrays that test files make when they are imported. Then fixture
+# `quick` decides.
 jax.config.update("jax_disable_most_optimizations", True)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--rule", metavar="KEY", help="only what is tested of this learning rule, and all of its mutants")
+    parser.addoption(
+        "--rule",
+        metavar="KEY",
+        help="only what is tested of this learning rule, and all of its mutants",
+    )
 
 
 def pytest_configure(config):
@@ -37,20 +45,28 @@ def pytest_configure(config):
 
 
 def rules_of(item) -> set[str]:
-    """The keys of the rules that a test is parametrised by: each as a parameter, or as the rule of a mutant."""
+    """The keys of the rules that a test is parametrised by: each as a parameter, or as the rule of
+    a mutant.
+    """
     values = getattr(getattr(item, "callspec", None), "params", {}).values()
     return {key for v in values if isinstance(key := getattr(v, "key", v), str) and key in ALL}
 
 
 def concerns(item, key: str) -> bool:
-    """Whether a test is of one rule alone: by its parameters, or in the test file of the rule's own file."""
-    return rules_of(item) == {key} or item.path.name == f"test_{ALL[key].__module__.rpartition('.')[2]}.py"
+    """Whether a test is of one rule alone: by its parameters, or in the test file of the rule's own
+    file.
+    """
+    return (
+        rules_of(item) == {key}
+        or item.path.name == f"test_{ALL[key].__module__.rpartition('.')[2]}.py"
+    )
 
 
 def pytest_collection_modifyitems(config, items):
     """Select what --rule asks for, and mark what is not for `make quick`.
 
-    The longest file comes first: workers take whole files in this order, and none should be left alone with it at the end.
+    The longest file comes first: workers take whole files in this order, and none should be left
+    alone with it at the end.
     """
     items.sort(key=lambda item: item.path.name != "test_contract.py")
     for item in items:
@@ -73,13 +89,15 @@ def x64():
         yield
 
 
-COMPARES_BITS = ("dfc", "dendritic_microcircuit")  # rules with an identity that holds to the last bit, if the compiler helps
+# rules with an identity that holds to the last bit, if the compiler helps
+COMPARES_BITS = ("dfc", "dendritic_microcircuit")
 
 
 @pytest.fixture(autouse=True)
 def quick(request):
-    """Compile without most optimisations, as tests compile much and compute little: but COMPARES_BITS, and what fixtures of a wider
-    scope train."""
+    """Compile without most optimisations, as tests compile much and compute little: but
+    COMPARES_BITS, and what fixtures of a wider scope train.
+    """
     params = getattr(getattr(request.node, "callspec", None), "params", {})
     key = params.get("key", getattr(params.get("mutant"), "key", None))
     bits = key in COMPARES_BITS and "test_contract" not in request.node.nodeid

@@ -1,8 +1,10 @@
-"""Faults on purpose: `python -m tests.faults --kills 24 --doubles 6 --seed 0`. One line a trial; exit code 1 if one failed.
+"""Faults on purpose: `python -m tests.faults --kills 24 --doubles 6 --seed 0`. One line a trial;
+exit code 1 if one failed.
 
-A small study is run by the command line with --jobs 2. A kill sends its parent SIGKILL or SIGTERM at a random moment: 10 s later no
-process of the run may live, and the resumed run must write the same results.csv, to the byte, as a run that nobody disturbed. A double
-starts a second run in the folder of the first, which must say which process works there, and leave it alone.
+A small study is run by the command line with --jobs 2. A kill sends its parent SIGKILL or SIGTERM
+at a random moment: 10 s later no process of the run may live, and the resumed run must write the
+same results.csv, to the byte, as a run that nobody disturbed. A double starts a second run in the
+folder of the first, which must say which process works there, and leave it alone.
 """
 
 import argparse
@@ -31,7 +33,8 @@ robustness = false
 rule = ["bp", "fa", "kp"]
 """
 LIMIT = 10.0  # seconds in which all processes of a run have to end
-# Each step of training is saved, so that kills fall into checkpoints as well; a part of 20 ms, so that there are many parts.
+# Each step of training is saved, so that kills fall into checkpoints as well; a part of 20 ms, so
+# that there are many parts.
 COMMAND = """
 import sys
 sys.path.insert(0, {root!r})
@@ -50,12 +53,20 @@ class Trials:
         self.folder = folder
         (folder / "study.toml").write_text(STUDY, encoding="utf-8")
         (folder / "command.py").write_text(COMMAND.format(root=str(ROOT)), encoding="utf-8")
-        self.environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "compilations"), "PYTHONPATH": str(ROOT)}
-        self.environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "PYTHONUNBUFFERED": "1"}
+        self.environment = os.environ | {
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compilations"),
+            "PYTHONPATH": str(ROOT),
+        }
+        self.environment |= {
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
         self.took, self.whole = 0.0, b""
 
     def undisturbed(self) -> None:
-        """Two runs to compare with, of which the first compiles. took: seconds of the second; whole: its results."""
+        """Two runs to compare with, of which the first compiles. took: seconds of the second;
+        whole: its results.
+        """
         for out in ("compiles", "whole"):
             began = time.perf_counter()
             said = self.ended(self.start(out))
@@ -64,12 +75,29 @@ class Trials:
         self.whole = self.results("whole")
 
     def start(self, out: str) -> subprocess.Popen:
-        """A run, or its continuation, in a session of its own, by which all of its processes are found."""
-        words = [sys.executable, "command.py", "run", "study.toml", "--out", out, "--resume", "--jobs", "2"]
+        """A run, or its continuation, in a session of its own, by which all of its processes are
+        found.
+        """
+        words = [
+            sys.executable,
+            "command.py",
+            "run",
+            "study.toml",
+            "--out",
+            out,
+            "--resume",
+            "--jobs",
+            "2",
+        ]
         log = self.folder / f"{out}-{time.monotonic_ns()}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                words, cwd=self.folder, env=self.environment, stdout=file, stderr=file, start_new_session=True
+                words,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
             )
         process.log = log  # type: ignore[attr-defined]
         return process
@@ -103,20 +131,29 @@ def seconds_to_end(session: int) -> float:
     return time.monotonic() - began
 
 
-def kill(trials: Trials, out: str, moment: float, number: signal.Signals) -> tuple[bool | None, str]:
-    """Disturb a run. -> whether all was as it must be, None if the run was over before; and what happened."""
+def kill(
+    trials: Trials, out: str, moment: float, number: signal.Signals
+) -> tuple[bool | None, str]:
+    """Disturb a run. -> whether all was as it must be, None if the run was over before; and what
+    happened.
+    """
     process, began = trials.start(out), time.monotonic()
     try:
         process.wait(moment)
-        trials.took = min(trials.took, time.monotonic() - began)  # the machine is less busy than it was
+        # the machine is less busy than it was
+        trials.took = min(trials.took, time.monotonic() - began)
         return None, "over before"
     except subprocess.TimeoutExpired:
         right, text = tell(trials, out, process, number)
         return right, f"{number.name:8} at {moment:5.1f} s, {text}"
 
 
-def tell(trials: Trials, out: str, process: subprocess.Popen, number: signal.Signals) -> tuple[bool, str]:
-    """Send a signal to the parent of a run. -> whether all of its processes ended as they must, and how."""
+def tell(
+    trials: Trials, out: str, process: subprocess.Popen, number: signal.Signals
+) -> tuple[bool, str]:
+    """Send a signal to the parent of a run. -> whether all of its processes ended as they must, and
+    how.
+    """
     workers = len(alive(process.pid)) - 1
     process.send_signal(number)
     seconds = seconds_to_end(process.pid)
@@ -129,15 +166,28 @@ def tell(trials: Trials, out: str, process: subprocess.Popen, number: signal.Sig
 
 
 def double(trials: Trials, out: str, apart: float) -> tuple[bool, str]:
-    """Two runs in one folder. -> whether one was refused by name, and the other did all of the work."""
+    """Two runs in one folder. -> whether one was refused by name, and the other did all of the
+    work.
+    """
     first = trials.start(out)
     time.sleep(apart)
     second = trials.start(out)
     (a, said_a), (b, said_b) = trials.ended(first), trials.ended(second)
     refused, by = (said_b, first) if b else (said_a, second)
     named = re.search(r"process (\d+) on \S+, since .* is at work there", refused)
-    right = sorted((a, b)) == [0, 2] and named is not None and int(named[1]) == by.pid and trials.results(out) == trials.whole
-    return right, f"two runs, {apart:4.1f} s apart, exits {a} and {b}; {refused.strip().splitlines()[-1][:90] if a or b else ''}"
+    right = (
+        sorted((a, b)) == [0, 2]
+        and named is not None
+        and int(named[1]) == by.pid
+        and trials.results(out) == trials.whole
+    )
+    return (
+        right,
+        (
+            f"two runs, {apart:4.1f} s apart, exits {a} and {b};"
+            f" {refused.strip().splitlines()[-1][:90] if a or b else ''}"
+        ),
+    )
 
 
 def run(trials: Trials, kills: int, doubles: int, seed: int) -> int:
@@ -158,7 +208,11 @@ def run(trials: Trials, kills: int, doubles: int, seed: int) -> int:
         if right is None or done == kills:
             code, said = trials.ended(trials.start(f"run-{out}"))
             same = code == 0 and trials.results(f"run-{out}") == trials.whole
-            tell(same, f"run {out} resumed: {'the same results' if same else f'exit {code}: ' + said[-300:]}")
+            tell(
+                same,
+                f"run {out} resumed:"
+                f" {'the same results' if same else f'exit {code}: ' + said[-300:]}",
+            )
             out += 1
     for i in range(doubles):
         tell(*double(trials, f"double-{i}", trials.took * draw.uniform(0, 0.5) * (i > 0)))
@@ -166,7 +220,9 @@ def run(trials: Trials, kills: int, doubles: int, seed: int) -> int:
 
 
 def main(words: list[str]) -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("kills", 24), ("doubles", 6), ("seed", 0)):
         options.add_argument(f"--{name}", type=int, default=default)
     args = options.parse_args(words)
@@ -175,7 +231,11 @@ def main(words: list[str]) -> int:
         trials.undisturbed()
         print(f"undisturbed: {trials.took:.1f} s", flush=True)
         failed = run(trials, args.kills, args.doubles, args.seed)
-    print(f"{failed} failed" if failed else f"{args.kills} kills and {args.doubles} doubles: nothing was lost")
+    print(
+        f"{failed} failed"
+        if failed
+        else f"{args.kills} kills and {args.doubles} doubles: nothing was lost"
+    )
     return int(failed > 0)
 
 

@@ -1,4 +1,6 @@
-"""Processes for tests: forked from one server that has imported everything and started no backend, so that each begins at once."""
+"""Processes for tests: forked from one server that has imported everything and started no backend,
+so that each begins at once.
+"""
 
 import multiprocessing
 import os
@@ -21,7 +23,9 @@ SERVER.set_forkserver_preload(
 
 
 def start(work, log: Path, *args):
-    """A process that calls work(*args), with what it prints in a file. Its exit code is what `work` returns, 1 if that raises."""
+    """A process that calls work(*args), with what it prints in a file. Its exit code is what `work`
+    returns, 1 if that raises.
+    """
     process = SERVER.Process(target=_call, args=(work, log, args), daemon=True)
     process.start()
     return process

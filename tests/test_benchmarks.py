@@ -1,4 +1,6 @@
-"""The benchmark against peers, with workers of a few lines: the ratio has the right side up, and what fails is named and left out."""
+"""The benchmark against peers, with workers of a few lines: the ratio has the right side up, and
+what fails is named and left out.
+"""
 
 import sys
 from pathlib import Path
@@ -8,7 +10,10 @@ import pytest
 pytestmark = pytest.mark.slow
 
 BENCHMARKS = Path(__file__).parents[1] / "experiments" / "benchmarks"
-SERVE = f"import sys, time; sys.path.insert(0, {str(BENCHMARKS / 'peers')!r}); from serve import serve; print('a banner'); "
+SERVE = (
+    f"import sys, time; sys.path.insert(0, {str(BENCHMARKS / 'peers')!r}); from serve import serve;"
+    " print('a banner'); "
+)
 
 
 @pytest.fixture
@@ -19,12 +24,16 @@ def peers(monkeypatch):
     from peers import environments, processes, tasks  # type: ignore[import-not-found]
 
     yield against_peers, environments, processes, tasks
-    for name in [n for n in sys.modules if n in ("against_peers", "timing") or n.split(".")[0] == "peers"]:
+    for name in [
+        n for n in sys.modules if n in ("against_peers", "timing") or n.split(".")[0] == "peers"
+    ]:
         del sys.modules[name]
 
 
 def test_what_a_gradient_multiplies_and_how_time_grows(monkeypatch):
-    """Backprop: three products forward, two back, three for the weights. A slope is the exponent."""
+    """Backprop: three products forward, two back, three for the weights. A slope is the
+    exponent.
+    """
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import growth  # type: ignore[import-not-found]
     import roofline  # type: ignore[import-not-found]
@@ -50,17 +59,24 @@ def found(peers, programs: dict[str, str], count: int = 3, limit: float = 20.0):
     entries = [tasks.Entry(name, aim=1.5) for name in programs]
 
     def begin(entry):
-        return processes.start(entry.name, [sys.executable, "-S", "-c", programs[entry.peer]], limit)
+        return processes.start(
+            entry.name, [sys.executable, "-S", "-c", programs[entry.peer]], limit
+        )
 
     got, missing = against.timed(entries, 4, begin, count, 0.05)
-    return (against.compared(tasks.Group("", {}, entries[0], tuple(entries[1:])), got) if got else []), missing
+    return (
+        against.compared(tasks.Group("", {}, entries[0], tuple(entries[1:])), got) if got else []
+    ), missing
 
 
 def test_a_peer_that_takes_three_times_as_long_has_ratio_three(peers):
-    rows, missing = found(peers, {"ours": worker("time.sleep(0.002 * n)"), "slow": worker("time.sleep(0.006 * n)")})
+    rows, missing = found(
+        peers, {"ours": worker("time.sleep(0.002 * n)"), "slow": worker("time.sleep(0.006 * n)")}
+    )
     assert not missing
     assert [row["program"] for row in rows] == ["ours", "slow"]
-    assert 2 < rows[1]["ours/peer"]["median"] < 4.5  # upside down it is a third; of times and not of samples, about 1
+    # upside down it is a third; of times and not of samples, about 1
+    assert 2 < rows[1]["ours/peer"]["median"] < 4.5
     assert rows[0]["median"] == pytest.approx(4 / 0.002, rel=0.3)
     assert len(rows[1]["samples"]) == 3
     assert rows[1]["peak_mib"] > 1
@@ -72,14 +88,20 @@ def test_a_peer_that_takes_three_times_as_long_has_ratio_three(peers):
 def test_peers_that_fail_are_named_and_the_others_timed(peers):
     sleeps = worker("time.sleep(0.001 * n)")
     dies = worker("sys.exit('out of luck')")
-    rows, missing = found(peers, {"ours": sleeps, "absent": "import no_such_package", "dies": dies, "good": sleeps}, count=1)
+    rows, missing = found(
+        peers,
+        {"ours": sleeps, "absent": "import no_such_package", "dies": dies, "good": sleeps},
+        count=1,
+    )
     assert [row["program"] for row in rows] == ["ours", "good"]
     assert missing[0].startswith("absent ended: ModuleNotFoundError")
     assert missing[1] == "dies ended: out of luck"
 
 
 def test_without_ours_nothing_is_timed(peers):
-    rows, missing = found(peers, {"ours": "raise SystemExit('no jax')", "peer": worker("time.sleep(0.001 * n)")})
+    rows, missing = found(
+        peers, {"ours": "raise SystemExit('no jax')", "peer": worker("time.sleep(0.001 * n)")}
+    )
     assert rows == []
     assert missing == ["ours ended: no jax"]
 
@@ -91,17 +113,28 @@ def test_a_worker_that_hangs_is_ended(peers):
 
 
 def test_another_device_is_not_compared(peers):
-    rows, _ = found(peers, {"ours": worker("time.sleep(0.001 * n)"), "gpu": worker("time.sleep(0.001 * n)", "gpu")}, count=1)
+    rows, _ = found(
+        peers,
+        {"ours": worker("time.sleep(0.001 * n)"), "gpu": worker("time.sleep(0.001 * n)", "gpu")},
+        count=1,
+    )
     assert "ours/peer" not in rows[1]
     assert "on gpu: not compared" in peers[0].shown(rows)
 
 
-def test_a_peer_without_its_clone_or_its_packages_says_what_would_help(peers, tmp_path, monkeypatch):
+def test_a_peer_without_its_clone_or_its_packages_says_what_would_help(
+    peers, tmp_path, monkeypatch
+):
     _, environments, _, _ = peers
-    with pytest.raises(environments.Missing, match=r"git clone https://github.com/thebuckleylab/jpc .* --repos"):
+    with pytest.raises(
+        environments.Missing, match=r"git clone https://github.com/thebuckleylab/jpc .* --repos"
+    ):
         environments.clone_of("jpc", environments.PEERS["jpc"], None)
     (tmp_path / "jpc").mkdir()
-    assert environments.clone_of("jpc", environments.PEERS["jpc"], tmp_path) == (tmp_path / "jpc").resolve()
+    assert (
+        environments.clone_of("jpc", environments.PEERS["jpc"], tmp_path)
+        == (tmp_path / "jpc").resolve()
+    )
 
     ran = []
 

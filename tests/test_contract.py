@@ -49,7 +49,9 @@ def test_on_a_net_of_the_caller():
 
 
 def broken(change, **state):
-    """Backprop with its `grad` wrapped: change(grad, params, state, batch, key, gate) -> what grad returns."""
+    """Backprop with its `grad` wrapped: change(grad, params, state, batch, key, gate) -> what grad
+    returns.
+    """
 
     def factory(net, loss):
         rule = RULES["bp"](net, loss)
@@ -133,7 +135,11 @@ def other_under_vmap(grad, *args):
 
 def gate_on_the_mean(grad, params, state, batch, key, gate):
     grads, state, info = grad(params, state, batch, key)
-    return (grads if gate is None else jax.tree.map(lambda a: jnp.mean(gate) * a, grads)), state, info
+    return (
+        (grads if gate is None else jax.tree.map(lambda a: jnp.mean(gate) * a, grads)),
+        state,
+        info,
+    )
 
 
 def gate_ignored(grad, params, state, batch, key, gate):
@@ -148,7 +154,9 @@ def gate_called_twice(grad, params, state, batch, key, gate):
 
 
 def gate_squared(grad, params, state, batch, key, gate):
-    return grad(params, state, batch, key, jnp.asarray(gate) ** 2 if isinstance(gate, jax.Array) else gate)
+    return grad(
+        params, state, batch, key, jnp.asarray(gate) ** 2 if isinstance(gate, jax.Array) else gate
+    )
 
 
 def first_gate_for_all(grad, params, state, batch, key, gate):
@@ -164,7 +172,10 @@ def any_gate_shape(grad, params, state, batch, key, gate):
 def unit_gate_averaged(grad, params, state, batch, key, gate):
     if isinstance(gate, tuple):
         gate = tuple(
-            g if g is None or jnp.ndim(g) < 2 else jnp.broadcast_to(jnp.mean(g, -1, keepdims=True), g.shape) for g in gate
+            g
+            if g is None or jnp.ndim(g) < 2
+            else jnp.broadcast_to(jnp.mean(g, -1, keepdims=True), g.shape)
+            for g in gate
         )
     return grad(params, state, batch, key, gate)
 
@@ -240,7 +251,9 @@ def test_convolutions_are_seen(x64):
     """A rule that knows dense layers only passes on the perceptron, and fails on the second net."""
 
     def dense_only(grad, params, *args):
-        return grad(jax.tree.map(lambda w: w.reshape(-1, w.shape[-1]) if w.ndim > 1 else w, params), *args)
+        return grad(
+            jax.tree.map(lambda w: w.reshape(-1, w.shape[-1]) if w.ndim > 1 else w, params), *args
+        )
 
     CONTRACT["shapes"](perceptron(broken(dense_only)))
     with pytest.raises((AssertionError, IndexError)):
@@ -248,7 +261,9 @@ def test_convolutions_are_seen(x64):
 
 
 def test_unit_gates_may_be_refused(x64):
-    """A rule whose update is not a pullback raises ValueError for gates [B, n_post], and keeps the contract."""
+    """A rule whose update is not a pullback raises ValueError for gates [B, n_post], and keeps the
+    contract.
+    """
 
     def per_example_only(grad, params, state, batch, key, gate):
         if isinstance(gate, tuple) and any(jnp.ndim(g) > 1 for g in gate if g is not None):

@@ -1,4 +1,6 @@
-"""README and docs/: their tables name what there is, their settings are the library's, their links lead somewhere."""
+"""README and docs/: their tables name what there is, their settings are the library's, their links
+lead somewhere.
+"""
 
 import re
 import runpy
@@ -29,19 +31,26 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_the_toml_of_the_pages_is_taken():
     found = {page.name: [tomllib.loads(block) for block in blocks(page, "toml")] for page in PAGES}
     for study in found.pop("studies.md"):
-        named = {"name": "a part of a study", **study, "profiles": []}  # the file of profiles is the reader's
+        # the file of profiles is the reader's
+        named = {"name": "a part of a study", **study, "profiles": []}
         assert plan(Study.model_validate(named), check=False)
     for block in blocks(DOCS / "energy.md", "toml"):
         assert parse(block)
     groups = {
-        name for page in found.values() for block in page if "project" in block for name in block["project"]["entry-points"]
+        name
+        for page in found.values()
+        for block in page
+        if "project" in block
+        for name in block["project"]["entry-points"]
     }
     sources = "".join(text(f) for f in (ROOT / "bioplaus").rglob("__init__.py"))
     assert groups == set(re.findall(r'with_extensions\("([\w.]+)"', sources))
 
 
 def rules_in_table(page: str) -> list[str]:
-    rows = re.findall(r"^\| ([a-z_, ]+) \|", page.split("| credit travels by |")[1].split("\n\n")[0], re.M)
+    rows = re.findall(
+        r"^\| ([a-z_, ]+) \|", page.split("| credit travels by |")[1].split("\n\n")[0], re.M
+    )
     return [key for row in rows for key in row.split(", ")]
 
 
@@ -51,13 +60,21 @@ def test_tables_name_every_rule():
     readme = text(ROOT / "README.md").split("## What there is")[1]
     for kind in re.findall(r"^\| (rules: [^|]*)\| ([^|]*)\|", readme, re.M):
         assert set(re.findall(r"[a-z_]+", kind[1])) & set(RULES), kind
-    listed = {word for row in re.findall(r"^\| rules: [^|]*\|([^|]*)\|", readme, re.M) for word in re.findall(r"[a-z_]+", row)}
+    listed = {
+        word
+        for row in re.findall(r"^\| rules: [^|]*\|([^|]*)\|", readme, re.M)
+        for word in re.findall(r"[a-z_]+", row)
+    }
     assert {*RULES, *BASELINES} <= listed
 
 
 def test_the_readme_counts_what_there_is():
     readme = text(ROOT / "README.md")
-    for said, count in (("rate functions", NEURONS), ("ways to disturb", CURVES), ("hardware profiles", profiles())):
+    for said, count in (
+        ("rate functions", NEURONS),
+        ("ways to disturb", CURVES),
+        ("hardware profiles", profiles()),
+    ):
         assert f"{len(count)} {said}" in readme
     assert len(readme.splitlines()) <= 120
 
@@ -65,7 +82,9 @@ def test_the_readme_counts_what_there_is():
 def test_settings_are_those_of_the_library():
     make = runpy.run_path(str(DOCS / "make.py"))
     page = text(DOCS / "settings.md")
-    assert page == make["settings_page"](), "docs/settings.md is not what the library says now: run `python docs/make.py`"
+    assert page == make["settings_page"](), (
+        "docs/settings.md is not what the library says now: run `python docs/make.py`"
+    )
     assert "| `learning_rate` | a number above 0 | 0.002 |" in page
     for model in (Study, bp.study.Arm):
         assert not [name for name, field in model.model_fields.items() if not field.description]
@@ -73,7 +92,11 @@ def test_settings_are_those_of_the_library():
 
 def test_the_design_names_every_room():
     layout = text(DOCS / "design.md").split("## Layout")[1]
-    rooms = {p.name + "/" * p.is_dir() for p in (ROOT / "bioplaus").iterdir() if p.is_dir() or p.suffix == ".py"}
+    rooms = {
+        p.name + "/" * p.is_dir()
+        for p in (ROOT / "bioplaus").iterdir()
+        if p.is_dir() or p.suffix == ".py"
+    }
     rooms = {room.removesuffix(".py") for room in rooms if not room.startswith("_")}
     assert len(rooms) > 20
     assert not [room for room in rooms if f"`{room}`" not in layout]
@@ -91,14 +114,18 @@ def broken(page: Path, source: str) -> list[str]:
     for link in re.findall(r"\]\(([^)\s]+)\)", source):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
-        if not link.startswith("http") and (not target.exists() or (anchor and anchor not in headings(text(target)))):
+        if not link.startswith("http") and (
+            not target.exists() or (anchor and anchor not in headings(text(target)))
+        ):
             wrong.append(link)
     return wrong
 
 
 def test_links_lead_somewhere():
     page = DOCS / "rules.md"
-    assert broken(page, "[a](nowhere.md) [b](energy.md#nothing) [c](energy.md#profiles) [d](../README.md)") == [
+    assert broken(
+        page, "[a](nowhere.md) [b](energy.md#nothing) [c](energy.md#profiles) [d](../README.md)"
+    ) == [
         "nowhere.md",
         "energy.md#nothing",
     ]

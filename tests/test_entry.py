@@ -1,4 +1,6 @@
-"""What enters a rule: losses, batches, states, inputs and optimisers that do not fit are said in words of the library."""
+"""What enters a rule: losses, batches, states, inputs and optimisers that do not fit are said in
+words of the library.
+"""
 
 import functools
 from typing import Any
@@ -25,7 +27,9 @@ BATCH = bp.Batch(X, Y)
 
 
 def grad(key, batch: Any = BATCH, loss=bp.cross_entropy, net=NET, params=PARAMS, **hyper):
-    """Traced with the batch as it is, and run as one program: op by op it would take ten times as long."""
+    """Traced with the batch as it is, and run as one program: op by op it would take ten times as
+    long.
+    """
 
     def traced(params):
         rule = RULES[key](net, loss, **hyper)
@@ -55,7 +59,8 @@ def test_a_loss_that_sums_over_examples_where_there_are_as_many_outputs():
     with pytest.raises(ValueError, match="one number per example"):
         grad("bp", square, lambda o, y: ((o - y) ** 2).sum(0))
     weights = jnp.array([1.0, 2.0, 0.0])
-    grad("bp", square, lambda o, y: weights * bp.cross_entropy(o, y))  # a weight per example is no such sum
+    # a weight per example is no such sum
+    grad("bp", square, lambda o, y: weights * bp.cross_entropy(o, y))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,9 @@ def test_a_loss_that_insists_on_its_batch_is_taken():
         assert o.shape == (3, 3)
         return bp.mse(o, y)
 
-    jax.tree.map(np.testing.assert_array_equal, grad("bp", square, insists), grad("bp", square, bp.mse))
+    jax.tree.map(
+        np.testing.assert_array_equal, grad("bp", square, insists), grad("bp", square, bp.mse)
+    )
 
 
 def test_what_wraps_a_checked_loss_or_rule_is_checked():
@@ -87,14 +94,20 @@ def test_what_wraps_a_checked_loss_or_rule_is_checked():
     checked = per_example(bp.mse)
     with pytest.raises(ValueError, match="one number per example"):
         grad("bp", loss=functools.wraps(checked)(lambda o, y: checked(o, y).mean()))
-    rule = bp.learning_rule(functools.wraps(bp.rules.backprop)(lambda net, loss: bp.rules.backprop(net, loss)))
+    rule = bp.learning_rule(
+        functools.wraps(bp.rules.backprop)(lambda net, loss: bp.rules.backprop(net, loss))
+    )
     with pytest.raises(ValueError, match="expected a function"):
         rule(NET, "mse")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("loss", "y"),
-    [(bp.mse, np.full((6, 3), 0.5, np.float32)), (bp.cross_entropy, np.full((6, 3), 1 / 3, np.float32)), (bp.mse, X[:, :1])],
+    [
+        (bp.mse, np.full((6, 3), 0.5, np.float32)),
+        (bp.cross_entropy, np.full((6, 3), 1 / 3, np.float32)),
+        (bp.mse, X[:, :1]),
+    ],
     ids=["values", "soft labels", "regression"],
 )
 def test_what_no_answer_is_right_for_is_trained_outside_jit_as_inside(loss, y):
@@ -108,9 +121,15 @@ def test_what_no_answer_is_right_for_is_trained_outside_jit_as_inside(loss, y):
 
 
 def test_a_sequence_is_refused():
-    net = (bp.dense(4)._replace(init=lambda key, x: {}, synapse=lambda p, s, x, k: (s, x), credit=lambda *a: ({}, a[-1])),)
+    net = (
+        bp.dense(4)._replace(
+            init=lambda key, x: {}, synapse=lambda p, s, x, k: (s, x), credit=lambda *a: ({}, a[-1])
+        ),
+    )
     with pytest.raises(ValueError, match="sequences"):
-        bp.rules.backprop(net, bp.mse).grad(({},), (), bp.Batch(jnp.ones((2, 3, 4)), jnp.ones((2, 4))), KEY)
+        bp.rules.backprop(net, bp.mse).grad(
+            ({},), (), bp.Batch(jnp.ones((2, 3, 4)), jnp.ones((2, 4))), KEY
+        )
 
 
 @pytest.mark.parametrize("key", ["bp", "ff", "drtp", "dtp", "phsic"])
@@ -118,8 +137,10 @@ def test_numpy_tuples_and_labels_are_a_batch(key):
     want = grad(key)
     lists: Any = (X.tolist(), LABELS.tolist())
     small: Any = bp.Batch(X, LABELS.astype(np.uint8))  # type: ignore[arg-type]
-    for batch in (bp.Batch(np.asarray(X), np.asarray(Y)), (X, Y), (np.asarray(X), LABELS), lists, small):  # type: ignore[arg-type]
-        same = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)  # of programs that hold the batch as constants
+    arrays: Any = bp.Batch(np.asarray(X), np.asarray(Y))  # type: ignore[arg-type]
+    for batch in (arrays, (X, Y), (np.asarray(X), LABELS), lists, small):
+        # of programs that hold the batch as constants
+        same = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
         jax.tree.map(same, grad(key, batch), want)
 
 
@@ -167,7 +188,9 @@ def test_make_train_compares_numbers_of_examples():
 )
 def test_make_train_says_what_its_program_could_not_see(data, message):
     with pytest.raises(ValueError, match=message):
-        bp.make_train(NET, bp.rules.backprop(NET, bp.cross_entropy), optax.sgd(0.1), data, batch_size=2)
+        bp.make_train(
+            NET, bp.rules.backprop(NET, bp.cross_entropy), optax.sgd(0.1), data, batch_size=2
+        )
 
 
 def test_data_of_labels_and_lists_train_and_measure_as_rows_do():
@@ -176,9 +199,10 @@ def test_data_of_labels_and_lists_train_and_measure_as_rows_do():
     for data in (BATCH, (X, LABELS), (X.tolist(), LABELS.tolist())):
         train = bp.make_train(NET, rule, optax.sgd(0.1), data, batch_size=3)  # type: ignore
         losses.append(train.advance(train.init(KEY), 1)[1]["loss"])
-        assert bp.measure.evaluate(lambda x, key: rule.predict(PARAMS, (), x, key), data, KEY) == bp.measure.evaluate(  # type: ignore
-            lambda x, key: rule.predict(PARAMS, (), x, key), BATCH, KEY
+        evaluated = functools.partial(
+            bp.measure.evaluate, lambda x, key: rule.predict(PARAMS, (), x, key)
         )
+        assert evaluated(data, KEY) == evaluated(BATCH, KEY)  # type: ignore
     assert losses[0] == losses[1] == losses[2]
 
 
@@ -208,11 +232,16 @@ def test_init_says_to_cast_and_scale(dtype):
 def ids_net():
     linear = functools.partial(nnx.Linear, 4)
     return bp.from_flax(
-        functools.partial(nnx.Embed, 7, 4), bp.tanh(), functools.partial(linear, 4), bp.tanh(), functools.partial(linear, 3)
+        functools.partial(nnx.Embed, 7, 4),
+        bp.tanh(),
+        functools.partial(linear, 4),
+        bp.tanh(),
+        functools.partial(linear, 3),
     )
 
 
-CHANGES_INPUTS = ("pepita", "ff", "sigprop", "clapp")  # they add to inputs, write into them, draw their like, or glimpse at parts
+# they add to inputs, write into them, draw their like, or glimpse at parts
+CHANGES_INPUTS = ("pepita", "ff", "sigprop", "clapp")
 
 
 @pytest.mark.parametrize("key", RULES)
@@ -221,7 +250,8 @@ def test_token_ids_are_learned_from_or_refused_in_words(key):
     params = bp.init(net, KEY, ids)
 
     def shapes():
-        return jax.eval_shape(lambda p: grad(key, bp.Batch(ids, Y), net=net, params=p), params)  # nothing is compiled
+        # nothing is compiled
+        return jax.eval_shape(lambda p: grad(key, bp.Batch(ids, Y), net=net, params=p), params)
 
     if key in CHANGES_INPUTS:
         with pytest.raises(ValueError, match="real numbers"):
@@ -249,7 +279,9 @@ WITH_WEIGHTS = (
 def test_an_optimiser_with_labels_of_the_nets_tree(key):
     labels = tuple(jax.tree.map(lambda w: "a", p) for p in PARAMS)
     tx = optax.multi_transform({"a": optax.sgd(0.1)}, labels)
-    with pytest.raises(ValueError, match="tx: does not fit the weights that this rule keeps itself"):
+    with pytest.raises(
+        ValueError, match="tx: does not fit the weights that this rule keeps itself"
+    ):
         grad(key, tx=tx)
 
 
@@ -260,7 +292,9 @@ def test_bfloat16_has_no_complex_numbers():
 
 
 def test_one_buffer_twice_in_a_state():
-    """Its buffers are donated: an array that is params and rule state at once could be given away only once."""
+    """Its buffers are donated: an array that is params and rule state at once could be given away
+    only once.
+    """
     rule = bp.rules.feedback_alignment(NET, bp.cross_entropy)
     train = bp.make_train(NET, rule, optax.sgd(0.1), BATCH, batch_size=3)
     state = train.init(KEY)
@@ -274,7 +308,9 @@ def test_one_buffer_twice_in_a_state():
 
 
 def test_a_neuron_with_a_state_needs_time():
-    leaky = bp.Neuron(lambda current: jnp.zeros_like(current), lambda v, a, key: (0.9 * v + a, 0.9 * v + a))
+    leaky = bp.Neuron(
+        lambda current: jnp.zeros_like(current), lambda v, a, key: (0.9 * v + a, 0.9 * v + a)
+    )
     net = (bp.dense(4, leaky), bp.dense(3))
     with pytest.raises(ValueError, match="needs time"):
         bp.forward(net, PARAMS, X, KEY)
@@ -289,5 +325,13 @@ def test_an_error_that_says_nothing_is_passed_on():
     rule = RULES["fa"](NET, bp.cross_entropy)
     with pytest.raises(ValueError, match=r"^$"):
         rule.grad(PARAMS, rule.init(KEY, PARAMS, BATCH), BATCH, KEY, gate)
-    with pytest.raises(ValueError, match=r"make it with rule.init\(key, params, batch\) \(ValueError\)"):
-        rule.grad(PARAMS, rule.init(KEY, PARAMS, BATCH)._replace(feedback=((), PARAMS[0])), BATCH, KEY, gate)
+    with pytest.raises(
+        ValueError, match=r"make it with rule.init\(key, params, batch\) \(ValueError\)"
+    ):
+        rule.grad(
+            PARAMS,
+            rule.init(KEY, PARAMS, BATCH)._replace(feedback=((), PARAMS[0])),
+            BATCH,
+            KEY,
+            gate,
+        )

@@ -47,12 +47,15 @@ def test_what_a_signature_declares():
 
 
 def test_annotations_that_are_strings_are_read(tmp_path):
-    """As under `from __future__ import annotations`; a name that only a type checker imports is passed over."""
+    """As under `from __future__ import annotations`; a name that only a type checker imports is
+    passed over.
+    """
     source = (
-        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom jax.typing import ArrayLike\n"
-        "from bioplaus.hyper import Positive\nif TYPE_CHECKING:\n    from nowhere import Thing\n"
-        "def rule(net, loss, *, rate: Positive = 0.1, scale: ArrayLike = 1.0, thing: Thing = None): ...\n"
-        "def plain(net, loss, *, rate: Positive = 0.1, count: int = 2): ...\n"
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom jax.typing"
+        " import ArrayLike\nfrom bioplaus.hyper import Positive\nif TYPE_CHECKING:\n    from"
+        " nowhere import Thing\ndef rule(net, loss, *, rate: Positive = 0.1, scale: ArrayLike ="
+        " 1.0, thing: Thing = None): ...\ndef plain(net, loss, *, rate: Positive = 0.1, count: int"
+        " = 2): ...\n"
     )
     space: dict = {}
     exec(compile(source, str(tmp_path / "rule.py"), "exec"), space)
@@ -88,9 +91,18 @@ def test_values_outside_a_domain(given, message):
 
 def test_values_inside_a_domain_and_tracers():
     checked: Any = declared(factory)
-    for given in ({"a": 1e-9}, {"a": np.ones(2)}, {"b": None}, {"b": -3}, {"c": np.int64(1)}, {"f": 1}, {"d": -math.inf}):
+    for given in (
+        {"a": 1e-9},
+        {"a": np.ones(2)},
+        {"b": None},
+        {"b": -3},
+        {"c": np.int64(1)},
+        {"f": 1},
+        {"d": -math.inf},
+    ):
         checked(NET, bp.mse, **given)
-    jax.jit(lambda a: checked(NET, bp.mse, a=a))(-1.0)  # a tracer has no value that could be checked
+    # a tracer has no value that could be checked
+    jax.jit(lambda a: checked(NET, bp.mse, a=a))(-1.0)
     with pytest.raises(ValueError, match="known when the program is compiled"):
         jax.jit(lambda c: checked(NET, bp.mse, c=c))(2)
     assert hyperparameters(declared(factory)) == hyperparameters(factory)
@@ -161,13 +173,28 @@ def test_the_library_checks_what_it_declares(call):
             "schedules.optimiser.learning_rate.to: expected a number above 0",
         ),
         (
-            {"neuron": {"noise": "synaptic_release", "level": 0.5}, "schedules": {"neuron.level": {"to": 7}}},
+            {
+                "neuron": {"noise": "synaptic_release", "level": 0.5},
+                "schedules": {"neuron.level": {"to": 7}},
+            },
             "schedules.neuron.level.to: expected a number above 0 and at most 1, got 7",
         ),
-        ({"rule": "ep", "schedules": {"hyper.beta": {"to": 0}}}, "schedules.hyper.beta.to: expected a number above 0"),
-        ({"rule": "ipc", "hyper": {"momentum": 5}}, "hyper.momentum: expected a number at least 0 and below 1, or None, got 5"),
-        ({"rule": "pc", "hyper": {"steps": 2.5}}, "hyper.steps: expected a whole number at least 1"),
-        ({"modulator": {"kind": "dopamine", "hyper": {"kappa": 2}}}, "modulator.hyper.kappa: expected"),
+        (
+            {"rule": "ep", "schedules": {"hyper.beta": {"to": 0}}},
+            "schedules.hyper.beta.to: expected a number above 0",
+        ),
+        (
+            {"rule": "ipc", "hyper": {"momentum": 5}},
+            "hyper.momentum: expected a number at least 0 and below 1, or None, got 5",
+        ),
+        (
+            {"rule": "pc", "hyper": {"steps": 2.5}},
+            "hyper.steps: expected a whole number at least 1",
+        ),
+        (
+            {"modulator": {"kind": "dopamine", "hyper": {"kappa": 2}}},
+            "modulator.hyper.kappa: expected",
+        ),
         ({"modulator": {"kind": "context_gating"}}, "modulator.hyper.contexts: is missing"),
     ],
 )

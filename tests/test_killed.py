@@ -1,4 +1,6 @@
-"""A run that is killed, by SIGKILL at any moment, and resumed: nothing but the time since the last checkpoint is lost."""
+"""A run that is killed, by SIGKILL at any moment, and resumed: nothing but the time since the last
+checkpoint is lost.
+"""
 
 import contextlib
 import json
@@ -18,16 +20,23 @@ from bioplaus.study import Study, arm, run, run_study
 
 KILLS, STEPS, POINTS = 12, 32, 8
 QUICK = {"net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
-STUDY = Study(name="killed", base={"rule": "fa", "steps": STEPS, "seeds": 1, "points": POINTS, **QUICK})
+STUDY = Study(
+    name="killed", base={"rule": "fa", "steps": STEPS, "seeds": 1, "points": POINTS, **QUICK}
+)
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="moments are of processor time, read from /proc"),
+    pytest.mark.skipif(
+        not Path("/proc/self/stat").exists(),
+        reason="moments are of processor time, read from /proc",
+    ),
 ]
 
 
 def study(out: Path, ticks: Path, forgetful: bool) -> None:
-    """Run or resume the study, with a checkpoint after every part; ticks: a file to which the steps of each part are written."""
+    """Run or resume the study, with a checkpoint after every part; ticks: a file to which the steps
+    of each part are written.
+    """
     arm.SAVE_EVERY = 0.0
     bioplaus.report.report = lambda out: None  # made from the files, and half of the time
 
@@ -40,21 +49,31 @@ def study(out: Path, ticks: Path, forgetful: bool) -> None:
     run.progress_bar = progress_bar
     if forgetful:
         whole = arm.save
-        arm.save = lambda folder, step, state, note, **k: whole(folder, step, state, {**note, "rows": note["rows"][:-1]}, **k)
+        arm.save = lambda folder, step, state, note, **k: whole(
+            folder, step, state, {**note, "rows": note["rows"][:-1]}, **k
+        )
     run_study(STUDY, out=out, resume=True, show=False)
-    Path(ticks.with_suffix(".seconds")).write_text(json.dumps(time.process_time()), encoding="utf-8")
+    Path(ticks.with_suffix(".seconds")).write_text(
+        json.dumps(time.process_time()), encoding="utf-8"
+    )
 
 
 def newest(out: Path) -> int:
     """The step of the newest checkpoint, 0 where there is none."""
-    return max((int(p.name.removeprefix("checkpoint-")) for p in out.glob("arms/*/checkpoint-*[0-9]")), default=0)
+    return max(
+        (int(p.name.removeprefix("checkpoint-")) for p in out.glob("arms/*/checkpoint-*[0-9]")),
+        default=0,
+    )
 
 
 def stage(out: Path, before: int) -> str:
-    """What a run was doing when it was killed, by what it has left; before: the step it began at."""
+    """What a run was doing when it was killed, by what it has left; before: the step it began
+    at.
+    """
     ticks = out.with_suffix(".ticks")
     trained = ticks.exists() and len(ticks.read_text(encoding="utf-8").split()) > bool(before)
-    if trained and list(out.glob("arms/*/checkpoint.part")):  # not one that an earlier start has left
+    # not one that an earlier start has left
+    if trained and list(out.glob("arms/*/checkpoint.part")):
         return "in a checkpoint"
     if not newest(out):
         return "before the first"
@@ -62,16 +81,24 @@ def stage(out: Path, before: int) -> str:
 
 
 def processor_time(pid: int | None) -> float:
-    """Seconds that a process has computed: unlike the clock's, they do not depend on what else the machine does. 0 if it is gone."""
+    """Seconds that a process has computed: unlike the clock's, they do not depend on what else the
+    machine does. 0 if it is gone.
+    """
     try:
-        user, system = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        user, system = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        )
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def finishes(out: Path, kill: Callable[[int], bool] = lambda pid: False, forgetful: bool = False) -> bool:
-    """Run or resume in a process, which is killed once `kill` says so. One that finishes has gone on where the last one stopped."""
+def finishes(
+    out: Path, kill: Callable[[int], bool] = lambda pid: False, forgetful: bool = False
+) -> bool:
+    """Run or resume in a process, which is killed once `kill` says so. One that finishes has gone
+    on where the last one stopped.
+    """
     before, ticks, log = newest(out), out.with_suffix(".ticks"), out.with_suffix(".log")
     ticks.unlink(missing_ok=True)
     process = start(study, log, out, ticks, forgetful)
@@ -94,7 +121,9 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     assert finishes(folder / "compiles")
     assert finishes(folder / "whole")
-    return (folder / "whole" / "results.csv").read_bytes(), json.loads((folder / "whole.seconds").read_text(encoding="utf-8"))
+    return (folder / "whole" / "results.csv").read_bytes(), json.loads(
+        (folder / "whole.seconds").read_text(encoding="utf-8")
+    )
 
 
 def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whole, tmp_path):
@@ -105,8 +134,16 @@ def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whol
         before, moment = 0, took * draw.random()
         while not finishes(out, lambda pid: processor_time(pid) >= moment):  # noqa: B023
             kills[stage(out, before)] += 1
-            before, moment = newest(out), took * draw.random() if kills.total() < KILLS else math.inf
-        took = min(took, json.loads(out.with_suffix(".seconds").read_text(encoding="utf-8")) if not before else took)
+            before, moment = (
+                newest(out),
+                took * draw.random() if kills.total() < KILLS else math.inf,
+            )
+        took = min(
+            took,
+            json.loads(out.with_suffix(".seconds").read_text(encoding="utf-8"))
+            if not before
+            else took,
+        )
         assert (out / "results.csv").read_bytes() == results
     assert min(kills[s] for s in ("before the first", "in a checkpoint", "between")) > 0, kills
 

@@ -1,4 +1,6 @@
-"""Losses against their formulas in numpy; what a saturated output still learns; shapes that do not fit."""
+"""Losses against their formulas in numpy; what a saturated output still learns; shapes that do not
+fit.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +29,16 @@ def test_is_its_formula(loss):
 
 @pytest.mark.parametrize("loss", FORMULA, ids=lambda loss: loss.__name__)
 def test_takes_integer_labels(loss):
-    np.testing.assert_array_equal(loss(jnp.asarray(A), jnp.array([2, 1])), loss(jnp.asarray(A), jnp.eye(3)[jnp.array([2, 1])]))
+    np.testing.assert_array_equal(
+        loss(jnp.asarray(A), jnp.array([2, 1])), loss(jnp.asarray(A), jnp.eye(3)[jnp.array([2, 1])])
+    )
 
 
 @pytest.mark.parametrize("logit", [-15.0, -3.0, 3.0, 15.0])
 def test_bernoulli_through_a_sigmoid_is_binary_cross_entropy(logit):
-    """In float32 a sigmoid is 0 or 1 long before its logit is infinite; a wrong output must still be corrected."""
+    """In float32 a sigmoid is 0 or 1 long before its logit is infinite; a wrong output must still
+    be corrected.
+    """
 
     def slope(loss, f):
         return jax.grad(lambda a: loss(f(a), jnp.array([[0.5]])).sum())(jnp.array([[logit]])).item()
@@ -44,6 +50,9 @@ def test_bernoulli_through_a_sigmoid_is_binary_cross_entropy(logit):
 
 def test_cross_entropy_continues_into_the_complex_plane():
     """numpy's exponentials, of complex outputs; every version of JAX takes them."""
-    output, y = np.array([[1 + 0.5j, -2 - 0.25j, 0.3 + 0j]], np.complex64), np.array([[0, 1, 0]], np.float32)
+    output, y = (
+        np.array([[1 + 0.5j, -2 - 0.25j, 0.3 + 0j]], np.complex64),
+        np.array([[0, 1, 0]], np.float32),
+    )
     expected = np.log(np.exp(output).sum(-1)) - output[:, 1]
     np.testing.assert_allclose(bp.cross_entropy(jnp.asarray(output), y), expected, rtol=1e-6)

@@ -1,4 +1,6 @@
-"""The table of tuned rules: it is made rule by rule, a stopped run goes on, and what is printed is what was measured."""
+"""The table of tuned rules: it is made rule by rule, a stopped run goes on, and what is printed is
+what was measured.
+"""
 
 import importlib.util
 import re
@@ -50,7 +52,9 @@ def small(script, tmp_path, monkeypatch):
     """The script on a study of digits, with files of its own."""
     (tmp_path / "study.toml").write_text(SMALL, encoding="utf-8")
     (tmp_path / "figures.toml").write_text(
-        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0, 98.0]'\n[arms]\n", encoding="utf-8"
+        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0,"
+        " 98.0]'\n[arms]\n",
+        encoding="utf-8",
     )
     old = '[budget]\ndata = "digits"\ntrials = 2\nseeds = 1\nsteps = 3\n'
     (tmp_path / "defaults.toml").write_text(
@@ -77,7 +81,10 @@ def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
     assert "| frozen | not run yet |" in page
     bp = found.arms["bp"]
     assert f"| bp | {small.printed(interval(bp['accuracy'], bounds=(0, 100)))} |" in page
-    assert bp["settings"]["optimiser"]["learning_rate"] == read(defaults.DEFAULTS).rules["bp"]["optimiser"]["learning_rate"]
+    assert (
+        bp["settings"]["optimiser"]["learning_rate"]
+        == read(defaults.DEFAULTS).rules["bp"]["optimiser"]["learning_rate"]
+    )
 
     monkeypatch.setattr(tune, "best", lambda *args: pytest.fail("bp was tuned again"))
     found, page = main("--rules", "bp,zil")  # bp is done, and zil takes its settings
@@ -92,7 +99,13 @@ def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
 
 
 def test_the_noise_floor_is_the_range_of_one_algorithm(script):
-    values = dict(zip(map(script.floor_name, script.FLOOR), ([98.0, 98.2], [97.0, 97.2], [98.3, 98.1]), strict=True))
+    values = dict(
+        zip(
+            map(script.floor_name, script.FLOOR),
+            ([98.0, 98.2], [97.0, 97.2], [98.3, 98.1]),
+            strict=True,
+        )
+    )
     found = script.Figures({}, {name: {"accuracy": v} for name, v in values.items()})
     assert script.floor(found) == pytest.approx(1.1)
     assert script.floor(script.Figures({}, {})) is None
@@ -104,7 +117,9 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(script):
         "np": [90.5, 90.6],
         "wp": [60, 62],
     }
-    said = script.groups(script.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows)
+    said = script.groups(
+        script.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows
+    )
     assert said == [
         "",
         "Within the noise floor of backprop: fa.",
@@ -114,9 +129,13 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(script):
 
 
 def test_what_is_printed_is_what_was_measured(script):
-    """The page is of the figures in the file; no row is of other settings than defaults.toml has, nor is a rule in both tables."""
+    """The page is of the figures in the file; no row is of other settings than defaults.toml has,
+    nor is a rule in both tables.
+    """
     found, names = script.figures(), script.names()
-    assert script.PAGE.read_text(encoding="utf-8") == script.page(found, read(defaults.DEFAULTS).scores, names)
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(
+        found, read(defaults.DEFAULTS).scores, names
+    )
     assert not found.arms.keys() & found.before.keys()
     assert found.arms.keys() | found.before.keys() == {
         *names,
@@ -127,7 +146,10 @@ def test_what_is_printed_is_what_was_measured(script):
             assert found.arms[name]["settings"] == script.settings_of(arm)
     for row in found.arms.values():
         x = interval(row["accuracy"])
-        assert (row["mean"], row["spread"]) == (round(float(x.mean), 2), round(float(x.high - x.mean), 2))
+        assert (row["mean"], row["spread"]) == (
+            round(float(x.mean), 2),
+            round(float(x.high - x.mean), 2),
+        )
 
 
 def test_papers_quote_the_table(script):
@@ -135,10 +157,16 @@ def test_papers_quote_the_table(script):
     found = script.figures()
     rows = {rule: f"{rule}, 512 units that compete" for rule in ("softhebb", "krotov", "frozen")}
     mean = {
-        rule: f"{found.arms[row]['mean']:.1f}" if row in found.arms else found.before[row]["accuracy"].split()[0]
+        rule: (
+            f"{found.arms[row]['mean']:.1f}"
+            if row in found.arms
+            else found.before[row]["accuracy"].split()[0]
+        )
         for rule, row in rows.items()
     }
-    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text(encoding="utf-8")
+    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text(
+        encoding="utf-8"
+    )
     assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in said
     said = (EXPERIMENTS.parent / "papers" / "krotov2019" / "README.md").read_text(encoding="utf-8")
     assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in said

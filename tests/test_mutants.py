@@ -1,4 +1,6 @@
-"""The checks kill the mutants: a few of each file in `make test`, all in `make slow` and, of one rule, in `make rule`."""
+"""The checks kill the mutants: a few of each file in `make test`, all in `make slow` and, of one
+rule, in `make rule`.
+"""
 
 import ast
 import inspect

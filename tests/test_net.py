@@ -67,12 +67,18 @@ def test_layer_keys_differ_and_repeat():
 
 def test_current_shapes():
     batch = Batch(X, jnp.zeros((4, 3)))
-    assert [(a.shape, a.dtype) for a in current_shapes(NET, PARAMS, batch, KEY)] == [((4, 6), X.dtype), ((4, 3), X.dtype)]
+    assert [(a.shape, a.dtype) for a in current_shapes(NET, PARAMS, batch, KEY)] == [
+        ((4, 6), X.dtype),
+        ((4, 3), X.dtype),
+    ]
 
 
 def test_gain_by_hand():
     """output = out * f(scale * current + offset), in each of the allowed shapes."""
-    gains = [bp.Gain(2.0, jnp.arange(6.0), 0.5), bp.Gain(out=jnp.arange(1.0, 5.0)[:, None] * jnp.ones((4, 3)))]
+    gains = [
+        bp.Gain(2.0, jnp.arange(6.0), 0.5),
+        bp.Gain(out=jnp.arange(1.0, 5.0)[:, None] * jnp.ones((4, 3))),
+    ]
     hidden = 0.5 * np.tanh(2.0 * np.asarray(X @ PARAMS[0]["w"]) + np.arange(6.0))
     want = np.arange(1.0, 5.0)[:, None] * (hidden @ PARAMS[1]["w"])
     got = bp.forward(bp.with_gain(NET, gains), PARAMS, X, KEY).output
@@ -88,14 +94,18 @@ def test_default_gain_changes_nothing():
 
 
 def test_gain_by_tracer():
-    out = jax.vmap(lambda g: bp.forward(bp.with_gain(NET, [bp.Gain(g), bp.Gain()]), PARAMS, X, KEY).output)(jnp.array([0.0, 1.0]))
+    out = jax.vmap(
+        lambda g: bp.forward(bp.with_gain(NET, [bp.Gain(g), bp.Gain()]), PARAMS, X, KEY).output
+    )(jnp.array([0.0, 1.0]))
     np.testing.assert_allclose(out[0], 0.0, atol=1e-7)  # biases are zero
     np.testing.assert_allclose(out[1], bp.forward(NET, PARAMS, X, KEY).output, atol=1e-6)
 
 
 @pytest.mark.parametrize("gained", [False, True])
 def test_noise_modes(gained):
-    """Off is the net without noise; on differs by key; the mean is the mean of many samples. Gains keep all three."""
+    """Off is the net without noise; on differs by key; the mean is the mean of many samples. Gains
+    keep all three.
+    """
     noisy = tuple(l._replace(neuron=bp.gaussian_current(l.neuron, 0.8)) for l in NET)
     if gained:
         noisy = bp.with_gain(noisy, [bp.Gain(1.5, 0.1, 2.0)] * 2)

@@ -1,4 +1,6 @@
-"""Papers: the numbers that a README prints are those of the results beside it, and they reproduce the published ones."""
+"""Papers: the numbers that a README prints are those of the results beside it, and they reproduce
+the published ones.
+"""
 
 import csv
 from collections import defaultdict
@@ -9,7 +11,12 @@ import pytest
 from bioplaus.measure.statistics import interval
 
 PAPERS = Path(__file__).parents[1] / "papers"
-PUBLISHED = {("bp", "accuracy"): 96.23, ("fa", "accuracy"): 92.25, ("kp", "accuracy"): 97.00, ("wm", "accuracy"): 92.62} | {
+PUBLISHED = {
+    ("bp", "accuracy"): 96.23,
+    ("fa", "accuracy"): 92.25,
+    ("kp", "accuracy"): 97.00,
+    ("wm", "accuracy"): 92.62,
+} | {
     ("fa", "feedback angle"): 31.2,
     ("kp", "feedback angle"): 8.70,
     ("wm", "feedback angle"): 18.75,
@@ -21,7 +28,9 @@ def found_in(folder: str) -> dict[tuple[str, str], list[float]]:
     found = defaultdict(list)
     with (PAPERS / folder / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found[row["rule"], row["measure"]].append(float(row["value"]) * (100 if row["unit"] == "fraction" else 1))
+            found[row["rule"], row["measure"]].append(
+                float(row["value"]) * (100 if row["unit"] == "fraction" else 1)
+            )
     return found
 
 
@@ -53,7 +62,9 @@ def test_bartunov_2018():
 
 
 def test_biotorch_2021():
-    """Rules that know the signs of the weights stay near backprop; random feedback does not. One seed."""
+    """Rules that know the signs of the weights stay near backprop; random feedback does not. One
+    seed.
+    """
     found = {rule: 100 - value for (rule, _), (value,) in found_in("sanfiz2021").items()}
     gap = {rule: error - found["bp"] for rule, error in found.items() if rule != "bp"}
     assert gap.keys() == {"fa", "dfa", "usf", "brsf", "frsf"}
@@ -66,7 +77,9 @@ def test_biotorch_2021():
 
 
 def test_laborieux_2021():
-    """Equilibrium propagation at 97.7 % or more, no further from backprop than a seed is from another."""
+    """Equilibrium propagation at 97.7 % or more, no further from backprop than a seed is from
+    another.
+    """
     found = {rule: values for (rule, _), values in found_in("laborieux2021").items()}
     assert [len(v) for v in found.values()] == [3, 3, 3]
     assert sum(found["ep"]) / 3 >= 97.7
@@ -78,12 +91,17 @@ def test_laborieux_2021():
 def test_competing_units():
     """SoftHebb's published accuracy, above random features of the same neurons; three seeds."""
     found = found_in("moraitis2022")
-    softhebb, (same, rectifiers) = found["softhebb", "accuracy"], halves(found["frozen", "accuracy"])
+    softhebb, (same, rectifiers) = (
+        found["softhebb", "accuracy"],
+        halves(found["frozen", "accuracy"]),
+    )
     assert sum(softhebb) / 3 == pytest.approx(96.9, abs=1.0)
     gain = interval([a - b for a, b in zip(softhebb, same, strict=True)])
     assert gain.low > 0
     assert f"by {gain.mean:.1f} points [{gain.low:.1f}, {gain.high:.1f}]" in said("moraitis2022")
-    assert all(f"| {printed(values)} |" in said("moraitis2022") for values in (softhebb, same, rectifiers))
+    assert all(
+        f"| {printed(values)} |" in said("moraitis2022") for values in (softhebb, same, rectifiers)
+    )
 
 
 def halves(values: list[float]) -> tuple[list[float], list[float]]:
@@ -91,7 +109,9 @@ def halves(values: list[float]) -> tuple[list[float], list[float]]:
 
 
 def test_dellaferrera_2022():
-    """PEPITA within 0.4 of what the authors' recipe gives after 20 epochs, far above a frozen layer, and below backprop."""
+    """PEPITA within 0.4 of what the authors' recipe gives after 20 epochs, far above a frozen
+    layer, and below backprop.
+    """
     found = {rule: values for (rule, _), values in found_in("dellaferrera2022").items()}
     assert sum(found["pepita"]) / 3 == pytest.approx(97.7, abs=0.4)
     assert max(found["frozen"]) + 2 < min(found["pepita"]) < max(found["pepita"]) < min(found["bp"])
@@ -116,24 +136,38 @@ def test_krotov_2019():
 
 
 def test_nokland_2019():
-    """Heads that predict come as near to backprop as 0.15 points after 25 epochs; similarity alone does not. One seed."""
+    """Heads that predict come as near to backprop as 0.15 points after 25 epochs; similarity alone
+    does not. One seed.
+    """
     error = {rule: 100 - value for (rule, _), (value,) in found_in("nokland2019").items()}
     assert error["bp"] == pytest.approx(0.75, abs=0.35)
-    assert max(error["local_pred"], error["local_losses"]) < error["bp"] + 0.15 < error["local_sim"] - 0.5
+    assert (
+        max(error["local_pred"], error["local_losses"])
+        < error["bp"] + 0.15
+        < error["local_sim"] - 0.5
+    )
     assert all(f"| {value:.2f} |" in said("nokland2019") for value in error.values())
 
 
 def test_pogodin_2020():
-    """pHSIC with groups within 0.8 of the published 98.1, near backprop; without groups far below. One seed."""
+    """pHSIC with groups within 0.8 of the published 98.1, near backprop; without groups far below.
+    One seed.
+    """
     found = {rule: value for (rule, _), (value,) in found_in("pogodin2020").items()}
-    grouped, alone = (value for rule, value in sorted(found.items(), key=lambda item: -item[1]) if rule.startswith("phsic"))
+    grouped, alone = (
+        value
+        for rule, value in sorted(found.items(), key=lambda item: -item[1])
+        if rule.startswith("phsic")
+    )
     assert grouped == pytest.approx(98.1, abs=0.8)
     assert found["bp"] > grouped > alone + 3 > found["frozen"] + 6
     assert all(f"| {value:.2f} |" in said("pogodin2020") for value in found.values())
 
 
 def test_pinchetti_2024():
-    """Strict and incremental predictive coding within 0.3 of the published accuracies at the best epoch, which the README says it is."""
+    """Strict and incremental predictive coding within 0.3 of the published accuracies at the best
+    epoch, which the README says it is.
+    """
     epochs = defaultdict(lambda: defaultdict(list))
     with (PAPERS / "pinchetti2024" / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -147,14 +181,17 @@ def test_pinchetti_2024():
 
 
 def test_laborieux_2022():
-    """Noise in the phases drowns one small nudge, costs one large nudge points, and ten phases nearly nothing. One seed."""
+    """Noise in the phases drowns one small nudge, costs one large nudge points, and ten phases
+    nearly nothing. One seed.
+    """
     found = defaultdict(list)
     with (PAPERS / "laborieux2022" / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found[row["rule"], "0.04" in row["neuron"]].append(100 * float(row["value"]))
     assert {len(epochs) for epochs in found.values()} == {3}
     small, large, many = (
-        [found[rule, noise][-1] for noise in (False, True)] for rule in ("pep hyper.beta=0.1", "pep hyper.beta=0.4", "hep")
+        [found[rule, noise][-1] for noise in (False, True)]
+        for rule in ("pep hyper.beta=0.1", "pep hyper.beta=0.4", "hep")
     )
     assert small[0] > 90 > 15 > small[1]
     assert 0.5 > many[0] - many[1]

@@ -1,4 +1,6 @@
-"""The code of README and docs/ runs as it stands, from the sources and from a wheel installed elsewhere."""
+"""The code of README and docs/ runs as it stands, from the sources and from a wheel installed
+elsewhere.
+"""
 
 import os
 import re
@@ -26,7 +28,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def run(code: str, **options) -> str:
     quick = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=quick, capture_output=True, text=True, timeout=300, **options)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=quick,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,7 +54,9 @@ def test_the_python_of_the_pages_runs():
     pages = {str(page): "\n".join(found) for page in PAGES[1:] if (found := blocks(page, "python"))}
     assert len(pages) > 6
     said = run(
-        f"for page, code in {pages!r}.items():\n    exec(compile(code, page, 'exec'), {{}})\n    print('ran', page)", cwd=ROOT
+        f"for page, code in {pages!r}.items():\n    exec(compile(code, page, 'exec'), {{}})\n   "
+        " print('ran', page)",
+        cwd=ROOT,
     )
     assert re.findall(r"ran (.*)", said) == list(pages)
 
@@ -55,7 +66,8 @@ def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, timeout=300)
     if done.returncode and re.search(
-        "ConnectionError|Could not find a version|Temporary failure|NewConnectionError", done.stdout + done.stderr
+        "ConnectionError|Could not find a version|Temporary failure|NewConnectionError",
+        done.stdout + done.stderr,
     ):
         pytest.skip("the build backend cannot be downloaded here")
     assert done.returncode == 0, done.stderr
@@ -67,5 +79,8 @@ def test_a_wheel_carries_everything_and_runs_elsewhere(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\nimport bioplaus\n"
     code += f"assert bioplaus.__file__.startswith({str(tmp_path)!r})\n"
     (quick_start,) = blocks(ROOT / "README.md", "python")
-    short = quick_start.replace("range(200)", "range(60)").split("table =")[0] + "import bioplaus.report, bioplaus.study.run"
+    short = (
+        quick_start.replace("range(200)", "range(60)").split("table =")[0]
+        + "import bioplaus.report, bioplaus.study.run"
+    )
     assert "accuracy" in run(code + short, cwd=tmp_path)

@@ -1,4 +1,6 @@
-"""The suite itself: it runs on every Python from 3.11 on, with flags that the installed XLA knows."""
+"""The suite itself: it runs on every Python from 3.11 on, with flags that the installed XLA
+knows.
+"""
 
 import os
 import shutil
@@ -12,7 +14,9 @@ from xla_flags import FOUND, QUICK, known
 def test_a_flag_is_set_only_where_xla_knows_it():
     assert known("--xla_cpu_parallel_codegen_split_count=1")
     assert not known("--xla_cpu_parallel_codegen_split_count_of_old=1")
-    assert not known("--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_parallel_codegen_split_count_of_old=1")
+    assert not known(
+        "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_parallel_codegen_split_count_of_old=1"
+    )
     found = os.environ[FOUND].split()
     assert found == [flag for flag in QUICK if flag in os.environ["XLA_FLAGS"].split()]
     assert found == [flag for flag in QUICK if known(flag)]
@@ -22,13 +26,19 @@ def test_ci_finds_the_newest_python_that_runs(tmp_path):
     """Of a Python that cannot start, as pyenv has them on the path, and one that can."""
     (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
     (tmp_path / "python3.99").chmod(0o755)
-    for name, target in {"python3.98": sys.executable, **{t: shutil.which(t) for t in ("bash", "sort", "tail", "cut")}}.items():
+    for name, target in {
+        "python3.98": sys.executable,
+        **{t: shutil.which(t) for t in ("bash", "sort", "tail", "cut")},
+    }.items():
         (tmp_path / name).symlink_to(str(target))
     environment = {"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
     script = Path(__file__).parents[1] / ".ci" / "newest-python"
-    found = subprocess.run([script], env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    found = subprocess.run(
+        [script], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
     code = "import sys; print(sys.version)"
     versions = {
-        subprocess.run([p, "-c", code], capture_output=True, text=True, check=True).stdout for p in (found, sys.executable)
+        subprocess.run([p, "-c", code], capture_output=True, text=True, check=True).stdout
+        for p in (found, sys.executable)
     }
     assert len(versions) == 1

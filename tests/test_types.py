@@ -1,4 +1,6 @@
-"""What a type checker says of the protocol: right uses pass, wrong ones are refused at their line."""
+"""What a type checker says of the protocol: right uses pass, wrong ones are refused at their
+line.
+"""
 
 import json
 import shutil
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CHECKER = shutil.which("basedpyright", path=str(Path(sys.executable).parent)) or shutil.which("basedpyright")
+CHECKER = shutil.which("basedpyright", path=str(Path(sys.executable).parent)) or shutil.which(
+    "basedpyright"
+)
 
 USES = """
 import functools
@@ -43,7 +47,8 @@ def mine(net: bp.types.Net, loss: bp.types.Loss, *, size: float = 1.0) -> bp.Rul
     def grad(weights, memory, examples, rng, gate=None):
         output = bp.forward(net, weights, examples.x, rng).output
         losses = error_of(loss, output, examples.y)[0]
-        return weights, memory, bp.Info(loss=losses.mean(), signals=signals_of(loss, losses, output, examples.y))
+        signals = signals_of(loss, losses, output, examples.y)
+        return weights, memory, bp.Info(loss=losses.mean(), signals=signals)
 
     def predict(weights, memory, inputs, rng, context=()):
         return bp.forward(net, weights, inputs, rng).output
@@ -78,8 +83,21 @@ def test_wrong_uses_are_refused_and_right_ones_pass(tmp_path):
     (tmp_path / "uses.py").write_text(USES, encoding="utf-8")
     settings = {"include": ["uses.py"], "extraPaths": [str(ROOT)], "typeCheckingMode": "standard"}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    command = [str(CHECKER), "--outputjson", "--pythonpath", sys.executable, "--project", str(tmp_path)]
-    said = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False).stdout
-    refused = {d["range"]["start"]["line"] for d in json.loads(said)["generalDiagnostics"] if d["severity"] == "error"}
+    command = [
+        str(CHECKER),
+        "--outputjson",
+        "--pythonpath",
+        sys.executable,
+        "--project",
+        str(tmp_path),
+    ]
+    said = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=False
+    ).stdout
+    refused = {
+        d["range"]["start"]["line"]
+        for d in json.loads(said)["generalDiagnostics"]
+        if d["severity"] == "error"
+    }
     expected = {i for i, line in enumerate(USES.splitlines()) if line.endswith("# refused")}
     assert refused == expected

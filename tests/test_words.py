@@ -1,4 +1,6 @@
-"""What is typed at the command line: helps that fit a terminal, the version, and numbers and keys that are none."""
+"""What is typed at the command line: helps that fit a terminal, the version, and numbers and keys
+that are none.
+"""
 
 import re
 import subprocess
@@ -27,9 +29,14 @@ def test_helps_fit_a_terminal(command, monkeypatch, capsys):
 
 
 def test_the_version_is_printed_before_anything_heavy_is_imported():
-    code = "import sys; from bioplaus.cli import main; main(['--version']); print('jax' in sys.modules)"
+    code = (
+        "import sys; from bioplaus.cli import main; main(['--version']); print('jax' in"
+        " sys.modules)"
+    )
     said = [
-        subprocess.run([sys.executable, "-c", c], capture_output=True, text=True, check=True).stdout.split("\n")
+        subprocess.run(
+            [sys.executable, "-c", c], capture_output=True, text=True, check=True
+        ).stdout.split("\n")
         for c in (code, code.replace("import sys;", "import sys, bioplaus.net;"))
     ]
     assert said == [[f"bioplaus {bp.__version__}", str(heavy), ""] for heavy in (False, True)]
@@ -52,7 +59,9 @@ def test_letters_of_costs_are_defined_where_they_are_printed(capsys):
         assert f" {letter}: " in note
 
 
-@pytest.mark.parametrize("text", ["²/³", "1/²", "3/2", "0/4", "1/", "1/" + "9" * 5000, "+1/2", "1/2/3", "1/2\n"])
+@pytest.mark.parametrize(
+    "text", ["²/³", "1/²", "3/2", "0/4", "1/", "1/" + "9" * 5000, "+1/2", "1/2/3", "1/2\n"]
+)
 def test_a_share_is_two_numbers(text):
     with pytest.raises(StudyError, match="give k/n"):
         share_of(text)

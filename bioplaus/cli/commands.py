@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-NUMBER, FOLDER = (arg(metavar=name, help_behavior_hint="") for name in ("N", "FOLDER"))  # what holds without them, the texts say
+# what holds without them, the texts say
+NUMBER, FOLDER = (arg(metavar=name, help_behavior_hint="") for name in ("N", "FOLDER"))
 FLAG = FlagCreatePairsOff
 COMPARED = "bp, fa, kp, usf, dfa, np, pc, ep"
 
@@ -18,20 +19,32 @@ class Compare:
     All have the same net, data, batches and budget.
     """
 
-    rules: Annotated[str, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")] = COMPARED
-    """Keys separated by commas, or all for every rule there is. The frozen baseline is always added."""
+    rules: Annotated[str, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")] = (
+        COMPARED
+    )
+    """Keys separated by commas, or all for every rule there is. The frozen baseline is always
+    added.
+    """
     data: str = "digits"
-    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list data`."""
+    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list
+    data`.
+    """
     seeds: Annotated[int | None, NUMBER] = None
     """Seeds, trained together; 5 on digits and 3 on larger data where none is given."""
     steps: Annotated[int | None, NUMBER] = None
-    """Training steps; 1,000 on digits and each rule's epochs, at most 5, on larger data where none is given."""
+    """Training steps; 1,000 on digits and each rule's epochs, at most 5, on larger data where none
+    is given.
+    """
     own: Annotated[bool, FLAG] = False
-    """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common ones."""
+    """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common
+    ones.
+    """
     out: Annotated[Path | None, FOLDER] = None
     """A new folder for the results; results/compare-DATA, numbered, where none is given."""
     jobs: Annotated[int | None, NUMBER] = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given."""
+    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is
+    given.
+    """
 
 
 @dataclass
@@ -48,16 +61,23 @@ class Run:
     resume: Annotated[bool, FLAG] = False
     """Go on in a folder that exists; starts where there is none."""
     arms: Annotated[str | None, arg(metavar="K/N", help_behavior_hint="")] = None
-    """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run with --resume then collects them."""
+    """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run
+    with --resume then collects them.
+    """
     mesh: Annotated[str | None, arg(metavar="AXES", help_behavior_hint="")] = None
-    """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by side."""
+    """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by
+    side.
+    """
     jobs: Annotated[int | None, NUMBER] = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is given, and 1 on a mesh."""
+    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is
+    given, and 1 on a mesh.
+    """
     many: Annotated[bool, FLAG] = False
     """Run a study of more than 10,000 arms, which is refused otherwise."""
     distributed: Annotated[bool, FLAG] = False
-    """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes. Batches are divided over all devices
-    unless --mesh says otherwise. See docs/machines.md."""
+    """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes.
+    Batches are divided over all devices unless --mesh says otherwise. See docs/machines.md.
+    """
 
 
 @dataclass
@@ -74,7 +94,9 @@ class Tune:
     rules: str = "all"
     """Keys separated by commas, or all; the frozen baseline is tuned with them."""
     data: str = "digits"
-    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list data`."""
+    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list
+    data`.
+    """
     trials: int = 24
     """Settings tried for each rule."""
     seeds: int = 3
@@ -94,7 +116,9 @@ class Verify:
     Exit code 1 if one fails.
     """
 
-    rules: Positional[Annotated[tuple[str, ...], arg(metavar="[RULE ...]", help_behavior_hint="")]] = ()
+    rules: Positional[
+        Annotated[tuple[str, ...], arg(metavar="[RULE ...]", help_behavior_hint="")]
+    ] = ()
     """Keys of rules; all where none is given."""
 
 

@@ -1,7 +1,9 @@
-"""Standard output and standard error of the command line: what they do not take costs no finished work.
+"""Standard output and standard error of the command line: what they do not take costs no finished
+work.
 
-Signs that a terminal's encoding lacks are shown by those of ASCII. In a long run, output that nobody reads any more (`| head -1`) or
-that has no room (a full disk) is dropped, and the run goes on.
+Signs that a terminal's encoding lacks are shown by those of ASCII. In a long run, output that
+nobody reads any more (`| head -1`) or that has no room (a full disk) is dropped, and the run goes
+on.
 """
 
 import codecs
@@ -14,10 +16,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-"""Errors of a place that takes no more: a full disk, a quota, a limit on the size of files, a disk that fails."""
+"""Errors of a place that takes no more: a full disk, a quota, a limit on the size of files, a disk
+that fails.
+"""
 
 NOBODY_READS = 128 + 13
-"""Exit code of a program that stops since nobody reads its output: as the signal SIGPIPE would end it."""
+"""Exit code of a program that stops since nobody reads its output: as the signal SIGPIPE would end
+it.
+"""
 
 NO_ROOM = 4
 """Exit code where a file or the output could not be written."""
@@ -38,7 +44,9 @@ ASCII = {
 
 
 def in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """For `codecs.register_error`: the nearest ASCII for what an encoding lacks; `?` where there is none."""
+    """For `codecs.register_error`: the nearest ASCII for what an encoding lacks; `?` where there is
+    none.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_nearest, error.object[error.start : error.end])), error.end
@@ -47,12 +55,18 @@ def in_ascii(error: UnicodeError) -> tuple[str, int]:
 def _nearest(sign: str) -> str:
     name = unicodedata.name(sign, "")
     if name.startswith("BOX DRAWINGS"):
-        return {"HORIZONTAL": "-", "VERTICAL": "|"}.get(name.split()[-1], "+") if " AND " not in name else "+"
+        return (
+            {"HORIZONTAL": "-", "VERTICAL": "|"}.get(name.split()[-1], "+")
+            if " AND " not in name
+            else "+"
+        )
     return ASCII.get(sign, "?")
 
 
 def guarded(act: Callable[[], int]) -> int:
-    """The exit code of act(), or of what its output, or the place that it writes to, did not take: then one line says so."""
+    """The exit code of act(), or of what its output, or the place that it writes to, did not take:
+    then one line says so.
+    """
     prepare()
     try:
         try:
@@ -60,7 +74,8 @@ def guarded(act: Callable[[], int]) -> int:
         except SystemExit:  # of --help
             sys.stdout.flush()
             raise
-        sys.stdout.flush()  # here, and not at the interpreter's end, where an error could not be met
+        # here, and not at the interpreter's end, where an error could not be met
+        sys.stdout.flush()
         return code
     except BrokenPipeError:
         drop(sys.stdout)
@@ -71,7 +86,11 @@ def guarded(act: Callable[[], int]) -> int:
         drop(sys.stdout)
         where = error.filename or "the output"
         with contextlib.suppress(OSError):
-            print(f"bioplaus: {where}: {error.strerror}. What is finished is kept; a run goes on with --resume", file=sys.stderr)
+            print(
+                f"bioplaus: {where}: {error.strerror}. What is finished is kept; a run goes on with"
+                " --resume",
+                file=sys.stderr,
+            )
         return NO_ROOM
 
 
@@ -87,7 +106,9 @@ def prepare() -> None:
 
 
 class Unbroken:
-    """A stream that drops what its target does not take, and remembers the first reason in `lost`."""
+    """A stream that drops what its target does not take, and remembers the first reason in
+    `lost`.
+    """
 
     def __init__(self, target: Any):
         self.target, self.lost = target, None
@@ -112,7 +133,9 @@ class Unbroken:
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """Within, work goes on whatever becomes of its output. Raises OSError afterwards if some was lost, though not for want of a reader."""
+    """Within, work goes on whatever becomes of its output. Raises OSError afterwards if some was
+    lost, though not for want of a reader.
+    """
     streams = {"stdout": Unbroken(sys.stdout), "stderr": Unbroken(sys.stderr)}
     for name, stream in streams.items():
         setattr(sys, name, stream)
@@ -128,6 +151,11 @@ def unbroken() -> Iterator[None]:
 
 
 def drop(stream: Any) -> None:
-    """Send what a stream still holds, and all that follows, nowhere: else the interpreter would fail on it at its end."""
-    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w", encoding="utf-8") as nowhere:
+    """Send what a stream still holds, and all that follows, nowhere: else the interpreter would
+    fail on it at its end.
+    """
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+    ):
         os.dup2(nowhere.fileno(), stream.fileno())

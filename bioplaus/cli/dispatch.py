@@ -1,8 +1,10 @@
-"""The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers at once.
+"""The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers
+at once.
 
-Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before any work started; 3 a process of a
-run on many machines has stopped, and with it the run; 4 a file or the output could not be written, as on a full disk; 130, 143, 129
-stopped by SIGINT, SIGTERM, SIGHUP: what was done is saved.
+Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before
+any work started; 3 a process of a run on many machines has stopped, and with it the run; 4 a file
+or the output could not be written, as on a full disk; 130, 143, 129 stopped by SIGINT, SIGTERM,
+SIGHUP: what was done is saved.
 """
 
 import shlex
@@ -27,12 +29,15 @@ def _main(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"bioplaus {__version__}")
         return 0
-    command, rest = tyro.cli(Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True)
+    command, rest = tyro.cli(
+        Command, prog="bioplaus", description=__doc_line__, args=words, return_unknown_args=True
+    )
     try:
         if rest and not isinstance(command, Run):
             name = type(command).__name__.lower()
             raise UsageError(
-                f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings as --net.hidden are those of `run`)"
+                f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings as"
+                " --net.hidden are those of `run`)"
             )
         if not isinstance(command, Compare | Run | Tune):
             return HANDLERS[type(command)](command, rest)
@@ -63,7 +68,8 @@ def _go_on(command, words: list[str]) -> str:
 
 
 __doc_line__ = (
-    "Biologically plausible learning: rules, noise and modulators on one harness.\n\nbioplaus --version prints the version."
+    "Biologically plausible learning: rules, noise and modulators on one harness.\n\nbioplaus"
+    " --version prints the version."
 )
 
 
@@ -85,8 +91,18 @@ def _compare(command: Compare, rest: list[str]) -> int:
     from bioplaus.study.jobs import run_jobs
 
     del rest
-    study = comparison(_keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
-    settings = "each rule's own, as tuned" if command.own else "common, one optimiser and learning rate for all rules"
+    study = comparison(
+        _keys(command.rules),
+        data=command.data,
+        seeds=command.seeds,
+        steps=command.steps,
+        own=command.own,
+    )
+    settings = (
+        "each rule's own, as tuned"
+        if command.own
+        else "common, one optimiser and learning rate for all rules"
+    )
     print(f"settings: {settings}")
     command.out = command.out or _new(Path("results") / f"compare-{command.data}")
     return _finish(run_jobs(study, command.out, jobs=command.jobs))
@@ -100,9 +116,13 @@ def _run(command: Run, rest: list[str]) -> int:
     from bioplaus.training.machines import joined
 
     if command.arms:
-        raise UsageError("--arms and --distributed: give one of them; an array of jobs needs no --distributed")
+        raise UsageError(
+            "--arms and --distributed: give one of them; an array of jobs needs no --distributed"
+        )
     if command.jobs:
-        raise UsageError("--jobs and --distributed: give one of them; all machines train each arm together")
+        raise UsageError(
+            "--jobs and --distributed: give one of them; all machines train each arm together"
+        )
     with joined(_ours(), UsageError):
         return _run_here(replace(command, mesh=command.mesh or f"data={jax.device_count()}"), rest)
 
@@ -115,23 +135,41 @@ def _run_here(command: Run, rest: list[str]) -> int:
 
     if command.arms and (command.mesh or command.jobs):
         other = "mesh" if command.mesh else "jobs"
-        raise UsageError(f"--arms and --{other}: give one of them; a share of the arms is trained arm by arm, on one device each")
+        raise UsageError(
+            f"--arms and --{other}: give one of them; a share of the arms is trained arm by arm, on"
+            " one device each"
+        )
     if command.mesh and command.jobs:
-        raise UsageError("--mesh and --jobs: give one of them; arms on a mesh are trained one after the other")
-    study, out = override(load(command.study), rest), command.out or Path("results") / command.study.stem
+        raise UsageError(
+            "--mesh and --jobs: give one of them; arms on a mesh are trained one after the other"
+        )
+    study, out = (
+        override(load(command.study), rest),
+        command.out or Path("results") / command.study.stem,
+    )
     if command.arms:
         missing = run_share(study, command.arms, out, many=command.many)
-        print(f"arms {command.arms} are done; {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}")
+        print(
+            f"arms {command.arms} are done;"
+            f" {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}"
+        )
         return 0
     if command.mesh:
-        return _finish(run_study(study, out=out, resume=command.resume, mesh=command.mesh, many=command.many))
-    return _finish(run_jobs(study, out, jobs=command.jobs, resume=command.resume, many=command.many))
+        return _finish(
+            run_study(study, out=out, resume=command.resume, mesh=command.mesh, many=command.many)
+        )
+    return _finish(
+        run_jobs(study, out, jobs=command.jobs, resume=command.resume, many=command.many)
+    )
 
 
 def _keys(text: str) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys:
-        raise UsageError(f"rules: got {text!r}, which names none; give keys separated by commas, as in bp,fa, or all")
+        raise UsageError(
+            f"rules: got {text!r}, which names none; give keys separated by commas, as in bp,fa,"
+            " or all"
+        )
     return keys
 
 
@@ -185,14 +223,19 @@ def _verify(command: Verify, rest: list[str]) -> int:
             raise UsageError(f"there is no rule {name!r}{nearest(name, rules)}")
         if name not in checked:
             raise UsageError(
-                f"rule {name!r} brings no identities; its package gives them as an entry point `bioplaus.identities`"
+                f"rule {name!r} brings no identities; its package gives them as an entry point"
+                " `bioplaus.identities`"
             )
     passed = True
     for key in command.rules or [key for key in rules if key in checked and key not in BASELINES]:
         for check in verify(key):
             print(check, flush=True)
             passed &= check.passed
-    print("all identities hold, all controls differ" if passed else "FAILED: see the lines marked above")
+    print(
+        "all identities hold, all controls differ"
+        if passed
+        else "FAILED: see the lines marked above"
+    )
     return 0 if passed else 1
 
 
@@ -220,4 +263,11 @@ def _report(command: Report, rest: list[str]) -> int:
     return 0
 
 
-HANDLERS = {Compare: _compare, Run: _run, Tune: _tune, Verify: _verify, List: _list, Report: _report}
+HANDLERS = {
+    Compare: _compare,
+    Run: _run,
+    Tune: _tune,
+    Verify: _verify,
+    List: _list,
+    Report: _report,
+}

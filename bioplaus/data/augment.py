@@ -1,4 +1,6 @@
-"""Training images made anew at each presentation: functions (key, x [B, ...]) -> x, for `make_train(..., augment=)`."""
+"""Training images made anew at each presentation: functions (key, x [B, ...]) -> x, for
+`make_train(..., augment=)`.
+"""
 
 from collections.abc import Callable
 
@@ -9,7 +11,8 @@ from bioplaus.types import Array, Key
 
 
 def jittered(pixels: int, empty: float = 0.0) -> Callable[[Key, Array], Array]:
-    """Each image moved by -pixels to pixels, uniformly, along each of its two axes: a crop of the image padded with `empty`.
+    """Each image moved by -pixels to pixels, uniformly, along each of its two axes: a crop of the
+    image padded with `empty`.
 
     x: [B, H, W, C]. Raises ValueError for fewer pixels than 1, and for other inputs than images.
     """
@@ -18,10 +21,15 @@ def jittered(pixels: int, empty: float = 0.0) -> Callable[[Key, Array], Array]:
 
     def augment(key, x):
         if x.ndim != 4:
-            raise ValueError(f"jittered: the inputs are {x.shape}, expected images [B, H, W, channels]; leave jitter out")
+            raise ValueError(
+                f"jittered: the inputs are {x.shape}, expected images [B, H, W, channels]; leave"
+                " jitter out"
+            )
         margin = (pixels, pixels)
         padded = jnp.pad(x, ((0, 0), margin, margin, (0, 0)), constant_values=empty)
         corners = jax.random.randint(key, (len(x), 2), 0, 2 * pixels + 1)
-        return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), x.shape[1:]))(padded, corners)
+        return jax.vmap(
+            lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), x.shape[1:])
+        )(padded, corners)
 
     return augment

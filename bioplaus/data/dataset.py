@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from bioplaus.types import Batch
 
 VALIDATION = 5_000
-"""Training examples, the last ones in the official order, that the large sets give to validation."""
+"""Training examples, the last ones in the official order, that the large sets give to
+validation.
+"""
 
 PARTS = ("train", "validation", "test")
 
@@ -18,7 +20,8 @@ SPLIT = "each class split 70/10/20 into train, validation and test, the same way
 class Dataset(NamedTuple):
     """Three Batches of numpy arrays: x float32 [N, ...], y one-hot float32 [N, C].
 
-    Choose by `validation`, report `test` once. note: what this test set is, how it was split, whom to cite.
+    Choose by `validation`, report `test` once. note: what this test set is, how it was split, whom
+    to cite.
     """
 
     name: str
@@ -29,7 +32,8 @@ class Dataset(NamedTuple):
 
 
 def own(x: ArrayLike, y: ArrayLike) -> Dataset:
-    """A user's arrays as a Dataset, split 70/10/20 by `stratified`. A class of one example trains, and the note says it is not tested.
+    """A user's arrays as a Dataset, split 70/10/20 by `stratified`. A class of one example trains,
+    and the note says it is not tested.
 
     x: [N, ...] real and finite, N >= 10; taken as float32 and not rescaled.
     y: integer labels [N] that use all of 0..C-1, or one-hot [N, C]; C >= 2.
@@ -37,13 +41,24 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
     """
     examples, targets = np.asarray(x), np.asarray(y)
     if examples.ndim < 2 or examples.dtype.kind not in "fiub":
-        raise ValueError(f"x must be real numbers [N, ...] of rank 2 or more, got {examples.dtype} {list(examples.shape)}.")
+        raise ValueError(
+            f"x must be real numbers [N, ...] of rank 2 or more, got {examples.dtype}"
+            f" {list(examples.shape)}."
+        )
     if targets.ndim not in (1, 2):
-        raise ValueError(f"y must be integer labels [N] or one-hot [N, C], got rank {targets.ndim}, {list(targets.shape)}.")
+        raise ValueError(
+            f"y must be integer labels [N] or one-hot [N, C], got rank {targets.ndim},"
+            f" {list(targets.shape)}."
+        )
     if len(examples) != len(targets):
-        raise ValueError(f"x and y must have one row per example, got {len(examples)} and {len(targets)} rows.")
+        raise ValueError(
+            f"x and y must have one row per example, got {len(examples)} and {len(targets)} rows."
+        )
     if len(examples) < 10:
-        raise ValueError(f"A split into train, validation and test needs 10 examples or more, got {len(examples)}.")
+        raise ValueError(
+            "A split into train, validation and test needs 10 examples or more, got"
+            f" {len(examples)}."
+        )
     with np.errstate(over="ignore"):
         examples = examples.astype(np.float32)
     if not np.isfinite(examples).all():
@@ -51,12 +66,19 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
     labels, classes = _labels(targets)
     parts = _all_trained(labels, stratified(labels))
     untested = np.setdiff1d(labels, labels[parts[2]]).tolist()
-    said = f" Not in the test set, for want of examples: class {', '.join(map(str, untested))}." if untested else ""
+    said = (
+        f" Not in the test set, for want of examples: class {', '.join(map(str, untested))}."
+        if untested
+        else ""
+    )
     return divided("own", examples, one_hot(labels, classes), parts, f"Own arrays, {SPLIT}.{said}")
 
 
-def _all_trained(labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]) -> tuple[NDArray, NDArray, NDArray]:
-    """The parts, with the examples of classes that training lacks moved to it: what was never shown is not learned.
+def _all_trained(
+    labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]
+) -> tuple[NDArray, NDArray, NDArray]:
+    """The parts, with the examples of classes that training lacks moved to it: what was never shown
+    is not learned.
 
     Raises ValueError where nothing is left to validate or to test.
     """
@@ -64,8 +86,8 @@ def _all_trained(labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]) -> tu
     validation, test = (part[~lacking[part]] for part in parts[1:])
     if not (len(validation) and len(test)):
         raise ValueError(
-            f"{lacking.sum()} classes have one example each, which must train, and none is left to validate or to test; "
-            "give more examples of each class."
+            f"{lacking.sum()} classes have one example each, which must train, and none is left to"
+            " validate or to test; give more examples of each class."
         )
     return np.union1d(parts[0], np.flatnonzero(lacking)), validation, test
 
@@ -73,25 +95,32 @@ def _all_trained(labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]) -> tu
 def _labels(targets: NDArray) -> tuple[NDArray, int]:
     """Labels [N] and the number of classes, from labels [N] or one-hot [N, C]."""
     if targets.ndim == 2:
-        if targets.shape[1] < 2 or not (np.isin(targets, (0, 1)).all() and (targets.sum(1) == 1).all()):
-            raise ValueError("y of rank 2 must be one-hot [N, C] with C >= 2: one 1 a row and 0 elsewhere. Labels go in as [N].")
+        if targets.shape[1] < 2 or not (
+            np.isin(targets, (0, 1)).all() and (targets.sum(1) == 1).all()
+        ):
+            raise ValueError(
+                "y of rank 2 must be one-hot [N, C] with C >= 2: one 1 a row and 0 elsewhere."
+                " Labels go in as [N]."
+            )
         return targets.argmax(1), targets.shape[1]
     if targets.dtype.kind not in "iu":
         raise ValueError(f"y of rank 1 must be integer labels, got {targets.dtype}.")
     found = np.unique(targets)
     if len(found) < 2 or not np.array_equal(found, np.arange(len(found))):
         raise ValueError(
-            f"Labels must use all of 0..C-1 with C >= 2, got {len(found)} different ones from {found[0]} to {found[-1]}. "
-            "Give y one-hot where a class has no example."
+            f"Labels must use all of 0..C-1 with C >= 2, got {len(found)} different ones from"
+            f" {found[0]} to {found[-1]}. Give y one-hot where a class has no example."
         )
     return targets.astype(np.int64), len(found)
 
 
 def stratified(labels: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Indices of train, validation and test, each ascending: 70/10/20 of all, and of each class to within one example.
+    """Indices of train, validation and test, each ascending: 70/10/20 of all, and of each class to
+    within one example.
 
-    Systematic sampling: shuffle within each class, line the classes up, deal ten slots round; slots 2 and 7 test, 4 validates.
-    The shuffle sorts the raw output of PCG64 at seed 0, which NumPy promises never to change (NEP 19), unlike `Generator`'s.
+    Systematic sampling: shuffle within each class, line the classes up, deal ten slots round; slots
+    2 and 7 test, 4 validates. The shuffle sorts the raw output of PCG64 at seed 0, which NumPy
+    promises never to change (NEP 19), unlike `Generator`'s.
     """
     chance = np.random.PCG64(0).random_raw(len(labels))
     slot = np.empty(len(labels), np.int64)
@@ -101,22 +130,27 @@ def stratified(labels: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note: str) -> Dataset:
-    """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train, validation and test."""
+    """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train,
+    validation and test.
+    """
     train, validation, test = (batch(x[part], y[part]) for part in parts)
     return Dataset(name, train, validation, test, note)
 
 
 def bounds_of(data: Dataset) -> tuple[float, float]:
-    """The least and the largest input of the validation and test examples, which are never made worse.
+    """The least and the largest input of the validation and test examples, which are never made
+    worse.
 
-    All noise on inputs, and all radii of attacks, are fractions of this range: inputs in 0..255, in [-1, 1] or standardised are
-    disturbed in proportion to the same inputs in [0, 1]. Raises ValueError where all inputs are equal.
+    All noise on inputs, and all radii of attacks, are fractions of this range: inputs in 0..255, in
+    [-1, 1] or standardised are disturbed in proportion to the same inputs in [0, 1]. Raises
+    ValueError where all inputs are equal.
     """
     inputs = [np.asarray(part.x) for part in (data.validation, data.test) if len(part.x)]
     low, high = min(float(x.min()) for x in inputs), max(float(x.max()) for x in inputs)
     if not low < high:
         raise ValueError(
-            f"all inputs of {data.name} are {low:g}, so that they have no range to measure noise in; give other inputs"
+            f"all inputs of {data.name} are {low:g}, so that they have no range to measure noise"
+            " in; give other inputs"
         )
     return low, high
 
@@ -124,12 +158,18 @@ def bounds_of(data: Dataset) -> tuple[float, float]:
 def centred(data: Dataset) -> Dataset:
     """Inputs from [0, 1] to [-1, 1]: 2 x - 1."""
     return data._replace(
-        **{name: batch(2 * np.asarray(part.x) - 1, part.y) for name, part in data._asdict().items() if name in PARTS}
+        **{
+            name: batch(2 * np.asarray(part.x) - 1, part.y)
+            for name, part in data._asdict().items()
+            if name in PARTS
+        }
     )
 
 
 def batch(x: NDArray, y: NDArray) -> Batch:
-    """A Batch of numpy arrays, which JAX takes as its own; they go to the device when they are first used."""
+    """A Batch of numpy arrays, which JAX takes as its own; they go to the device when they are
+    first used.
+    """
     return Batch(cast(Any, x), cast(Any, y))
 
 

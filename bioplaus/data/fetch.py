@@ -1,7 +1,9 @@
-"""Find a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is published.
+"""Find a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is
+published.
 
-Only content of the right SHA-256 is ever returned, and a file in the cache has its final name only once it is whole.
-A corrupt file in $BIOPLAUS_DATA is an error: it is the user's, so it is neither used nor replaced.
+Only content of the right SHA-256 is ever returned, and a file in the cache has its final name only
+once it is whole. A corrupt file in $BIOPLAUS_DATA is an error: it is the user's, so it is neither
+used nor replaced.
 """
 
 import hashlib
@@ -13,15 +15,21 @@ from typing import Any, NamedTuple
 
 VARIABLE = "BIOPLAUS_DATA"
 FOLDERS = ("mnist", "fashion-mnist", "cifar10")
-"""Of the data sets that are downloaded. `compare` and `tune` give these a larger net and batch than they give to others."""
+"""Of the data sets that are downloaded. `compare` and `tune` give these a larger net and batch than
+they give to others.
+"""
 
 
 class DataError(RuntimeError):
-    """A data file is missing, corrupt or unreadable. The message says which, what was expected, and what to do."""
+    """A data file is missing, corrupt or unreadable. The message says which, what was expected, and
+    what to do.
+    """
 
 
 class File(NamedTuple):
-    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: of its content. urls: tried in this order."""
+    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: of its content. urls: tried
+    in this order.
+    """
 
     name: str
     sha256: str
@@ -29,12 +37,16 @@ class File(NamedTuple):
 
 
 def read(file: File) -> bytes:
-    """The content of `file`. Raises DataError where it cannot be had, or is not what it should be."""
+    """The content of `file`. Raises DataError where it cannot be had, or is not what it should
+    be.
+    """
     path = given(file.name) or _downloaded(file)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}. Repair it, or unset {VARIABLE} to download it.") from error
+        raise DataError(
+            f"{path} cannot be read: {error}. Repair it, or unset {VARIABLE} to download it."
+        ) from error
     if (found := sha256(content)) != file.sha256:
         raise DataError(
             f"{path} is corrupt: its SHA-256 is {found}, expected {file.sha256}. "
@@ -44,28 +56,36 @@ def read(file: File) -> bytes:
 
 
 def given(name: str) -> Path | None:
-    """The path of `name` in $BIOPLAUS_DATA, None where that is not set or lacks it. Raises DataError for a wrong folder."""
+    """The path of `name` in $BIOPLAUS_DATA, None where that is not set or lacks it. Raises
+    DataError for a wrong folder.
+    """
     if not os.environ.get(VARIABLE):
         return None
     folder = Path(os.environ[VARIABLE]).expanduser()
     if not any((folder / known).is_dir() for known in (*FOLDERS, name.partition("/")[0])):
         raise DataError(
-            f"{VARIABLE}={folder} is not a folder of data sets: it must hold at least one of the folders {', '.join(FOLDERS)}. "
-            f"Set {VARIABLE} to their parent, or unset it to download."
+            f"{VARIABLE}={folder} is not a folder of data sets: it must hold at least one of the"
+            f" folders {', '.join(FOLDERS)}. Set {VARIABLE} to their parent, or unset it to"
+            " download."
         )
     path = folder / name
-    return path if os.path.lexists(path) else None  # a dangling link is the user's mistake, not an absent file
+    # a dangling link is the user's mistake, not an absent file
+    return path if os.path.lexists(path) else None
 
 
 def cache() -> Path:
-    """The cache folder, the operating system's usual one (on Linux $XDG_CACHE_HOME/bioplaus or ~/.cache/bioplaus)."""
+    """The cache folder, the operating system's usual one (on Linux $XDG_CACHE_HOME/bioplaus or
+    ~/.cache/bioplaus).
+    """
     import pooch
 
     return pooch.os_cache("bioplaus")
 
 
 def store(path: Path, content: bytes) -> None:
-    """Write a cache file whole or not at all. A cache that cannot be written costs time, not correctness: warn and go on."""
+    """Write a cache file whole or not at all. A cache that cannot be written costs time, not
+    correctness: warn and go on.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -82,21 +102,37 @@ def sha256(content: bytes) -> str:
 
 
 def _downloaded(file: File) -> Path:
-    """The path of `file` in the cache, downloaded there if need be: pooch writes beside it, checks, and renames."""
+    """The path of `file` in the cache, downloaded there if need be: pooch writes beside it, checks,
+    and renames.
+    """
     import pooch
 
     folder, failures = cache(), []
     for url in file.urls:
         try:
-            downloader: Any = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)  # Any: pooch's own annotation excludes it
-            return Path(pooch.retrieve(url, file.sha256, fname=file.name, path=folder, downloader=downloader))
-        except (OSError, ValueError) as error:  # all of requests' errors are OSErrors; a wrong hash is a ValueError
+            # Any: pooch's own annotation excludes it
+            downloader: Any = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)
+            return Path(
+                pooch.retrieve(
+                    url, file.sha256, fname=file.name, path=folder, downloader=downloader
+                )
+            )
+        # all of requests' errors are OSErrors; a wrong hash is a ValueError
+        except (OSError, ValueError) as error:
             failures.append(f"  {url}: {error}")
     if (folder / file.name).exists():
         failures.append(f"  The copy in the cache, {folder / file.name}, is corrupt.")
-    tried = "could not be downloaded:\n" + "\n".join(failures) if failures else "it cannot be downloaded."
-    now = f"{VARIABLE} is {os.environ[VARIABLE]}" if os.environ.get(VARIABLE) else f"{VARIABLE} is not set"
+    tried = (
+        "could not be downloaded:\n" + "\n".join(failures)
+        if failures
+        else "it cannot be downloaded."
+    )
+    now = (
+        f"{VARIABLE} is {os.environ[VARIABLE]}"
+        if os.environ.get(VARIABLE)
+        else f"{VARIABLE} is not set"
+    )
     raise DataError(
-        f"{file.name} is missing and {tried}\n"
-        f"Set {VARIABLE} to a folder that holds {file.name} ({now}), or retry with a network. Expected SHA-256: {file.sha256}."
+        f"{file.name} is missing and {tried}\nSet {VARIABLE} to a folder that holds {file.name}"
+        f" ({now}), or retry with a network. Expected SHA-256: {file.sha256}."
     )

@@ -15,8 +15,13 @@ TEST_X, TEST_Y = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
 MIRRORS = {
     # The original address, yann.lecun.com/exdb/mnist, no longer serves the files.
-    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-    "fashion-mnist": ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion-mnist": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
 }
 
 SHA256 = {
@@ -34,27 +39,38 @@ SHA256 = {
     },
 }
 
-NOTE = "Test set: the official 10,000. Split: the first 55,000 of the official 60,000 train, the last 5,000 validate. Cite: "
+NOTE = (
+    "Test set: the official 10,000. Split: the first 55,000 of the official 60,000 train, the last"
+    " 5,000 validate. Cite: "
+)
 
 
 def load_mnist() -> Dataset:
     """Handwritten digits: 70,000 images of 28 x 28, 10 classes; 12 MB to download.
 
-    55,000 train, 5,000 validation and 10,000 test images [28, 28, 1] of 10 digits. Raises DataError.
+    55,000 train, 5,000 validation and 10,000 test images [28, 28, 1] of 10 digits. Raises
+    DataError.
     """
-    return _load("mnist", "LeCun, Bottou, Bengio & Haffner, Gradient-Based Learning Applied to Document Recognition, 1998.")
+    return _load(
+        "mnist",
+        "LeCun, Bottou, Bengio & Haffner, Gradient-Based Learning Applied to Document Recognition,"
+        " 1998.",
+    )
 
 
 def load_fashion_mnist() -> Dataset:
     """Clothes: 70,000 images of 28 x 28, 10 classes; 31 MB to download.
 
-    55,000 train, 5,000 validation and 10,000 test images [28, 28, 1] of 10 garments. Raises DataError.
+    55,000 train, 5,000 validation and 10,000 test images [28, 28, 1] of 10 garments. Raises
+    DataError.
     """
     return _load("fashion-mnist", "Xiao, Rasul & Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747.")
 
 
 def _load(name: str, cite: str) -> Dataset:
-    x, labels, test_x, test_labels = (_array(name, part) for part in (TRAIN_X, TRAIN_Y, TEST_X, TEST_Y))
+    x, labels, test_x, test_labels = (
+        _array(name, part) for part in (TRAIN_X, TRAIN_Y, TEST_X, TEST_Y)
+    )
     x, y = scaled(x[..., None], 255), one_hot(labels, 10)
     return Dataset(
         name,
@@ -72,11 +88,14 @@ def _array(name: str, part: str) -> NDArray:
     try:
         return read_idx(gzip.decompress(content))
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(f"{path} is not a whole gzipped IDX file: {error}. Delete the file and retry.") from error
+        raise DataError(
+            f"{path} is not a whole gzipped IDX file: {error}. Delete the file and retry."
+        ) from error
 
 
 def read_idx(content: bytes) -> NDArray:
-    """IDX of unsigned bytes -> uint8 array: 0, 0, type 8, rank, the shape as big-endian uint32, the data in C order.
+    """IDX of unsigned bytes -> uint8 array: 0, 0, type 8, rank, the shape as big-endian uint32, the
+    data in C order.
 
     Raises ValueError where the content is anything else, or more or less than its header says.
     """

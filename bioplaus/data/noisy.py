@@ -1,16 +1,22 @@
-"""Training data made worse: wrong labels, noisy inputs, rare classes, few examples. Validation and test stay as they are.
+"""Training data made worse: wrong labels, noisy inputs, rare classes, few examples. Validation and
+test stay as they are.
 
     symmetric    label c becomes each other class with probability rate / (C - 1)
     asymmetric   label c becomes a similar class with probability rate, where `SIMILAR` has one
-    input noise  x + sigma r xi, drawn once, not clipped        xi: standard normal; r: the range of the inputs, see `bounds_of`
-    imbalance    class c of 0..C-1 keeps the share r^(-c / (C - 1)): the last has 1 / r of the first's
+    input noise  x + sigma r xi, drawn once, not clipped        xi: standard normal; r: the range of
+        the inputs, see `bounds_of`
+    imbalance    class c of 0..C-1 keeps the share r^(-c / (C - 1)): the last has 1 / r of the
+        first's
     fraction     of each class, to the nearest whole example, at least one
-In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay paired.
+In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay
+paired.
 
-Asymmetric, and symmetric to the other classes: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural Networks Robust to Label
-Noise: a Loss Correction Approach", 2017, arXiv:1609.03683. Imbalance: Cui, Jia, Lin, Song, Belongie, "Class-Balanced Loss Based
-on Effective Number of Samples", 2019, arXiv:1901.05555. Maps and profile as in public implementations
-(https://github.com/giorgiop/loss-correction for CIFAR-10, https://github.com/kaidic/LDAM-DRW for the profile).
+Asymmetric, and symmetric to the other classes: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural
+Networks Robust to Label Noise: a Loss Correction Approach", 2017, arXiv:1609.03683. Imbalance: Cui,
+Jia, Lin, Song, Belongie, "Class-Balanced Loss Based on Effective Number of Samples", 2019,
+arXiv:1901.05555. Maps and profile as in public implementations
+(https://github.com/giorgiop/loss-correction for CIFAR-10, https://github.com/kaidic/LDAM-DRW for
+the profile).
 """
 
 from typing import NamedTuple
@@ -45,17 +51,30 @@ def with_noise(
     imbalance: float = 1.0,
     fraction: float = 1.0,
 ) -> tuple[Dataset, Flipped]:
-    """The data set with its training part made worse, named so, and the examples whose label is wrong.
+    """The data set with its training part made worse, named so, and the examples whose label is
+    wrong.
 
-    Raises ValueError for a rate or fraction out of range, both kinds of label noise at once, or an asymmetric one that
-    `SIMILAR` does not know.
+    Raises ValueError for a rate or fraction out of range, both kinds of label noise at once, or an
+    asymmetric one that `SIMILAR` does not know.
     """
-    if not (0 <= symmetric <= 1 and 0 <= asymmetric <= 1 and input_noise >= 0 and imbalance >= 1 and 0 < fraction <= 1):
-        raise ValueError("with_noise: rates are from 0 to 1, input_noise 0 or more, imbalance 1 or more, fraction above 0 to 1")
+    if not (
+        0 <= symmetric <= 1
+        and 0 <= asymmetric <= 1
+        and input_noise >= 0
+        and imbalance >= 1
+        and 0 < fraction <= 1
+    ):
+        raise ValueError(
+            "with_noise: rates are from 0 to 1, input_noise 0 or more, imbalance 1 or more,"
+            " fraction above 0 to 1"
+        )
     if symmetric and asymmetric:
         raise ValueError("with_noise: give symmetric or asymmetric label noise, not both")
     if asymmetric and data.name not in SIMILAR:
-        raise ValueError(f"with_noise: no similar classes are known for {data.name!r}, only for {', '.join(SIMILAR)}")
+        raise ValueError(
+            f"with_noise: no similar classes are known for {data.name!r}, only for"
+            f" {', '.join(SIMILAR)}"
+        )
     x, y = np.asarray(data.train.x), np.asarray(data.train.y)
     truth, classes = y.argmax(1), y.shape[1]
     kept = _kept(truth, classes, imbalance, fraction)
@@ -83,7 +102,9 @@ def with_noise(
     note = data.note + (f" Training data: {', '.join(words)}; {len(x)} examples." if words else "")
     wrong = given != truth
     given, truth = one_hot(given, classes), one_hot(truth, classes)
-    return data._replace(name=name, train=batch(x, given), note=note), Flipped(x[wrong], given[wrong], truth[wrong])
+    return data._replace(name=name, train=batch(x, given), note=note), Flipped(
+        x[wrong], given[wrong], truth[wrong]
+    )
 
 
 def flipped_evenly(labels: NDArray, classes: int, rate: float, *, seed: int) -> NDArray:
@@ -110,5 +131,7 @@ def _kept(labels: NDArray, classes: int, imbalance: float, fraction: float) -> N
 
 
 def _uniform(n: int, seed: int) -> NDArray:
-    """Uniform in (0, 1), from the raw output of PCG64, which NumPy promises never to change (NEP 19)."""
+    """Uniform in (0, 1), from the raw output of PCG64, which NumPy promises never to change (NEP
+    19).
+    """
     return ((np.random.PCG64(seed).random_raw(n) >> np.uint64(11)) + 0.5) * 2.0**-53

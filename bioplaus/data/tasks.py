@@ -1,15 +1,20 @@
 """A data set as a sequence of tasks, each Batch a task, for continual learning.
 
     split      the classes in groups of `size`, in order: 0-1, 2-3, ...
-    permuted   all classes, the pixels of each task in an order of its own; the first task's as they are
+    permuted   all classes, the pixels of each task in an order of its own; the first task's as they
+        are
 
 Three scenarios, which differ in what is known of the task:
-    task      its number is given: only the outputs of its own classes answer. `Tasks.mask` says which
-    domain    not given, nor asked for: the tasks share the outputs, class c of a split is output c mod size
+    task      its number is given: only the outputs of its own classes answer. `Tasks.mask` says
+        which
+    domain    not given, nor asked for: the tasks share the outputs, class c of a split is output c
+        mod size
     class     not given, but asked for: all outputs of all tasks compete
-Permuted tasks have the same classes in each: for them domain is the natural scenario, and is what they are in `task` as well.
+Permuted tasks have the same classes in each: for them domain is the natural scenario, and is what
+they are in `task` as well.
 
-van de Ven, Tuytelaars, Tolias, "Three types of incremental learning", 2022, doi:10.1038/s42256-022-00568-3.
+van de Ven, Tuytelaars, Tolias, "Three types of incremental learning", 2022,
+doi:10.1038/s42256-022-00568-3.
 Departure: permuted class-incremental learning, with outputs of its own for each task, is left out.
 """
 
@@ -25,7 +30,8 @@ SCENARIOS = ("task", "domain", "class")
 
 
 class Tasks(NamedTuple):
-    """train, test: tasks stacked, x [T, N, ...], y [T, N, C]; mask [T, C]: 1 for the outputs that may answer in a task.
+    """train, test: tasks stacked, x [T, N, ...], y [T, N, C]; mask [T, C]: 1 for the outputs that
+    may answer in a task.
 
     Every task has the N of the smallest, the first ones in the data set's order.
     """
@@ -37,11 +43,16 @@ class Tasks(NamedTuple):
 
 
 def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
-    """Tasks of `size` classes each. Raises ValueError for another scenario, or classes that do not divide into such tasks."""
+    """Tasks of `size` classes each. Raises ValueError for another scenario, or classes that do not
+    divide into such tasks.
+    """
     classes = data.train.y.shape[1]
     _check(scenario)
     if not 2 <= size < classes or classes % size:
-        raise ValueError(f"split: {classes} classes do not divide into two or more tasks of {size}; give a divisor of 2 or more")
+        raise ValueError(
+            f"split: {classes} classes do not divide into two or more tasks of {size}; give a"
+            " divisor of 2 or more"
+        )
     groups = np.arange(classes).reshape(-1, size)
     outputs = size if scenario == "domain" else classes
 
@@ -57,18 +68,23 @@ def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
     for t, group in enumerate(groups):
         own[t, group % size if scenario == "domain" else group] = 1
     mask = own if scenario == "task" else np.ones_like(own)
-    return Tasks(f"split {data.name}, {scenario}-incremental", part(data.train), part(data.test), mask)
+    return Tasks(
+        f"split {data.name}, {scenario}-incremental", part(data.train), part(data.test), mask
+    )
 
 
 def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks:
     """`tasks` tasks of permuted pixels, domain-incremental. examples: of each task, all where None.
 
-    All tasks are held at once: 10 of MNIST's 55,000 examples are 1.7 GB. Raises ValueError for fewer than two tasks.
+    All tasks are held at once: 10 of MNIST's 55,000 examples are 1.7 GB. Raises ValueError for
+    fewer than two tasks.
     """
     if tasks < 2:
         raise ValueError(f"permuted: got {tasks} tasks, expected 2 or more")
     pixels = data.train.x[0].size
-    orders = [np.arange(pixels)] + [np.argsort(np.random.PCG64(t).random_raw(pixels)) for t in range(1, tasks)]
+    orders = [np.arange(pixels)] + [
+        np.argsort(np.random.PCG64(t).random_raw(pixels)) for t in range(1, tasks)
+    ]
 
     def part(b: Batch) -> Batch:
         x, y = np.asarray(b.x)[:examples], np.asarray(b.y)[:examples]
@@ -76,9 +92,13 @@ def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks
         return batch(np.stack([flat[:, o].reshape(x.shape) for o in orders]), np.stack([y] * tasks))
 
     mask = np.ones((tasks, data.train.y.shape[1]), np.float32)
-    return Tasks(f"permuted {data.name}, domain-incremental", part(data.train), part(data.test), mask)
+    return Tasks(
+        f"permuted {data.name}, domain-incremental", part(data.train), part(data.test), mask
+    )
 
 
 def _check(scenario: str) -> None:
     if scenario not in SCENARIOS:
-        raise ValueError(f"split: there is no scenario {scenario!r}; expected one of {', '.join(SCENARIOS)}")
+        raise ValueError(
+            f"split: there is no scenario {scenario!r}; expected one of {', '.join(SCENARIOS)}"
+        )

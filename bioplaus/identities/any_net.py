@@ -1,5 +1,6 @@
-"""What checks on a net of the caller's share. They hold for any layers, whose equations are not known here: synapses are crossed by
-the layer's own `credit`, and layers are joined by `jax.grad` and `jax.jvp`.
+"""What checks on a net of the caller's share. They hold for any layers, whose equations are not
+known here: synapses are crossed by the layer's own `credit`, and layers are joined by `jax.grad`
+and `jax.jvp`.
 """
 
 import inspect
@@ -17,9 +18,17 @@ from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
 def posed(net: Net, loss: Loss, batch: Batch, params: PyTree | None = None) -> Problem:
-    """A net, a batch and parameters (fresh ones where none are given) of the caller's, in float64."""
+    """A net, a batch and parameters (fresh ones where none are given) of the caller's, in
+    float64.
+    """
     batch, key = float64(batch), jax.random.key(0)
-    return Problem(net, loss, float64(init(net, key, batch.x) if params is None else params), batch, jax.random.key(5))
+    return Problem(
+        net,
+        loss,
+        float64(init(net, key, batch.x) if params is None else params),
+        batch,
+        jax.random.key(5),
+    )
 
 
 def quiet(p: Problem) -> Problem:
@@ -28,8 +37,14 @@ def quiet(p: Problem) -> Problem:
 
 
 def settings(factory: RuleFactory) -> dict[str, Any]:
-    """The hyperparameters of a factory, at their defaults or as `functools.partial` has bound them."""
-    return {k: v.default for k, v in inspect.signature(factory).parameters.items() if v.default is not v.empty}
+    """The hyperparameters of a factory, at their defaults or as `functools.partial` has bound
+    them.
+    """
+    return {
+        k: v.default
+        for k, v in inspect.signature(factory).parameters.items()
+        if v.default is not v.empty
+    }
 
 
 def aligned(p: Problem) -> PyTree:
@@ -38,7 +53,9 @@ def aligned(p: Problem) -> PyTree:
 
 
 def by_layer(tree: PyTree) -> list[np.ndarray]:
-    """One vector a layer. In a leaf alone, rounding may be all there is: the bias of attention's keys, or one before a norm."""
+    """One vector a layer. In a leaf alone, rounding may be all there is: the bias of attention's
+    keys, or one before a norm.
+    """
     layers = [jax.tree.leaves(layer) for layer in tree]
     return [np.concatenate([np.ravel(leaf) for leaf in layer]) for layer in layers if layer]
 
@@ -61,14 +78,22 @@ def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
     return fire(p.net[l], drive(p.net[l], params, h, k), k)
 
 
-def credit_of(p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any) -> tuple[PyTree, jax.Array]:
-    """Layer l's own credit: a signal at its current pulled on its parameters, and on its input through feedback weights."""
-    return p.net[l].credit(params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal)
+def credit_of(
+    p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any
+) -> tuple[PyTree, jax.Array]:
+    """Layer l's own credit: a signal at its current pulled on its parameters, and on its input
+    through feedback weights.
+    """
+    return p.net[l].credit(
+        params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal
+    )
 
 
 def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> PyTree:
-    """Feedback alignment of any net: `jax.grad` of the mean loss, where the derivative of each layer's synapses but the first's
-    is that layer's credit at its feedback weights. inside: these cross a composite block on the way to its parameters, too."""
+    """Feedback alignment of any net: `jax.grad` of the mean loss, where the derivative of each
+    layer's synapses but the first's is that layer's credit at its feedback weights. inside: these
+    cross a composite block on the way to its parameters, too.
+    """
 
     def crossed(l: int):
         @jax.custom_vjp
@@ -95,7 +120,10 @@ def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> Py
 def drawn(p: Problem) -> list[jax.Array]:
     """xi ~ N(0, 1), one array a layer, of the shape of its current."""
     draw = np.random.default_rng(2)
-    return [jnp.asarray(draw.standard_normal(a.shape)) for a in current_shapes(p.net, p.params, p.batch, p.key)]
+    return [
+        jnp.asarray(draw.standard_normal(a.shape))
+        for a in current_shapes(p.net, p.params, p.batch, p.key)
+    ]
 
 
 def given(xi: list[jax.Array]) -> Callable[..., jax.Array]:
@@ -105,7 +133,9 @@ def given(xi: list[jax.Array]) -> Callable[..., jax.Array]:
 
 
 def directional(p: Problem, xi: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Derivatives of the losses [B] and of the output [B, C] along xi, offsets of the currents. By `jax.jvp`."""
+    """Derivatives of the losses [B] and of the output [B, C] along xi, offsets of the currents. By
+    `jax.jvp`.
+    """
 
     def run(t):
         h = p.batch.x
@@ -118,11 +148,15 @@ def directional(p: Problem, xi: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
 
 
 def pulled(p: Problem, signals: Callable[[], list[Any]]) -> PyTree:
-    """`jax.grad` of (1/B) sum_l <s_l, a_l>: signals at the currents of the forward pass, pulled on each layer's parameters."""
+    """`jax.grad` of (1/B) sum_l <s_l, a_l>: signals at the currents of the forward pass, pulled on
+    each layer's parameters.
+    """
 
     def total(params, signals):
         inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
-        a = [drive(layer, params[l], inputs[l], layer_key(p.key, l)) for l, layer in enumerate(p.net)]
+        a = [
+            drive(layer, params[l], inputs[l], layer_key(p.key, l)) for l, layer in enumerate(p.net)
+        ]
         return sum(jnp.sum(s * out) for s, out in zip(signals, a, strict=True)) / len(p.batch.y)
 
     return jax.jit(lambda params: jax.grad(total)(params, signals()))(p.params)

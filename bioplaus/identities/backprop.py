@@ -1,4 +1,6 @@
-"""Backprop and its floor: identities and negative controls. Oracles: `jax.grad` and central differences of the forward pass."""
+"""Backprop and its floor: identities and negative controls. Oracles: `jax.grad` and central
+differences of the forward pass.
+"""
 
 from collections.abc import Iterator
 
@@ -33,26 +35,52 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be backprop."""
     p = problem()
     grads, _, info = gradient(factory, p)
-    yield equal("bp", "hand-coded backprop", grads, by_hand(p, lambda l, s, e: s @ p.params[l + 1]["w"].T), 1e-12)
+    yield equal(
+        "bp",
+        "hand-coded backprop",
+        grads,
+        by_hand(p, lambda l, s, e: s @ p.params[l + 1]["w"].T),
+        1e-12,
+    )
     yield equal("bp", "jax.grad of the mean loss", grads, truth(p), 1e-12)
-    yield equal("bp", "central differences of the mean loss", ravel_pytree(grads)[0], differences(p), 1e-6)
+    yield equal(
+        "bp", "central differences of the mean loss", ravel_pytree(grads)[0], differences(p), 1e-6
+    )
     mean = p.loss(forward(p.net, p.params, p.batch.x, p.key).output, p.batch.y).mean()
     yield equal("bp", "info['loss'] is the mean loss", info["loss"], mean, 1e-12)
 
     squared = p._replace(loss=mse)
-    yield equal("bp", "jax.grad of half the squared error", gradient(factory, squared)[0], truth(squared), 1e-12)
+    yield equal(
+        "bp",
+        "jax.grad of half the squared error",
+        gradient(factory, squared)[0],
+        truth(squared),
+        1e-12,
+    )
     tiled = p._replace(batch=Batch(jnp.tile(p.batch.x, (3, 1)), jnp.tile(p.batch.y, (3, 1))))
-    yield equal("bp", "the same on a batch tiled three times", gradient(factory, tiled)[0], grads, 1e-12)
+    yield equal(
+        "bp", "the same on a batch tiled three times", gradient(factory, tiled)[0], grads, 1e-12
+    )
     shuffled = p._replace(batch=Batch(p.batch.x, jnp.roll(p.batch.y, 1, axis=1)))
-    yield large("bp", "differs at wrong labels", relative(gradient(factory, shuffled)[0], grads), 0.1)
+    yield large(
+        "bp", "differs at wrong labels", relative(gradient(factory, shuffled)[0], grads), 0.1
+    )
 
     images = convolutional()
-    yield equal("bp", "jax.grad with convolutions and pooling", gradient(factory, images)[0], truth(images), 1e-12)
+    yield equal(
+        "bp",
+        "jax.grad with convolutions and pooling",
+        gradient(factory, images)[0],
+        truth(images),
+        1e-12,
+    )
     noisy = noisy_problem()
     grads = gradient(factory, noisy)[0]
     yield equal("bp", "jax.grad with noise, at the same key", grads, truth(noisy), 1e-12)
     other = truth(noisy._replace(key=jax.random.key(99)))
-    yield large("bp", "differs from jax.grad at another sample of the noise", relative(grads, other), 0.05)
+    yield large(
+        "bp", "differs from jax.grad at another sample of the noise", relative(grads, other), 0.05
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -62,7 +90,10 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     other = jnp.roll(p.batch.y, 1, -1) if p.batch.y.shape[-1] > 1 else p.batch.y + 1
     shuffled = truth(p._replace(batch=p.batch._replace(y=other)))
     yield large(
-        "bp", "differs from that at other labels, relative difference", relative(by_layer(grads), by_layer(shuffled)), 1e-3
+        "bp",
+        "differs from that at other labels, relative difference",
+        relative(by_layer(grads), by_layer(shuffled)),
+        1e-3,
     )
 
 
@@ -83,7 +114,9 @@ def differences(p: Problem, step: float = 1e-5) -> jax.Array:
     def loss(w):
         return p.loss(forward(p.net, unravel(w), p.batch.x, p.key).output, p.batch.y).mean()
 
-    return jax.jit(lambda d: jax.vmap(lambda d: (loss(flat + d) - loss(flat - d)) / (2 * step))(d))(step * jnp.eye(len(flat)))
+    return jax.jit(lambda d: jax.vmap(lambda d: (loss(flat + d) - loss(flat - d)) / (2 * step))(d))(
+        step * jnp.eye(len(flat))
+    )
 
 
 def readout_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -92,10 +125,19 @@ def readout_checks(factory: RuleFactory) -> Iterator[Check]:
     grads, want = gradient(factory, p)[0], truth(p)
     yield equal("frozen", "the last layer is backprop", grads[-1], want[-1], 1e-12)
     yield small(
-        "frozen", "hidden layers stay as drawn: largest gradient", max(abs(g).max() for g in jax.tree.leaves(grads[:-1])), 0.0
+        "frozen",
+        "hidden layers stay as drawn: largest gradient",
+        max(abs(g).max() for g in jax.tree.leaves(grads[:-1])),
+        0.0,
     )
     single = problem((12, 5))
-    yield equal("frozen", "backprop on a net of one layer", gradient(factory, single)[0], truth(single), 1e-12)
+    yield equal(
+        "frozen",
+        "backprop on a net of one layer",
+        gradient(factory, single)[0],
+        truth(single),
+        1e-12,
+    )
     yield large("frozen", "is not backprop on a deep net", relative(grads, want), 0.9)
 
 

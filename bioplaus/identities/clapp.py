@@ -9,7 +9,18 @@ import numpy as np
 import optax
 
 from bioplaus.identities.any_net import output_of, same
-from bioplaus.identities.common import TANH, Check, Family, Problem, convolutional, equal, large, problem, relative, small
+from bioplaus.identities.common import (
+    TANH,
+    Check,
+    Family,
+    Problem,
+    convolutional,
+    equal,
+    large,
+    problem,
+    relative,
+    small,
+)
 from bioplaus.neurons import gaussian
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import PyTree, RuleFactory
@@ -34,21 +45,46 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     want, slopes, hinges = by_hand(p, state)
     yield equal("clapp", "the equations in numpy", (grads[:-1], moved), (want, slopes), 1e-12)
     mixed = min(max(opened.std() for opened in hinges[i::2]) for i in range(2))
-    yield large("clapp", "either kind of hinge is open for some examples, closed for others: standard deviation", mixed, 0.1)
+    yield large(
+        "clapp",
+        "either kind of hinge is open for some examples, closed for others: standard deviation",
+        mixed,
+        0.1,
+    )
     (part, some, _), (_, rest, _), (_, still, _) = (step(state, gate) for gate in (g, 1 - g, 0 * g))
-    yield equal("clapp", "a gate weights what each example teaches P: g and 1 - g add up", added(some, rest), moved, 1e-12)
+    yield equal(
+        "clapp",
+        "a gate weights what each example teaches P: g and 1 - g add up",
+        added(some, rest),
+        moved,
+        1e-12,
+    )
     yield large("clapp", "and differ", relative(some, moved), 0.05)
     yield large("clapp", "and so for W", relative(part[:-1], grads[:-1]), 0.05)
     yield small("clapp", "a closed gate stops P", max(float(jnp.abs(w).max()) for w in still), 0.0)
     carried = [0.9 * w for w in moved]
-    yield equal("clapp", "after an open one, what is left is tx's momentum", list(step(after, 0 * g)[1]), carried, 1e-12)
-    blank = step(state._replace(prediction=jax.tree.map(jnp.zeros_like, state.prediction)), jnp.ones(8))
+    yield equal(
+        "clapp",
+        "after an open one, what is left is tx's momentum",
+        list(step(after, 0 * g)[1]),
+        carried,
+        1e-12,
+    )
+    blank = step(
+        state._replace(prediction=jax.tree.map(jnp.zeros_like, state.prediction)), jnp.ones(8)
+    )
     size = max(float(jnp.abs(w).max()) for w in jax.tree.leaves(blank[0][:-1]))
     yield small("clapp", "nothing predicted, nothing learned but P", size, 0.0)
     yield large("clapp", "which is learned", min(float(jnp.abs(w).max()) for w in blank[1]), 1e-4)
     relabelled = p._replace(batch=p.batch._replace(y=jnp.roll(p.batch.y, 1, -1)))
     other = compiled(factory, relabelled)[1](state, jnp.ones(8))
-    yield equal("clapp", "hidden layers do not hear of labels", (other[0][:-1], other[1]), (grads[:-1], moved), 0.0)
+    yield equal(
+        "clapp",
+        "hidden layers do not hear of labels",
+        (other[0][:-1], other[1]),
+        (grads[:-1], moved),
+        0.0,
+    )
     yield large("clapp", "the readout does", relative(other[0][-1], grads[-1]), 0.1)
 
 
@@ -58,10 +94,14 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def compiled(factory: RuleFactory, p: Problem) -> tuple[Any, Any]:
-    """A state with predictions that reach the hinges' ends, and (state, gate) -> (grads, descent of P, state), compiled."""
+    """A state with predictions that reach the hinges' ends, and (state, gate) -> (grads, descent of
+    P, state), compiled.
+    """
     rule = factory(p.net, p.loss, tx=optax.sgd(1.0, momentum=0.9), view=half)
     state, draw = rule.init(jax.random.key(6), p.params, p.batch), np.random.default_rng(3)
-    prediction = jax.tree.map(lambda w: jnp.asarray(draw.standard_normal(w.shape)), state.prediction)
+    prediction = jax.tree.map(
+        lambda w: jnp.asarray(draw.standard_normal(w.shape)), state.prediction
+    )
 
     @jax.jit
     def step(state, gate):
@@ -84,40 +124,64 @@ def _on_net(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Check]
     def total(params, prediction, joined):
         objective, h, whole = 0.0, [q.batch.x for q in seen], p.batch.x
         for l in range(last):
-            h = [output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a)) for q, a in zip(seen, h, strict=True)]
+            h = [
+                output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a))
+                for q, a in zip(seen, h, strict=True)
+            ]
             c, z = (a.mean(tuple(range(1, a.ndim - 1))) for a in h)
             scores = [
                 jnp.einsum("bi,ij,bj->b", z, prediction[l], c),
                 jnp.einsum("bi,ij,bj->b", z[jnp.r_[1 : len(z), 0]], prediction[l], c),
             ]
-            objective += (g * (jnp.maximum(0, 1 - scores[0]) + jnp.maximum(0, 1 + scores[1]))).mean()
+            objective += (
+                g * (jnp.maximum(0, 1 - scores[0]) + jnp.maximum(0, 1 + scores[1]))
+            ).mean()
             whole = output_of(p, l, params[l], whole)
-        return objective + (g * p.loss(output_of(p, last, params[last], STOP(whole)), p.batch.y)).mean()
+        return (
+            objective
+            + (g * p.loss(output_of(p, last, params[last], STOP(whole)), p.batch.y)).mean()
+        )
 
     slopes = jax.jit(jax.grad(total, (0, 1)))
     grads, moved, _ = step(state, g)
     want, predictions = slopes(p.params, state.prediction, 0.0)
-    yield same("clapp", "jax.grad of the layers' hinge losses, gated by example" + name, grads, want)
+    yield same(
+        "clapp", "jax.grad of the layers' hinge losses, gated by example" + name, grads, want
+    )
     if last:
         yield same("clapp", "and of P" + name, moved, predictions)
         passed = slopes(p.params, state.prediction, 1.0)[0]
-        yield large("clapp", "which differs if errors pass between layers" + name, relative(grads[:-1], passed[:-1]), 1e-3)
+        yield large(
+            "clapp",
+            "which differs if errors pass between layers" + name,
+            relative(grads[:-1], passed[:-1]),
+            1e-3,
+        )
 
 
 def by_hand(p: Problem, state) -> tuple[tuple, tuple, list[np.ndarray]]:
-    """Gradients of the hidden layers of a tanh perceptron and of P, and g+, g- of each layer, in numpy, example by example."""
+    """Gradients of the hidden layers of a tanh perceptron and of P, and g+, g- of each layer, in
+    numpy, example by example.
+    """
     h, n = [[np.asarray(q.batch.x)] for q in glances(p)], len(p.batch.y)
     grads, slopes, hinges = [], [], []
     for l, w in enumerate(p.params[:-1]):
         for a in h:
             a.append(np.tanh(a[l] @ np.asarray(w["w"]) + np.asarray(w["b"])))
-        (pre_c, pre_z), (c, z), m = (a[l] for a in h), (a[l + 1] for a in h), np.asarray(state.prediction[l])
+        (pre_c, pre_z), (c, z), m = (
+            (a[l] for a in h),
+            (a[l + 1] for a in h),
+            np.asarray(state.prediction[l]),
+        )
         dw, db, dm, opened = 0 * np.asarray(w["w"]), 0 * np.asarray(w["b"]), 0 * m, []
         for b in range(n):
             for e, sign in ((b, -1.0), ((b + 1) % n, 1.0)):
                 active = float(1 + sign * (z[e] @ m @ c[b]) > 0)
                 opened.append(active)
-                s_z, s_c = ((1 - y**2) * sign * active * t for y, t in ((z[e], m @ c[b]), (c[b], m.T @ z[e])))
+                s_z, s_c = (
+                    (1 - y**2) * sign * active * t
+                    for y, t in ((z[e], m @ c[b]), (c[b], m.T @ z[e]))
+                )
                 dw, db = dw + np.outer(pre_z[e], s_z) + np.outer(pre_c[b], s_c), db + s_z + s_c
                 dm = dm + sign * active * np.outer(z[e], c[b])
         grads.append({"w": dw / n, "b": db / n})

@@ -1,6 +1,9 @@
-"""What the identities share: the record of one check, small problems in float64, and references written by hand.
+"""What the identities share: the record of one check, small problems in float64, and references
+written by hand.
 
-The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the rules."""
+The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the
+rules.
+"""
 
 import functools
 import math
@@ -19,7 +22,9 @@ from bioplaus.types import Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFact
 
 
 class Check(NamedTuple):
-    """One identity, measured: it passes if value <= limit; a negative control passes if two things differ, value >= limit."""
+    """One identity, measured: it passes if value <= limit; a negative control passes if two things
+    differ, value >= limit.
+    """
 
     rule: str
     name: str
@@ -29,7 +34,10 @@ class Check(NamedTuple):
     control: bool = False
 
     def __str__(self) -> str:
-        mark, sign, kind = "ok    " if self.passed else "FAILED", *((">=", "control ") if self.control else ("<=", "identity"))
+        mark, sign, kind = (
+            "ok    " if self.passed else "FAILED",
+            *((">=", "control ") if self.control else ("<=", "identity")),
+        )
         return f"{mark} {self.rule:4} {kind} {self.name}: {self.value:.3g} {sign} {self.limit:g}"
 
 
@@ -44,9 +52,11 @@ class Problem(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What a factory that claims to be a rule is held against. Generators, so that a wrong factory can stop at its first failure.
+    """What a factory that claims to be a rule is held against. Generators, so that a wrong factory
+    can stop at its first failure.
 
-    checks: (factory) -> checks on problems made for them;  on_net: (factory, problem) -> those that hold on a net of the caller's.
+    checks: (factory) -> checks on problems made for them;
+    on_net: (factory, problem) -> those that hold on a net of the caller's.
     """
 
     checks: Callable[[RuleFactory], Iterator[Check]]
@@ -59,7 +69,9 @@ def small(rule: str, name: str, value: Any, limit: float) -> Check:
 
 
 def equal(rule: str, name: str, got: PyTree, want: PyTree, limit: float) -> Check:
-    """Passes if the relative error is at most the limit. Fails if any leaf of `want` is zero: nothing would be compared."""
+    """Passes if the relative error is at most the limit. Fails if any leaf of `want` is zero:
+    nothing would be compared.
+    """
     return small(rule, name, relative(got, want), limit)
 
 
@@ -91,7 +103,9 @@ def cosine(a: PyTree, b: PyTree) -> float:
 
 
 def slope(x: list[float], errors: list[float]) -> float:
-    """Order of convergence: the least-squares slope of log error over log x; not a number without errors."""
+    """Order of convergence: the least-squares slope of log error over log x; not a number without
+    errors.
+    """
     if not all(e > 0 and math.isfinite(e) for e in errors):
         return math.nan
     return float(np.polyfit(np.log(x), np.log(errors), 1)[0])
@@ -104,7 +118,12 @@ SIGMOID = sigmoid()
 
 @functools.cache
 def problem(
-    sizes=(12, 20, 16, 5), *, examples: int = 8, neuron: Neuron = TANH, output: Neuron = LINEAR, loss: Loss = cross_entropy
+    sizes=(12, 20, 16, 5),
+    *,
+    examples: int = 8,
+    neuron: Neuron = TANH,
+    output: Neuron = LINEAR,
+    loss: Loss = cross_entropy,
 ) -> Problem:
     """A multilayer perceptron on random inputs and labels."""
     return pose(mlp(sizes, neuron, output=output), (examples, sizes[0]), sizes[-1], loss)
@@ -118,12 +137,20 @@ def squashed(loss: Loss) -> Problem:
 @functools.cache
 def convolutional() -> Problem:
     """A small net with convolutions and pooling."""
-    net = (conv(3, 3, TANH, padding=1), pooled(2, conv(4, 2, TANH)), flattened(dense(6, TANH)), dense(5))
+    net = (
+        conv(3, 3, TANH, padding=1),
+        pooled(2, conv(4, 2, TANH)),
+        flattened(dense(6, TANH)),
+        dense(5),
+    )
     return pose(net, (4, 6, 6, 2), 5)
 
 
-def pose(net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entropy, *, gain: float = 0.5) -> Problem:
-    """Inputs N(0, 1) of a shape, random labels, and parameters: weights N(0, gain^2 / fan_in), the others N(0, 0.01).
+def pose(
+    net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entropy, *, gain: float = 0.5
+) -> Problem:
+    """Inputs N(0, 1) of a shape, random labels, and parameters: weights N(0, gain^2 / fan_in), the
+    others N(0, 0.01).
 
     Drawn by numpy, which compiles nothing.
     """
@@ -139,8 +166,15 @@ def pose(net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entr
     return Problem(net, loss, params, Batch(x, y), jax.random.key(5))
 
 
-def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree] = lambda state: state, **hyper: Any):
-    """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info). `change` edits the state."""
+def gradient(
+    factory: RuleFactory,
+    p: Problem,
+    change: Callable[[PyTree], PyTree] = lambda state: state,
+    **hyper: Any,
+):
+    """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info).
+    `change` edits the state.
+    """
     rule, grad = _compiled(factory, p.net, p.loss, tuple(hyper.items()))
     state = change(float64(rule.init(jax.random.key(6), p.params, p.batch)))
     grads, _, info = grad(p.params, state, p.batch, p.key)
@@ -149,14 +183,24 @@ def gradient(factory: RuleFactory, p: Problem, change: Callable[[PyTree], PyTree
 
 @functools.lru_cache(maxsize=8)
 def _compiled(factory: RuleFactory, net: Net, loss: Loss, hyper: tuple[tuple[str, Any], ...]):
-    """A rule and its compiled `grad`, which checks that differ in the state or in numbers of the batch share."""
+    """A rule and its compiled `grad`, which checks that differ in the state or in numbers of the
+    batch share.
+    """
     rule = factory(net, loss, **dict(hyper))
     return rule, jax.jit(rule.grad)
 
 
-def sweep(factory: RuleFactory, p: Problem, name: str, values: list[float], **hyper: Any) -> list[PyTree]:
-    """Gradients at several values of one array hyperparameter, compiled once. For rules without state."""
-    at = jax.jit(lambda value: factory(p.net, p.loss, **{name: value}, **hyper).grad(p.params, (), p.batch, p.key)[0])
+def sweep(
+    factory: RuleFactory, p: Problem, name: str, values: list[float], **hyper: Any
+) -> list[PyTree]:
+    """Gradients at several values of one array hyperparameter, compiled once. For rules without
+    state.
+    """
+    at = jax.jit(
+        lambda value: factory(p.net, p.loss, **{name: value}, **hyper).grad(
+            p.params, (), p.batch, p.key
+        )[0]
+    )
     return [at(value) for value in values]
 
 
@@ -170,7 +214,9 @@ def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, Py
         return (jax.tree.map(jnp.add, params, updates), state, opt), None
 
     keys = jax.random.split(jax.random.key(7), n)
-    return jax.jit(lambda c: jax.lax.scan(body, c, keys)[0])((p.params, state, tx.init(p.params)))[:2]
+    return jax.jit(lambda c: jax.lax.scan(body, c, keys)[0])((p.params, state, tx.init(p.params)))[
+        :2
+    ]
 
 
 def truth(p: Problem) -> PyTree:
@@ -180,7 +226,9 @@ def truth(p: Problem) -> PyTree:
 
 @functools.cache
 def _mean_loss_grad(net: Net, loss: Loss):
-    return jax.jit(jax.grad(lambda w, batch, key: loss(forward(net, w, batch.x, key).output, batch.y).mean()))
+    return jax.jit(
+        jax.grad(lambda w, batch, key: loss(forward(net, w, batch.x, key).output, batch.y).mean())
+    )
 
 
 def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:
@@ -200,8 +248,9 @@ def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:
 
 
 def feedback_by_grad(p: Problem, feedback: PyTree) -> PyTree:
-    """Feedback alignment of any net whose synapses are linear, by `jax.grad` of a net with the same values in which the
-    signal by the input passes B only: a = W stop(h) + B h - stop(B h)."""
+    """Feedback alignment of any net whose synapses are linear, by `jax.grad` of a net with the same
+    values in which the signal by the input passes B only: a = W stop(h) + B h - stop(B h).
+    """
     stop = jax.lax.stop_gradient
 
     def loss(params):
@@ -222,6 +271,8 @@ def float64(tree: PyTree) -> PyTree:
     """Floating-point leaves in double precision."""
 
     def cast(a):
-        return jnp.asarray(a, jnp.float64) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a
+        return (
+            jnp.asarray(a, jnp.float64) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a
+        )
 
     return jax.tree.map(cast, tree)

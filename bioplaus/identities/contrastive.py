@@ -1,6 +1,7 @@
 """Contrastive Hebbian and coupled learning: identities and negative controls.
 
-For a tanh perceptron the references settle by plain iteration in numpy and correlate the two phases by outer products.
+For a tanh perceptron the references settle by plain iteration in numpy and correlate the two phases
+by outer products.
 """
 
 from collections.abc import Iterator
@@ -48,10 +49,20 @@ def chl_checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("chl", "linear outputs: relative error to backprop at gain 0.01", errors[-1], 0.05)
     yield small("chl", "it is O(gain): |order - 1|", abs(slope(GAINS, errors) - 1), 0.2)
     yield large("chl", "and seen at gain 0.1", errors[0], 0.05)
-    values, probabilities = (gradient(factory, squashed(loss), gain=0.003, **LONG)[0] for loss in (mse, bernoulli))
+    values, probabilities = (
+        gradient(factory, squashed(loss), gain=0.003, **LONG)[0] for loss in (mse, bernoulli)
+    )
     yield equal("chl", "sigmoids are clamped to y under either loss", values, probabilities, 1e-9)
-    yield equal("chl", "which is backprop of the Bernoulli loss at gain 0.003", values, truth(squashed(bernoulli)), 0.05)
-    yield large("chl", "and not of half the squared error", relative(values, truth(squashed(mse))), 0.5)
+    yield equal(
+        "chl",
+        "which is backprop of the Bernoulli loss at gain 0.003",
+        values,
+        truth(squashed(bernoulli)),
+        0.05,
+    )
+    yield large(
+        "chl", "and not of half the squared error", relative(values, truth(squashed(mse))), 0.5
+    )
 
 
 def cpl_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -63,16 +74,22 @@ def cpl_checks(factory: RuleFactory) -> Iterator[Check]:
     errors = [relative(g, want) for g in swept]
     yield small(
         "cpl",
-        "linear net, beta -> 0: error to the gradient of the output with e by stiffness, |order - 1|",
+        "linear net, beta -> 0: error to the gradient of the output with e by stiffness, |order"
+        " - 1|",
         abs(slope(BETAS, errors) - 1),
         0.1,
     )
     yield large(
-        "cpl", "which is not the gradient of the loss at equilibrium, relative difference", relative(swept[-1], plain), 0.1
+        "cpl",
+        "which is not the gradient of the loss at equilibrium, relative difference",
+        relative(swept[-1], plain),
+        0.1,
     )
 
 
-def both(key: str, factory: RuleFactory, hyper: dict[str, Any], beta: float, gain: float) -> Iterator[Check]:
+def both(
+    key: str, factory: RuleFactory, hyper: dict[str, Any], beta: float, gain: float
+) -> Iterator[Check]:
     """What both have in common. hyper: what the rule calls beta or the gain."""
     net = (*mlp((12, 20, 16, 5), TANH)[:-1], dense(5, TANH))
     p = pose(net, (8, 12), 5, mse, gain=0.4)
@@ -84,21 +101,35 @@ def both(key: str, factory: RuleFactory, hyper: dict[str, Any], beta: float, gai
     yield large(key, "and has not after one, of which it tells", early, 0.01)
     free, want = contrasted(p, beta, gain)
     yield equal(key, "two phases in numpy, tanh outputs", grads, want, 1e-9)
-    yield large(key, "another gain differs", relative(grads, contrasted(p, beta, 0.7 * gain)[1]), 0.02)
+    yield large(
+        key, "another gain differs", relative(grads, contrasted(p, beta, 0.7 * gain)[1]), 0.02
+    )
     output = jax.jit(rule.predict)(p.params, (), p.batch.x, p.key)
     yield equal(key, "predict answers from the free phase", output, free, 1e-9)
     yield equal(
-        key, "info['loss'] is the loss of the free phase", info["loss"], p.loss(jnp.asarray(free), p.batch.y).mean(), 1e-9
+        key,
+        "info['loss'] is the loss of the free phase",
+        info["loss"],
+        p.loss(jnp.asarray(free), p.batch.y).mean(),
+        1e-9,
     )
     reached = max(jnp.abs(g).max() for g in jax.tree.leaves(learn(output)[0]))
     yield small(key, "target = free output: no update", reached, 1e-9)
     images = convolutional()
     grads = gradient(factory, images, **hyper, **LONG)[0]
-    yield equal(key, "two phases through the layers' own credit, convolutions", grads, crossed(images, beta, gain), 1e-8)
+    yield equal(
+        key,
+        "two phases through the layers' own credit, convolutions",
+        grads,
+        crossed(images, beta, gain),
+        1e-8,
+    )
 
 
 def contrasted(p: Problem, beta: float, gain: float) -> tuple[np.ndarray, PyTree]:
-    """The free output and dW of a tanh perceptron under half the squared error, all outputs included."""
+    """The free output and dW of a tanh perceptron under half the squared error, all outputs
+    included.
+    """
     w, c = zip(*((np.asarray(a["w"]), np.asarray(a["b"])) for a in p.params), strict=True)
     x, y, depth = np.asarray(p.batch.x), np.asarray(p.batch.y), len(w)
 
@@ -107,7 +138,10 @@ def contrasted(p: Problem, beta: float, gain: float) -> tuple[np.ndarray, PyTree
         for _ in range(400):
             if clamped is not None:
                 h[-1] = clamped
-            a = [h[l] @ w[l] + c[l] + (gain * h[l + 2] @ w[l + 1].T if l + 1 < depth else 0.0) for l in range(depth)]
+            a = [
+                h[l] @ w[l] + c[l] + (gain * h[l + 2] @ w[l + 1].T if l + 1 < depth else 0.0)
+                for l in range(depth)
+            ]
             h = [x, *map(np.tanh, a)]
         return h if clamped is None else [*h[:-1], clamped]
 
@@ -122,14 +156,18 @@ def contrasted(p: Problem, beta: float, gain: float) -> tuple[np.ndarray, PyTree
 
 
 def crossed(p: Problem, beta: float, gain: float) -> PyTree:
-    """dW of any net after many sweeps. Synapses are crossed by the layer's own credit, and E is differentiated by `jax.grad`."""
+    """dW of any net after many sweeps. Synapses are crossed by the layer's own credit, and E is
+    differentiated by `jax.grad`.
+    """
     depth = len(p.net)
 
     def settle(h, clamped):
         def update(h, _):
             full = [*h, *clamped]
             for l in range(len(h)):
-                a = drive(p.net[l], p.params[l], full[l - 1] if l else p.batch.x, layer_key(p.key, l))
+                a = drive(
+                    p.net[l], p.params[l], full[l - 1] if l else p.batch.x, layer_key(p.key, l)
+                )
                 if l + 1 < depth:
                     w = p.params[l + 1]
                     a = a + gain * credit_of(p, l + 1, w, w, full[l], full[l + 1])[1]
@@ -141,7 +179,8 @@ def crossed(p: Problem, beta: float, gain: float) -> PyTree:
     def energy(params, h):
         below = (p.batch.x, *h[:-1])
         terms = [
-            gain ** (l + 1 - depth) * jnp.sum(h[l] * drive(p.net[l], params[l], below[l], layer_key(p.key, l)))
+            gain ** (l + 1 - depth)
+            * jnp.sum(h[l] * drive(p.net[l], params[l], below[l], layer_key(p.key, l)))
             for l in range(depth)
         ]
         return -sum(terms) / (beta * len(p.batch.x))
@@ -150,7 +189,9 @@ def crossed(p: Problem, beta: float, gain: float) -> PyTree:
         """dL/dh_L, or dL/da_L where outputs are probabilities."""
         k = layer_key(p.key, depth - 1)
         a = drive(p.net[-1], p.params[-1], (p.batch.x, *free)[-2], k)
-        start, output = (a, lambda a: fire(p.net[-1], a, k)) if p.loss is bernoulli else (free[-1], lambda o: o)
+        start, output = (
+            (a, lambda a: fire(p.net[-1], a, k)) if p.loss is bernoulli else (free[-1], lambda o: o)
+        )
         return jax.grad(lambda at: p.loss(output(at), p.batch.y).sum())(start)
 
     def contrast():
@@ -164,13 +205,19 @@ def crossed(p: Problem, beta: float, gain: float) -> PyTree:
 
 
 def stiffened(p: Problem, *, weighted: bool) -> PyTree:
-    """A linear net, in closed form: the gradient of o . stop(K e), o the output at equilibrium, K^-1 = do/dforce; or of o . e."""
+    """A linear net, in closed form: the gradient of o . stop(K e), o the output at equilibrium,
+    K^-1 = do/dforce; or of o . e.
+    """
 
     def output(params, force: Array) -> Array:
         (w1, c1), (w2, c2), (w3, c3) = ((w["w"], w["b"]) for w in params)
         n, m, c = w1.shape[1], w2.shape[1], w3.shape[1]
         system = jnp.block(
-            [[jnp.eye(n), -w2, jnp.zeros((n, c))], [-w2.T, jnp.eye(m), -w3], [jnp.zeros((c, n)), -w3.T, jnp.eye(c)]]
+            [
+                [jnp.eye(n), -w2, jnp.zeros((n, c))],
+                [-w2.T, jnp.eye(m), -w3],
+                [jnp.zeros((c, n)), -w3.T, jnp.eye(c)],
+            ]
         )
         drives = [p.batch.x @ w1 + c1, jnp.tile(c2, (len(p.batch.x), 1)), c3 + force]
         return jnp.linalg.solve(system, jnp.concatenate(drives, -1).T).T[:, -c:]
@@ -178,22 +225,38 @@ def stiffened(p: Problem, *, weighted: bool) -> PyTree:
     def objective(params):
         rest = jnp.zeros_like(p.batch.y)
         o = output(params, rest)
-        compliance = jax.jacfwd(lambda force: output(p.params, rest + force)[0])(jnp.zeros(rest.shape[-1]))
+        compliance = jax.jacfwd(lambda force: output(p.params, rest + force)[0])(
+            jnp.zeros(rest.shape[-1])
+        )
         e = output(p.params, rest) - p.batch.y
         return jnp.sum(o * (jnp.linalg.solve(compliance, e.T).T if weighted else e)) / len(e)
 
     return jax.jit(jax.grad(objective))(p.params)
 
 
-def on_net(key: str, factory: RuleFactory, p: Problem, hyper: dict[str, Any], beta: float, gain: float) -> Iterator[Check]:
-    """On a net of the caller's, without noise. A net that does not settle fails the first check: its weights are too large, or its
-    neurons unbounded."""
+def on_net(
+    key: str, factory: RuleFactory, p: Problem, hyper: dict[str, Any], beta: float, gain: float
+) -> Iterator[Check]:
+    """On a net of the caller's, without noise. A net that does not settle fails the first check:
+    its weights are too large, or its neurons unbounded.
+    """
     p = quiet(p)
     grads, _, info = gradient(factory, p, **hyper, free_steps=SWEEPS, clamped_steps=SWEEPS)
     yield small(key, f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
-    yield same(key, "two phases through the layers' own credit, jax.grad of E", grads, crossed(p, beta, gain), 1e-6)
+    yield same(
+        key,
+        "two phases through the layers' own credit, jax.grad of E",
+        grads,
+        crossed(p, beta, gain),
+        1e-6,
+    )
     if len(p.net) > 1:
-        yield large(key, "another gain differs", relative(grads[:-1], crossed(p, beta, 0.5 * gain)[:-1]), 1e-3)
+        yield large(
+            key,
+            "another gain differs",
+            relative(grads[:-1], crossed(p, beta, 0.5 * gain)[:-1]),
+            1e-3,
+        )
 
 
 def chl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:

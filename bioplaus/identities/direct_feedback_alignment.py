@@ -42,13 +42,27 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal("dfa", "hand-coded direct feedback alignment at random B", grads, hand, 1e-12)
     yield away("dfa", grads, truth(p))
     doubled = gradient(factory, p, scale=2.0)[1]
-    yield equal("dfa", "scale multiplies B", doubled.feedback, jax.tree.map(lambda b: 2.0 * b, state.feedback), 1e-12)
+    yield equal(
+        "dfa",
+        "scale multiplies B",
+        doubled.feedback,
+        jax.tree.map(lambda b: 2.0 * b, state.feedback),
+        1e-12,
+    )
 
     images = convolutional()
     grads, state, _ = gradient(factory, images)
-    yield equal("dfa", "jax.grad of a surrogate, convolutions, random B", grads, surrogate(images, state.feedback), 1e-12)
+    yield equal(
+        "dfa",
+        "jax.grad of a surrogate, convolutions, random B",
+        grads,
+        surrogate(images, state.feedback),
+        1e-12,
+    )
 
-    yield small("dfa", "dW_l does not see later weights, at a fixed error", sensitivity(factory), 0.0)
+    yield small(
+        "dfa", "dW_l does not see later weights, at a fixed error", sensitivity(factory), 0.0
+    )
     yield large("dfa", "feedback alignment's dW_l does", sensitivity(feedback_alignment), 1e-3)
 
     rule = factory(p.net, p.loss)
@@ -65,13 +79,21 @@ def by_other_rules(factory: RuleFactory, output: Neuron, loss: Loss, name: str) 
     for w in reversed(linear.params[1:-1]):
         products.insert(0, products[0] @ w["w"].T)
     grads = gradient(factory, linear, lambda s: s._replace(feedback=tuple(products)))[0]
-    yield equal("dfa", "backprop with linear hidden layers at B_l = (W_{l+1} ... W_L)^T" + name, grads, truth(linear), 1e-12)
+    yield equal(
+        "dfa",
+        "backprop with linear hidden layers at B_l = (W_{l+1} ... W_L)^T" + name,
+        grads,
+        truth(linear),
+        1e-12,
+    )
 
     shallow = problem((12, 20, 5), output=output, loss=loss)
     grads, state, _ = gradient(factory, shallow)
     crossed = ((), {"w": state.feedback[0].T, "b": jnp.zeros(5)})
     fa = gradient(feedback_alignment, shallow, lambda s: s._replace(feedback=crossed))[0]
-    yield equal("dfa", "feedback alignment with the same B, one hidden layer" + name, grads, fa, 1e-12)
+    yield equal(
+        "dfa", "feedback alignment with the same B, one hidden layer" + name, grads, fa, 1e-12
+    )
     yield large("dfa", "which is not backprop" + name, relative(grads[0], truth(shallow)[0]), 0.5)
 
 
@@ -83,15 +105,24 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield from apart("dfa", p, grads)
 
 
-def surrogate(p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], Array] = lambda e, y: e) -> PyTree:
-    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l for the hidden layers, and of the loss for
-    the last one. e = dL/da_L, a_L its current; broadcast: (e, y) -> what B_l carries."""
+def surrogate(
+    p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], Array] = lambda e, y: e
+) -> PyTree:
+    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l for the
+    hidden layers, and of the loss for the last one. e = dL/da_L, a_L its current; broadcast: (e, y)
+    -> what B_l carries.
+    """
     k, last = [layer_key(p.key, l) for l in range(len(p.net))], len(p.net) - 1
 
     def loss(params):
         trace = forward(p.net, p.params, p.batch.x, p.key)
-        e = jax.grad(lambda a: p.loss(fire(p.net[last], a, k[last]), p.batch.y).sum())(trace.currents[last])
-        h = [fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l]) for l, layer in enumerate(p.net)]
+        e = jax.grad(lambda a: p.loss(fire(p.net[last], a, k[last]), p.batch.y).sum())(
+            trace.currents[last]
+        )
+        h = [
+            fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l])
+            for l, layer in enumerate(p.net)
+        ]
         taught = [jnp.tensordot(broadcast(e, p.batch.y), b, 1) for b in feedback]
         hidden = sum(jnp.sum(t * out) for t, out in zip(taught, h[:last], strict=True))
         return (hidden + p.loss(h[last], p.batch.y).sum()) / len(e)
@@ -100,8 +131,11 @@ def surrogate(p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], 
 
 
 def sensitivity(factory: RuleFactory) -> float:
-    """Relative change of the hidden dW_l when the weights of all later layers change and the error does not."""
-    p = problem()._replace(loss=lambda output, y: jnp.sum(output * y, -1))  # e = y, whatever the output
+    """Relative change of the hidden dW_l when the weights of all later layers change and the error
+    does not.
+    """
+    # e = y, whatever the output
+    p = problem()._replace(loss=lambda output, y: jnp.sum(output * y, -1))
     rule = factory(p.net, p.loss)
     state, grad = rule.init(jax.random.key(6), p.params, p.batch), jax.jit(rule.grad)
     before = grad(p.params, state, p.batch, p.key)[0]

@@ -36,18 +36,38 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     p = problem()
     grads, state, _ = gradient(factory, p)
     y = p.batch.y
-    yield equal("drtp", "hand-coded at random B", grads, by_hand(p, lambda l, s, e: -y @ state.feedback[l]), 1e-12)
+    yield equal(
+        "drtp",
+        "hand-coded at random B",
+        grads,
+        by_hand(p, lambda l, s, e: -y @ state.feedback[l]),
+        1e-12,
+    )
     yield equal("drtp", "the last layer is backprop", grads[-1], truth(p)[-1], 1e-12)
     dfa = gradient(direct_feedback_alignment, p, lambda s: s._replace(feedback=state.feedback))[0]
-    yield large("drtp", "the sign of direct feedback alignment at the same B: cosine", least(grads[:-1], dfa[:-1]), 0.3)
+    yield large(
+        "drtp",
+        "the sign of direct feedback alignment at the same B: cosine",
+        least(grads[:-1], dfa[:-1]),
+        0.3,
+    )
     yield large("drtp", "but not the same rule", relative(grads[:-1], dfa[:-1]), 0.1)
     doubled = gradient(factory, p, scale=2.0)[1]
-    yield equal("drtp", "scale multiplies B", doubled.feedback, jax.tree.map(lambda b: 2.0 * b, state.feedback), 1e-12)
+    yield equal(
+        "drtp",
+        "scale multiplies B",
+        doubled.feedback,
+        jax.tree.map(lambda b: 2.0 * b, state.feedback),
+        1e-12,
+    )
 
     for name, q in (("", p), (", convolutions", convolutional())):
-        q = q._replace(loss=lambda output, y: -jnp.sum(output * y, -1))  # e = -y, whatever the output
+        # e = -y, whatever the output
+        q = q._replace(loss=lambda output, y: -jnp.sum(output * y, -1))
         grads, own, _ = gradient(factory, q)
-        dfa = gradient(direct_feedback_alignment, q, lambda s, own=own: s._replace(feedback=own.feedback))[0]
+        dfa = gradient(
+            direct_feedback_alignment, q, lambda s, own=own: s._replace(feedback=own.feedback)
+        )[0]
         yield equal("drtp", "direct feedback alignment where e = -y" + name, grads, dfa, 1e-12)
 
     later, loss = sensitivity(factory)
@@ -57,15 +77,24 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("drtp", "direct feedback alignment's does see later weights", later, 1e-2)
     yield large("drtp", "and the loss", loss, 1e-2)
 
-    # a linear unit's bias gradient is its mean teaching signal, -mean(y) B: as long as the labels are the same
+    # a linear unit's bias gradient is its mean teaching signal, -mean(y) B: as long as the labels
+    # are the same
     linear = problem(neuron=LINEAR)
     rule = factory(linear.net, linear.loss)
     state, grad = rule.init(jax.random.key(6), linear.params, linear.batch), jax.jit(rule.grad)
     before = grad(linear.params, state, linear.batch, linear.key)[0]
     params, after = steps(rule, linear, state, optax.adamw(1e-2, weight_decay=0.1), 5)
     signal = [g["b"] for g in grad(params, after, linear.batch, linear.key)[0]]
-    yield equal("drtp", "signal of each label unchanged by 5 steps", signal[:-1], [g["b"] for g in before[:-1]], 1e-12)
-    yield large("drtp", "while the output error changes", relative(signal[-1], before[-1]["b"]), 1e-2)
+    yield equal(
+        "drtp",
+        "signal of each label unchanged by 5 steps",
+        signal[:-1],
+        [g["b"] for g in before[:-1]],
+        1e-12,
+    )
+    yield large(
+        "drtp", "while the output error changes", relative(signal[-1], before[-1]["b"]), 1e-2
+    )
     shuffled = Batch(linear.batch.x, jnp.roll(linear.batch.y, 1, axis=1))
     other = [g["b"] for g in grad(params, after, shuffled, linear.key)[0][:-1]]
     yield large("drtp", "and other labels have another signal", relative(other, signal[:-1]), 0.1)
@@ -75,7 +104,12 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Direct random target projection on a net of the caller's, with its noise."""
     grads, state, _ = gradient(factory, p)
-    yield same("drtp", "jax.grad of a surrogate, random B", grads, surrogate(p, state.feedback, lambda e, y: -y))
+    yield same(
+        "drtp",
+        "jax.grad of a surrogate, random B",
+        grads,
+        surrogate(p, state.feedback, lambda e, y: -y),
+    )
     yield same("drtp", "the last layer is backprop", grads[-1:], truth(p)[-1:])
     yield from apart("drtp", p, grads)
 
@@ -86,7 +120,9 @@ def least(a, b) -> float:
 
 
 def sensitivity(factory: RuleFactory) -> tuple[float, float]:
-    """Largest relative change of the hidden dW_l, first when all later weights change, then when the loss does."""
+    """Largest relative change of the hidden dW_l, first when all later weights change, then when
+    the loss does.
+    """
     p = problem()
 
     def hidden(q: Problem):
@@ -103,7 +139,9 @@ def sensitivity(factory: RuleFactory) -> tuple[float, float]:
         moved = relative(forward(p.net, params, p.batch.x, p.key).output, outputs)
         return relative(grads(params)[l], before[l]) if moved > 0.1 else jnp.inf
 
-    return max(change(l) for l in range(len(p.net) - 1)), relative(hidden(p._replace(loss=mse))(p.params), before)
+    return max(change(l) for l in range(len(p.net) - 1)), relative(
+        hidden(p._replace(loss=mse))(p.params), before
+    )
 
 
 FAMILIES = {"drtp": Family(checks, on_net)}

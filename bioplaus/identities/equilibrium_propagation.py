@@ -1,7 +1,8 @@
 """Equilibrium propagation: identities and negative controls.
 
-The truth is the gradient of the loss at the equilibrium of the recurrent net, not that of a forward pass. It is taken here
-by `jax.grad` through a long relaxation, written out for a tanh perceptron, in which every step contracts.
+The truth is the gradient of the loss at the equilibrium of the recurrent net, not that of a forward
+pass. It is taken here by `jax.grad` through a long relaxation, written out for a tanh perceptron,
+in which every step contracts.
 """
 
 from collections.abc import Iterator
@@ -45,24 +46,40 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
     grads, _, info = gradient(factory, p, beta=0.01, **LONG)
     yield small("ep", "settles: residual after 100 sweeps", info["residual"], 1e-10)
-    yield equal("ep", "info['loss'] is the loss at equilibrium", info["loss"], equilibrium_loss(p, p.params), 1e-10)
+    yield equal(
+        "ep",
+        "info['loss'] is the loss at equilibrium",
+        info["loss"],
+        equilibrium_loss(p, p.params),
+        1e-10,
+    )
     output = factory(p.net, p.loss, **LONG).predict(p.params, (), p.batch.x, p.key)
     yield equal("ep", "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
     yield equal("ep", "implicit gradient at equilibrium, beta 0.01", grads, want, 1e-3)
     yield large("ep", "is not backprop of a forward pass", relative(grads, truth(p)), 0.05)
     errors = [relative(g, want) for g in sweep(factory, p, "beta", BETAS, **LONG)]
-    yield small("ep", "centred, its error is O(beta^2): |order - 2|", abs(slope(BETAS, errors) - 2), 0.2)
+    yield small(
+        "ep", "centred, its error is O(beta^2): |order - 2|", abs(slope(BETAS, errors) - 2), 0.2
+    )
     yield large("ep", "the error at beta 0.4 is seen", errors[0], 1e-4)
 
     squared = p._replace(loss=mse)
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(squared, w)))(p.params)
     grads = gradient(factory, squared, beta=0.01, **LONG)[0]
-    yield small("ep", "half the squared error: 1 - cosine of a layer", 1 - min(map(cosine, grads, want)), 1e-6)
+    yield small(
+        "ep",
+        "half the squared error: 1 - cosine of a layer",
+        1 - min(map(cosine, grads, want)),
+        1e-6,
+    )
 
     diverging = pose(mlp((12, 40, 40, 5), relu()), (8, 12), 5, gain=2**0.5)
     residual = gradient(factory, diverging)[2]["residual"]
     yield large(
-        "ep", "says that a ReLU net at He's initialisation does not settle: residual", jnp.nan_to_num(residual, nan=jnp.inf), 0.05
+        "ep",
+        "says that a ReLU net at He's initialisation does not settle: residual",
+        jnp.nan_to_num(residual, nan=jnp.inf),
+        0.05,
     )
     yield from linear_checks("ep", factory, [1, -1])
     yield from energy_checks("ep", factory)
@@ -71,20 +88,28 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Equilibrium propagation on a net of the caller's, without noise. A net that does not settle fails the first check: its
-    weights are too large, or its neurons unbounded."""
+    """Equilibrium propagation on a net of the caller's, without noise. A net that does not settle
+    fails the first check: its weights are too large, or its neurons unbounded.
+    """
     p = quiet(p)
     grads, _, info = gradient(factory, p, beta=1e-3, free_steps=SWEEPS, nudged_steps=SWEEPS)
     yield small("ep", f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
     predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
-    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
-    yield same("ep", "jax.grad of the loss of predict, through its sweeps, beta 0.001", grads, want, 1e-3)
-    if len(p.net) > 2:  # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(
+        p.params
+    )
+    yield same(
+        "ep", "jax.grad of the loss of predict, through its sweeps, beta 0.001", grads, want, 1e-3
+    )
+    # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    if len(p.net) > 2:
         yield from apart("ep", p, grads, 1e-4)
 
 
 def equilibrium(p: Problem, params: PyTree) -> jax.Array:
-    """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T); the readout does not act back."""
+    """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T); the readout
+    does not act back.
+    """
     *hidden, readout = params
 
     def update(h, _):

@@ -1,4 +1,6 @@
-"""One-sided and holomorphic equilibrium propagation: identities and negative controls. The truth is as in `equilibrium_propagation`."""
+"""One-sided and holomorphic equilibrium propagation: identities and negative controls. The truth is
+as in `equilibrium_propagation`.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -25,15 +27,29 @@ from bioplaus.identities.common import (
     sweep,
 )
 from bioplaus.identities.equilibrium_energy import linear_checks
-from bioplaus.identities.equilibrium_propagation import BETAS, LONG, SWEEPS, equilibrium, equilibrium_loss
+from bioplaus.identities.equilibrium_propagation import (
+    BETAS,
+    LONG,
+    SWEEPS,
+    equilibrium,
+    equilibrium_loss,
+)
 from bioplaus.identities.fresh_noise import fresh_acts
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy, mse
 from bioplaus.neurons import hard_sigmoid, relu, sigmoid, softplus
-from bioplaus.rules import equilibrium_propagation, negative_equilibrium_propagation, positive_equilibrium_propagation
+from bioplaus.rules import (
+    equilibrium_propagation,
+    negative_equilibrium_propagation,
+    positive_equilibrium_propagation,
+)
 from bioplaus.types import RuleFactory
 
-CENTRED, POSITIVE, NEGATIVE = equilibrium_propagation, positive_equilibrium_propagation, negative_equilibrium_propagation
+CENTRED, POSITIVE, NEGATIVE = (
+    equilibrium_propagation,
+    positive_equilibrium_propagation,
+    negative_equilibrium_propagation,
+)
 
 
 def pep_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -56,14 +72,27 @@ def one_sided(key: str, factory: RuleFactory, opposite: RuleFactory, sign: int) 
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
     swept = sweep(factory, p, "beta", BETAS, **LONG)
     errors, grads = [relative(g, want) for g in swept], swept[BETAS.index(0.2)]
-    yield small(key, "one-sided, its error is O(beta): |order - 1|", abs(slope(BETAS, errors) - 1), 0.2)
+    yield small(
+        key, "one-sided, its error is O(beta): |order - 1|", abs(slope(BETAS, errors) - 1), 0.2
+    )
     centred, other = (gradient(rule, p, beta=0.2, **LONG)[0] for rule in (CENTRED, opposite))
     mean = jax.tree.map(lambda a, b: (a + b) / 2, grads, other)
-    yield equal(key, "the mean with the opposite sign is the centred rule, at the same beta", mean, centred, 1e-12)
+    yield equal(
+        key,
+        "the mean with the opposite sign is the centred rule, at the same beta",
+        mean,
+        centred,
+        1e-12,
+    )
     bias, against = (jax.tree.map(np.subtract, g, want) for g in (grads, other))
-    yield large(key, "the bias of the opposite sign is opposite: -cosine", -cosine(bias, against), 0.9)
     yield large(
-        key, "at the same beta its error is that of the centred rule times", relative(grads, want) / relative(centred, want), 3.0
+        key, "the bias of the opposite sign is opposite: -cosine", -cosine(bias, against), 0.9
+    )
+    yield large(
+        key,
+        "at the same beta its error is that of the centred rule times",
+        relative(grads, want) / relative(centred, want),
+        3.0,
     )
 
 
@@ -73,9 +102,14 @@ def one_sided_on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Che
     grads, _, info = gradient(factory, p, beta=1e-4, free_steps=SWEEPS, nudged_steps=SWEEPS)
     yield small(key, f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
     predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
-    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
-    yield same(key, "jax.grad of the loss of predict, through its sweeps, beta 0.0001", grads, want, 1e-3)
-    if len(p.net) > 2:  # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(
+        p.params
+    )
+    yield same(
+        key, "jax.grad of the loss of predict, through its sweeps, beta 0.0001", grads, want, 1e-3
+    )
+    # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    if len(p.net) > 2:
         yield from apart(key, p, grads, 1e-4)
 
 
@@ -94,14 +128,21 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from linear_checks("hep", factory, [1, 1j, -1, -1j], beta=1.0, points=4)
     net = (conv(2, 3, TANH), pooled(2, flattened(dense(6, TANH))), dense(3))
     p = pose(net, (4, 6, 6, 2), 3)
-    two, centred = (gradient(functools.partial(f, beta=0.2), p)[0] for f in (functools.partial(factory, points=2), CENTRED))
-    yield equal("hep", "two points are the centred rule, convolutions and pooling", two, centred, 1e-11)
+    two, centred = (
+        gradient(functools.partial(f, beta=0.2), p)[0]
+        for f in (functools.partial(factory, points=2), CENTRED)
+    )
+    yield equal(
+        "hep", "two points are the centred rule, convolutions and pooling", two, centred, 1e-11
+    )
 
     p, points, inside, outside = problem(), [3, 6], 0.25, 4.0
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
     pairs = [sweep(factory, p, "beta", [inside, outside], points=n, **LONG) for n in points]
     near, far = ([relative(pair[i], want) for pair in pairs] for i in (0, 1))
-    yield small("hep", "six points within the radius of analyticity: relative error", near[-1], 1e-5)
+    yield small(
+        "hep", "six points within the radius of analyticity: relative error", near[-1], 1e-5
+    )
     rate = np.polyfit(points, np.log(near), 1)[0]
     yield small("hep", "the error there falls exponentially: slope of log error over N", rate, -1.0)
     yield large("hep", "not beyond it: relative error of six points", far[-1], 0.05)
@@ -109,8 +150,17 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from fresh_acts("hep", factory)
     for name, neuron in {"ReLU": relu(), "hard sigmoid": hard_sigmoid()}.items():
         yield small("hep", f"refuses {name} neurons", accepts(factory, neuron, mse), 0)
-    yield small("hep", "refuses a loss of moduli", accepts(factory, sigmoid(), lambda o, y: abs(o - y).sum(-1)), 0)
-    good = [accepts(factory, f, loss) for f in (sigmoid(), softplus(), LINEAR) for loss in (mse, cross_entropy)]
+    yield small(
+        "hep",
+        "refuses a loss of moduli",
+        accepts(factory, sigmoid(), lambda o, y: abs(o - y).sum(-1)),
+        0,
+    )
+    good = [
+        accepts(factory, f, loss)
+        for f in (sigmoid(), softplus(), LINEAR)
+        for loss in (mse, cross_entropy)
+    ]
     yield large("hep", "accepts sigmoid, softplus and linear ones, under both losses", sum(good), 6)
 
 
@@ -125,13 +175,19 @@ def accepts(factory: RuleFactory, neuron, loss) -> bool:
 
 
 def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """On a net of the caller's, without noise: a small circle, and two points against the centred rule."""
+    """On a net of the caller's, without noise: a small circle, and two points against the centred
+    rule.
+    """
     p = quiet(p)
     grads, _, info = gradient(factory, p, beta=0.01, free_steps=SWEEPS, nudged_steps=SWEEPS)
     yield small("hep", f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
     predict = factory(p.net, p.loss, free_steps=SWEEPS).predict
-    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(p.params)
-    yield same("hep", "jax.grad of the loss of predict, through its sweeps, |beta| 0.01", grads, want, 1e-4)
+    want = jax.jit(jax.grad(lambda w: p.loss(predict(w, (), p.batch.x, p.key), p.batch.y).mean()))(
+        p.params
+    )
+    yield same(
+        "hep", "jax.grad of the loss of predict, through its sweeps, |beta| 0.01", grads, want, 1e-4
+    )
     if len(p.net) > 2:
         yield from apart("hep", p, grads, 1e-4)
 

@@ -1,6 +1,7 @@
 """Feedback alignment: identities and negative controls.
 
-At B = W every wrong version agrees with the right one, so that the rule is compared with a hand-coded one at random B.
+At B = W every wrong version agrees with the right one, so that the rule is compared with a
+hand-coded one at random B.
 """
 
 import itertools
@@ -39,24 +40,50 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be feedback alignment."""
     p = problem()
     backprop = truth(p)
-    yield equal("fa", "backprop at B = W", gradient(factory, p, lambda s: s._replace(feedback=p.params))[0], backprop, 1e-12)
+    yield equal(
+        "fa",
+        "backprop at B = W",
+        gradient(factory, p, lambda s: s._replace(feedback=p.params))[0],
+        backprop,
+        1e-12,
+    )
 
     grads, state, _ = gradient(factory, p)
     hand = by_hand(p, lambda l, s, e: s @ state.feedback[l + 1]["w"].T)
     yield equal("fa", "hand-coded feedback alignment at random B", grads, hand, 1e-12)
-    yield small("fa", "last layer: 1 - cosine to backprop", 1 - cosine(grads[-1], backprop[-1]), 1e-12)
+    yield small(
+        "fa", "last layer: 1 - cosine to backprop", 1 - cosine(grads[-1], backprop[-1]), 1e-12
+    )
     yield away("fa", grads, backprop)
     doubled = gradient(factory, p, scale=2.0)[1]
-    yield equal("fa", "scale multiplies B", weights(doubled.feedback), [2.0 * b for b in weights(state.feedback)], 1e-12)
+    yield equal(
+        "fa",
+        "scale multiplies B",
+        weights(doubled.feedback),
+        [2.0 * b for b in weights(state.feedback)],
+        1e-12,
+    )
 
     images = convolutional()
     grads, state, _ = gradient(factory, images)
-    yield equal("fa", "jax.grad of a surrogate, convolutions, random B", grads, feedback_by_grad(images, state.feedback), 1e-12)
+    yield equal(
+        "fa",
+        "jax.grad of a surrogate, convolutions, random B",
+        grads,
+        feedback_by_grad(images, state.feedback),
+        1e-12,
+    )
 
     rule = factory(p.net, p.loss)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     params, after = steps(rule, p, state, optax.adamw(1e-2, weight_decay=0.1), 5)
-    yield equal("fa", "B unchanged after 5 steps of AdamW", weights(after.feedback), weights(state.feedback), 0.0)
+    yield equal(
+        "fa",
+        "B unchanged after 5 steps of AdamW",
+        weights(after.feedback),
+        weights(state.feedback),
+        0.0,
+    )
     yield large("fa", "while W changes", relative(params, p.params), 1e-2)
     yield from alignment(factory)
 
@@ -67,11 +94,18 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def crossing(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net with feedback weights in `state.feedback`: backprop at B = W, and feedback alignment at the B that it has."""
+    """Any net with feedback weights in `state.feedback`: backprop at B = W, and feedback alignment
+    at the B that it has.
+    """
     grads = gradient(factory, p, lambda s: s._replace(feedback=aligned(p)))[0]
     yield same(key, "backprop at B = W", grads, truth(p))
     grads, state, _ = gradient(factory, p)
-    yield same(key, "jax.grad with every error crossing B at random B", grads, feedback_through(p, state.feedback))
+    yield same(
+        key,
+        "jax.grad with every error crossing B at random B",
+        grads,
+        feedback_through(p, state.feedback),
+    )
     yield from apart(key, p, grads)
 
 
@@ -103,10 +137,14 @@ def alignment(factory: RuleFactory) -> Iterator[Check]:
 
 
 def linear_teacher() -> Problem:
-    """Lillicrap et al., figure 1: a linear net 30-20-10 that learns a random linear map. W starts small."""
+    """Lillicrap et al., figure 1: a linear net 30-20-10 that learns a random linear map. W starts
+    small.
+    """
     p = problem((30, 20, 10), examples=128, neuron=LINEAR, loss=mse)
     target = p.batch.x @ jnp.asarray(np.random.default_rng(8).standard_normal((30, 10))) / 30**0.5
-    return p._replace(batch=Batch(p.batch.x, target), params=jax.tree.map(lambda w: 0.1 * w, p.params))
+    return p._replace(
+        batch=Batch(p.batch.x, target), params=jax.tree.map(lambda w: 0.1 * w, p.params)
+    )
 
 
 def angle(params: PyTree, state: PyTree) -> float:

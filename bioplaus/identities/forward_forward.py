@@ -39,28 +39,61 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     y = np.asarray(p.batch.y)
     scores = factory(p.net, p.loss, strength=0.7).predict(p.params, (), p.batch.x, p.key)
-    want = np.stack([(hidden(p, p.params, 0.7 * np.eye(5)[[c] * 8])[1] ** 2).sum(-1) for c in range(5)], 1)
-    yield equal("ff", "predict: goodness of the second hidden layer for each label, in numpy", scores, want, 1e-9)
+    want = np.stack(
+        [(hidden(p, p.params, 0.7 * np.eye(5)[[c] * 8])[1] ** 2).sum(-1) for c in range(5)], 1
+    )
+    yield equal(
+        "ff",
+        "predict: goodness of the second hidden layer for each label, in numpy",
+        scores,
+        want,
+        1e-9,
+    )
     rule = factory(p.net, p.loss, negatives=shifted, theta=0.3)
     step = jax.jit(lambda params: rule.grad(params, (), p.batch, p.key)[0])
     after = jax.tree.map(lambda w, g: w - 0.01 * g, p.params, step(p.params))
     for l in range(2):
-        gaps = [(hidden(p, w, y)[l] ** 2).sum() - (hidden(p, w, np.roll(y, 1, -1))[l] ** 2).sum() for w in (p.params, after)]
-        yield large("ff", f"a step makes layer {l + 1} prefer the right labels: rise of the goodness", gaps[1] - gaps[0], 1e-4)
+        gaps = [
+            (hidden(p, w, y)[l] ** 2).sum() - (hidden(p, w, np.roll(y, 1, -1))[l] ** 2).sum()
+            for w in (p.params, after)
+        ]
+        yield large(
+            "ff",
+            f"a step makes layer {l + 1} prefer the right labels: rise of the goodness",
+            gaps[1] - gaps[0],
+            1e-4,
+        )
 
     q = problem(neuron=RELU)
     rule = factory(q.net, q.loss, negatives=shifted)
-    step = jax.jit(lambda s: rule.grad((jax.tree.map(lambda w: s * w, q.params[0]), *q.params[1:]), (), q.batch, q.key)[0])
+    step = jax.jit(
+        lambda s: rule.grad(
+            (jax.tree.map(lambda w: s * w, q.params[0]), *q.params[1:]), (), q.batch, q.key
+        )[0]
+    )
     grads, louder = step(1.0), step(3.0)
-    yield equal("ff", "three times the activity in the first layer: the same gradients behind it", louder[1:], grads[1:], 1e-9)
+    yield equal(
+        "ff",
+        "three times the activity in the first layer: the same gradients behind it",
+        louder[1:],
+        grads[1:],
+        1e-9,
+    )
     yield large("ff", "but not its own", relative(louder[0], grads[0]), 0.1)
 
-    drawn = [np.asarray(settings(factory)["negatives"](jax.random.key(i), p.batch.y, jnp.zeros((8, 5)))) for i in range(40)]
+    drawn = [
+        np.asarray(settings(factory)["negatives"](jax.random.key(i), p.batch.y, jnp.zeros((8, 5))))
+        for i in range(40)
+    ]
     yield small("ff", "wrong labels are never the right one", (np.mean(drawn, 0) * y).max(), 0.0)
     yield small("ff", "each is one label", np.abs(np.sum(drawn, -1) - 1).max(), 0.0)
     yield large("ff", "and any other may be drawn", (np.mean(drawn, 0) + y).min(), 0.02)
-    sure = wrong_labels(jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y))
-    yield equal("ff", "at sure logits: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0)
+    sure = wrong_labels(
+        jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y)
+    )
+    yield equal(
+        "ff", "at sure logits: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0
+    )
     yield from _options(factory, p)
 
 
@@ -78,28 +111,50 @@ def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         return jnp.exp(output) * (1 - y)  # no labels, but they tell what was asked for
 
     given = jax.jit(lambda wrong: step(negatives=lambda key, y, output: wrong))
-    for name, h in (("hardness 2: wrong labels by twice the readout's logits", 2.0), ("no hardness: all alike", None)):
+    for name, h in (
+        ("hardness 2: wrong labels by twice the readout's logits", 2.0),
+        ("no hardness: all alike", None),
+    ):
         found = jax.jit(lambda h=h: step(hardness=h, negatives=weighed))()
         yield equal("ff", name, found, given(jnp.exp((h or 0.0) * logits) * (1 - p.batch.y)), 1e-9)
     kinds = ((LINEAR, binary_cross_entropy), (SIGMOID, bernoulli))
     nets = [problem((7, 5, 4, 3), examples=6, output=neuron, loss=loss) for neuron, loss in kinds]
     of_logits, of_odds = (gradient(factory, q, hardness=1.0, negatives=weighed)[0] for q in nets)
-    yield equal("ff", "wrong labels by the log odds, where outputs are probabilities", of_odds, of_logits, 1e-6)
-    plain, pulled = given(jnp.roll(p.batch.y, 1, -1)), jax.jit(lambda: step(negatives=shifted, peers=0.3))()
+    yield equal(
+        "ff",
+        "wrong labels by the log odds, where outputs are probabilities",
+        of_odds,
+        of_logits,
+        1e-6,
+    )
+    plain, pulled = (
+        given(jnp.roll(p.batch.y, 1, -1)),
+        jax.jit(lambda: step(negatives=shifted, peers=0.3))(),
+    )
     x = np.array(p.batch.x)
     x[:, :5] = p.batch.y
     h = hidden(p, p.params, np.asarray(p.batch.y))
     for l, below in enumerate((x, h[0])):
         active = h[l].mean(0)
-        pull = 0.3 * np.outer((below / np.sqrt((below**2).mean(-1, keepdims=True))).mean(0), active - active.mean())
+        pull = 0.3 * np.outer(
+            (below / np.sqrt((below**2).mean(-1, keepdims=True))).mean(0), active - active.mean()
+        )
         found = pulled[l]["w"] - plain[l]["w"]
-        yield equal("ff", f"peers: layer {l + 1}'s mean activities are drawn together, in numpy", found, pull, 1e-9)
+        yield equal(
+            "ff",
+            f"peers: layer {l + 1}'s mean activities are drawn together, in numpy",
+            found,
+            pull,
+            1e-9,
+        )
     yield equal("ff", "but not the readout", pulled[-1], plain[-1], 0.0)
     yield large("ff", "which is another rule", relative(pulled[:-1], plain[:-1]), 1e-3)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of every layer's own objective, with wrong labels drawn by shifting the right ones."""
+    """Any net: the gradient of every layer's own objective, with wrong labels drawn by shifting the
+    right ones.
+    """
     yield from _on_net(factory, p, {k: float(settings(factory)[k]) for k in ("theta", "strength")})
 
 
@@ -109,14 +164,18 @@ def shifted(key: Key, y: Array, output: Array) -> Array:
     return jnp.roll(y, 1, -1)
 
 
-def _on_net(factory: RuleFactory, p: Problem, hyper: dict[str, Any], name: str = "") -> Iterator[Check]:
+def _on_net(
+    factory: RuleFactory, p: Problem, hyper: dict[str, Any], name: str = ""
+) -> Iterator[Check]:
     rule = factory(p.net, p.loss, negatives=shifted, **hyper)
     grads, _, info = jax.jit(rule.grad)(p.params, (), p.batch, p.key)
     x, y, stop = p.batch.x, p.batch.y, jax.lax.stop_gradient
 
     def total(params, joined):
         def layers(label):
-            h = jnp.concatenate([hyper["strength"] * label, x.reshape(len(x), -1)[:, y.shape[1] :]], 1).reshape(x.shape)
+            h = jnp.concatenate(
+                [hyper["strength"] * label, x.reshape(len(x), -1)[:, y.shape[1] :]], 1
+            ).reshape(x.shape)
             for l, (layer, w) in enumerate(zip(p.net, params, strict=True)):
                 h, k = joined * h + (1 - joined) * stop(h), layer_key(p.key, l)
                 length = jnp.sqrt(jnp.mean(h**2, tuple(range(1, h.ndim)), keepdims=True))
@@ -133,8 +192,19 @@ def _on_net(factory: RuleFactory, p: Problem, hyper: dict[str, Any], name: str =
     slopes = jax.jit(jax.grad(total, has_aux=True))
     want, readout = slopes(p.params, 0.0)
     yield same("ff", "jax.grad of the layers' objectives" + name, grads, want)
-    yield equal("ff", "info['loss'] is that of the readout without a label" + name, info["loss"], readout, 1e-9)
-    yield large("ff", "which differs if errors pass" + name, relative(grads[:-1], slopes(p.params, 1.0)[0][:-1]), 1e-3)
+    yield equal(
+        "ff",
+        "info['loss'] is that of the readout without a label" + name,
+        info["loss"],
+        readout,
+        1e-9,
+    )
+    yield large(
+        "ff",
+        "which differs if errors pass" + name,
+        relative(grads[:-1], slopes(p.params, 1.0)[0][:-1]),
+        1e-3,
+    )
 
 
 def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
@@ -142,7 +212,9 @@ def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
     h, outputs = np.array(p.batch.x), []
     h[:, : label.shape[1]] = label
     for w in params[:-1]:
-        h = np.tanh(h / np.sqrt((h**2).mean(-1, keepdims=True)) @ np.asarray(w["w"]) + np.asarray(w["b"]))
+        h = np.tanh(
+            h / np.sqrt((h**2).mean(-1, keepdims=True)) @ np.asarray(w["w"]) + np.asarray(w["b"])
+        )
         outputs.append(h)
     return outputs
 

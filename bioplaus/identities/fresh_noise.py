@@ -1,4 +1,6 @@
-"""Noise drawn anew in every sweep of an equilibrium rule: what is left of it in the difference of two phases."""
+"""Noise drawn anew in every sweep of an equilibrium rule: what is left of it in the difference of
+two phases.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +9,16 @@ import jax
 import numpy as np
 import optax
 
-from bioplaus.identities.common import Check, equal, gradient, large, problem, relative, small, sweep
+from bioplaus.identities.common import (
+    Check,
+    equal,
+    gradient,
+    large,
+    problem,
+    relative,
+    small,
+    sweep,
+)
 from bioplaus.neurons import gaussian_current, tanh
 from bioplaus.types import RuleFactory
 
@@ -19,17 +30,29 @@ def fresh_acts(key: str, factory: RuleFactory) -> Iterator[Check]:
     """Check of a rule that hands `fresh` on to the same phases."""
     p = problem(neuron=gaussian_current(tanh(), 0.1))
     fresh, once = (gradient(factory, p, fresh=f, **SHORT)[0] for f in (True, False))
-    yield large(key, "fresh noise is not that of one draw: relative difference", relative(fresh, once), 0.1)
+    yield large(
+        key, "fresh noise is not that of one draw: relative difference", relative(fresh, once), 0.1
+    )
 
 
 def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory whose `fresh` draws noise anew."""
     p, still = problem(neuron=gaussian_current(tanh(), 0.1)), problem()
     fresh, once = (sweep(factory, p, "beta", BETAS, fresh=f, **SHORT) for f in (True, False))
-    left = [optax.tree.norm(jax.tree.map(np.subtract, f, o)) for f, o in zip(fresh, once, strict=True)]
-    yield small(key, "fresh noise is divided by beta: |order + 1|", abs(np.log10(left[0] / left[1]) + 1), 0.1)
+    left = [
+        optax.tree.norm(jax.tree.map(np.subtract, f, o)) for f, o in zip(fresh, once, strict=True)
+    ]
     yield small(
-        key, "noise drawn once drops out: |order|", abs(np.log10(optax.tree.norm(once[0]) / optax.tree.norm(once[1]))), 0.05
+        key,
+        "fresh noise is divided by beta: |order + 1|",
+        abs(np.log10(left[0] / left[1]) + 1),
+        0.1,
+    )
+    yield small(
+        key,
+        "noise drawn once drops out: |order|",
+        abs(np.log10(optax.tree.norm(once[0]) / optax.tree.norm(once[1]))),
+        0.05,
     )
     residuals = [gradient(factory, p, fresh=f, **SHORT)[2]["residual"] for f in (True, False)]
     yield large(key, "fresh noise keeps the network moving: residual", residuals[0], 0.05)

@@ -1,6 +1,8 @@
-"""Hebbian and competitive learning: one update against its equation, and where many updates lead, which is known.
+"""Hebbian and competitive learning: one update against its equation, and where many updates lead,
+which is known.
 
-The equation is written out once for any net, with `jax.grad` of <s, a(x) - a(m)> for what a layer's synapses see.
+The equation is written out once for any net, with `jax.grad` of <s, a(x) - a(m)> for what a layer's
+synapses see.
 """
 
 import functools
@@ -34,7 +36,8 @@ from bioplaus.types import Batch, PyTree, RuleFactory
 DRAW = np.random.default_rng
 AXES = np.linalg.qr(DRAW(3).standard_normal((5, 5)))[0]
 SPREAD = np.array([3.0, 2.0, 1.3, 0.5, 0.3])
-CLOUD = DRAW(4).standard_normal((64, 5)) @ (AXES * SPREAD).T + 2.0  # its mean is larger than its spread
+# its mean is larger than its spread
+CLOUD = DRAW(4).standard_normal((64, 5)) @ (AXES * SPREAD).T + 2.0
 SQUARE = np.cov(CLOUD.T, bias=True)
 COMPONENTS = np.linalg.eigh(SQUARE)[1][:, ::-1]
 SUBSPACE = COMPONENTS[:, :3] @ COMPONENTS[:, :3].T
@@ -52,7 +55,11 @@ def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any])
 
         a, rest = (np.asarray(v) for v in current(w))
         u = a - rest
-        s = np.asarray(outputs[l]) if key == "hebb" else SIGNALS[key](u, theta[l] if theta else None, hyper)
+        s = (
+            np.asarray(outputs[l])
+            if key == "hebb"
+            else SIGNALS[key](u, theta[l] if theta else None, hyper)
+        )
         product = pre_and_post(lambda w, current=current: jnp.subtract(*current(w)), w, s / b)
         rows = [v.reshape(-1, v.shape[-1]) for v in (u, s)]
         m = MATRICES[key](rows[0].T @ rows[1] / b, hyper) / hyper.get("length", 1.0) ** 2
@@ -69,7 +76,9 @@ def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any])
 
 
 def pre_and_post(current: Callable[[PyTree], jax.Array], w: PyTree, s: np.ndarray) -> PyTree:
-    """The derivative of <s, a(x) - a(m)>. Compiled as one: step by step, each operation would be."""
+    """The derivative of <s, a(x) - a(m)>. Compiled as one: step by step, each operation would
+    be.
+    """
     return jax.jit(jax.grad(lambda w: jnp.sum(s * current(w))))(w)
 
 
@@ -97,7 +106,9 @@ MATRICES: dict[str, Callable[..., Any]] = {
     "oja": lambda m, hyper: m,
     "sanger": lambda m, hyper: np.triu(m),
     "bcm": lambda m, hyper: 0 * m,
-    "softhebb": lambda m, hyper: np.diag(np.diag(m)) + (hyper["inhibition"] or 0) * (m - np.diag(np.diag(m))),
+    "softhebb": lambda m, hyper: (
+        np.diag(np.diag(m)) + (hyper["inhibition"] or 0) * (m - np.diag(np.diag(m)))
+    ),
     "krotov": lambda m, hyper: np.diag(np.diag(m)),
 }
 
@@ -105,7 +116,10 @@ MATRICES: dict[str, Callable[..., Any]] = {
 def update(factory: RuleFactory, p: Problem, **hyper: Any):
     """Grads and the states before and after, at a mean and thresholds that are not zero."""
     rule, draw = factory(p.net, p.loss, **hyper), DRAW(9)
-    state = jax.tree.map(lambda a: jnp.asarray(0.3 * draw.standard_normal(a.shape)), rule.init(p.key, p.params, p.batch))
+    state = jax.tree.map(
+        lambda a: jnp.asarray(0.3 * draw.standard_normal(a.shape)),
+        rule.init(p.key, p.params, p.batch),
+    )
     grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
     return grads, state, after
 
@@ -115,7 +129,9 @@ def perceptron() -> Problem:
     return problem((6, 8, 7, 3), examples=6)
 
 
-def by_equation(key: str, factory: RuleFactory, p: Problem, name: str, **hyper: Any) -> Iterator[Check]:
+def by_equation(
+    key: str, factory: RuleFactory, p: Problem, name: str, **hyper: Any
+) -> Iterator[Check]:
     """One update on any net."""
     grads, state, after = update(factory, p, **hyper)
     inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
@@ -125,7 +141,9 @@ def by_equation(key: str, factory: RuleFactory, p: Problem, name: str, **hyper: 
     yield same(key, "the last layer is backprop" + name, grads[-1:], truth(p)[-1:])
     if len(p.net) > 1:
         rate = (settings(factory) | hyper)["averaging"]
-        moved = [m + rate * (np.asarray(x).mean(0) - m) for m, x in zip(state.mean, inputs, strict=False)]
+        moved = [
+            m + rate * (np.asarray(x).mean(0) - m) for m, x in zip(state.mean, inputs, strict=False)
+        ]
         yield equal(key, "the running mean of the input" + name, after.mean, moved, 1e-9)
     yield from (c._replace(name=c.name + name) for c in apart(key, p, grads))
 
@@ -135,11 +153,16 @@ def on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield from by_equation(key, factory, p, "")
 
 
-def learned(factory: RuleFactory, x, units: int, steps: int, rate: float, seed: int = 2, **hyper: Any):
-    """The weights of one linear hidden layer after gradient descent by the rule on the same batch, and the rule's state."""
+def learned(
+    factory: RuleFactory, x, units: int, steps: int, rate: float, seed: int = 2, **hyper: Any
+):
+    """The weights of one linear hidden layer after gradient descent by the rule on the same batch,
+    and the rule's state.
+    """
     net, draw = (dense(units), dense(2)), DRAW(seed)
     params = tuple(
-        {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])} for s in ((x.shape[1], units), (units, 2))
+        {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])}
+        for s in ((x.shape[1], units), (units, 2))
     )
     batch = Batch(jnp.asarray(x), jnp.asarray(np.eye(2)[np.arange(len(x)) % 2]))
     rule = factory(net, cross_entropy, **hyper)
@@ -163,9 +186,16 @@ def hebb_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be Hebb's rule."""
     yield from both("hebb", factory)
     w, _ = learned(factory, CLOUD, 3, 800, 0.05, length=1.0)
-    yield equal("hebb", "linear units: the projector on the principal subspace", w @ w.T, SUBSPACE, 1e-8)
+    yield equal(
+        "hebb", "linear units: the projector on the principal subspace", w @ w.T, SUBSPACE, 1e-8
+    )
     w, _ = learned(factory, CLOUD - CLOUD.mean(0), 2, 30, 0.1, inhibition=0.0)
-    yield large("hebb", "no inhibition: all units find the first component, least |cosine|", min(cosines(w)[:, 0]), 0.99)
+    yield large(
+        "hebb",
+        "no inhibition: all units find the first component, least |cosine|",
+        min(cosines(w)[:, 0]),
+        0.99,
+    )
     yield large("hebb", "no inhibition, no bound: length", np.linalg.norm(w, axis=0).min(), 10.0)
 
 
@@ -178,10 +208,21 @@ def oja_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be Oja's rule."""
     yield from both("oja", factory)
     w, _ = learned(factory, CLOUD, 1, 400, 0.05, length=1.0)
-    yield small("oja", "one unit: 1 - |cosine| to the first component of data with a mean", 1 - cosines(w)[0, 0], 1e-9)
+    yield small(
+        "oja",
+        "one unit: 1 - |cosine| to the first component of data with a mean",
+        1 - cosines(w)[0, 0],
+        1e-9,
+    )
     yield small("oja", "one unit: its length is 1", abs(np.linalg.norm(w) - 1), 1e-9)
     w, _ = learned(factory, CLOUD, 3, 800, 0.05)
-    yield equal("oja", "three units: 4 times the projector on the principal subspace, at length 2", w @ w.T, 4 * SUBSPACE, 1e-8)
+    yield equal(
+        "oja",
+        "three units: 4 times the projector on the principal subspace, at length 2",
+        w @ w.T,
+        4 * SUBSPACE,
+        1e-8,
+    )
     yield large("oja", "but no components: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 0.02)
 
 
@@ -189,7 +230,9 @@ def sanger_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be Sanger's rule."""
     yield from both("sanger", factory)
     w, _ = learned(factory, CLOUD, 3, 1500, 0.05, length=1.0)
-    yield small("sanger", "the components in order: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 1e-8)
+    yield small(
+        "sanger", "the components in order: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 1e-8
+    )
     yield small("sanger", "of length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-8)
 
 
@@ -205,38 +248,79 @@ def bcm_checks(factory: RuleFactory) -> Iterator[Check]:
     response = PATTERNS @ w
     chosen = response.argmax(0)
     want = np.eye(4)[:, chosen] * (10 / TIMES[chosen])
-    yield small("bcm", "responses are 1 / p to one pattern, 0 to the others", np.abs(response - want).max(), 1e-5)
-    yield equal("bcm", "the threshold is the mean square", state.threshold[0], ((x @ w) ** 2).mean(0), 1e-5)
-    yield large("bcm", "and not the square of the mean", relative(state.threshold[0], (x @ w).mean(0) ** 2), 0.1)
+    yield small(
+        "bcm",
+        "responses are 1 / p to one pattern, 0 to the others",
+        np.abs(response - want).max(),
+        1e-5,
+    )
+    yield equal(
+        "bcm", "the threshold is the mean square", state.threshold[0], ((x @ w) ** 2).mean(0), 1e-5
+    )
+    yield large(
+        "bcm",
+        "and not the square of the mean",
+        relative(state.threshold[0], (x @ w).mean(0) ** 2),
+        0.1,
+    )
 
 
 def single(factory: RuleFactory) -> tuple[PyTree, Problem]:
     """One linear unit, and its update at a mean of zero."""
     p = problem((12, 1, 5))
     rule = factory(p.net, p.loss)
-    return jax.jit(rule.grad)(p.params, rule.init(p.key, p.params, p.batch), p.batch, p.key)[0][0]["w"], p
+    return jax.jit(rule.grad)(p.params, rule.init(p.key, p.params, p.batch), p.batch, p.key)[0][0][
+        "w"
+    ], p
 
 
 def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be SoftHebb."""
     yield from both("softhebb", factory, temperature=0.3, inhibition=0.7)
-    yield from by_equation("softhebb", factory, perceptron(), ", losers repelled", temperature=0.3, competition=repelling)
-    w, _ = learned(factory, CLOUD, 4, 2000, 0.1, temperature=0.5, inhibition=0.0, power=0.0, length=1.5)
-    yield small("softhebb", "weights come to length R", np.abs(np.linalg.norm(w, axis=0) - 1.5).max(), 1e-6)
-    got, p = single(functools.partial(factory, temperature=1.0, power=0.0, length=1.0, competition=lambda v: v))
+    yield from by_equation(
+        "softhebb",
+        factory,
+        perceptron(),
+        ", losers repelled",
+        temperature=0.3,
+        competition=repelling,
+    )
+    w, _ = learned(
+        factory, CLOUD, 4, 2000, 0.1, temperature=0.5, inhibition=0.0, power=0.0, length=1.5
+    )
+    yield small(
+        "softhebb", "weights come to length R", np.abs(np.linalg.norm(w, axis=0) - 1.5).max(), 1e-6
+    )
+    got, p = single(
+        functools.partial(factory, temperature=1.0, power=0.0, length=1.0, competition=lambda v: v)
+    )
     x, v = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
     y = x @ v
-    yield equal("softhebb", "Oja's rule where y := u", got, -(x.T @ y - v * (y**2).sum()) / len(x), 1e-12)
+    yield equal(
+        "softhebb", "Oja's rule where y := u", got, -(x.T @ y - v * (y**2).sum()) / len(x), 1e-12
+    )
     got, _ = single(functools.partial(factory, temperature=1.0, power=0.0, length=1.0))
-    yield large("softhebb", "which it is not otherwise", relative(got, -(x.T @ y - v * (y**2).sum()) / len(x)), 0.1)
+    yield large(
+        "softhebb",
+        "which it is not otherwise",
+        relative(got, -(x.T @ y - v * (y**2).sum()) / len(x)),
+        0.1,
+    )
 
 
 def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be the rule of Krotov and Hopfield."""
     yield from both("krotov", factory, rank=3, delta=0.4, length=1.5)
     w, _ = learned(factory, CLOUD, 4, 600, 0.1, delta=0.0, length=1.0)
-    yield small("krotov", "weights of winners come to length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-6)
-    yield large("krotov", "different units, different features: 1 - largest cosine", 1 - closest(w), 0.05)
+    yield small(
+        "krotov",
+        "weights of winners come to length 1",
+        np.abs(np.linalg.norm(w, axis=0) - 1).max(),
+        1e-6,
+    )
+    yield large(
+        "krotov", "different units, different features: 1 - largest cosine", 1 - closest(w), 0.05
+    )
 
 
 def closest(w) -> float:

@@ -1,4 +1,6 @@
-"""Kolen-Pollack: identities and negative controls. W - B shrinks by (1 - lr lambda) a step, exactly, whatever the data."""
+"""Kolen-Pollack: identities and negative controls. W - B shrinks by (1 - lr lambda) a step,
+exactly, whatever the data.
+"""
 
 from collections.abc import Iterator
 
@@ -36,16 +38,33 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     hand = by_hand(p, lambda l, s, e: s @ state.feedback[l + 1]["w"].T)
     yield equal("kp", "hand-coded feedback alignment at random B", grads, hand, 1e-12)
     twice = gradient(factory, p, tx=sgd, scale=2.0)[1]
-    yield equal("kp", "scale multiplies B", weights(twice.feedback), [2.0 * b for b in weights(state.feedback)], 1e-12)
+    yield equal(
+        "kp",
+        "scale multiplies B",
+        weights(twice.feedback),
+        [2.0 * b for b in weights(state.feedback)],
+        1e-12,
+    )
 
     shrunk = (1 - RATE * DECAY) ** STEPS
     yield small("kp", "|W - B| = (1 - lr wd)^60, decayed SGD", gap(factory, sgd, shrunk), 1e-10)
-    yield small("kp", "|W - B| = (1 - lr wd)^60, AdamW", gap(factory, optax.adamw(RATE, weight_decay=DECAY), shrunk), 1e-10)
+    yield small(
+        "kp",
+        "|W - B| = (1 - lr wd)^60, AdamW",
+        gap(factory, optax.adamw(RATE, weight_decay=DECAY), shrunk),
+        1e-10,
+    )
     yield small("kp", "|W - B| constant without decay", gap(factory, optax.adam(RATE), 1.0), 1e-10)
     coupled = optax.chain(optax.add_decayed_weights(DECAY), optax.adam(RATE))
-    yield large("kp", "decay inside Adam's gradient does not shrink W - B so", gap(factory, coupled, shrunk), 0.1)
+    yield large(
+        "kp",
+        "decay inside Adam's gradient does not shrink W - B so",
+        gap(factory, coupled, shrunk),
+        0.1,
+    )
 
-    # a wrong B pulls harder on W than the decay does in 60 steps: these grads differ from backprop's, at B = W they do not
+    # a wrong B pulls harder on W than the decay does in 60 steps: these grads differ from
+    # backprop's, at B = W they do not
     rule = factory(p.net, p.loss, tx=sgd)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     for name, start in (("B = W", ((), *p.params[1:])), ("random B", state.feedback)):
@@ -56,12 +75,20 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
             yield equal("kp", "B = W stays so for 20 steps", after.feedback[1:], params[1:], 1e-12)
             yield equal("kp", "and stays backprop", grads, truth(later), 1e-12)
         else:
-            yield large("kp", "random B is not backprop after 20 steps", relative(grads, truth(later)), 0.1)
+            yield large(
+                "kp", "random B is not backprop after 20 steps", relative(grads, truth(later)), 0.1
+            )
 
     rule = factory(p.net, p.loss, tx=optax.sgd(RATE))
     state = rule.init(jax.random.key(6), p.params, p.batch)
     closed = jax.jit(rule.grad)(p.params, state, p.batch, p.key, 0.0)[1]
-    yield equal("kp", "a closed gate stops B (no decay)", weights(closed.feedback), weights(state.feedback), 0.0)
+    yield equal(
+        "kp",
+        "a closed gate stops B (no decay)",
+        weights(closed.feedback),
+        weights(state.feedback),
+        0.0,
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -73,21 +100,32 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         state = float64(rule.init(jax.random.key(6), p.params, p.batch))
         params, after = steps(rule, p, state, sgd, 5)
         left = jax.tree.map(jnp.subtract, aligned(p._replace(params=params)), after.feedback)
-        want = jax.tree.map(lambda w, b: (1 - RATE * DECAY) ** 5 * (w - b), aligned(p), state.feedback)
+        want = jax.tree.map(
+            lambda w, b: (1 - RATE * DECAY) ** 5 * (w - b), aligned(p), state.feedback
+        )
         yield same("kp", "W - B = (1 - lr wd)^5 of what it was, decayed SGD", left, want)
 
 
 def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float) -> float:
-    """Relative error of |W - B| after STEPS steps of tx on both, against `expected` times the first; the worst layer."""
+    """Relative error of |W - B| after STEPS steps of tx on both, against `expected` times the
+    first; the worst layer.
+    """
     p = problem()
     rule = factory(p.net, p.loss, tx=tx)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     params, after = steps(rule, p, state, tx, STEPS)
 
     def distance(params, state):
-        return jnp.stack([jnp.linalg.norm(w - b) for w, b in zip(weights(params), weights(state.feedback), strict=True)])
+        return jnp.stack(
+            [
+                jnp.linalg.norm(w - b)
+                for w, b in zip(weights(params), weights(state.feedback), strict=True)
+            ]
+        )
 
-    return relative(distance(params, after) / distance(p.params, state), jnp.full(len(p.net) - 1, expected))
+    return relative(
+        distance(params, after) / distance(p.params, state), jnp.full(len(p.net) - 1, expected)
+    )
 
 
 FAMILIES = {"kp": Family(checks, on_net)}

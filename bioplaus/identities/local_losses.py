@@ -25,7 +25,8 @@ from bioplaus.identities.common import (
 from bioplaus.net import fire
 from bioplaus.types import PyTree, RuleFactory
 
-HeadLoss = Callable[[Problem, PyTree, jax.Array], jax.Array]  # (problem, head, h) -> its loss, mean over the batch
+# (problem, head, h) -> its loss, mean over the batch
+HeadLoss = Callable[[Problem, PyTree, jax.Array], jax.Array]
 Parts = tuple[tuple[float, HeadLoss], ...]
 
 
@@ -36,9 +37,15 @@ def prediction(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
 
 
 def similarity(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
-    """Mean squared difference of correlations between examples; of more than 3 channels, those of their spreads over positions."""
+    """Mean squared difference of correlations between examples; of more than 3 channels, those of
+    their spreads over positions.
+    """
     u = jnp.einsum("b...n,nm->b...m", h, head["w"])
-    u = u.std(tuple(range(1, u.ndim - 1))) if u.ndim > 2 and u.shape[-1] > 3 else u.reshape(len(u), -1)
+    u = (
+        u.std(tuple(range(1, u.ndim - 1)))
+        if u.ndim > 2 and u.shape[-1] > 3
+        else u.reshape(len(u), -1)
+    )
     return jnp.mean((jnp.corrcoef(u) - jnp.corrcoef(p.batch.y)) ** 2)
 
 
@@ -48,7 +55,12 @@ def prediction_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from _checks(run, factory)
     yield from _on_net(run._replace(p=convolutional()), ", convolutions")
     heads = factory(run.p.net, run.p.loss).init(jax.random.key(6), run.p.params, run.p.batch).heads
-    yield small("local_pred", "heads start at zero", max(float(jnp.abs(h).max()) for h in jax.tree.leaves(heads)), 0.0)
+    yield small(
+        "local_pred",
+        "heads start at zero",
+        max(float(jnp.abs(h).max()) for h in jax.tree.leaves(heads)),
+        0.0,
+    )
 
 
 def similarity_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -60,7 +72,13 @@ def similarity_checks(factory: RuleFactory) -> Iterator[Check]:
     state, step = run.compiled()
     turned = tuple(({"w": head["w"] @ _rotation(len(head["w"]))},) for (head,) in state.heads)
     grads, rotated = (step(s, jnp.ones(8))[0] for s in (state, state._replace(heads=turned)))
-    yield equal("local_sim", "a rotation of what the head reads that keeps its mean changes nothing", rotated, grads, 1e-9)
+    yield equal(
+        "local_sim",
+        "a rotation of what the head reads that keeps its mean changes nothing",
+        rotated,
+        grads,
+        1e-9,
+    )
     swapped = tuple(({"w": head["w"][::-1]},) for (head,) in state.heads)
     other = step(state._replace(heads=swapped), jnp.ones(8))[0]
     yield large("local_sim", "other heads do", relative(other[:-1], grads[:-1]), 0.1)
@@ -68,7 +86,10 @@ def similarity_checks(factory: RuleFactory) -> Iterator[Check]:
 
 def both_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be the sum of both losses."""
-    yield from _checks(Run("local_losses", factory, problem(), ((0.3, prediction), (0.7, similarity)), 0.3), factory)
+    yield from _checks(
+        Run("local_losses", factory, problem(), ((0.3, prediction), (0.7, similarity)), 0.3),
+        factory,
+    )
     default = settings(factory)["prediction"]
     yield small("local_losses", "p is 0.01 by default", abs(default - 0.01), 1e-12)
 
@@ -86,11 +107,15 @@ def similarity_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 def both_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Any net: the gradient of its local losses, at heads drawn at random."""
     share = float(settings(factory)["prediction"])
-    yield from _on_net(Run("local_losses", factory, p, ((share, prediction), (1 - share, similarity)), share))
+    yield from _on_net(
+        Run("local_losses", factory, p, ((share, prediction), (1 - share, similarity)), share)
+    )
 
 
 class Run(NamedTuple):
-    """A rule on a problem. parts: the losses of a layer's heads, with their weights; share: p, where the rule has it."""
+    """A rule on a problem. parts: the losses of a layer's heads, with their weights; share: p,
+    where the rule has it.
+    """
 
     key: str
     factory: RuleFactory
@@ -99,10 +124,15 @@ class Run(NamedTuple):
     share: float | None = None
 
     def compiled(self) -> tuple[Any, Callable[..., tuple[PyTree, PyTree, Any]]]:
-        """A state with random heads, and (state, gate) -> (grads, descent of the heads, state), compiled."""
+        """A state with random heads, and (state, gate) -> (grads, descent of the heads, state),
+        compiled.
+        """
         hyper = {} if self.share is None else {"prediction": self.share}
         rule = self.factory(self.p.net, self.p.loss, tx=optax.sgd(1.0, momentum=0.9), **hyper)
-        state, draw = rule.init(jax.random.key(6), self.p.params, self.p.batch), np.random.default_rng(3)
+        state, draw = (
+            rule.init(jax.random.key(6), self.p.params, self.p.batch),
+            np.random.default_rng(3),
+        )
         heads = jax.tree.map(lambda w: jnp.asarray(draw.standard_normal(w.shape)), state.heads)
 
         @jax.jit
@@ -121,7 +151,10 @@ def _on_net(run: Run, name: str = "") -> Iterator[Check]:
         for l in range(len(p.net)):
             h = output_of(p, l, params[l], joined * h + (1 - joined) * jax.lax.stop_gradient(h))
             if l < len(p.net) - 1:
-                loss += sum(weight * part(p, head, h) for (weight, part), head in zip(run.parts, heads[l], strict=True))
+                loss += sum(
+                    weight * part(p, head, h)
+                    for (weight, part), head in zip(run.parts, heads[l], strict=True)
+                )
         return loss + p.loss(h, p.batch.y).mean()
 
     slopes = jax.jit(jax.grad(total, (0, 1)))
@@ -131,7 +164,12 @@ def _on_net(run: Run, name: str = "") -> Iterator[Check]:
     if len(p.net) > 1:
         yield same(run.key, "and of the heads" + name, moved, heads)
         passed = slopes(p.params, state.heads, 1.0)[0]
-        yield large(run.key, "which differs if errors pass between layers" + name, relative(grads[:-1], passed[:-1]), 1e-3)
+        yield large(
+            run.key,
+            "which differs if errors pass between layers" + name,
+            relative(grads[:-1], passed[:-1]),
+            1e-3,
+        )
 
 
 def _checks(run: Run, factory: RuleFactory) -> Iterator[Check]:
@@ -143,11 +181,28 @@ def _checks(run: Run, factory: RuleFactory) -> Iterator[Check]:
         step(state, gate) for gate in (jnp.ones_like(g), g, 1 - g, 0 * g)
     )
     added = jax.tree.map(jnp.add, some, rest)
-    yield equal(key, "a gate weights what each example teaches the heads: g and 1 - g add up", added, whole, 1e-12)
+    yield equal(
+        key,
+        "a gate weights what each example teaches the heads: g and 1 - g add up",
+        added,
+        whole,
+        1e-12,
+    )
     yield large(key, "and differ", relative(some, whole), 0.05)
-    yield small(key, "a closed gate stops the heads", max(float(jnp.abs(h).max()) for h in jax.tree.leaves(none)), 0.0)
+    yield small(
+        key,
+        "a closed gate stops the heads",
+        max(float(jnp.abs(h).max()) for h in jax.tree.leaves(none)),
+        0.0,
+    )
     carried = jax.tree.map(lambda h: 0.9 * h, whole)
-    yield equal(key, "after an open one, what is left is tx's momentum", step(after, 0 * g)[1], carried, 1e-12)
+    yield equal(
+        key,
+        "after an open one, what is left is tx's momentum",
+        step(after, 0 * g)[1],
+        carried,
+        1e-12,
+    )
     alone = problem((12, 5))
     yield equal(key, "one layer: backprop", gradient(factory, alone)[0], truth(alone), 1e-12)
 
@@ -155,7 +210,9 @@ def _checks(run: Run, factory: RuleFactory) -> Iterator[Check]:
 def _rotation(n: int) -> np.ndarray:
     """An orthogonal matrix that maps the vector of ones on itself."""
     ones = np.ones((n, 1)) / n**0.5
-    basis = np.linalg.qr(np.concatenate([ones, np.random.default_rng(4).standard_normal((n, n - 1))], 1))[0]
+    basis = np.linalg.qr(
+        np.concatenate([ones, np.random.default_rng(4).standard_normal((n, n - 1))], 1)
+    )[0]
     turn = np.linalg.qr(np.random.default_rng(5).standard_normal((n - 1, n - 1)))[0]
     return ones @ ones.T + basis[:, 1:] @ turn @ basis[:, 1:].T
 

@@ -1,6 +1,7 @@
 """Node perturbation: identities and negative controls.
 
-The mean over all sign vectors xi in {-1, 1}^N is exact, with no Monte Carlo error: what remains is the bias O(sigma^2).
+The mean over all sign vectors xi in {-1, 1}^N is exact, with no Monte Carlo error: what remains is
+the bias O(sigma^2).
 """
 
 import math
@@ -11,7 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import by_layer, directional, drawn, given, pulled, quiet, same
-from bioplaus.identities.common import Check, Family, Problem, equal, large, pose, problem, relative, slope, small, sweep, truth
+from bioplaus.identities.common import (
+    Check,
+    Family,
+    Problem,
+    equal,
+    large,
+    pose,
+    problem,
+    relative,
+    slope,
+    small,
+    sweep,
+    truth,
+)
 from bioplaus.layers import mlp
 from bioplaus.neurons import gaussian, tanh
 from bioplaus.types import PyTree, RuleFactory
@@ -30,21 +44,30 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     noisy = pose(mlp((3, 3, 2), gaussian(tanh(), 0.5)), (2, 3), 2)
     (mean,) = enumerated(factory, noisy, [1e-3])
-    yield equal("np", "backprop in the mean at one sample of the neurons' noise", mean, truth(noisy), 1e-3)
+    yield equal(
+        "np", "backprop in the mean at one sample of the neurons' noise", mean, truth(noisy), 1e-3
+    )
     other = truth(noisy._replace(key=jax.random.key(99)))
     yield large("np", "differs at another sample of the noise", relative(mean, other), 0.05)
 
     wide = problem((4, 4, 4, 4))
     draws, want = monte_carlo(factory, wide, 4000), jax.tree.leaves(truth(wide))
-    z = max(np.abs((d.mean(0) - t) / (d.std(0) / len(d) ** 0.5)).max() for d, t in zip(draws, want, strict=True))
+    z = max(
+        np.abs((d.mean(0) - t) / (d.std(0) / len(d) ** 0.5)).max()
+        for d, t in zip(draws, want, strict=True)
+    )
     yield small("np", "4000 Gaussian draws: mean within 5 standard errors of backprop", z, 5.0)
     near, far = sweep(factory, wide, "sigma", [1e-5, 1e-4])
-    yield equal("np", "one draw is a directional derivative: the same at any small sigma", far, near, 1e-2)
+    yield equal(
+        "np", "one draw is a directional derivative: the same at any small sigma", far, near, 1e-2
+    )
     yield large("np", "one draw is not backprop", relative([d[0] for d in draws], want), 0.5)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Node perturbation on a net of the caller's, without noise but its own: the mean of the draws xi and -xi."""
+    """Node perturbation on a net of the caller's, without noise but its own: the mean of the draws
+    xi and -xi.
+    """
     p = quiet(p)
     xi = drawn(p)
 
@@ -56,13 +79,28 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         slopes = directional(p, xi)[0]
         return [slopes.reshape(-1, *(1,) * (x.ndim - 1)) * x for x in xi]
 
-    one, mean = jax.jit(lambda: (at(1.0), jax.tree.map(lambda a, b: (a + b) / 2, at(1.0), at(-1.0))))()
-    yield same("np", "mean of xi and -xi: the loss's derivative along xi, times xi, pulled", mean, pulled(p, signals), 1e-4)
-    yield large("np", "one draw is not backprop, relative difference", relative(by_layer(one), by_layer(truth(p))), 0.1)
+    one, mean = jax.jit(
+        lambda: (at(1.0), jax.tree.map(lambda a, b: (a + b) / 2, at(1.0), at(-1.0)))
+    )()
+    yield same(
+        "np",
+        "mean of xi and -xi: the loss's derivative along xi, times xi, pulled",
+        mean,
+        pulled(p, signals),
+        1e-4,
+    )
+    yield large(
+        "np",
+        "one draw is not backprop, relative difference",
+        relative(by_layer(one), by_layer(truth(p))),
+        0.1,
+    )
 
 
 def enumerated(factory: RuleFactory, p: Problem, sigmas: list[float]) -> list[PyTree]:
-    """The mean of `grad` over all sign vectors, one sign for every unit of every example, at each sigma."""
+    """The mean of `grad` over all sign vectors, one sign for every unit of every example, at each
+    sigma.
+    """
     total = sum(len(w["b"]) for w in p.params) * len(p.batch.y)
 
     def one(signs, sigma):
@@ -74,10 +112,14 @@ def enumerated(factory: RuleFactory, p: Problem, sigmas: list[float]) -> list[Py
             position += (size := math.prod(shape))
             return signs[position - size : position].reshape(shape).astype(dtype)
 
-        return factory(p.net, p.loss, sigma=sigma, sample=sample).grad(p.params, (), p.batch, p.key)[0]
+        return factory(p.net, p.loss, sigma=sigma, sample=sample).grad(
+            p.params, (), p.batch, p.key
+        )[0]
 
     signs = 2.0 * ((jnp.arange(2**total)[:, None] >> jnp.arange(total)) & 1) - 1
-    at = jax.jit(lambda sigma: jax.tree.map(lambda g: g.mean(0), jax.vmap(one, (0, None))(signs, sigma)))
+    at = jax.jit(
+        lambda sigma: jax.tree.map(lambda g: g.mean(0), jax.vmap(one, (0, None))(signs, sigma))
+    )
     return [at(sigma) for sigma in sigmas]
 
 

@@ -41,7 +41,9 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     state, grad = rule.init(jax.random.key(6), p.params, p.batch), jax.jit(rule.grad)
 
     def at(projection, y=p.batch.y):
-        return grad(p.params, state._replace(projection=projection), p.batch._replace(y=y), p.key)[0]
+        return grad(p.params, state._replace(projection=projection), p.batch._replace(y=y), p.key)[
+            0
+        ]
 
     f = state.projection
     got = at(f)
@@ -51,12 +53,18 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("pepita", "F is within He's uniform bound", jnp.abs(f).max() / bound, 1.0)
     yield large("pepita", "and fills it", jnp.abs(f).max() / bound, 0.9)
     default = factory(p.net, p.loss).init(jax.random.key(6), p.params, p.batch)
-    yield equal("pepita", "scale multiplies F, 0.05 by default", default.projection, 0.05 * f, 1e-12)
+    yield equal(
+        "pepita", "scale multiplies F, 0.05 by default", default.projection, 0.05 * f, 1e-12
+    )
 
     yield from linearised(factory, p)
     yield from linearised(factory, squashed(mse), ", sigmoid outputs")
     yield equal(
-        "pepita", "-F flips the sign to first order", at(-1e-4 * f)[:-1], jax.tree.map(jnp.negative, at(1e-4 * f)[:-1]), 1e-2
+        "pepita",
+        "-F flips the sign to first order",
+        at(-1e-4 * f)[:-1],
+        jax.tree.map(jnp.negative, at(1e-4 * f)[:-1]),
+        1e-2,
     )
 
     none = at(0.0 * f)
@@ -70,8 +78,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     noisy = pose(mlp((5, 6, 4, 3), gaussian(tanh(), 0.5)), (4, 5), 3)
     rule = factory(noisy.net, noisy.loss)
     state, grad = rule.init(jax.random.key(6), noisy.params, noisy.batch), jax.jit(rule.grad)
-    still, moved = (grad(noisy.params, s, noisy.batch, noisy.key)[0][:-1] for s in (jax.tree.map(jnp.zeros_like, state), state))
-    yield small("pepita", "both passes see the same noise: still none without modulation", size(still), 0.0)
+    still, moved = (
+        grad(noisy.params, s, noisy.batch, noisy.key)[0][:-1]
+        for s in (jax.tree.map(jnp.zeros_like, state), state)
+    )
+    yield small(
+        "pepita", "both passes see the same noise: still none without modulation", size(still), 0.0
+    )
     yield large("pepita", "with modulation there is", size(moved), 1e-4)
     yield from on_net(factory, convolutional())
 
@@ -83,22 +96,38 @@ def linearised(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Che
     at = jax.jit(lambda s: rule.grad(p.params, State(s * f), p.batch, p.key)[0][0]["w"])
     linear = feedback_aligned(p, f)
     errors = [relative(at(s), s * linear) for s in SCALES]
-    yield small("pepita", "first layer: feedback alignment by -F W_1 at small F, relative error" + name, errors[-1], 1e-2)
-    yield small("pepita", "in proportion to F: |order - 1|" + name, abs(slope(SCALES, errors) - 1), 0.2)
+    yield small(
+        "pepita",
+        "first layer: feedback alignment by -F W_1 at small F, relative error" + name,
+        errors[-1],
+        1e-2,
+    )
+    yield small(
+        "pepita", "in proportion to F: |order - 1|" + name, abs(slope(SCALES, errors) - 1), 0.2
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of a surrogate loss in which every layer is alone with the input of its second pass."""
+    """Any net: the gradient of a surrogate loss in which every layer is alone with the input of its
+    second pass.
+    """
     grads, state, _ = gradient(factory, p)
     slope_of = jax.jit(jax.grad(surrogate(p, state.projection)))
     want, joined = slope_of(p.params, 0.0), slope_of(p.params, 1.0)
     yield same("pepita", "jax.grad of sum_l <h_l - h'_l, a'_l>, layer by layer", grads, want)
     if len(p.net) > 1:
-        yield large("pepita", "which differs if signals pass between layers", relative(grads[:-1], joined[:-1]), 1e-3)
+        yield large(
+            "pepita",
+            "which differs if signals pass between layers",
+            relative(grads[:-1], joined[:-1]),
+            1e-3,
+        )
 
 
 def surrogate(p: Problem, projection: jax.Array):
-    """(params, joined) -> a loss in terms of single layers, between which signals pass if joined is 1, and do not if 0."""
+    """(params, joined) -> a loss in terms of single layers, between which signals pass if joined is
+    1, and do not if 0.
+    """
     stop = jax.lax.stop_gradient
 
     def through(params, h, joined):
@@ -110,9 +139,13 @@ def surrogate(p: Problem, projection: jax.Array):
 
     def loss(params, joined):
         first, last = through(stop(params), p.batch.x, 0.0), len(p.net) - 1
-        error = jax.grad(lambda a: p.loss(fire(p.net[last], a, layer_key(p.key, last)), p.batch.y).sum())(first[last][0])
+        error = jax.grad(
+            lambda a: p.loss(fire(p.net[last], a, layer_key(p.key, last)), p.batch.y).sum()
+        )(first[last][0])
         second = through(params, p.batch.x + jnp.tensordot(error, projection, 1), joined)
-        hidden = [jnp.sum(stop(h - g) * a) for (_, h), (a, g) in zip(first[:-1], second[:-1], strict=True)]
+        hidden = [
+            jnp.sum(stop(h - g) * a) for (_, h), (a, g) in zip(first[:-1], second[:-1], strict=True)
+        ]
         return (sum(hidden) + p.loss(second[-1][1], p.batch.y).sum()) / len(p.batch.y)
 
     return loss
@@ -133,13 +166,20 @@ def by_hand(p: Problem, f: np.ndarray) -> PyTree:
     h, e = forward(x)
     m, last = forward(x + e @ f)
     signals = [*(a - b for a, b in zip(h[1:], m[1:], strict=True)), last]
-    return tuple({"w": pre.T @ s / len(x), "b": s.mean(0)} for pre, s in zip(m, signals, strict=True))
+    return tuple(
+        {"w": pre.T @ s / len(x), "b": s.mean(0)} for pre, s in zip(m, signals, strict=True)
+    )
 
 
 def feedback_aligned(p: Problem, f: jax.Array) -> np.ndarray:
-    """dW_1 of feedback alignment with B = -F W_1: -(1/B) x^T (phi'(a_1) * (e F W_1)), e = dL/da_L."""
+    """dW_1 of feedback alignment with B = -F W_1: -(1/B) x^T (phi'(a_1) * (e F W_1)), e =
+    dL/da_L.
+    """
     x, w = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
-    a, top = x @ w + np.asarray(p.params[0]["b"]), forward(p.net, p.params, p.batch.x, p.key).currents[-1]
+    a, top = (
+        x @ w + np.asarray(p.params[0]["b"]),
+        forward(p.net, p.params, p.batch.x, p.key).currents[-1],
+    )
     e = np.asarray(jax.grad(lambda a: p.loss(fire(p.net[-1], a, p.key), p.batch.y).sum())(top))
     return -x.T @ ((1 - np.tanh(a) ** 2) * (e @ np.asarray(f) @ w)) / len(x)
 

@@ -1,6 +1,7 @@
 """pHSIC: identities and negative controls.
 
-The reference is `jax.grad` of the layers' objectives, written with explicit pairs, each layer cut off from those below it.
+The reference is `jax.grad` of the layers' objectives, written with explicit pairs, each layer cut
+off from those below it.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +60,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     renamed = p._replace(batch=p.batch._replace(y=p.batch.y[:, ::-1]))
     other = gradient(factory, renamed, width=2.0, gamma=1.5)[0]
-    yield equal(KEY, "other names for the classes: the hidden layers learn the same", other[:-1], got[:-1], 1e-12)
+    yield equal(
+        KEY,
+        "other names for the classes: the hidden layers learn the same",
+        other[:-1],
+        got[:-1],
+        1e-12,
+    )
     yield large(KEY, "while the last one does not", relative(other[-1], got[-1]), 0.1)
     above = p._replace(params=(*p.params[:1], *jax.tree.map(lambda w: 2 * w, p.params[1:])))
     yield equal(
@@ -74,7 +81,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """On any net: `jax.grad` of each layer's objective, and of the loss for the last."""
     got = gradient(factory, p)[0]
-    yield equal(KEY, "jax.grad of each layer's objective, pair by pair", got, by_grad(p, gauss(WIDTH), plain, GAMMA), 1e-6)
+    yield equal(
+        KEY,
+        "jax.grad of each layer's objective, pair by pair",
+        got,
+        by_grad(p, gauss(WIDTH), plain, GAMMA),
+        1e-6,
+    )
     yield large(KEY, "which is not backprop", relative(got, truth(p)), 0.1)
 
 
@@ -100,8 +113,12 @@ def groups_of(h: Any, groups: int, power: float, smoothing: float) -> Any:
     return u - u.mean(-1, keepdims=True)
 
 
-def by_grad(p: Problem, kernel: Callable, features: Callable, gamma: float, *, middle: bool = False) -> PyTree:
-    """Gradients of sum_l O_l + L, in which no layer sees those below; middle: with the term that HSIC has and pHSIC has not."""
+def by_grad(
+    p: Problem, kernel: Callable, features: Callable, gamma: float, *, middle: bool = False
+) -> PyTree:
+    """Gradients of sum_l O_l + L, in which no layer sees those below; middle: with the term that
+    HSIC has and pHSIC has not.
+    """
     stop, n = jax.lax.stop_gradient, len(p.batch.y)
     labels = p.batch.y - p.batch.y.mean(-1, keepdims=True)
 

@@ -1,4 +1,6 @@
-"""Predictive coding: identities and negative controls. Strict predictive coding is not backprop, and is not expected to be."""
+"""Predictive coding: identities and negative controls. Strict predictive coding is not backprop,
+and is not expected to be.
+"""
 
 from collections.abc import Iterator
 
@@ -37,26 +39,46 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         yield equal("pc", name, got, descended(p, steps, 0.1, precision), 1e-12)
     images = convolutional()
     name = "the same with convolutions and pooling"
-    yield equal("pc", name, gradient(factory, images, steps=3, rate=0.1)[0], descended(images, 3, 0.1, 1.0), 1e-12)
+    yield equal(
+        "pc",
+        name,
+        gradient(factory, images, steps=3, rate=0.1)[0],
+        descended(images, 3, 0.1, 1.0),
+        1e-12,
+    )
 
-    p = pose(p.net, (8, 12), 5, gain=1.2)  # W of the order of one: the difference to backprop is in direction as well
+    # W of the order of one: the difference to backprop is in direction as well
+    p = pose(p.net, (8, 12), 5, gain=1.2)
     strict, _, info = gradient(factory, p, steps=1000)
     backprop = truth(p)
     yield small("pc", "settles: residual after 1000 steps", info["residual"], 1e-8)
-    yield equal("pc", "jax.grad of F at its minimum over z", strict, descended(p, 1000, 0.2, 1.0), 1e-8)
-    yield large("pc", "strict predictive coding is not backprop, relative difference", relative(strict, backprop), 0.05)
+    yield equal(
+        "pc", "jax.grad of F at its minimum over z", strict, descended(p, 1000, 0.2, 1.0), 1e-8
+    )
+    yield large(
+        "pc",
+        "strict predictive coding is not backprop, relative difference",
+        relative(strict, backprop),
+        0.05,
+    )
     yield large("pc", "nor parallel to it: 1 - cosine", 1 - cosine(strict[0], backprop[0]), 1e-3)
 
     precisions = [0.1, 0.03, 0.01]
     errors = [relative(g, backprop) for g in sweep(factory, p, "precision", precisions, steps=200)]
     yield small("pc", "tends to backprop: relative error at precision 0.01", errors[-1], 0.05)
-    yield small("pc", "in proportion to the precision: |order - 1|", abs(slope(precisions, errors) - 1), 0.2)
+    yield small(
+        "pc", "in proportion to the precision: |order - 1|", abs(slope(precisions, errors) - 1), 0.2
+    )
 
     linear = problem((12, 20, 16, 8, 5), neuron=LINEAR, loss=mse)
     exact = jax.jit(jax.grad(equilibrium_energy))
     precisions = [1.0, 0.25]
-    for precision, got in zip(precisions, sweep(factory, linear, "precision", precisions, steps=600), strict=True):
-        name = f"linear net: jax.grad of the equilibrium energy 1/2 r^T S^-1 r, precision {precision}"
+    for precision, got in zip(
+        precisions, sweep(factory, linear, "precision", precisions, steps=600), strict=True
+    ):
+        name = (
+            f"linear net: jax.grad of the equilibrium energy 1/2 r^T S^-1 r, precision {precision}"
+        )
         yield equal("pc", name, got, exact(linear.params, linear.batch, precision), 1e-9)
         other = exact(linear.params, linear.batch, 2 * precision)
         yield large("pc", f"which differs at precision {2 * precision}", relative(got, other), 0.1)
@@ -80,7 +102,9 @@ def energy(p: Problem, params: PyTree, z: tuple, precision: float) -> jax.Array:
 
 
 def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
-    """(1 / (B pi)) dF/dW at the activities after gradient descent on F from the forward pass, z held."""
+    """(1 / (B pi)) dF/dW at the activities after gradient descent on F from the forward pass, z
+    held.
+    """
 
     def gradients(params):
         z, h = [], p.batch.x
@@ -88,17 +112,24 @@ def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
             z.append(h := output_of(p, l, w, h))
 
         def body(z, _):
-            return jax.tree.map(lambda a, d: a - rate * d, z, jax.grad(energy, argnums=2)(p, params, z, precision)), None
+            return jax.tree.map(
+                lambda a, d: a - rate * d, z, jax.grad(energy, argnums=2)(p, params, z, precision)
+            ), None
 
         z = jax.lax.scan(body, tuple(z), length=steps)[0]
-        return jax.tree.map(lambda g: g / (precision * len(p.batch.y)), jax.grad(energy, argnums=1)(p, params, z, precision))
+        return jax.tree.map(
+            lambda g: g / (precision * len(p.batch.y)),
+            jax.grad(energy, argnums=1)(p, params, z, precision),
+        )
 
     return jax.jit(gradients)(p.params)
 
 
 def equilibrium_energy(params: PyTree, batch, precision: float) -> jax.Array:
-    """Linear net, half the squared error: mean over examples of 1/2 r^T S^-1 r / pi, with r = y - f(x) and
-    S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L), the covariance of the output under the model."""
+    """Linear net, half the squared error: mean over examples of 1/2 r^T S^-1 r / pi, with r = y -
+    f(x) and S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L), the covariance of the output
+    under the model.
+    """
     output = batch.x
     for w in params:
         output = output @ w["w"] + w["b"]

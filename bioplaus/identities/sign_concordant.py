@@ -30,25 +30,50 @@ from bioplaus.types import PyTree, RuleFactory
 def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be uniform sign-concordant feedback."""
     p = problem()
-    constant = p._replace(params=jax.tree.map(lambda w: 0.3 * jnp.where(w < 0, -1.0, 1.0), p.params))
+    constant = p._replace(
+        params=jax.tree.map(lambda w: 0.3 * jnp.where(w < 0, -1.0, 1.0), p.params)
+    )
     want = truth(constant)
     grads = gradient(factory, constant)[0]
     yield equal("usf", "backprop where all |W| are equal", grads, want, 1e-12)
     grads = gradient(factory, constant, scale=3.0)[0]
-    yield small("usf", "parallel to it at any scale: 1 - cosine of a layer", 1 - least(grads, want), 1e-12)
+    yield small(
+        "usf", "parallel to it at any scale: 1 - cosine of a layer", 1 - least(grads, want), 1e-12
+    )
 
     rule = factory(p.net, p.loss)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     moved = p._replace(params=shifted(p.params))
     grads = jax.jit(rule.grad)(moved.params, state, p.batch, p.key)[0]
-    yield equal("usf", "hand-coded, B = rms(initial W) sign(W), after W has changed", grads, hand(p.params, moved), 1e-12)
+    yield equal(
+        "usf",
+        "hand-coded, B = rms(initial W) sign(W), after W has changed",
+        grads,
+        hand(p.params, moved),
+        1e-12,
+    )
     frozen = by_hand(moved, lambda l, s, e: s @ back(p.params[l + 1]["w"], p.params[l + 1]["w"]).T)
-    yield large("usf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1)
-    holes = p._replace(params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params))
-    yield equal("usf", "a weight of zero sends as a positive one", gradient(factory, holes)[0], hand(holes.params, holes), 1e-12)
+    yield large(
+        "usf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1
+    )
+    holes = p._replace(
+        params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params)
+    )
+    yield equal(
+        "usf",
+        "a weight of zero sends as a positive one",
+        gradient(factory, holes)[0],
+        hand(holes.params, holes),
+        1e-12,
+    )
 
     grads, want = gradient(factory, p)[0], truth(p)
-    yield large("usf", "not parallel to backprop at random W: 1 - cosine", 1 - cosine(grads[0], want[0]), 1e-3)
+    yield large(
+        "usf",
+        "not parallel to backprop at random W: 1 - cosine",
+        1 - cosine(grads[0], want[0]),
+        1e-3,
+    )
     yield small("usf", "but near to it: 1 - cosine of a layer", 1 - least(grads, want), 0.7)
 
 
@@ -62,19 +87,46 @@ def fixed_checks(factory: RuleFactory) -> Iterator[Check]:
     state = rule.init(jax.random.key(6), p.params, p.batch)
     grad, moved = jax.jit(rule.grad), p._replace(params=shifted(p.params))
     grads, after, _ = grad(moved.params, state, p.batch, p.key)
-    yield equal("frsf", "hand-coded, B = M sign(W), after W has changed", grads, concordant(state.magnitude, moved), 1e-12)
+    yield equal(
+        "frsf",
+        "hand-coded, B = M sign(W), after W has changed",
+        grads,
+        concordant(state.magnitude, moved),
+        1e-12,
+    )
     frozen = concordant(state.magnitude, moved, p.params)
-    yield large("frsf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1)
-    yield small("frsf", "M unchanged by a step", max(abs(a - b).max() for a, b in pairs(after.magnitude, state.magnitude)), 0.0)
+    yield large(
+        "frsf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1
+    )
+    yield small(
+        "frsf",
+        "M unchanged by a step",
+        max(abs(a - b).max() for a, b in pairs(after.magnitude, state.magnitude)),
+        0.0,
+    )
     other = grad(moved.params, state, p.batch, jax.random.key(99))[0]
     yield equal("frsf", "another key of the step changes nothing", other, grads, 0.0)
     drawn = feedback_init(p.net, jax.random.key(6), p.params, p.batch.x)
     sizes = [jnp.linalg.norm(b["w"]) for b in drawn[1:]]
-    yield equal("frsf", "M = |R|: the size of a draw of W", [jnp.linalg.norm(m["w"]) for m in state.magnitude[1:]], sizes, 1e-12)
-    yield small("frsf", "M is not negative: -smallest", -min(m["w"].min() for m in state.magnitude[1:]), 0.0)
+    yield equal(
+        "frsf",
+        "M = |R|: the size of a draw of W",
+        [jnp.linalg.norm(m["w"]) for m in state.magnitude[1:]],
+        sizes,
+        1e-12,
+    )
+    yield small(
+        "frsf", "M is not negative: -smallest", -min(m["w"].min() for m in state.magnitude[1:]), 0.0
+    )
     yield from shared("frsf", factory, state.magnitude)
     doubled = gradient(factory, p, scale=2.0)[1].magnitude
-    yield equal("frsf", "scale multiplies M", [b["w"] for b in doubled[1:]], [2 * b["w"] for b in state.magnitude[1:]], 1e-12)
+    yield equal(
+        "frsf",
+        "scale multiplies M",
+        [b["w"] for b in doubled[1:]],
+        [2 * b["w"] for b in state.magnitude[1:]],
+        1e-12,
+    )
 
 
 def batchwise_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -85,11 +137,22 @@ def batchwise_checks(factory: RuleFactory) -> Iterator[Check]:
     state = rule.init(jax.random.key(6), p.params, p.batch)
     grad, moved = jax.jit(rule.grad), p._replace(params=shifted(p.params))
     grads = grad(moved.params, state, p.batch, p.key)[0]
-    yield equal("brsf", "hand-coded at the drawn R, B = |R| sign(W), W changed", grads, concordant(drawn, moved), 1e-12)
+    yield equal(
+        "brsf",
+        "hand-coded at the drawn R, B = |R| sign(W), W changed",
+        grads,
+        concordant(drawn, moved),
+        1e-12,
+    )
     unsigned = by_hand(moved, lambda l, s, e: s @ drawn[l + 1]["w"].T)
     yield large("brsf", "differs without the signs of W", relative(grads[:1], unsigned[:1]), 0.1)
     other = grad(moved.params, state, p.batch, jax.random.key(99))[0]
-    yield large("brsf", "R is drawn anew: another key of the step changes hidden layers", relative(other[:1], grads[:1]), 0.1)
+    yield large(
+        "brsf",
+        "R is drawn anew: another key of the step changes hidden layers",
+        relative(other[:1], grads[:1]),
+        0.1,
+    )
     yield equal("brsf", "and not the last layer", other[-1], grads[-1], 1e-12)
     yield from shared("brsf", factory, drawn)
     doubled, once = (gradient(factory, p, scale=s)[0][1] for s in (2.0, 1.0))
@@ -97,18 +160,32 @@ def batchwise_checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def shared(key: str, factory: RuleFactory, magnitude: PyTree) -> Iterator[Check]:
-    """Zero weights, convolutions, and the distance to backprop at the start, against feedback alignment's."""
+    """Zero weights, convolutions, and the distance to backprop at the start, against feedback
+    alignment's.
+    """
     p = problem()
-    holes = p._replace(params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params))
+    holes = p._replace(
+        params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params)
+    )
     grads = gradient(factory, holes)[0]
-    yield equal(key, "a weight of zero sends as a positive one", grads, concordant(magnitude, holes), 1e-12)
+    yield equal(
+        key, "a weight of zero sends as a positive one", grads, concordant(magnitude, holes), 1e-12
+    )
     images = convolutional()
     grads, state, _ = gradient(factory, images)
-    m = state.magnitude if state else jax.tree.map(jnp.abs, feedback_init(images.net, images.key, images.params, images.batch.x))
+    m = (
+        state.magnitude
+        if state
+        else jax.tree.map(
+            jnp.abs, feedback_init(images.net, images.key, images.params, images.batch.x)
+        )
+    )
     want = feedback_by_grad(images, ((), *signed(m, images.params)))
     yield equal(key, "jax.grad of a surrogate, convolutions", grads, want, 1e-12)
     want, grads, fa = truth(p), gradient(factory, p)[0], gradient(feedback_alignment, p)[0]
-    yield small(key, "near to backprop at random W: 1 - cosine of a layer", 1 - least(grads, want), 0.75)
+    yield small(
+        key, "near to backprop at random W: 1 - cosine of a layer", 1 - least(grads, want), 0.75
+    )
     yield large(key, "and feedback alignment is not: 1 - cosine", 1 - least(fa, want), 0.75)
     yield large(key, "not parallel to backprop: 1 - cosine", 1 - cosine(grads[0], want[0]), 1e-2)
 
@@ -116,15 +193,24 @@ def shared(key: str, factory: RuleFactory, magnitude: PyTree) -> Iterator[Check]
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Uniform sign-concordant feedback on a net of the caller's, with its noise."""
     size = jax.tree.map(lambda w: jnp.sqrt(jnp.mean(w**2)), p.params)
-    equal_sizes = p._replace(params=jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), size, p.params))
+    equal_sizes = p._replace(
+        params=jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), size, p.params)
+    )
     grads = gradient(factory, equal_sizes, scale=1.0)[0]
     yield same("usf", "backprop where all |W| of a layer are equal", grads, truth(equal_sizes))
-    yield from concordant_on_net("usf", p, gradient(factory, p)[0], jax.tree.map(lambda c: settings(factory)["scale"] * c, size))
+    yield from concordant_on_net(
+        "usf",
+        p,
+        gradient(factory, p)[0],
+        jax.tree.map(lambda c: settings(factory)["scale"] * c, size),
+    )
 
 
 def fixed_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Fixed random sign-concordant feedback on a net of the caller's, with its noise."""
-    grads = gradient(factory, p, lambda s: s._replace(magnitude=((), *jax.tree.map(jnp.abs, p.params[1:]))))[0]
+    grads = gradient(
+        factory, p, lambda s: s._replace(magnitude=((), *jax.tree.map(jnp.abs, p.params[1:])))
+    )[0]
     yield same("frsf", "backprop at M = |W|", grads, truth(p))
     grads, state, _ = gradient(factory, p)
     negative = max((float(-m.min()) for m in jax.tree.leaves(state.magnitude)), default=0.0)
@@ -154,7 +240,9 @@ def concordant(magnitude: PyTree, p: Problem, signs: PyTree | None = None) -> Py
 
 def signed(magnitude: PyTree, params: PyTree) -> PyTree:
     """M sign(W), with sign(0) = 1, without the first layer."""
-    return jax.tree.map(lambda m, w: jnp.where(w < 0, -m, m), tuple(magnitude[1:]), tuple(params[1:]))
+    return jax.tree.map(
+        lambda m, w: jnp.where(w < 0, -m, m), tuple(magnitude[1:]), tuple(params[1:])
+    )
 
 
 def shifted(params: PyTree) -> PyTree:

@@ -39,11 +39,23 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
     yield equal("sigprop", "the equations in numpy", grads[:-1], by_hand(p, state.contexts), 1e-12)
     yield equal("sigprop", "the signals of the classes do not learn", after, state, 0.0)
-    yield small("sigprop", "their size is the scale: |spread / scale - 1|", abs(np.std(state.contexts) / 0.7 - 1), 0.25)
+    yield small(
+        "sigprop",
+        "their size is the scale: |spread / scale - 1|",
+        abs(np.std(state.contexts) / 0.7 - 1),
+        0.25,
+    )
     stepped = jax.tree.map(lambda w, g: w - 0.01 * g, p.params, grads)
-    for l, (old, new) in enumerate(zip(*(similarities(p, w, state.contexts) for w in (p.params, stepped)), strict=True), 1):
+    for l, (old, new) in enumerate(
+        zip(*(similarities(p, w, state.contexts) for w in (p.params, stepped)), strict=True), 1
+    ):
         margins = [(z * (p.batch.y - 1 / 5)).sum() for z in (old, new)]
-        yield large("sigprop", f"a step brings layer {l}'s answers nearer to those to their class", margins[1] - margins[0], 1e-3)
+        yield large(
+            "sigprop",
+            f"a step brings layer {l}'s answers nearer to those to their class",
+            margins[1] - margins[0],
+            1e-3,
+        )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -58,23 +70,41 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
     own = p._replace(key=jax.random.fold_in(p.key, CLASSES))
 
     def total(params, joined, taught):
-        """joined: 1 lets errors pass between layers. taught: 0 takes from the layers what they learn from the classes' signals."""
+        """joined: 1 lets errors pass between layers. taught: 0 takes from the layers what they
+        learn from the classes' signals.
+        """
         h, t, objective = p.batch.x, state.contexts, 0.0
         for l in range(len(p.net) - 1):
-            h, t = (output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a)) for q, a in ((p, h), (own, t)))
-            z = jnp.einsum("b...n,c...n->bc", h, taught * t + (1 - taught) * STOP(t)) * h.shape[-1] / h[0].size
+            h, t = (
+                output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a))
+                for q, a in ((p, h), (own, t))
+            )
+            z = (
+                jnp.einsum("b...n,c...n->bc", h, taught * t + (1 - taught) * STOP(t))
+                * h.shape[-1]
+                / h[0].size
+            )
             objective -= (p.batch.y * jnp.log(jax.nn.softmax(z))).sum(-1).mean()
-        readout = p.loss(output_of(p, len(p.net) - 1, params[-1], joined * h + (1 - joined) * STOP(h)), p.batch.y).mean()
+        readout = p.loss(
+            output_of(p, len(p.net) - 1, params[-1], joined * h + (1 - joined) * STOP(h)), p.batch.y
+        ).mean()
         return objective + readout, readout
 
     slopes = jax.jit(jax.grad(total, has_aux=True))
     want, readout = slopes(p.params, 0.0, 1.0)
     yield same("sigprop", "jax.grad of the layers' objectives" + name, grads, want)
-    yield equal("sigprop", "info['loss'] is that of the readout" + name, info["loss"], readout, 1e-9)
+    yield equal(
+        "sigprop", "info['loss'] is that of the readout" + name, info["loss"], readout, 1e-9
+    )
     if len(p.net) > 1:
-        for what, wrong in (("errors pass", (1.0, 1.0)), ("nothing is learned from the classes' signals", (0.0, 0.0))):
+        for what, wrong in (
+            ("errors pass", (1.0, 1.0)),
+            ("nothing is learned from the classes' signals", (0.0, 0.0)),
+        ):
             other = slopes(p.params, *wrong)[0]
-            yield large("sigprop", f"which differs if {what}{name}", relative(grads[:-1], other[:-1]), 1e-3)
+            yield large(
+                "sigprop", f"which differs if {what}{name}", relative(grads[:-1], other[:-1]), 1e-3
+            )
 
 
 def similarities(p: Problem, params: PyTree, contexts) -> list[np.ndarray]:

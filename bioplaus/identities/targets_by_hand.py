@@ -1,4 +1,5 @@
-"""Target propagation by hand: targets, inverses and the losses R_l that they learn by, for the identities.
+"""Target propagation by hand: targets, inverses and the losses R_l that they learn by, for the
+identities.
 
 Written with `jax.grad` and single layers: their outputs, and their credit for the way down.
 """
@@ -56,8 +57,11 @@ def outputs(p: Problem, params: PyTree) -> list[jax.Array]:
     return [*trace.inputs[1:], trace.output]
 
 
-def by_targets(p: Problem, state, eta: float, corrected: bool, top_gradient: bool = False) -> PyTree:
-    """dW by `jax.grad` of (1 / (B eta)) sum_l 1/2 |h_l - t_l|^2, each layer alone, t_L = h_L - eta e.
+def by_targets(
+    p: Problem, state, eta: float, corrected: bool, top_gradient: bool = False
+) -> PyTree:
+    """dW by `jax.grad` of (1 / (B eta)) sum_l 1/2 |h_l - t_l|^2, each layer alone, t_L = h_L - eta
+    e.
 
     top_gradient: t_{L-1} = h_{L-1} - eta dL/dh_{L-1}.
     """
@@ -67,14 +71,24 @@ def by_targets(p: Problem, state, eta: float, corrected: bool, top_gradient: boo
         targets = [h[-1] - eta * error(p)]
         if top_gradient:
             top = len(h) - 1
-            targets.insert(0, h[-2] - eta * jax.grad(lambda x: p.loss(layer(p, top, params[top], x), p.batch.y).sum())(h[-2]))
+            targets.insert(
+                0,
+                h[-2]
+                - eta
+                * jax.grad(lambda x: p.loss(layer(p, top, params[top], x), p.batch.y).sum())(h[-2]),
+            )
         for l in reversed(range(len(h) - len(targets))):
             back = inverse(p, l, own(state), h[l], targets[0])
-            targets.insert(0, h[l] + back - inverse(p, l, own(state), h[l], h[l + 1]) if corrected else back)
+            targets.insert(
+                0, h[l] + back - inverse(p, l, own(state), h[l], h[l + 1]) if corrected else back
+            )
 
         def distance(w):
             inputs = [p.batch.x, *h]
-            return sum(0.5 * jnp.sum((layer(p, l, w[l], inputs[l]) - t) ** 2) for l, t in enumerate(targets)) / (eta * len(h[0]))
+            return sum(
+                0.5 * jnp.sum((layer(p, l, w[l], inputs[l]) - t) ** 2)
+                for l, t in enumerate(targets)
+            ) / (eta * len(h[0]))
 
         return jax.grad(distance)(params)
 

@@ -1,7 +1,7 @@
 """Three-factor learning: identities and negative controls.
 
-The mean over the noise of all units is taken by Gauss-Hermite quadrature: no Monte Carlo error. The traces and the delay are
-compared, step by step, with loops in numpy.
+The mean over the noise of all units is taken by Gauss-Hermite quadrature: no Monte Carlo error. The
+traces and the delay are compared, step by step, with loops in numpy.
 """
 
 import itertools
@@ -13,7 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.common import Check, Family, Problem, equal, large, pose, problem, relative, small, truth
+from bioplaus.identities.common import (
+    Check,
+    Family,
+    Problem,
+    equal,
+    large,
+    pose,
+    problem,
+    relative,
+    small,
+    truth,
+)
 from bioplaus.layers import mlp
 from bioplaus.net import current_shapes, drive, fire, layer_key
 from bioplaus.neurons import tanh
@@ -31,9 +42,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     rows, weights = quadrature(3, 16)
     draws = drawn(factory, p, rows, sigma=NOISE)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), draws)
-    yield equal(KEY, "the gradient of the expected loss, in the mean over the noise", mean, want, 1e-8)
+    yield equal(
+        KEY, "the gradient of the expected loss, in the mean over the noise", mean, want, 1e-8
+    )
     yield large(KEY, "is not that of the loss without noise", relative(mean, truth(p)), 0.01)
-    yield large(KEY, "one draw is not the mean", relative(jax.tree.map(lambda g: g[0], draws), mean), 0.5)
+    yield large(
+        KEY, "one draw is not the mean", relative(jax.tree.map(lambda g: g[0], draws), mean), 0.5
+    )
     other = drawn(factory, p, rows, baseline=-3.0, sigma=NOISE)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), other)
     yield equal(KEY, "the same at another baseline", mean, want, 1e-8)
@@ -41,7 +56,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     late = drawn(factory, p, rows, silent=DELAY, sigma=NOISE, delay=DELAY, decay=DECAY)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), late)
-    yield equal(KEY, "a reward two steps late teaches what was done two steps ago, in the mean", mean, want, 1e-8)
+    yield equal(
+        KEY,
+        "a reward two steps late teaches what was done two steps ago, in the mean",
+        mean,
+        want,
+        1e-8,
+    )
 
     constant = p._replace(loss=lambda output, y: jnp.full(len(y), 1.7) + 0 * (output * y).sum(-1))
     quiet, loud = (drawn(factory, constant, rows[:1], baseline=b, sigma=NOISE) for b in (1.7, 1.0))
@@ -52,37 +73,66 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def timing(factory: RuleFactory) -> Iterator[Check]:
-    """Six steps with a delay of two, noise, gates and batches of their own, against loops in numpy."""
+    """Six steps with a delay of two, noise, gates and batches of their own, against loops in
+    numpy.
+    """
     p, draw = problem((3, 4, 2), examples=3), np.random.default_rng(3)
-    x, xi, gates = draw.standard_normal((STEPS, 3, 3)), draw.standard_normal((STEPS, 18)), draw.random((STEPS, 3))
+    x, xi, gates = (
+        draw.standard_normal((STEPS, 3, 3)),
+        draw.standard_normal((STEPS, 18)),
+        draw.random((STEPS, 3)),
+    )
     y = np.eye(2)[draw.integers(0, 2, (STEPS, 3))]
 
     def run(x, y):
         def step(state, now):
             x, y, row, gate = now
-            rule = factory(p.net, p.loss, sigma=SIGMA, decay=DECAY, rate=RATE, delay=DELAY, sample=handing(row, shared=False))
+            rule = factory(
+                p.net,
+                p.loss,
+                sigma=SIGMA,
+                decay=DECAY,
+                rate=RATE,
+                delay=DELAY,
+                sample=handing(row, shared=False),
+            )
             grads, state, _ = rule.grad(p.params, state, Batch(x, y), p.key, gate)
             return state, grads
 
-        first = factory(p.net, p.loss, decay=DECAY, delay=DELAY).init(p.key, p.params, Batch(x[0], y[0]))
+        first = factory(p.net, p.loss, decay=DECAY, delay=DELAY).init(
+            p.key, p.params, Batch(x[0], y[0])
+        )
         return jax.lax.scan(step, first, (x, y, xi, gates))[1]
 
     run = jax.jit(run)
     got, want = run(x, y), by_loops(p, x, y, xi, gates)
-    yield small(KEY, "no reward, no change: the first steps", biggest(jax.tree.map(lambda g: g[:DELAY], got)), 0.0)
+    yield small(
+        KEY,
+        "no reward, no change: the first steps",
+        biggest(jax.tree.map(lambda g: g[:DELAY], got)),
+        0.0,
+    )
     after, before = (jax.tree.map(lambda g: g[DELAY:], updates) for updates in (got, want))
     yield equal(KEY, "traces, delay, gates and baseline: numpy, step by step", after, before, 1e-12)
     changed = y.copy()
     changed[1] = 1 - y[1]
-    moved = [biggest(jax.tree.map(lambda a, b, t=t: a[t] - b[t], run(x, changed), got)) for t in range(DELAY + 2)]
+    moved = [
+        biggest(jax.tree.map(lambda a, b, t=t: a[t] - b[t], run(x, changed), got))
+        for t in range(DELAY + 2)
+    ]
     yield small(KEY, "a reward does not act before it arrives", max(moved[: DELAY + 1]), 0.0)
     yield large(KEY, "but when it does", moved[DELAY + 1], 1e-3)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """One step on any net: `jax.grad` of sum_l <xi_l / sigma, current_l>, each example weighed by what its loss was off."""
+    """One step on any net: `jax.grad` of sum_l <xi_l / sigma, current_l>, each example weighed by
+    what its loss was off.
+    """
     draw, sigma = np.random.default_rng(2), 0.3
-    xi = [jnp.asarray(draw.standard_normal(a.shape)) for a in current_shapes(p.net, p.params, p.batch, p.key)]
+    xi = [
+        jnp.asarray(draw.standard_normal(a.shape))
+        for a in current_shapes(p.net, p.params, p.batch, p.key)
+    ]
     keys = []
 
     def sample(key, shape, dtype):
@@ -105,7 +155,13 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         return jnp.mean(jax.lax.stop_gradient(p.loss(h, p.batch.y) - baseline) * score)
 
     grads, baseline, drawn_from = jax.jit(run)()
-    yield equal(KEY, "score times loss: jax.grad of a surrogate", grads, jax.jit(jax.grad(surrogate))(p.params, baseline), 1e-9)
+    yield equal(
+        KEY,
+        "score times loss: jax.grad of a surrogate",
+        grads,
+        jax.jit(jax.grad(surrogate))(p.params, baseline),
+        1e-9,
+    )
     yield large(KEY, "one draw is not backprop", relative(grads, truth(p)), 0.5)
     repeats = len(drawn_from) - len(np.unique(np.asarray(drawn_from), axis=0))
     yield small(KEY, "keys that are drawn from twice", repeats, 0)
@@ -119,7 +175,9 @@ def quadrature(units: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def handing(row: Any, *, shared: bool):
-    """A sampler that hands out the numbers of a row in order: for every unit of every example, or, shared, for every unit."""
+    """A sampler that hands out the numbers of a row in order: for every unit of every example, or,
+    shared, for every unit.
+    """
     position = 0
 
     def sample(key, shape, dtype):
@@ -132,12 +190,24 @@ def handing(row: Any, *, shared: bool):
     return sample
 
 
-def drawn(factory: RuleFactory, p: Problem, rows: np.ndarray, *, baseline: float = 0.5, silent: int = 0, **hyper: Any) -> PyTree:
-    """`grad` at each row of noise, or, after it, that of the last of `silent` steps without noise."""
+def drawn(
+    factory: RuleFactory,
+    p: Problem,
+    rows: np.ndarray,
+    *,
+    baseline: float = 0.5,
+    silent: int = 0,
+    **hyper: Any,
+) -> PyTree:
+    """`grad` at each row of noise, or, after it, that of the last of `silent` steps without
+    noise.
+    """
 
     def one(row):
         def grad(state, noise):
-            return factory(p.net, p.loss, sample=handing(noise, shared=True), **hyper).grad(p.params, state, p.batch, p.key)
+            return factory(p.net, p.loss, sample=handing(noise, shared=True), **hyper).grad(
+                p.params, state, p.batch, p.key
+            )
 
         first = factory(p.net, p.loss, **hyper).init(p.key, p.params, p.batch)
         grads, state, _ = grad(first._replace(baseline=jnp.asarray(baseline)), row)
@@ -149,7 +219,9 @@ def drawn(factory: RuleFactory, p: Problem, rows: np.ndarray, *, baseline: float
 
 
 def expected(p: Problem, sigma: float) -> PyTree:
-    """`jax.grad` of the mean loss of a tanh perceptron with noisy currents, all examples with the same noise."""
+    """`jax.grad` of the mean loss of a tanh perceptron with noisy currents, all examples with the
+    same noise.
+    """
     rows, weights = quadrature(3, 16)
 
     def mean_loss(params):
@@ -181,7 +253,9 @@ def by_loops(p: Problem, x, y, xi, gates) -> PyTree:
         traces = [DECAY * e + s / SIGMA for e, s in zip(traces, scores, strict=True)]
         surprise = losses[t - DELAY] - baseline if t >= DELAY else np.zeros(3)
         baseline += RATE * surprise.mean()
-        updates.append([np.tensordot(gates[t] * surprise, e, 1) / (3 * DECAY**DELAY) for e in traces])
+        updates.append(
+            [np.tensordot(gates[t] * surprise, e, 1) / (3 * DECAY**DELAY) for e in traces]
+        )
     b1, w1, b2, w2 = (np.stack(u) for u in zip(*updates, strict=True))
     return ({"b": b1, "w": w1}, {"b": b2, "w": w2})
 

@@ -1,7 +1,7 @@
 """Weight mirror: identities and negative controls.
 
-A batch that holds every sign vector of the noise gives its mean exactly: the feedback weights of a linear layer move by
-rate sigma^2 W - decay B, to rounding, and so tend to (rate sigma^2 / decay) W.
+A batch that holds every sign vector of the noise gives its mean exactly: the feedback weights of a
+linear layer move by rate sigma^2 W - decay B, to rounding, and so tend to (rate sigma^2 / decay) W.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,25 +54,47 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         before, after = mirrored(factory, linear, sigma=sigma)
         moved = [b - (1 - DECAY) * a for a, b in zip(before, after, strict=True)]
         want = [RATE * sigma**2 * v for v in w]
-        yield equal("wm", f"mean over all noise: B grows by rate sigma^2 W, sigma {sigma}", moved, want, 1e-12)
+        yield equal(
+            "wm",
+            f"mean over all noise: B grows by rate sigma^2 W, sigma {sigma}",
+            moved,
+            want,
+            1e-12,
+        )
     before, after = mirrored(factory, linear, times=40)
     limit = RATE * SIGMA**2 / DECAY
     want = [limit * v + (1 - DECAY) ** 40 * (b - limit * v) for b, v in zip(before, w, strict=True)]
     yield equal("wm", "at fixed W, B - B* shrinks by (1 - decay) a step", after, want, 1e-12)
     yield large("wm", "and B was not there at first: 1 - cosine", 1 - cosine(before, w), 0.5)
 
-    yield small("wm", "noise of non-zero mean, centred: 1 - cosine", 1 - cosine(growth(factory, linear, sample=offset), w), 1e-12)
+    yield small(
+        "wm",
+        "noise of non-zero mean, centred: 1 - cosine",
+        1 - cosine(growth(factory, linear, sample=offset), w),
+        1e-12,
+    )
     naive = growth(factory, linear, centred=False, sample=offset)
     yield large("wm", "noise of non-zero mean, not centred: 1 - cosine", 1 - cosine(naive, w), 0.3)
     plain = growth(factory, linear, centred=False)
-    yield equal("wm", "zero-mean noise, not centred, all signs: sigma^2 W", plain, [SIGMA**2 * v for v in w], 1e-12)
+    yield equal(
+        "wm",
+        "zero-mean noise, not centred, all signs: sigma^2 W",
+        plain,
+        [SIGMA**2 * v for v in w],
+        1e-12,
+    )
 
     curved = enumerable(sigmoid())
     hidden = [weights(curved.params)[0], growth(factory, curved, sigma=0.1)[0]]
     yield small("wm", "through a sigmoid: 1 - cosine", 1 - cosine(*hidden), 1e-3)
-    drawn = [growth(factory, curved, sigma=0.1, centred=c, sample=jax.random.normal)[0] for c in (False, True)]
+    drawn = [
+        growth(factory, curved, sigma=0.1, centred=c, sample=jax.random.normal)[0]
+        for c in (False, True)
+    ]
     bad, good = (1 - cosine(d, hidden[0]) for d in drawn)
-    yield large("wm", "a sigmoid's 1/2, one draw of 16: 1 - cosine not centred / centred", bad / good, 2.0)
+    yield large(
+        "wm", "a sigmoid's 1/2, one draw of 16: 1 - cosine not centred / centred", bad / good, 2.0
+    )
 
     yield from images(factory)
     yield from gates(factory)
@@ -99,11 +121,22 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         rule = factory(p.net, p.loss, rate=RATE, decay=DECAY, sigma=SIGMA, sample=given(xi[1:]))
         state = float64(rule.init(jax.random.key(6), p.params, p.batch))
         after = jax.jit(rule.grad)(p.params, state, p.batch, p.key)[1]
-        moved = jax.tree.map(lambda b, a: b - (1 - DECAY) * a if a.ndim > 1 else b - a, after.feedback, state.feedback)
-        want = jax.tree.map(lambda g: RATE * g if g.ndim > 1 else 0 * g, jax.jit(jax.grad(mirror))(p.params)[1:])
-        yield same("wm", "B grows by noise times the response to it, jax.grad of <r, a>", moved[1:], want)
+        moved = jax.tree.map(
+            lambda b, a: b - (1 - DECAY) * a if a.ndim > 1 else b - a,
+            after.feedback,
+            state.feedback,
+        )
+        want = jax.tree.map(
+            lambda g: RATE * g if g.ndim > 1 else 0 * g, jax.jit(jax.grad(mirror))(p.params)[1:]
+        )
+        yield same(
+            "wm", "B grows by noise times the response to it, jax.grad of <r, a>", moved[1:], want
+        )
         yield large(
-            "wm", "which is towards W: cosine", max(cosine(m, w) for m, w in zip(moved[1:], p.params[1:], strict=True)), 0.01
+            "wm",
+            "which is towards W: cosine",
+            max(cosine(m, w) for m, w in zip(moved[1:], p.params[1:], strict=True)),
+            0.01,
         )
 
 
@@ -113,10 +146,14 @@ def enumerable(neuron: Neuron) -> Problem:
 
 
 def every_sign(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
-    """All sign vectors over the last axis, one an example and the same at every position: mean 0 and variance 1."""
+    """All sign vectors over the last axis, one an example and the same at every position: mean 0
+    and variance 1.
+    """
     del key
     signs = 2 * ((jnp.arange(shape[0])[:, None] >> jnp.arange(shape[-1])) & 1) - 1
-    return jnp.broadcast_to(signs.reshape(shape[0], *(1,) * (len(shape) - 2), shape[-1]), shape).astype(dtype)
+    return jnp.broadcast_to(
+        signs.reshape(shape[0], *(1,) * (len(shape) - 2), shape[-1]), shape
+    ).astype(dtype)
 
 
 def offset(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -137,10 +174,16 @@ def mirrored(
     gate: Gates = None,
 ) -> tuple[PyTree, PyTree]:
     """The feedback weights before and after some steps at fixed W."""
-    rule = factory(p.net, p.loss, rate=rate, decay=decay, sigma=sigma, centred=centred, sample=sample)
+    rule = factory(
+        p.net, p.loss, rate=rate, decay=decay, sigma=sigma, centred=centred, sample=sample
+    )
     state = rule.init(jax.random.key(6), p.params, p.batch)
     keys = jax.random.split(p.key, times)
-    after = jax.jit(lambda s: jax.lax.scan(lambda s, k: (rule.grad(p.params, s, p.batch, k, gate)[1], None), s, keys)[0])(state)
+    after = jax.jit(
+        lambda s: jax.lax.scan(
+            lambda s, k: (rule.grad(p.params, s, p.batch, k, gate)[1], None), s, keys
+        )[0]
+    )(state)
     return weights(state.feedback), weights(after.feedback)
 
 
@@ -155,26 +198,48 @@ def growth(
     gate: Gates = None,
 ) -> PyTree:
     """By how much the feedback weights grow without decay, at rate 1."""
-    before, after = mirrored(factory, p, rate=1.0, decay=0.0, sigma=sigma, centred=centred, sample=sample, times=times, gate=gate)
+    before, after = mirrored(
+        factory,
+        p,
+        rate=1.0,
+        decay=0.0,
+        sigma=sigma,
+        centred=centred,
+        sample=sample,
+        times=times,
+        gate=gate,
+    )
     return [b - a for a, b in zip(before, after, strict=True)]
 
 
 def images(factory: RuleFactory) -> Iterator[Check]:
     """Convolutions, by all signs, and a pooling that gives the noise a mean, by 2000 draws."""
-    p = pose((conv(WIDTH, 1, LINEAR), conv(3, 1, LINEAR), flattened(dense(2))), (EXAMPLES, 2, 3, 2), 2)
+    p = pose(
+        (conv(WIDTH, 1, LINEAR), conv(3, 1, LINEAR), flattened(dense(2))), (EXAMPLES, 2, 3, 2), 2
+    )
     found, want = growth(factory, p)[0], SIGMA**2 * weights(p.params)[0]
-    yield equal("wm", "convolution, mean over all noise and positions: sigma^2 W", found, want, 1e-12)
+    yield equal(
+        "wm", "convolution, mean over all noise and positions: sigma^2 W", found, want, 1e-12
+    )
 
     net = (conv(2, 3, TANH), pooled(2, conv(3, 2, TANH)), flattened(dense(4)))
     p = pose(net, (8, 8, 8, 2), 4)
     w = weights(p.params)
 
-    found, naive = (growth(factory, p, times=250, sigma=0.1, sample=jax.random.normal, centred=c) for c in (True, False))
+    found, naive = (
+        growth(factory, p, times=250, sigma=0.1, sample=jax.random.normal, centred=c)
+        for c in (True, False)
+    )
     for l, name in enumerate(("max pooling and convolution", "flattened")):
         yield small("wm", f"{name}: 1 - cosine of growth to W", 1 - cosine(found[l], w[l]), 0.05)
     yield large("wm", "max pooling, not centred: 1 - cosine", 1 - cosine(naive[0], w[0]), 0.3)
     ratio = jnp.linalg.norm(found[1]) / jnp.linalg.norm(w[1])
-    yield small("wm", "flattened: |growth| is 250 steps of 7/8 sigma^2 |W|, relative", abs(ratio / (250 * 0.01 * 7 / 8) - 1), 0.1)
+    yield small(
+        "wm",
+        "flattened: |growth| is 250 steps of 7/8 sigma^2 |W|, relative",
+        abs(ratio / (250 * 0.01 * 7 / 8) - 1),
+        0.1,
+    )
 
 
 def gates(factory: RuleFactory) -> Iterator[Check]:
@@ -186,7 +251,9 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     for w in weights(p.params):
         r = xi @ w  # its mean over all signs is zero; the bias is taken off
         want.append((xi * g[:, None]).T @ r / EXAMPLES)
-    yield equal("wm", "a gate on examples: hand-coded growth", growth(factory, p, gate=g), want, 1e-12)
+    yield equal(
+        "wm", "a gate on examples: hand-coded growth", growth(factory, p, gate=g), want, 1e-12
+    )
     before, after = mirrored(factory, p, rate=0.0, gate=0.5 * g)
     yield equal("wm", "and decay, by its mean", after, [(1 - DECAY / 2) * b for b in before], 1e-12)
     before, after = mirrored(factory, p, gate=0.0)
@@ -194,7 +261,13 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     units = jnp.broadcast_to(jnp.array([1.0, 0.0]), (EXAMPLES, 2))
     after = mirrored(factory, p, gate=(None, None, units))[1][-1]
     yield equal("wm", "a closed unit keeps its B", after[:, 1], before[-1][:, 1], 0.0)
-    yield equal("wm", "and an open one learns as ever", after[:, 0], mirrored(factory, p)[1][-1][:, 0], 1e-12)
+    yield equal(
+        "wm",
+        "and an open one learns as ever",
+        after[:, 0],
+        mirrored(factory, p)[1][-1][:, 0],
+        1e-12,
+    )
 
 
 FAMILIES = {"wm": Family(checks, on_net)}

@@ -1,6 +1,18 @@
-"""Synapses and ready-made nets. `from_flax` stands in `bioplaus.layers.flax`, the only module that imports flax."""
+"""Synapses and ready-made nets. `from_flax` stands in `bioplaus.layers.flax`, the only module that
+imports flax.
+"""
 
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.models import cnn, mlp
 
-__all__ = ["after", "cnn", "conv", "dense", "flattened", "group_normed", "mlp", "pooled", "settling"]
+__all__ = [
+    "after",
+    "cnn",
+    "conv",
+    "dense",
+    "flattened",
+    "group_normed",
+    "mlp",
+    "pooled",
+    "settling",
+]

@@ -1,4 +1,6 @@
-"""Synapses: dense, convolution, and what stands before or after them (pooling, flattening, normalisation)."""
+"""Synapses: dense, convolution, and what stands before or after them (pooling, flattening,
+normalisation).
+"""
 
 from collections.abc import Callable
 
@@ -13,17 +15,28 @@ from bioplaus.types import Array, Layer, Neuron
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array, as in jax.nn.initializers
 
 settling = jax.nn.initializers.variance_scaling(0.25, "fan_in", "normal")
-"""W ~ N(0, 0.25 / fan_in): small enough for rules that settle (equilibrium propagation diverges at He's 2 / fan_in)."""
+"""W ~ N(0, 0.25 / fan_in): small enough for rules that settle (equilibrium propagation diverges at
+He's 2 / fan_in).
+"""
 
 
 def dense(
-    n: int, neuron: Neuron | None = None, *, weights: Initializer = settling, bias: Initializer = jax.nn.initializers.zeros
+    n: int,
+    neuron: Neuron | None = None,
+    *,
+    weights: Initializer = settling,
+    bias: Initializer = jax.nn.initializers.zeros,
 ):
-    """current = x w + b.  x: [B, n_in], w: [n_in, n], b: [n].  Inputs with more axes are refused: see `flattened`."""
+    """current = x w + b.  x: [B, n_in], w: [n_in, n], b: [n].
+    Inputs with more axes are refused: see `flattened`.
+    """
 
     def init(key, x):
         if x.ndim != 2:
-            raise ValueError(f"dense: the input is {x.shape}, expected [B, n_in]; flatten images first, flattened(dense(...))")
+            raise ValueError(
+                f"dense: the input is {x.shape}, expected [B, n_in]; flatten images first,"
+                " flattened(dense(...))"
+            )
         k_w, k_b = jax.random.split(key)
         real("dense", x)
         return {"w": weights(k_w, (x.shape[-1], n), x.dtype), "b": bias(k_b, (n,), x.dtype)}
@@ -31,18 +44,23 @@ def dense(
     def synapse(params, state, x, key):
         del key
         if x.shape[-1] != params["w"].shape[0]:
-            raise ValueError(f"dense: the input {x.shape} has {x.shape[-1]} features, the weights expect {params['w'].shape[0]}")
+            raise ValueError(
+                f"dense: the input {x.shape} has {x.shape[-1]} features, the weights expect"
+                f" {params['w'].shape[0]}"
+            )
         return state, x @ params["w"] + params["b"]
 
     return Layer(init, synapse, by_vjp(synapse), neuron or identity())
 
 
 def real(layer: str, x: Array) -> None:
-    """Raise ValueError for inputs from which no weights can be made: integers, and float16, in which gradients overflow."""
+    """Raise ValueError for inputs from which no weights can be made: integers, and float16, in
+    which gradients overflow.
+    """
     if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype == jnp.float16:
         raise ValueError(
-            f"{layer}: the input is {x.dtype}, expected float32 (or bfloat16, float64); cast it, and scale images of 0..255 to 0..1:"
-            " x.astype('float32') / 255"
+            f"{layer}: the input is {x.dtype}, expected float32 (or bfloat16, float64); cast it,"
+            " and scale images of 0..255 to 0..1: x.astype('float32') / 255"
         )
 
 
@@ -56,29 +74,46 @@ def conv(
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
 ):
-    """current = x * w + b, cross-correlation.  x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels]."""
+    """current = x * w + b, cross-correlation.
+    x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels].
+    """
 
     def init(key, x):
         if x.ndim != 4:
             raise ValueError(f"conv: the input is {x.shape}, expected images [B, H, W, channels]")
         if min(x.shape[1:3]) + 2 * padding < size:
-            raise ValueError(f"conv: a {size}x{size} kernel does not fit on an input of {x.shape[1:3]} with padding {padding}")
+            raise ValueError(
+                f"conv: a {size}x{size} kernel does not fit on an input of {x.shape[1:3]} with"
+                f" padding {padding}"
+            )
         k_w, k_b = jax.random.split(key)
         real("conv", x)
-        return {"w": weights(k_w, (size, size, x.shape[-1], channels), x.dtype), "b": bias(k_b, (channels,), x.dtype)}
+        return {
+            "w": weights(k_w, (size, size, x.shape[-1], channels), x.dtype),
+            "b": bias(k_b, (channels,), x.dtype),
+        }
 
     def synapse(params, state, x, key):
         del key
         w = params["w"]
         if x.shape[-1] != w.shape[2]:
-            raise ValueError(f"conv: the input {x.shape} has {x.shape[-1]} channels, the weights expect {w.shape[2]}")
-        return state, convolve(x, w, (stride, stride), ((padding, padding), (padding, padding))) + params["b"]
+            raise ValueError(
+                f"conv: the input {x.shape} has {x.shape[-1]} channels, the weights expect"
+                f" {w.shape[2]}"
+            )
+        return (
+            state,
+            convolve(x, w, (stride, stride), ((padding, padding), (padding, padding)))
+            + params["b"],
+        )
 
     return Layer(init, synapse, by_vjp(synapse), neuron or identity())
 
 
 def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
-    """The layer on function(input): a fixed, parameter-free map such as pooling belongs to the synapses that follow it."""
+    """The layer on function(input): a fixed, parameter-free map such as pooling belongs to the
+    synapses that follow it.
+    """
 
     def synapse(params, state, x, key):
         return layer.synapse(params, state, function(x), key)
@@ -91,7 +126,9 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
             return grads, back(below)[0]
 
     off = layer.off and after(function, layer.off)
-    return layer._replace(init=lambda key, x: layer.init(key, function(x)), synapse=synapse, credit=credit, off=off)
+    return layer._replace(
+        init=lambda key, x: layer.init(key, function(x)), synapse=synapse, credit=credit, off=off
+    )
 
 
 def flattened(layer: Layer) -> Layer:
@@ -100,36 +137,52 @@ def flattened(layer: Layer) -> Layer:
 
 
 def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> Layer:
-    """The layer on its input [B, H, W, C] pooled over size x size windows, by `pool` (jnp.max, jnp.mean). H and W must be multiples."""
+    """The layer on its input [B, H, W, C] pooled over size x size windows, by `pool` (jnp.max,
+    jnp.mean). H and W must be multiples.
+    """
 
     def function(x):
         b, h, w, c = x.shape
         if h % size or w % size:
-            raise ValueError(f"pooled: the input {x.shape} is not a multiple of the {size}x{size} window; pad or crop it")
+            raise ValueError(
+                f"pooled: the input {x.shape} is not a multiple of the {size}x{size} window; pad or"
+                " crop it"
+            )
         return pool(x.reshape(b, h // size, size, w // size, size, c), axis=(2, 4))
 
     return after(function, layer)
 
 
 def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
-    """GroupNorm of the layer's current over its last axis (and space), with a learned scale and bias a channel.
+    """GroupNorm of the layer's current over its last axis (and space), with a learned scale and
+    bias a channel.
 
-    The norm's own derivative is taken at the true current; only the synapses inside are crossed by feedback weights.
-    Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
+    The norm's own derivative is taken at the true current; only the synapses inside are crossed by
+    feedback weights. Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
     """
 
     def norm(p, a):
         if a.shape[-1] % groups:
-            raise ValueError(f"group_normed: {a.shape[-1]} channels do not divide into {groups} groups")
+            raise ValueError(
+                f"group_normed: {a.shape[-1]} channels do not divide into {groups} groups"
+            )
         split = a.reshape(a.shape[0], -1, groups, a.shape[-1] // groups)
         mean = split.mean((1, 3), keepdims=True)
         var = split.var((1, 3), keepdims=True)
-        return ((split - mean) * jax.lax.rsqrt(var + epsilon)).reshape(a.shape) * p["scale"] + p["bias"]
+        return ((split - mean) * jax.lax.rsqrt(var + epsilon)).reshape(a.shape) * p["scale"] + p[
+            "bias"
+        ]
 
     def init(key, x):
         inner = layer.init(key, x)
         a = jax.eval_shape(lambda: layer.synapse(inner, (), x, key)[1])
-        return {"inner": inner, "norm": {"scale": jnp.ones(a.shape[-1], a.dtype), "bias": jnp.zeros(a.shape[-1], a.dtype)}}
+        return {
+            "inner": inner,
+            "norm": {
+                "scale": jnp.ones(a.shape[-1], a.dtype),
+                "bias": jnp.zeros(a.shape[-1], a.dtype),
+            },
+        }
 
     def synapse(params, state, x, key):
         state, a = layer.synapse(params["inner"], state, x, key)

@@ -9,28 +9,52 @@ import jax.numpy as jnp
 from bioplaus.types import Array
 
 WORD = 80
-"""What copying a word costs, in multiply-accumulates: measured on x86 cores by experiments/benchmarks/convolutions.py."""
+"""What copying a word costs, in multiply-accumulates: measured on x86 cores by
+experiments/benchmarks/convolutions.py.
+"""
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))  # traced once for all its calls in a program
-def convolve(x: Array, w: Array, strides: tuple[int, int], padding: str | tuple[tuple[int, int], tuple[int, int]]) -> Array:
-    """Cross-correlation, `jax.lax.conv_general_dilated`.  x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
+def convolve(
+    x: Array,
+    w: Array,
+    strides: tuple[int, int],
+    padding: str | tuple[tuple[int, int], tuple[int, int]],
+) -> Array:
+    """Cross-correlation, `jax.lax.conv_general_dilated`.
+    x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
 
-    So it is computed, and counted. On a CPU it is one matrix product, which gives the same: XLA's own convolution takes many times
-    as long there inside `lax.scan`. strides, padding: of height and width.
+    So it is computed, and counted. On a CPU it is one matrix product, which gives the same: XLA's
+    own convolution takes many times as long there inside `lax.scan`. strides, padding: of height
+    and width.
     """
-    pads = jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding) if isinstance(padding, str) else padding
+    pads = (
+        jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
+        if isinstance(padding, str)
+        else padding
+    )
 
     def native(x, w):
-        return jax.lax.conv_general_dilated(x, w, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(
+            x, w, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
 
-    return jax.lax.platform_dependent(x, w, cpu=lambda x, w: product(x, w, strides, pads), default=native)
+    return jax.lax.platform_dependent(
+        x, w, cpu=lambda x, w: product(x, w, strides, pads), default=native
+    )
 
 
-def product(x: Array, w: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]], n: int | None = None) -> Array:
-    """One matrix product, of n neighbouring outputs of a row at a time: each block of outputs reads one window of the image, kernel
-    rows by `span` columns, and its weights are the kernel at the n places in it, with zeros elsewhere. n = 1 copies every input
-    once for each place of the kernel; more outputs share what they copy, and multiply by more zeros.
+def product(
+    x: Array,
+    w: Array,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    n: int | None = None,
+) -> Array:
+    """One matrix product, of n neighbouring outputs of a row at a time: each block of outputs reads
+    one window of the image, kernel rows by `span` columns, and its weights are the kernel at the n
+    places in it, with zeros elsewhere. n = 1 copies every input once for each place of the kernel;
+    more outputs share what they copy, and multiply by more zeros.
 
     n: a divisor of the output's width; by default the one whose products and copies cost least.
     """
@@ -40,14 +64,22 @@ def product(x: Array, w: Array, strides: Sequence[int], padding: Sequence[tuple[
     n = n or min(divisors(width), key=lambda n: ((n - 1) * right + columns) * (c_out + WORD / n))
     blocks, step, span = width // n, n * right, (n - 1) * right + columns
     whole, rest = divmod(span, step)
-    total = blocks + whole - (rest == 0)  # pieces of `step` columns; a window is `whole` of them and `rest` columns of the next
-    x = jnp.pad(x[:, :, : total * step], ((0, 0), (0, 0), (0, max(0, total * step - x.shape[2])), (0, 0)))
+    # pieces of `step` columns; a window is `whole` of them and `rest` columns of the next
+    total = blocks + whole - (rest == 0)
+    x = jnp.pad(
+        x[:, :, : total * step], ((0, 0), (0, 0), (0, max(0, total * step - x.shape[2])), (0, 0))
+    )
     x = x.reshape(*x.shape[:2], total, step * c_in)
     pieces = [x[:, :, k : k + blocks] for k in range(whole)]
     pieces += [x[:, :, whole:, : rest * c_in]] if rest else []
     windows = jnp.concatenate(pieces, axis=-1)
-    windows = jnp.concatenate([windows[:, i : i + (height - 1) * down + 1 : down] for i in range(rows)], axis=-1)
-    places = [jnp.pad(w, ((0, 0), (j * right, span - columns - j * right), (0, 0), (0, 0))) for j in range(n)]
+    windows = jnp.concatenate(
+        [windows[:, i : i + (height - 1) * down + 1 : down] for i in range(rows)], axis=-1
+    )
+    places = [
+        jnp.pad(w, ((0, 0), (j * right, span - columns - j * right), (0, 0), (0, 0)))
+        for j in range(n)
+    ]
     weights = jnp.stack(places, axis=3).reshape(rows * span * c_in, n * c_out)
     return (windows.reshape(-1, len(weights)) @ weights).reshape(x.shape[0], height, width, c_out)
 

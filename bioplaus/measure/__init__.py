@@ -1,7 +1,8 @@
-"""Measures: accuracy, calibration, alignment, robustness, continual learning, cost, energy, plausibility, statistics.
+"""Measures: accuracy, calibration, alignment, robustness, continual learning, cost, energy,
+plausibility, statistics.
 
-`cost`, `card`, `accuracy`, `calibration`, `continual` and `neurobench` are functions here; the modules of those names are imported
-by their full path.
+`cost`, `card`, `accuracy`, `calibration`, `continual` and `neurobench` are functions here; the
+modules of those names are imported by their full path.
 """
 
 from bioplaus.measure import brain, energy, error, representation, robustness
@@ -15,7 +16,16 @@ from bioplaus.measure.cost import cost, effective, inference
 from bioplaus.measure.counts import Cost, Counts, total
 from bioplaus.measure.neurobench import NeuroBench, neurobench
 from bioplaus.measure.program.operations import NotCountable
-from bioplaus.measure.statistics import Interval, holm, interval, nauc, paired_interval, paired_p, retention, s50
+from bioplaus.measure.statistics import (
+    Interval,
+    holm,
+    interval,
+    nauc,
+    paired_interval,
+    paired_p,
+    retention,
+    s50,
+)
 
 __all__ = [
     "Card",

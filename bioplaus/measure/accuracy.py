@@ -1,7 +1,8 @@
 """Accuracy. outputs: [B, C] of a net, y: [B, C] targets or integer labels [B].
 
-loss: the one that the net was trained with, which declares what its outputs are, or their kind itself; see `bioplaus.outputs`. As
-"logits", the default, the largest output is the answer. A net of one output needs it said.
+loss: the one that the net was trained with, which declares what its outputs are, or their kind
+itself; see `bioplaus.outputs`. As "logits", the default, the largest output is the answer. A net of
+one output needs it said.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,8 @@ Answer = Callable[[Array, Key], Array]
 
 
 def accuracy(outputs: ArrayLike, y: ArrayLike, loss: Loss | Kind = "logits") -> Array:
-    """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged, and is no case of chance.
+    """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged,
+    and is no case of chance.
 
     Raises ValueError where y does not fit the outputs, or does not say what a right answer is.
     """
@@ -28,14 +30,26 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, loss: Loss | Kind = "logits") -> 
     return jnp.where(jnp.isnan(outputs).any(-1).all(), jnp.nan, right)
 
 
-def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None, loss: Loss | Kind = "logits") -> Array:
-    """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise is then drawn by chunk)."""
+def evaluate(
+    predict: Answer,
+    batch: Batch,
+    key: Key,
+    *,
+    size: int | None = None,
+    loss: Loss | Kind = "logits",
+) -> Array:
+    """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise
+    is then drawn by chunk).
+    """
     batch = examples(batch)
     n = batch.x.shape[0]
     if size is None or size >= n:
         return accuracy(predict(batch.x, key), batch.y, loss)
     if size < 1:
-        raise ValueError(f"evaluate: got chunks of {size} examples; give 1 or more, or None for the batch at once")
+        raise ValueError(
+            f"evaluate: got chunks of {size} examples; give 1 or more, or None for the batch at"
+            " once"
+        )
     full = n - n % size
 
     def chunk(c):
@@ -45,5 +59,7 @@ def evaluate(predict: Answer, batch: Batch, key: Key, *, size: int | None = None
     chunks = batch.x[:full].reshape(-1, size, *batch.x.shape[1:])
     outputs = jax.lax.map(chunk, (jnp.arange(len(chunks)), chunks)).reshape(full, -1)
     if full < n:
-        outputs = jnp.concatenate([outputs, predict(batch.x[full:], jax.random.fold_in(key, len(chunks)))])
+        outputs = jnp.concatenate(
+            [outputs, predict(batch.x[full:], jax.random.fold_in(key, len(chunks)))]
+        )
     return accuracy(outputs, batch.y, loss)

@@ -1,15 +1,19 @@
 """Aggregates over runs and tasks, with bootstrap intervals. On the host, in float64.
 
-scores: [..., runs, tasks], one number a training run (seed) and task (data set, corruption, ...), larger is better.
+scores: [..., runs, tasks], one number a training run (seed) and task (data set, corruption, ...),
+larger is better.
 
     IQM               mean of the middle half of all runs x tasks: 25 % trimmed off each end
     optimality gap    gamma - mean min(score, gamma)
-    P(X > Y)          mean over tasks of U / (n_x n_y): the Mann-Whitney statistic, ties count one half
-The interval is a stratified percentile bootstrap: runs are drawn with replacement within each task, whose number is fixed.
+    P(X > Y)          mean over tasks of U / (n_x n_y): the Mann-Whitney statistic, ties count one
+        half
+The interval is a stratified percentile bootstrap: runs are drawn with replacement within each task,
+whose number is fixed.
 
-Agarwal, Schwarzer, Castro, Courville, Bellemare, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021,
-arXiv:2108.13264; https://github.com/google-research/rliable.
-Departure: of runs that are paired (same seed, same order of the data) the same are drawn for both sides.
+Agarwal, Schwarzer, Castro, Courville, Bellemare, "Deep Reinforcement Learning at the Edge of the
+Statistical Precipice", 2021, arXiv:2108.13264; https://github.com/google-research/rliable.
+Departure: of runs that are paired (same seed, same order of the data) the same are drawn for both
+sides.
 """
 
 from collections.abc import Callable
@@ -44,7 +48,9 @@ def optimality_gap(scores: NDArray, gamma: float = 1.0) -> NDArray:
 
 
 def probability_of_improvement(x: NDArray, y: NDArray) -> NDArray:
-    """P(X > Y) [...] of scores [..., n_x, tasks] and [..., n_y, tasks]; 0.5 where they do not differ."""
+    """P(X > Y) [...] of scores [..., n_x, tasks] and [..., n_y, tasks]; 0.5 where they do not
+    differ.
+    """
     a, b = x[..., :, None, :], y[..., None, :, :]
     return ((a > b) + 0.5 * (a == b)).mean((-3, -2, -1))
 
@@ -60,18 +66,21 @@ def bootstrap(
 ) -> Bootstrapped:
     """The stratified bootstrap of statistic(*scores [repetitions, runs, tasks]) -> [repetitions].
 
-    paired: the scores are of the same runs in the same order. Raises ValueError for scores of another rank, that are not
-    finite (leave a diverged run out, and say so), of fewer than two runs, or paired and of different shapes.
+    paired: the scores are of the same runs in the same order. Raises ValueError for scores of
+    another rank, that are not finite (leave a diverged run out, and say so), of fewer than two
+    runs, or paired and of different shapes.
     """
     found = [np.asarray(s, np.float64) for s in scores]
     for s in found:
         if s.ndim != 2 or len(s) < 2 or not s.size or not np.isfinite(s).all():
             raise ValueError(
-                f"bootstrap: got scores {s.shape}; give finite ones [runs, tasks] of two runs or more, diverged runs left out"
+                f"bootstrap: got scores {s.shape}; give finite ones [runs, tasks] of two runs or"
+                " more, diverged runs left out"
             )
     if paired and len({s.shape for s in found}) > 1:
         raise ValueError(
-            f"bootstrap: paired scores have shapes {[s.shape for s in found]}; give the same runs and tasks, or paired=False"
+            f"bootstrap: paired scores have shapes {[s.shape for s in found]}; give the same runs"
+            " and tasks, or paired=False"
         )
     rng, values = np.random.default_rng(seed), []
     chunk = max(1, 2_000_000 // sum(s.size for s in found))

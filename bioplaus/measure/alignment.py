@@ -1,9 +1,12 @@
-"""Angles between what a rule does and what backprop would do, in degrees: 0 the same direction, 90 none, 180 opposite.
+"""Angles between what a rule does and what backprop would do, in degrees: 0 the same direction, 90
+none, 180 opposite.
 
-With u and v scaled to unit length, angle = 2 atan2(|u - v|, |u + v|): the arc cosine of u . v loses all of float32's digits
-below 0.02 degrees. In n dimensions two random directions stand at 90 +- 57 / sqrt(n) degrees.
+With u and v scaled to unit length, angle = 2 atan2(|u - v|, |u + v|): the arc cosine of u . v loses
+all of float32's digits below 0.02 degrees. In n dimensions two random directions stand at 90 +- 57
+/ sqrt(n) degrees.
 
-Kahan, "How Futile are Mindless Assessments of Roundoff in Floating-Point Computation?", 2006, section 12.
+Kahan, "How Futile are Mindless Assessments of Roundoff in Floating-Point Computation?", 2006,
+section 12.
 """
 
 import jax
@@ -13,7 +16,8 @@ from bioplaus.types import Array, PyTree
 
 
 def angles(grads: PyTree, reference: PyTree) -> Array:
-    """[L]: the angle of each layer's gradient, all its leaves as one vector, to the reference's. NaN where either is zero.
+    """[L]: the angle of each layer's gradient, all its leaves as one vector, to the reference's.
+    NaN where either is zero.
 
     Raises ValueError where the two trees do not have the same layers and shapes.
     """
@@ -21,18 +25,23 @@ def angles(grads: PyTree, reference: PyTree) -> Array:
 
 
 def feedback_angle(params: PyTree, feedback: PyTree) -> Array:
-    """[L]: the angle of W_l to B_l over weight matrices (leaves of two axes or more). NaN where there is no feedback, ().
+    """[L]: the angle of W_l to B_l over weight matrices (leaves of two axes or more). NaN where
+    there is no feedback, ().
 
-    feedback: one entry a layer, each () or with the tree of that layer's params, as `state.feedback` of feedback alignment.
-    Raises ValueError where the two trees do not match.
+    feedback: one entry a layer, each () or with the tree of that layer's params, as
+    `state.feedback` of feedback alignment. Raises ValueError where the two trees do not match.
     """
     return _by_layer("feedback_angle", params, feedback, ndim=2)
 
 
 def _by_layer(name: str, a: PyTree, b: PyTree, ndim: int) -> Array:
     if len(a) != len(b):
-        raise ValueError(f"{name}: got {len(a)} and {len(b)} layers; give two trees with one entry a layer")
-    return jnp.stack([_angle(*_vectors(name, l, u, v, ndim)) for l, (u, v) in enumerate(zip(a, b, strict=True))])
+        raise ValueError(
+            f"{name}: got {len(a)} and {len(b)} layers; give two trees with one entry a layer"
+        )
+    return jnp.stack(
+        [_angle(*_vectors(name, l, u, v, ndim)) for l, (u, v) in enumerate(zip(a, b, strict=True))]
+    )
 
 
 def _vectors(name: str, l: int, a: PyTree, b: PyTree, ndim: int) -> tuple[Array, Array]:
@@ -41,15 +50,19 @@ def _vectors(name: str, l: int, a: PyTree, b: PyTree, ndim: int) -> tuple[Array,
         return jnp.zeros(1), jnp.zeros(1)
     if [u.shape for u in a] != [v.shape for v in b]:
         raise ValueError(
-            f"{name}: layer {l} has the shapes {[u.shape for u in a]} and {[v.shape for v in b]}; both need the same"
+            f"{name}: layer {l} has the shapes {[u.shape for u in a]} and {[v.shape for v in b]};"
+            " both need the same"
         )
-    pairs = [(u.ravel(), v.ravel()) for u, v in zip(a, b, strict=True) if u.ndim >= ndim] or [(jnp.zeros(1), jnp.zeros(1))]
+    pairs = [(u.ravel(), v.ravel()) for u, v in zip(a, b, strict=True) if u.ndim >= ndim] or [
+        (jnp.zeros(1), jnp.zeros(1))
+    ]
     return jnp.concatenate([u for u, _ in pairs]), jnp.concatenate([v for _, v in pairs])
 
 
 def _angle(u: Array, v: Array) -> Array:
     def unit(w):
-        w = w / jnp.abs(w).max()  # the squares of small gradients underflow in float32; a zero vector becomes NaN here
+        # the squares of small gradients underflow in float32; a zero vector becomes NaN here
+        w = w / jnp.abs(w).max()
         return w / jnp.linalg.norm(w)
 
     u, v = unit(u), unit(v)

@@ -2,12 +2,14 @@
 
     joule per operation = power / operations per second
 
-Estimates of what the brain computes differ by eight orders of magnitude, because they count different things. `CAVEAT` goes with
-every comparison.
+Estimates of what the brain computes differ by eight orders of magnitude, because they count
+different things. `CAVEAT` goes with every comparison.
 Carlsmith, "How Much Computational Power Does It Take to Match the Human Brain?", 2020,
-https://www.openphilanthropy.org/research/how-much-computational-power-does-it-take-to-match-the-human-brain/ (1e13 to 1e17 by what
-neurons do; 1e15 more likely than not enough; more than 1e21 unlikely to be needed); 20 W: Attwell and Laughlin, 2001,
-doi:10.1097/00004647-200110000-00001, as in van Rossum and Pache, 2024, doi:10.1371/journal.pcbi.1012553.
+https://www.openphilanthropy.org/research/how-much-computational-power-does-it-take-to-match-the-human-brain/
+(1e13 to 1e17 by what neurons do; 1e15 more likely than not enough; more than 1e21 unlikely to be
+needed); 20 W: Attwell
+and Laughlin, 2001, doi:10.1097/00004647-200110000-00001, as in van Rossum and Pache, 2024,
+doi:10.1371/journal.pcbi.1012553.
 """
 
 from typing import NamedTuple
@@ -17,14 +19,18 @@ BODY = 310.0  # K
 ATP = 8.3e-20  # J, 50 kJ/mol
 
 CAVEAT = (
-    "Operations are not the same thing in each line: a floating-point operation, a synaptic event, or what a model of neurons needs."
-    " At 20 W, 1e21 operations a second leave 2e-20 J each, 4.7 kT at body temperature and a quarter of one ATP: too little for"
-    " irreversible digital operations, so that this estimate cannot be of such operations. Chips are at full use, a lower bound."
+    "Operations are not the same thing in each line: a floating-point operation, a synaptic event,"
+    " or what a model of neurons needs. At 20 W, 1e21 operations a second leave 2e-20 J each, 4.7"
+    " kT at body temperature and a quarter of one ATP: too little for irreversible digital"
+    " operations, so that this estimate cannot be of such operations. Chips are at full use, a"
+    " lower bound."
 )
 
 
 class Place(NamedTuple):
-    """A brain estimate or a chip. rate: operations per second; power: W; unit: what an operation is; source: of both."""
+    """A brain estimate or a chip. rate: operations per second; power: W; unit: what an operation
+    is; source: of both.
+    """
 
     name: str
     rate: float
@@ -35,9 +41,21 @@ class Place(NamedTuple):
 
 CARLSMITH = "Carlsmith 2020"
 PLACES = (
-    Place("brain, least by mechanism", 1e13, 20.0, "FLOP", f"{CARLSMITH}: standard neuron signalling, lower end"),
+    Place(
+        "brain, least by mechanism",
+        1e13,
+        20.0,
+        "FLOP",
+        f"{CARLSMITH}: standard neuron signalling, lower end",
+    ),
     Place("brain, more likely than not enough", 1e15, 20.0, "FLOP", CARLSMITH),
-    Place("brain, most by mechanism", 1e17, 20.0, "FLOP", f"{CARLSMITH}: standard neuron signalling, upper end"),
+    Place(
+        "brain, most by mechanism",
+        1e17,
+        20.0,
+        "FLOP",
+        f"{CARLSMITH}: standard neuron signalling, upper end",
+    ),
     Place("brain, unlikely to need more", 1e21, 20.0, "FLOP", f"{CARLSMITH}: below 10 % for more"),
     Place(
         "TrueNorth",
@@ -46,14 +64,34 @@ PLACES = (
         "synaptic event",
         "46 billion a second and watt, quoted in several works after Merolla et al. 2014",
     ),
-    Place("TPU v4, bfloat16", 275e12, 192.0, "FLOP", "https://cloud.google.com/tpu/docs/v4: peak rate, maximum power"),
-    Place("H200, bfloat16", 989e12, 700.0, "FLOP", "vendor's figures: dense peak rate, thermal design power"),
-    Place("H200, float32", 67e12, 700.0, "FLOP", "vendor's figures: peak rate outside of the tensor cores"),
+    Place(
+        "TPU v4, bfloat16",
+        275e12,
+        192.0,
+        "FLOP",
+        "https://cloud.google.com/tpu/docs/v4: peak rate, maximum power",
+    ),
+    Place(
+        "H200, bfloat16",
+        989e12,
+        700.0,
+        "FLOP",
+        "vendor's figures: dense peak rate, thermal design power",
+    ),
+    Place(
+        "H200, float32",
+        67e12,
+        700.0,
+        "FLOP",
+        "vendor's figures: peak rate outside of the tensor cores",
+    ),
 )
 
 
 class Placed(NamedTuple):
-    """joule_per_operation: there. seconds, joules: what the net's operations would take there. ratio: the net's own joules to those."""
+    """joule_per_operation: there. seconds, joules: what the net's operations would take there.
+    ratio: the net's own joules to those.
+    """
 
     place: Place
     joule_per_operation: float
@@ -63,20 +101,26 @@ class Placed(NamedTuple):
 
 
 def joule_per_flop(power_W: float, flops: float) -> float:
-    """J per operation of a machine that takes power_W and makes `flops` operations a second. Raises ValueError for 0 or less."""
+    """J per operation of a machine that takes power_W and makes `flops` operations a second. Raises
+    ValueError for 0 or less.
+    """
     if not power_W > 0 or not flops > 0:
-        raise ValueError(f"joule_per_flop: got {power_W} W and {flops} operations per second; give both above 0")
+        raise ValueError(
+            f"joule_per_flop: got {power_W} W and {flops} operations per second; give both above 0"
+        )
     return power_W / flops
 
 
 def beside_the_brain(operations: float, joules: float) -> list[Placed]:
     """A net's operations and joules, for all of training or for one answer, beside `PLACES`.
 
-    operations: floating-point operations; a MAC is two. A synaptic event stands for one MAC, as in the published rates.
-    Print `CAVEAT` beside it. Raises ValueError for 0 or less.
+    operations: floating-point operations; a MAC is two. A synaptic event stands for one MAC, as in
+    the published rates. Print `CAVEAT` beside it. Raises ValueError for 0 or less.
     """
     if not operations > 0 or not joules > 0:
-        raise ValueError(f"beside_the_brain: got {operations} operations and {joules} J; give both above 0")
+        raise ValueError(
+            f"beside_the_brain: got {operations} operations and {joules} J; give both above 0"
+        )
     found = []
     for place in PLACES:
         each = joule_per_flop(place.power, place.rate)

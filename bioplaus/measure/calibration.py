@@ -1,19 +1,24 @@
-"""Calibration: does the probability that a net gives to its answer say how often the answer is right?
+"""Calibration: does the probability that a net gives to its answer say how often the answer is
+right?
 
-    ECE     sum_m (n_m / n) |acc_m - conf_m|         conf: the largest probability; 15 bins of equal width
+    ECE     sum_m (n_m / n) |acc_m - conf_m|         conf: the largest probability; 15 bins of equal
+        width
     NLL     mean_b -log p_b(y_b)                     nats
     Brier   mean_b sum_c (p_bc - y_bc)^2             from 0 to 2
-    AURC    mean_k (wrong among the k surest) / k    area under risk over coverage: 0 if errors come last, in order of confidence
-outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot, or integer labels [B]. One output
-that is a logit or a probability of its own, C = 1, is made the two of no and yes. Bin m holds confidences from
-(m - 1) / 15 up to but not m / 15; a confidence of 1 has a bin of its own, as in torchmetrics.
+    AURC    mean_k (wrong among the k surest) / k    area under risk over coverage: 0 if errors come
+        last, in order of confidence
+outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot,
+or integer labels [B]. One output that is a logit or a probability of its own, C = 1, is made the
+two of no and yes. Bin m holds confidences from (m - 1) / 15 up to but not m / 15; a confidence of 1
+has a bin of its own, as in torchmetrics.
 
-ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of NaN makes all NaN. Answers
-that are equally sure are taken in the order of the examples.
+ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of
+NaN makes all NaN. Answers that are equally sure are taken in the order of the examples.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599.
 Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
-AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019, arXiv:1805.08206 (unconfirmed).
+AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers",
+2019, arXiv:1805.08206 (unconfirmed).
 """
 
 from typing import NamedTuple
@@ -43,7 +48,8 @@ UNITS = Calibration("fraction", "nat", "squared probability", "fraction")  # typ
 def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Calibration:
     """All of outputs [B, C] on one-hot targets [B, C]. loss: what declares them, see `accuracy`.
 
-    Raises ValueError for outputs that are no distribution over classes: several independent ones, and values.
+    Raises ValueError for outputs that are no distribution over classes: several independent ones,
+    and values.
     """
     outputs = wide("calibration", outputs)
     kind, y = kind_of(loss, "calibration"), targets("calibration", outputs, y)
@@ -58,11 +64,14 @@ def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> C
         p = jnp.exp(logs)
     else:
         raise ValueError(
-            f"calibration: {outputs.shape[1]} output(s) that are {kind} are no distribution over classes; it is defined for logits that"
-            " compete, and for one output that is a logit or a probability"
+            f"calibration: {outputs.shape[1]} output(s) that are {kind} are no distribution over"
+            " classes; it is defined for logits that compete, and for one output that is a logit"
+            " or a probability"
         )
     nll = -jnp.where(y > 0, y * logs, 0).sum(-1).mean()
-    return Calibration(expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean(), risk_coverage(p, y))
+    return Calibration(
+        expected_calibration_error(p, y), nll, ((p - y) ** 2).sum(-1).mean(), risk_coverage(p, y)
+    )
 
 
 def expected_calibration_error(p: Array, y: ArrayLike, *, bins: int = BINS) -> Array:
@@ -71,7 +80,8 @@ def expected_calibration_error(p: Array, y: ArrayLike, *, bins: int = BINS) -> A
     y = targets("expected_calibration_error", p, y)
     confidence = p.max(-1)
     m = jnp.searchsorted(jnp.linspace(0, 1, bins + 1, dtype=p.dtype), confidence, side="right") - 1
-    excess = jnp.zeros(bins + 1, p.dtype).at[m].add(correct(p, y) - confidence)  # n_m (acc_m - conf_m)
+    # n_m (acc_m - conf_m)
+    excess = jnp.zeros(bins + 1, p.dtype).at[m].add(correct(p, y) - confidence)
     return jnp.where(jnp.isnan(p).any(), jnp.nan, jnp.abs(excess).sum() / len(p))
 
 

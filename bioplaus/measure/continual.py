@@ -7,12 +7,14 @@ R[i, j]: accuracy on task j after training on tasks 1..i; b[j]: at the random st
     FWT           1/(T-1) sum_{j>1} (R[j-1, j] - b[j])
     forgetting    1/(T-1) sum_{j<T} max_{i<T} (R[i, j] - R[T, j])
     plasticity    mean_j R[j, j]
-    intransigence mean_j (joint[j] - R[j, j])                      joint[j]: trained on all tasks at once
+    intransigence mean_j (joint[j] - R[j, j])
+        joint[j]: trained on all tasks at once
 
-ACC, BWT, FWT: Lopez-Paz, Ranzato, "Gradient Episodic Memory for Continual Learning", 2017, arXiv:1706.08840. Their released code
-divides by T where the paper has T - 1; here it is the paper's. Forgetting: Chaudhry, Dokania, Ajanthan, Torr, "Riemannian Walk for
-Incremental Learning", 2018, arXiv:1801.10112 (as public implementations have it; some report R[j, j] - R[T, j] instead, which is
--BWT). Departure: intransigence is of all tasks at once, theirs of tasks 1..j.
+ACC, BWT, FWT: Lopez-Paz, Ranzato, "Gradient Episodic Memory for Continual Learning", 2017,
+arXiv:1706.08840. Their released code divides by T where the paper has T - 1; here it is the
+paper's. Forgetting: Chaudhry, Dokania, Ajanthan, Torr, "Riemannian Walk for Incremental Learning",
+2018, arXiv:1801.10112 (as public implementations have it; some report R[j, j] - R[T, j] instead,
+which is -BWT). Departure: intransigence is of all tasks at once, theirs of tasks 1..j.
 """
 
 from typing import NamedTuple
@@ -40,7 +42,10 @@ def continual(r: ArrayLike, start: ArrayLike, joint: ArrayLike | None = None) ->
     r, start = np.asarray(r, np.float64), np.asarray(start, np.float64)
     t = len(start)
     if r.shape != (t, t) or t < 2 or (joint is not None and np.shape(joint) != (t,)):
-        raise ValueError(f"continual: got R {r.shape} and {start.shape} at the start; give [T, T] and [T] of two tasks or more")
+        raise ValueError(
+            f"continual: got R {r.shape} and {start.shape} at the start; give [T, T] and [T] of two"
+            " tasks or more"
+        )
     own, last = np.diag(r), r[-1]
     return Continual(
         acc=float(last.mean()),
@@ -48,5 +53,7 @@ def continual(r: ArrayLike, start: ArrayLike, joint: ArrayLike | None = None) ->
         fwt=float((np.diag(r, 1) - start[1:]).mean()),
         forgetting=float((r[:-1, :-1].max(0) - last[:-1]).mean()),
         plasticity=float(own.mean()),
-        intransigence=float("nan") if joint is None else float((np.asarray(joint, np.float64) - own).mean()),
+        intransigence=(
+            float("nan") if joint is None else float((np.asarray(joint, np.float64) - own).mean())
+        ),
     )

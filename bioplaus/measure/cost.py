@@ -1,21 +1,29 @@
-"""What one update of a rule costs: counted on its jaxpr, by phase and layer, an example. Nothing is typed in.
+"""What one update of a rule costs: counted on its jaxpr, by phase and layer, an example. Nothing is
+typed in.
 
     MACs of x w, x: [B, m], w: [m, n]:  B m n.     words moved by it: B m + m n + B n
-Counted is what the gradients and the new state need: `info` is telemetry and free. A scan counts its length times, a cond
-its dearest branch; a `while` that holds MACs and a kernel raise NotCountable unless they are annotated (`measure.program`).
-The same product written twice counts twice, but for what several rules of a `by_layer` compute alike, which is shared. Every count
-is exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
+Counted is what the gradients and the new state need: `info` is telemetry and free. A scan counts
+its length times, a cond its dearest branch; a `while` that holds MACs and a kernel raise
+NotCountable unless they are annotated (`measure.program`). The same product written twice counts
+twice, but for what several rules of a `by_layer` compute alike, which is shared. Every count is
+exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
 
-`cost` is dense: it sees shapes only, and nothing is run. `effective` runs the same program once, and counts what zeros leave:
-    MACs between operands made binary (not 0 -> 1), as NeuroBench counts; of an update, sum_b nnz(h_b) nnz(delta_b)
-    an accumulate (AC) instead of a MAC where an operand that depends on data holds nothing but 0, 1 and -1
-    spikes: what is not 0 of what forward products receive;  synapse updates: dW != 0, after any gate and, with tx, as applied
+`cost` is dense: it sees shapes only, and nothing is run. `effective` runs the same program once,
+and counts what zeros leave:
+    MACs between operands made binary (not 0 -> 1), as NeuroBench counts; of an update, sum_b
+        nnz(h_b) nnz(delta_b)
+    an accumulate (AC) instead of a MAC where an operand that depends on data holds nothing but 0, 1
+        and -1
+    spikes: what is not 0 of what forward products receive;
+        synapse updates: dW != 0, after any gate and, with tx, as applied
 All other counts do not depend on data, and are the same in both.
 
-Memory traffic is that of the MAC operations, operands read and results written, once each (ideal reuse within an operation), of
-the rule's state where it changes, and with tx of the optimiser; elementwise operations are taken to run on what is there.
+Memory traffic is that of the MAC operations, operands read and results written, once each (ideal
+reuse within an operation), of the rule's state where it changes, and with tx of the optimiser;
+elementwise operations are taken to run on what is there.
 
-Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and Systems", 2023, arXiv:2304.04640.
+Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and
+Systems", 2023, arXiv:2304.04640.
 Departure: NeuroBench counts inference alone, and takes every operand of a layer for data.
 """
 
@@ -37,7 +45,9 @@ from bioplaus.types import Batch, Key, Net, PyTree, Rule
 
 
 class Traced(NamedTuple):
-    """The program of one update; inputs are (params, state, batch, key), outputs (grads, state). one_pass: of `net.forward`."""
+    """The program of one update; inputs are (params, state, batch, key), outputs (grads, state).
+    one_pass: of `net.forward`.
+    """
 
     program: Program
     one_pass: Program
@@ -47,8 +57,16 @@ class Traced(NamedTuple):
     key: jax.ShapeDtypeStruct
 
 
-def cost(rule: Rule, net: Net, batch: Batch, *, params: PyTree = None, tx: optax.GradientTransformation | None = None) -> Cost:
-    """Dense counts of one update. batch: arrays or `jax.ShapeDtypeStruct`; params: those of the net, by default fresh.
+def cost(
+    rule: Rule,
+    net: Net,
+    batch: Batch,
+    *,
+    params: PyTree = None,
+    tx: optax.GradientTransformation | None = None,
+) -> Cost:
+    """Dense counts of one update. batch: arrays or `jax.ShapeDtypeStruct`; params: those of the
+    net, by default fresh.
 
     tx: the optimiser that applies the gradients, None to leave it out.
     Raises NotCountable for MACs inside a `while` or inside a kernel, without an annotation.
@@ -57,56 +75,107 @@ def cost(rule: Rule, net: Net, batch: Batch, *, params: PyTree = None, tx: optax
 
 
 def effective(
-    rule: Rule, net: Net, batch: Batch, key: Key, *, params: PyTree, state: PyTree, tx: optax.GradientTransformation | None = None
+    rule: Rule,
+    net: Net,
+    batch: Batch,
+    key: Key,
+    *,
+    params: PyTree,
+    state: PyTree,
+    tx: optax.GradientTransformation | None = None,
 ) -> Cost:
-    """Effective counts of one update, run on these arrays: a batch, the params of the net, the state of the rule.
+    """Effective counts of one update, run on these arrays: a batch, the params of the net, the
+    state of the rule.
 
-    tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, ValueError for shapes without numbers.
+    tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, ValueError for shapes
+    without numbers.
     """
     args = (params, state, batch, key)
     if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(args)):
-        raise ValueError("effective: got shapes; it runs the rule once, give arrays (or use `cost` for dense counts)")
+        raise ValueError(
+            "effective: got shapes; it runs the rule once, give arrays (or use `cost` for dense"
+            " counts)"
+        )
     t = traced(rule, net, batch, params, state)
 
     def changes(result: PyTree) -> list:
         """How many weights of each layer change."""
-        update: PyTree = result[0] if tx is None else tx.update(result[0], tx.init(params), params)[0]
+        update: PyTree = (
+            result[0] if tx is None else tx.update(result[0], tx.init(params), params)[0]
+        )
         return [sum((c != 0).sum() for c in jax.tree.leaves(g)) for g in update]
 
-    products, found = products_of(t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])), changes)
+    products, found = products_of(
+        t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])), changes
+    )
     synapses = {l: int(n) for l, n in enumerate(found, 1)}
     return _cost(t, rule, net, tx, products, synapses)
 
 
 def inference(
-    rule: Rule, net: Net, batch: Batch, *, params: PyTree = None, numbers: tuple[PyTree, PyTree, Key] | None = None
+    rule: Rule,
+    net: Net,
+    batch: Batch,
+    *,
+    params: PyTree = None,
+    numbers: tuple[PyTree, PyTree, Key] | None = None,
 ) -> Cost:
-    """Counts of one answer, `rule.predict`: dense; effective where numbers (params, state, key) and a batch of arrays are given.
+    """Counts of one answer, `rule.predict`: dense; effective where numbers (params, state, key) and
+    a batch of arrays are given.
 
     Raises NotCountable as `cost` does.
     """
-    t = traced(rule, net, batch, params if numbers is None else numbers[0], None if numbers is None else numbers[1])
+    t = traced(
+        rule,
+        net,
+        batch,
+        params if numbers is None else numbers[0],
+        None if numbers is None else numbers[1],
+    )
     answer = trace(lambda p, s, x, k: rule.predict(p, s, x, k), t.params, t.state, t.batch.x, t.key)
     p, s, x, _ = answer.inputs
     answer = answer._replace(inputs=(p, s, (x,), answer.inputs[3]))
     data = dependents(answer, [x])
-    products = None if numbers is None else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
+    products = (
+        None
+        if numbers is None
+        else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
+    )
     size, own = batch.x.shape[0], forward_axes(t.one_pass)
     forwards = reads_of(answer._replace(outputs=((), ())), own).forward
-    cells, traffic = counted(answer, layers_of(answer, p, s, (), (), data), forwards, data, products)
+    cells, traffic = counted(
+        answer, layers_of(answer, p, s, (), (), data), forwards, data, products
+    )
     return _assembled(t, net, cells, traffic, 0, per(total_macs(answer), size))._replace(
         trains=False, effective=products is not None
     )
 
 
-def traced(rule: Rule, net: Net, batch: Batch, params: PyTree = None, state: PyTree = None) -> Traced:
+def traced(
+    rule: Rule, net: Net, batch: Batch, params: PyTree = None, state: PyTree = None
+) -> Traced:
     """The program of `rule.grad`, traced on shapes; its telemetry is left out."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(lambda b: b, batch)
-    params = jax.eval_shape(lambda k, x: init(net, k, x), key, batch.x) if params is None else jax.eval_shape(lambda p: p, params)
-    state = jax.eval_shape(rule.init, key, params, batch) if state is None else jax.eval_shape(lambda s: s, state)
+    params = (
+        jax.eval_shape(lambda k, x: init(net, k, x), key, batch.x)
+        if params is None
+        else jax.eval_shape(lambda p: p, params)
+    )
+    state = (
+        jax.eval_shape(rule.init, key, params, batch)
+        if state is None
+        else jax.eval_shape(lambda s: s, state)
+    )
     one_pass = trace(lambda p, x, k: forward(net, p, x, k).output, params, batch.x, key)
-    return Traced(trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key), one_pass, params, state, batch, key)
+    return Traced(
+        trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key),
+        one_pass,
+        params,
+        state,
+        batch,
+        key,
+    )
 
 
 def changed(program: Program) -> list[int]:
@@ -120,17 +189,27 @@ def total_macs(program: Program) -> int:
     return sum(macs(op, program.shapes) * times(op) for op in program.ops)
 
 
-def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synapses: dict[int, int]) -> Cost:
+def _cost(
+    t: Traced, rule: Rule, net: Net, tx, products: Products | None, synapses: dict[int, int]
+) -> Cost:
     program = t.program
     params, state, data, _ = program.inputs
     grads, after = program.outputs
     data = dependents(program, jax.tree.leaves(data))
     reads, shapes = reads_of(program, forward_axes(t.one_pass)), program.shapes
-    cells, traffic = counted(program, layers_of(program, params, state, grads, after, data), reads.forward, data, products)
+    cells, traffic = counted(
+        program,
+        layers_of(program, params, state, grads, after, data),
+        reads.forward,
+        data,
+        products,
+    )
     for l, (p, g) in enumerate(zip(params, grads, strict=True), 1):
         learns = sum(math.prod(shapes[v]) for v in jax.tree.leaves(g) if v in data)
         cells["update", l]["synapse_updates"] += synapses.get(l, learns)
-        cells["credit", l]["transport"] += sum(math.prod(shapes[v]) for v in reads.words.intersection(jax.tree.leaves(p)))
+        cells["credit", l]["transport"] += sum(
+            math.prod(shapes[v]) for v in reads.words.intersection(jax.tree.leaves(p))
+        )
     moved = [math.prod(shapes[v]) for v in changed(program)]
     cells["auxiliary", 0].update({"weight_reads": sum(moved), "weight_writes": sum(moved)})
     for words in moved:
@@ -139,14 +218,18 @@ def _cost(t: Traced, rule: Rule, net: Net, tx, products: Products | None, synaps
         _optimised(tx, t.params, cells, traffic)
     answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
     size = t.batch.x.shape[0]
-    found = _assembled(t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size))
+    found = _assembled(
+        t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size)
+    )
     return found._replace(residency=residency(program, size), effective=products is not None)
 
 
 def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
-    """Add what applying the gradients takes: operations, and each word of params and optimiser that changes, read and written.
+    """Add what applying the gradients takes: operations, and each word of params and optimiser that
+    changes, read and written.
 
-    These words are moved to and from a memory that holds all parameters, since an update passes through them at once.
+    These words are moved to and from a memory that holds all parameters, since an update passes
+    through them at once.
     """
 
     def step(params, opt, grads):
@@ -157,25 +240,41 @@ def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
     program = trace(step, params, opt, params)
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
-    layer_of = layers_of(program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), (), set())
+    layer_of = layers_of(
+        program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), (), set()
+    )
     for i, op in enumerate(program.ops):
-        cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(op, program.shapes)
+        cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(
+            op, program.shapes
+        )
     for b, a in zip(before, after, strict=True):
         if a != b:
             words = math.prod(program.shapes[b])
-            cells["optimiser", layer_of[1].get(a, 0)].update({"weight_reads": words, "weight_writes": words})
+            cells["optimiser", layer_of[1].get(a, 0)].update(
+                {"weight_reads": words, "weight_writes": words}
+            )
             traffic[parameters] += 2 * words
 
 
-def _assembled(t: Traced, net: Net, cells, traffic: Counter, state_words: Count, inference_macs: Count) -> Cost:
+def _assembled(
+    t: Traced, net: Net, cells, traffic: Counter, state_words: Count, inference_macs: Count
+) -> Cost:
     size = t.batch.x.shape[0]
     return Cost(
         batch=size,
         parameters=sum(math.prod(p.shape) for p in jax.tree.leaves(t.params)),
-        neurons=sum(math.prod(a.shape[1:]) for a in current_shapes(net, t.params, t.batch, jax.random.key(0))),
-        cells={where: Counts(*(per(c[field], size) for field in Counts._fields)) for where, c in sorted(cells.items())},
+        neurons=sum(
+            math.prod(a.shape[1:])
+            for a in current_shapes(net, t.params, t.batch, jax.random.key(0))
+        ),
+        cells={
+            where: Counts(*(per(c[field], size) for field in Counts._fields))
+            for where, c in sorted(cells.items())
+        },
         state_words=state_words,
-        traffic=tuple(Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items())),
+        traffic=tuple(
+            Traffic(tensor, per(words, size)) for tensor, words in sorted(traffic.items())
+        ),
         inference_macs=inference_macs,
         residency=Residency(0.0, 0.0),
     )

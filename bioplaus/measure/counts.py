@@ -1,4 +1,6 @@
-"""The counts of a program, by phase and layer: what `bioplaus.measure.cost` fills and `bioplaus.measure.energy` prices."""
+"""The counts of a program, by phase and layer: what `bioplaus.measure.cost` fills and
+`bioplaus.measure.energy` prices.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -6,7 +8,16 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from bioplaus.measure.program import Program
-from bioplaus.measure.program.operations import MAC_OPS, PHASES, Op, arithmetic, kind, macs, phase, times
+from bioplaus.measure.program.operations import (
+    MAC_OPS,
+    PHASES,
+    Op,
+    arithmetic,
+    kind,
+    macs,
+    phase,
+    times,
+)
 from bioplaus.measure.program.products import Products
 from bioplaus.measure.program.schedule import Residency
 
@@ -14,12 +25,16 @@ Count = int | Fraction
 
 
 class Counts(NamedTuple):
-    """An example. macs, acs: multiply-accumulates, and accumulates where an operand is 0, 1 or -1. transcendentals: divisions too.
+    """An example. macs, acs: multiply-accumulates, and accumulates where an operand is 0, 1 or -1.
+    transcendentals: divisions too.
 
-    random: numbers drawn. spikes: values that forward products receive. neuron_updates: currents that arrive at neurons.
-    synapse_updates: weights of the net that change. weight_reads, weight_writes: words that do not depend on the example
-    (weights, feedback, state), once a batch. activation_reads, activation_writes: all other words that MACs read and write.
-    broadcast: words that an operation outside of the forward pass takes from a layer that is not its neighbour.
+    random: numbers drawn. spikes: values that forward products receive. neuron_updates: currents
+    that arrive at neurons.
+    synapse_updates: weights of the net that change. weight_reads, weight_writes: words that do not
+    depend on the example (weights, feedback, state), once a batch. activation_reads,
+    activation_writes: all other words that MACs read and write.
+    broadcast: words that an operation outside of the forward pass takes from a layer that is not
+    its neighbour.
     transport: words that a separate feedback array would have to be sent to equal the forward one.
     """
 
@@ -54,10 +69,13 @@ class Traffic(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """batch: B. parameters, neurons: of the net. cells: (phase, layer) -> counts; layer 0 is what no layer has to itself.
+    """batch: B. parameters, neurons: of the net. cells: (phase, layer) -> counts; layer 0 is what
+    no layer has to itself.
 
-    state_words: words of the rule's state that change, read and written, an example. traffic: all words, by tensor size.
-    inference_macs: of `rule.predict`, an example. residency: what an update needs of its forward pass.
+    state_words: words of the rule's state that change, read and written, an example. traffic: all
+    words, by tensor size.
+    inference_macs: of `rule.predict`, an example. residency: what an update needs of its forward
+    pass.
     trains: whether an update is in it. effective: counted on a run, else dense.
     """
 
@@ -74,13 +92,18 @@ class Cost(NamedTuple):
 
     @property
     def phases(self) -> dict[str, Counts]:
-        """Counts by phase, all layers together: 'forward', 'credit', 'update', 'auxiliary', 'optimiser', 'other'."""
+        """Counts by phase, all layers together: 'forward', 'credit', 'update', 'auxiliary',
+        'optimiser', 'other'.
+        """
         return {name: _sum(c for (p, _), c in self.cells.items() if p == name) for name in PHASES}
 
     @property
     def layers(self) -> dict[int, Counts]:
         """Counts by layer, all phases together."""
-        return {l: _sum(c for (_, k), c in self.cells.items() if k == l) for l in sorted({l for _, l in self.cells})}
+        return {
+            l: _sum(c for (_, k), c in self.cells.items() if k == l)
+            for l in sorted({l for _, l in self.cells})
+        }
 
 
 def total(cost: Cost) -> Counts:
@@ -97,7 +120,8 @@ def counted(
 ) -> tuple[dict[tuple[str, int], Counter], Counter]:
     """Fields of Counts by phase and layer, and words by tensor size, for the whole batch.
 
-    layers: of `layers_of`. forwards: positions of products in the network's own direction. products: what a run of them left.
+    layers: of `layers_of`. forwards: positions of products in the network's own direction.
+    products: what a run of them left.
     """
     cells, traffic, seen = defaultdict(Counter), Counter(), set()
     for i, op in enumerate(program.ops):
@@ -106,7 +130,11 @@ def counted(
         here[f"{kind(op)}s"] += n * arithmetic(op, shapes)
         here["random"] += n * drawn(op, shapes)
         if op.name in MAC_OPS:
-            product = (n * macs(op, shapes), 0, n * _received(op, shapes, data)) if products is None else products[i]
+            product = (
+                (n * macs(op, shapes), 0, n * _received(op, shapes, data))
+                if products is None
+                else products[i]
+            )
             here["macs"] += product[0]
             here["acs"] += product[1]
             if i in forwards:
@@ -121,7 +149,11 @@ def counted(
             here["macs"] += n * macs(op, shapes)
         if phase(op) != "forward" and layer:
             for v in data.intersection(op.inputs):
-                if abs(layers[1].get(v, 0) - layer) > 1 and layers[1].get(v, 0) and (v, layer) not in seen:
+                if (
+                    abs(layers[1].get(v, 0) - layer) > 1
+                    and layers[1].get(v, 0)
+                    and (v, layer) not in seen
+                ):
                     seen.add((v, layer))
                     here["broadcast"] += n * math.prod(shapes[v])
     return cells, traffic

@@ -1,10 +1,14 @@
-"""Errors beyond classification: regression and autoencoding. outputs, targets: [B, ...], for an autoencoder the input itself.
+"""Errors beyond classification: regression and autoencoding. outputs, targets: [B, ...], for an
+autoencoder the input itself.
 
-    MSE = mean (o - t)^2,    NRMSE = sqrt(MSE) / std(t),    R^2 = 1 - sum (o - t)^2 / sum (t - mean t)^2
-    sMAPE = 100 mean 2 |o - t| / (|o| + |t|)   (percent, 0 to 200),    PSNR = 10 log10(range^2 / MSE)   (decibel)
+    MSE = mean (o - t)^2,    NRMSE = sqrt(MSE) / std(t),
+        R^2 = 1 - sum (o - t)^2 / sum (t - mean t)^2
+    sMAPE = 100 mean 2 |o - t| / (|o| + |t|)   (percent, 0 to 200),
+        PSNR = 10 log10(range^2 / MSE)   (decibel)
 NaN where outputs are: the net has diverged.
 
-Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006, doi:10.1016/j.ijforecast.2006.03.001.
+Hyndman and Koehler, "Another look at measures of forecast accuracy", 2006,
+doi:10.1016/j.ijforecast.2006.03.001.
 """
 
 import jax.numpy as jnp
@@ -20,19 +24,25 @@ def mse(outputs: Array, targets: Array) -> Array:
 
 
 def nrmse(outputs: Array, targets: Array) -> Array:
-    """Root mean squared error in units of the targets' standard deviation: 1 is what their mean scores."""
+    """Root mean squared error in units of the targets' standard deviation: 1 is what their mean
+    scores.
+    """
     return jnp.sqrt(mse(outputs, targets)) / targets.std()
 
 
 def r2(outputs: Array, targets: Array) -> Array:
-    """Coefficient of determination, the mean over outputs: 1 is exact, 0 is what the mean of the targets scores, less is worse.
+    """Coefficient of determination, the mean over outputs: 1 is exact, 0 is what the mean of the
+    targets scores, less is worse.
 
     A target that does not vary has none, and is left out.
     """
     _same("r2", outputs, targets)
     o, t = (a.reshape(len(a), -1) for a in (outputs, targets))
     spread = ((t - t.mean(0)) ** 2).sum(0)
-    return jnp.nanmean(jnp.where(spread > 0, 1 - ((o - t) ** 2).sum(0) / spread, jnp.nan)) + 0 * o.sum()
+    return (
+        jnp.nanmean(jnp.where(spread > 0, 1 - ((o - t) ** 2).sum(0) / spread, jnp.nan))
+        + 0 * o.sum()
+    )
 
 
 def smape(outputs: Array, targets: Array) -> Array:
@@ -43,10 +53,14 @@ def smape(outputs: Array, targets: Array) -> Array:
 
 
 def psnr(outputs: Array, targets: Array, span: ArrayLike = 1.0) -> Array:
-    """Peak signal to noise of a reconstruction, in dB. span: between the smallest and the largest value that a target may have."""
+    """Peak signal to noise of a reconstruction, in dB. span: between the smallest and the largest
+    value that a target may have.
+    """
     return 10 * jnp.log10(jnp.asarray(span) ** 2 / mse(outputs, targets))
 
 
 def _same(name: str, outputs: Array, targets: Array) -> None:
     if outputs.shape != targets.shape:
-        raise ValueError(f"{name}: outputs {outputs.shape} and targets {targets.shape}; give both the same shape")
+        raise ValueError(
+            f"{name}: outputs {outputs.shape} and targets {targets.shape}; give both the same shape"
+        )

@@ -1,6 +1,7 @@
 """Numbers over seeds, and numbers that sum a robustness curve up. On the host, in float64.
 
-A diverged seed is NaN (or infinite). It is left out of the mean and counted: a table must show both.
+A diverged seed is NaN (or infinite). It is left out of the mean and counted: a table must show
+both.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,9 @@ SHARE = (0.0, 1.0)
 
 
 class Interval(NamedTuple):
-    """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for fewer than two seeds."""
+    """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for
+    fewer than two seeds.
+    """
 
     mean: NDArray
     low: NDArray
@@ -26,11 +29,14 @@ class Interval(NamedTuple):
 
 
 @declared
-def interval(values: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE) -> Interval:
-    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s: sample standard deviation.
+def interval(
+    values: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE
+) -> Interval:
+    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s:
+    sample standard deviation.
 
-    bounds: the least and the largest that the measure can be. An end beyond them, which the normal distribution allows, is moved to
-    them: the interval holds the true mean no less often.
+    bounds: the least and the largest that the measure can be. An end beyond them, which the normal
+    distribution allows, is moved to them: the interval holds the true mean no less often.
     """
     from scipy import stats  # scipy.stats takes half a second to import
 
@@ -43,28 +49,42 @@ def interval(values: ArrayLike, level: Level = 0.95, bounds: tuple[float, float]
         mean = np.where(finite, values, 0.0).sum(0) / n
         variance = (np.where(finite, values - mean, 0.0) ** 2).sum(0) / (n - 1)
         half = stats.t.ppf(0.5 + level / 2, n - 1) * np.sqrt(variance / n)
-    return Interval(mean, np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1]), n, len(values) - n)
+    return Interval(
+        mean,
+        np.maximum(mean - half, bounds[0]),
+        np.minimum(mean + half, bounds[1]),
+        n,
+        len(values) - n,
+    )
 
 
 @declared
-def paired_interval(a: ArrayLike, b: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE) -> Interval:
-    """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a diverged seed is left out.
+def paired_interval(
+    a: ArrayLike, b: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE
+) -> Interval:
+    """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a
+    diverged seed is left out.
 
     bounds: of a and of b, see `interval`; their difference lies within the distance of the bounds.
     Raises ValueError where a and b do not have the same seeds.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
-        raise ValueError(f"paired_interval: got {a.shape} and {b.shape}; both need the same seeds in the same order")
+        raise ValueError(
+            f"paired_interval: got {a.shape} and {b.shape}; both need the same seeds in the same"
+            " order"
+        )
     with np.errstate(invalid="ignore"):
         return interval(a - b, level, (bounds[0] - bounds[1], bounds[1] - bounds[0]))
 
 
 def paired_p(a: ArrayLike, b: ArrayLike) -> float:
-    """Two-sided p-value of the paired t test of a - b = 0, seeds that diverged on either side left out.
+    """Two-sided p-value of the paired t test of a - b = 0, seeds that diverged on either side left
+    out.
 
-    For comparisons that were planned, and corrected by `holm` for how many they are; others carry none. NaN for fewer than two
-    pairs; 0 or 1 where the differences are all the same: the seeds do not vary, and the test does not apply.
+    For comparisons that were planned, and corrected by `holm` for how many they are; others carry
+    none. NaN for fewer than two pairs; 0 or 1 where the differences are all the same: the seeds do
+    not vary, and the test does not apply.
     """
     from scipy import stats
 
@@ -74,14 +94,20 @@ def paired_p(a: ArrayLike, b: ArrayLike) -> float:
     if found.n < 2:
         return float("nan")
     spread = d.std(ddof=1) / np.sqrt(len(d))
-    return float(d.mean() == 0) if spread == 0 else float(2 * stats.t.sf(abs(d.mean()) / spread, len(d) - 1))
+    return (
+        float(d.mean() == 0)
+        if spread == 0
+        else float(2 * stats.t.sf(abs(d.mean()) / spread, len(d) - 1))
+    )
 
 
 def holm(p: ArrayLike) -> NDArray:
-    """Holm's step-down correction of the p-values [n] of n planned comparisons: each is significant at 5 % where it is below 0.05.
+    """Holm's step-down correction of the p-values [n] of n planned comparisons: each is significant
+    at 5 % where it is below 0.05.
 
         p'_(i) = max_{j <= i} min(1, (n - j + 1) p_(j)),    p_(1) <= ... <= p_(n)
-    NaN stays NaN and counts as one of the n. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+    NaN stays NaN and counts as one of the n. Holm, "A Simple Sequentially Rejective Multiple Test
+    Procedure", 1979.
     """
     p = np.asarray(p, np.float64)
     order = np.argsort(p)  # NaN last
@@ -92,22 +118,28 @@ def holm(p: ArrayLike) -> NDArray:
 
 
 def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
-    """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean accuracy. accuracy: [..., K]."""
+    """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean
+    accuracy. accuracy: [..., K].
+    """
     s, a = _curve("nauc", severities, accuracy)
     return np.asarray(np.trapezoid(a, s, axis=-1) / (s[-1] - s[0]))
 
 
 def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> NDArray:
-    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where clean is not above chance."""
+    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where clean is
+    not above chance.
+    """
     area, clean = np.asarray(area, np.float64), np.asarray(clean, np.float64)
     room = np.where(clean > chance, clean - chance, np.nan)
     return (area - chance) / room
 
 
 def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
-    """Severity at which the accuracy has first fallen half-way from clean (at severities[0]) to chance, by linear interpolation.
+    """Severity at which the accuracy has first fallen half-way from clean (at severities[0]) to
+    chance, by linear interpolation.
 
-    accuracy: [..., K]. inf where it never has: to be printed as >= severities[-1]. NaN where clean is not above chance.
+    accuracy: [..., K]. inf where it never has: to be printed as >= severities[-1]. NaN where clean
+    is not above chance.
     """
     s, a = _curve("s50", severities, accuracy)
     clean = a[..., :1]
@@ -117,11 +149,16 @@ def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
     before, after = np.take_along_axis(a, k - 1, -1), np.take_along_axis(a, k, -1)
     with np.errstate(invalid="ignore", divide="ignore"):
         at = s[k - 1] + (s[k] - s[k - 1]) * (before - half) / (before - after)
-    return np.where(clean > chance, np.where(below.any(-1, keepdims=True), at, np.inf), np.nan)[..., 0]
+    return np.where(clean > chance, np.where(below.any(-1, keepdims=True), at, np.inf), np.nan)[
+        ..., 0
+    ]
 
 
 def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[NDArray, NDArray]:
     s, a = np.asarray(severities, np.float64), np.asarray(accuracy, np.float64)
     if s.ndim != 1 or len(s) < 2 or not (np.diff(s) > 0).all() or a.shape[-1:] != s.shape:
-        raise ValueError(f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising ones and [..., K]")
+        raise ValueError(
+            f"{name}: got severities {s.tolist()} and accuracy {a.shape}; give K >= 2 rising ones"
+            " and [..., K]"
+        )
     return s, a

@@ -1,4 +1,6 @@
-"""Neuromodulators, and rules under them. MODULATORS: name -> factory (hyperparameters) -> Modulator."""
+"""Neuromodulators, and rules under them. MODULATORS: name -> factory (hyperparameters) ->
+Modulator.
+"""
 
 from collections.abc import Callable
 
@@ -27,10 +29,14 @@ MODULATORS: dict[str, Callable[..., Modulator]] = {
 def available() -> dict[str, Callable[..., Modulator]]:
     """`MODULATORS`, with those that other packages register as entry points `bioplaus.modulators`.
 
-    Raises ExtensionError, a ValueError, if two have the same name, and where a package's modulator cannot be loaded.
+    Raises ExtensionError, a ValueError, if two have the same name, and where a package's modulator
+    cannot be loaded.
     """
     found = with_extensions("bioplaus.modulators", MODULATORS)
-    return {name: factory if name in MODULATORS else declared(factory) for name, factory in found.items()}
+    return {
+        name: factory if name in MODULATORS else declared(factory)
+        for name, factory in found.items()
+    }
 
 
 __all__ = [

@@ -1,16 +1,20 @@
-"""Acetylcholine: expected uncertainty sets the speed of learning and the weight of the feed-forward input.
+"""Acetylcholine: expected uncertainty sets the speed of learning and the weight of the feed-forward
+input.
 
     g = u / (u + u0),    a <- (1 + k u) a,    then  u <- max(0, u + kappa (mean_b U_b - u))
-u: [] expected uncertainty, 1 at first;  u0: the u at which plasticity is half;  U_b: [B] uncertainty of each example
+u: [] expected uncertainty, 1 at first;  u0: the u at which plasticity is half;
+U_b: [B] uncertainty of each example
 (default: the error, 0 or 1; entropy needs no label);  a: currents;  k: gain a unit of u.
 
-Where U = delta^2 - R for an observation of noise variance R, and u0 = R, u is the variance of the prior and g settles at the
-gain of the steady-state Kalman filter, (-q + sqrt(q^2 + 4 q)) / 2 for a random walk of variance q R a step.
+Where U = delta^2 - R for an observation of noise variance R, and u0 = R, u is the variance of the
+prior and g settles at the gain of the steady-state Kalman filter, (-q + sqrt(q^2 + 4 q)) / 2 for a
+random walk of variance q R a step.
 
-Doya, "Metalearning and neuromodulation", 2002, doi:10.1016/S0893-6080(02)00044-8 (speed of memory update). Yu and Dayan,
-"Uncertainty, Neuromodulation, and Attention", 2005, doi:10.1016/j.neuron.2005.04.026 (expected uncertainty).
-Departures: the papers give the roles; the running mean, the saturation and the linear gain are this library's. No effect
-on feedback currents, which these nets do not have.
+Doya, "Metalearning and neuromodulation", 2002, doi:10.1016/S0893-6080(02)00044-8 (speed of memory
+update). Yu and Dayan, "Uncertainty, Neuromodulation, and Attention", 2005,
+doi:10.1016/j.neuron.2005.04.026 (expected uncertainty).
+Departures: the papers give the roles; the running mean, the saturation and the linear gain are this
+library's. No effect on feedback currents, which these nets do not have.
 """
 
 from collections.abc import Callable
@@ -37,7 +41,9 @@ def acetylcholine(
     k: NonNegative = 1.0,
     uncertainty: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
-    """Gate [] and a scale of all currents, both from the uncertainty expected before the outcome. kappa: rate of u, a step."""
+    """Gate [] and a scale of all currents, both from the uncertainty expected before the outcome.
+    kappa: rate of u, a step.
+    """
 
     def init(key, currents):
         del key

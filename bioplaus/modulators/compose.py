@@ -1,7 +1,8 @@
 """Several neuromodulators at once.
 
-Gates multiply; so do the scales of the currents and of the outputs; offsets add. Associative and commutative (in floating
-point: up to rounding), with `unmodulated` as the identity. Every part reads the same signals and the same context.
+Gates multiply; so do the scales of the currents and of the outputs; offsets add. Associative and
+commutative (in floating point: up to rounding), with `unmodulated` as the identity. Every part
+reads the same signals and the same context.
 """
 
 from functools import reduce
@@ -14,7 +15,8 @@ from bioplaus.types import Gain, Gates, Modulator
 def compose(*modulators: Modulator) -> Modulator:
     """The modulators acting together; state: the tuple of theirs. Raises ValueError for none.
 
-    All parts are initialised with the same key, which makes the law exact: two parts that draw from it in the same way are equal.
+    All parts are initialised with the same key, which makes the law exact: two parts that draw from
+    it in the same way are equal.
     """
     if not modulators:
         raise ValueError("compose: got no modulators; give one or more, unmodulated() for none")
@@ -27,7 +29,9 @@ def compose(*modulators: Modulator) -> Modulator:
         return tuple(reduce(_together, gains) for gains in zip(*parts, strict=True))
 
     def gate(state, signals):
-        states, gates = zip(*(m.gate(s, signals) for m, s in zip(modulators, state, strict=True)), strict=True)
+        states, gates = zip(
+            *(m.gate(s, signals) for m, s in zip(modulators, state, strict=True)), strict=True
+        )
         return tuple(states), reduce(product, gates)
 
     return Modulator(init, gain, gate)
@@ -40,7 +44,10 @@ def product(a: Gates, b: Gates) -> Gates:
     """
     depths = {len(g) for g in (a, b) if isinstance(g, tuple)}
     if len(depths) > 1:
-        raise ValueError(f"gate: got tuples of {sorted(depths)} entries to multiply; give one entry a layer (None is open)")
+        raise ValueError(
+            f"gate: got tuples of {sorted(depths)} entries to multiply; give one entry a layer"
+            " (None is open)"
+        )
     if depths:
         (depth,) = depths
         each_a, each_b = (g if isinstance(g, tuple) else (g,) * depth for g in (a, b))
@@ -59,4 +66,6 @@ def _layer_product(a, b):
 
 
 def _together(a: Gain, b: Gain) -> Gain:
-    return Gain(jnp.multiply(a.scale, b.scale), jnp.add(a.offset, b.offset), jnp.multiply(a.out, b.out))
+    return Gain(
+        jnp.multiply(a.scale, b.scale), jnp.add(a.offset, b.offset), jnp.multiply(a.out, b.out)
+    )

@@ -1,14 +1,16 @@
 """Context-dependent gating (XdG): each context uses its own fixed, random part of the hidden units.
 
     h_l <- m_l[c] h_l,    m_l[c] in {0, 1}, P(m = 1) = keep
-c: [B] context of each example, an integer below `contexts`;  m_l: [contexts, n_l], drawn once. Two contexts share keep^2 of the
-units. A unit that is off sends nothing and, under rules whose teaching signal passes phi', learns nothing on either side.
-A channel of a convolution is one unit.
+c: [B] context of each example, an integer below `contexts`;
+m_l: [contexts, n_l], drawn once. Two contexts share keep^2 of the
+units. A unit that is off sends nothing and, under rules whose teaching signal passes phi', learns
+nothing on either side. A channel of a convolution is one unit.
 
-Masse, Grant, Freedman, "Alleviating catastrophic forgetting using context-dependent gating and synaptic stabilization", 2018,
-doi:10.1073/pnas.1803839115.
-Departures: gating alone; the stabilisation of the synapses (EWC, SI) is the rule's or the optimiser's. Under node perturbation
-(which perturbs units that are off as well) and predictive coding (whose activities relax away from 0) they still learn.
+Masse, Grant, Freedman, "Alleviating catastrophic forgetting using context-dependent gating and
+synaptic stabilization", 2018, doi:10.1073/pnas.1803839115.
+Departures: gating alone; the stabilisation of the synapses (EWC, SI) is the rule's or the
+optimiser's. Under node perturbation (which perturbs units that are off as well) and predictive
+coding (whose activities relax away from 0) they still learn.
 """
 
 from typing import NamedTuple
@@ -31,8 +33,9 @@ class State(NamedTuple):
 def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
     """Masks the outputs of the hidden layers by `batch.context`. No gate, no learning of its own.
 
-    contexts: how many. keep: the fraction of units that a context uses. Raises ValueError where the batch's context is not an
-    integer array [B]; a context out of range gives NaN, because its value is not known when the net is compiled.
+    contexts: how many. keep: the fraction of units that a context uses. Raises ValueError where the
+    batch's context is not an integer array [B]; a context out of range gives NaN, because its value
+    is not known when the net is compiled.
     """
 
     def init(key, currents):
@@ -40,14 +43,19 @@ def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
 
         def draw(l, current):
             shape = (contexts, *(1,) * (len(current.shape) - 2), current.shape[-1])
-            return jax.random.bernoulli(jax.random.fold_in(own, l), keep, shape).astype(current.dtype)
+            return jax.random.bernoulli(jax.random.fold_in(own, l), keep, shape).astype(
+                current.dtype
+            )
 
         return State(tuple(draw(l, a) for l, a in enumerate(currents[:-1])))
 
     def gain(state, context):
         c = _checked(context)
         rows = jnp.where(c < 0, contexts, c)  # a negative index would count from the end
-        return (*(Gain(out=m.at[rows].get(mode="fill", fill_value=jnp.nan)) for m in state.masks), Gain())
+        return (
+            *(Gain(out=m.at[rows].get(mode="fill", fill_value=jnp.nan)) for m in state.masks),
+            Gain(),
+        )
 
     def gate(state, signals):
         del signals
@@ -61,5 +69,7 @@ def _checked(context: PyTree) -> Array:
     if not hasattr(context, "dtype"):
         raise ValueError(f"context_gating: the batch's context is {context!r}; {wanted}")
     if jnp.ndim(context) != 1 or not jnp.issubdtype(context.dtype, jnp.integer):
-        raise ValueError(f"context_gating: the batch's context is {context.dtype}{list(context.shape)}; {wanted}")
+        raise ValueError(
+            f"context_gating: the batch's context is {context.dtype}{list(context.shape)}; {wanted}"
+        )
     return jnp.asarray(context, jnp.int32)

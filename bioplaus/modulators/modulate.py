@@ -1,8 +1,9 @@
 """A learning rule under a neuromodulator. Rules know nothing of modulators.
 
-    gains -> the rule on the net of changed excitability -> signals -> gates on plasticity and the modulator's next state
-At evaluation only the gains act, at the state that training left: a modulator reads labels after the forward pass of
-training alone, and never in `predict`.
+    gains -> the rule on the net of changed excitability -> signals -> gates on plasticity and the
+        modulator's next state
+At evaluation only the gains act, at the state that training left: a modulator reads labels after
+the forward pass of training alone, and never in `predict`.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,19 @@ from bioplaus.entry import learning_rule
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
 from bioplaus.salts import MODULATOR
-from bioplaus.types import Array, Gate, Gates, Info, Loss, Modulator, Net, PyTree, Rule, RuleFactory, Signals
+from bioplaus.types import (
+    Array,
+    Gate,
+    Gates,
+    Info,
+    Loss,
+    Modulator,
+    Net,
+    PyTree,
+    Rule,
+    RuleFactory,
+    Signals,
+)
 
 
 class State(NamedTuple):
@@ -27,9 +40,10 @@ class State(NamedTuple):
 def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
     """A factory (net, loss) -> Rule of the modulated rule. It costs the rule's own, and the gains.
 
-    Hyperparameters are bound beforehand: modulate(functools.partial(node_perturbation, sigma=0.1), dopamine()).
-    A gate given to `grad` multiplies the modulator's. info adds 'gate', the mean gate on plasticity (over examples, then
-    layers). Modulating twice applies both gates; the inner gain acts on currents before the outer.
+    Hyperparameters are bound beforehand: modulate(functools.partial(node_perturbation, sigma=0.1),
+    dopamine()). A gate given to `grad` multiplies the modulator's. info adds 'gate', the mean gate
+    on plasticity (over examples, then layers). Modulating twice applies both gates; the inner gain
+    acts on currents before the outer.
     """
 
     @learning_rule
@@ -51,9 +65,13 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
                     return modulation, product(gates, gate(signals) if callable(gate) else gate)
 
             rule = gained(state, batch.context)
-            grads, inner, info = rule.grad(params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1])
-            modulation, gates = outcome(info["signals"])  # the same numbers a second time: cheap, and merged by the compiler
-            said: Info = {"gate": _mean(gates, info["loss"].dtype), **info}  # an inner modulator's is of both already
+            grads, inner, info = rule.grad(
+                params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1]
+            )
+            # the same numbers a second time: cheap, and merged by the compiler
+            modulation, gates = outcome(info["signals"])
+            # an inner modulator's is of both already
+            said: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
             return grads, State(inner, modulation), said
 
         def predict(params, state, x, key, context=()):

@@ -1,17 +1,24 @@
-"""Noradrenaline: unexpected uncertainty, a phasic boost of plasticity and gain when outcomes leave their usual range.
+"""Noradrenaline: unexpected uncertainty, a phasic boost of plasticity and gain when outcomes leave
+their usual range.
 
     z = (S - mu) / sd,    NE = 1 / (1 + exp(z0 - z)),    ACh = running mean of U
-    g = 1 + (boost - 1) NE  if NE > ACh / (0.5 + ACh),  else 1;    a <- (1 + k NE) a  at the next step
-    then  var <- (1 - kappa) (var + kappa (S - mu)^2),    mu <- mu + kappa (S - mu),    ACh <- ACh + kappa (U - ACh)
-S: [] mean surprise of the batch, mu and sd = sqrt(var) its running moments: log C nats (a uniform guess) and 1 at first;
-U: [] mean error of the batch, ACh: 1 at first;  a: currents. With boost = 1 / alpha, alpha g = alpha + (1 - alpha) NE: a rate
+    g = 1 + (boost - 1) NE  if NE > ACh / (0.5 + ACh),  else 1;
+        a <- (1 + k NE) a  at the next step
+    then  var <- (1 - kappa) (var + kappa (S - mu)^2),    mu <- mu + kappa (S - mu),
+        ACh <- ACh + kappa (U - ACh)
+S: [] mean surprise of the batch, mu and sd = sqrt(var) its running moments: log C nats (a uniform
+guess) and 1 at first;
+U: [] mean error of the batch, ACh: 1 at first;
+a: currents. With boost = 1 / alpha, alpha g = alpha + (1 - alpha) NE: a rate
 alpha at rest that reaches 1 at a change point.
 
-Yu and Dayan, "Uncertainty, Neuromodulation, and Attention", 2005, doi:10.1016/j.neuron.2005.04.026 (ACh sets the threshold
-of NE). Nassar, Wilson, Heasly, Gold, "An Approximately Bayesian Delta-Rule Model Explains the Dynamics of Belief Updating in a
-Changing Environment", 2010 (the rate rises with the probability of a change point).
-Departures: a z-score stands for the posterior of a change; the running moments habituate within a few steps, so that there is
-no refractory period; plasticity is boosted, and no context is switched. The criterion 0.5 is quoted from a secondary source.
+Yu and Dayan, "Uncertainty, Neuromodulation, and Attention", 2005, doi:10.1016/j.neuron.2005.04.026
+(ACh sets the threshold of NE). Nassar, Wilson, Heasly, Gold, "An Approximately Bayesian Delta-Rule
+Model Explains the Dynamics of Belief Updating in a Changing Environment", 2010 (the rate rises with
+the probability of a change point).
+Departures: a z-score stands for the posterior of a change; the running moments habituate within a
+few steps, so that there is no refractory period; plasticity is boosted, and no context is switched.
+The criterion 0.5 is quoted from a secondary source.
 """
 
 from collections.abc import Callable
@@ -25,7 +32,9 @@ from bioplaus.types import Array, Gain, Modulator, Signals
 
 
 class State(NamedTuple):
-    """mean (mu) and variance (var) of surprise; expected (ACh); level (NE), all []; layers: one () a layer."""
+    """mean (mu) and variance (var) of surprise; expected (ACh); level (NE), all []; layers: one ()
+    a layer.
+    """
 
     mean: Array
     variance: Array
@@ -44,7 +53,9 @@ def noradrenaline(
     surprise: Callable[[Signals], Array] = lambda signals: signals.surprise,
     expected: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
-    """Gate [] of 1 at rest, up to `boost` at a change point, and a scale of all currents. surprise, expected: S, U [B]."""
+    """Gate [] of 1 at rest, up to `boost` at a change point, and a scale of all currents. surprise,
+    expected: S, U [B].
+    """
 
     def init(key, currents):
         del key

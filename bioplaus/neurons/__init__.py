@@ -1,7 +1,26 @@
-"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the names in a study file."""
+"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the
+names in a study file.
+"""
 
-from bioplaus.neurons.noise import gaussian, gaussian_current, multiplicative, poisson, synaptic_release
-from bioplaus.neurons.rate import gelu, hard_sigmoid, identity, leaky_relu, rate, relu, sigmoid, softmax, softplus, tanh
+from bioplaus.neurons.noise import (
+    gaussian,
+    gaussian_current,
+    multiplicative,
+    poisson,
+    synaptic_release,
+)
+from bioplaus.neurons.rate import (
+    gelu,
+    hard_sigmoid,
+    identity,
+    leaky_relu,
+    rate,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    tanh,
+)
 
 NEURONS = {
     "tanh": tanh,
@@ -15,7 +34,12 @@ NEURONS = {
     "identity": identity,
 }
 
-NOISES = {"gaussian": gaussian, "gaussian_current": gaussian_current, "multiplicative": multiplicative, "poisson": poisson}
+NOISES = {
+    "gaussian": gaussian,
+    "gaussian_current": gaussian_current,
+    "multiplicative": multiplicative,
+    "poisson": poisson,
+}
 
 SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
 

@@ -1,7 +1,8 @@
 """Noise: a function Neuron -> Neuron, or Layer -> Layer for synapses.
 
-One sample serves the forward pass and the credit, because both see the same key. sigma = 0 (or p = 1) is bit-identical to
-no noise. xi is standard normal, independent for every unit and example. Each noisy neuron carries its `off` and `mean` forms.
+One sample serves the forward pass and the credit, because both see the same key. sigma = 0 (or p =
+1) is bit-identical to no noise. xi is standard normal, independent for every unit and example. Each
+noisy neuron carries its `off` and `mean` forms.
 """
 
 import jax
@@ -25,9 +26,11 @@ def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
-    """h = f(a) (1 + sigma xi).  Mean f(a), variance sigma^2 f(a)^2; Gaussian dropout at sigma^2 = p_drop / (1 - p_drop).
+    """h = f(a) (1 + sigma xi).
+    Mean f(a), variance sigma^2 f(a)^2; Gaussian dropout at sigma^2 = p_drop / (1 - p_drop).
 
-    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
+    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014,
+    section 10.
     """
 
     def perturb(output, key):
@@ -38,10 +41,12 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def poisson(neuron: Neuron, window: Positive) -> Neuron:
-    """Spike counts in a window: h = sign(f) n / T, n ~ Poisson(|f| T).  Mean f(a), variance |f(a)| / T, Fano factor 1.
+    """Spike counts in a window: h = sign(f) n / T, n ~ Poisson(|f| T).
+    Mean f(a), variance |f(a)| / T, Fano factor 1.
 
-    T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate is that of an opposed (OFF) partner.
-    The sample has no derivative by its rate: credit takes that of the mean, dh/df = 1.
+    T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate is that of an
+    opposed (OFF) partner. The sample has no derivative by its rate: credit takes that of the mean,
+    dh/df = 1.
     """
 
     def perturb(output, key):
@@ -56,11 +61,13 @@ def poisson(neuron: Neuron, window: Positive) -> Neuron:
 def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """Additive before the nonlinearity: h = f(a + sigma xi).
 
-    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes: within 2e-5 for tanh at sigma <= 0.7, and
-    within 0.016 sigma for ReLU, whose kink it sees coarsely (exact: a Phi(a/sigma) + sigma phi(a/sigma)).
+    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes: within 2e-5 for tanh at
+    sigma <= 0.7, and within 0.016 sigma for ReLU, whose kink it sees coarsely (exact: a
+    Phi(a/sigma) + sigma phi(a/sigma)).
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
-    nodes, weights = nodes.tolist(), (weights / weights.sum()).tolist()  # Python floats leave the dtype of the current alone
+    # Python floats leave the dtype of the current alone
+    nodes, weights = nodes.tolist(), (weights / weights.sum()).tolist()
 
     def step(state, current, key):
         own, inner = jax.random.split(key)
@@ -68,26 +75,35 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
     def mean_step(state, current, key):
         outputs = [(neuron.mean or neuron).step(state, current + sigma * x, key)[1] for x in nodes]
-        return state, sum((w * h for w, h in zip(weights, outputs, strict=True)), jnp.zeros_like(current))
+        return state, sum(
+            (w * h for w, h in zip(weights, outputs, strict=True)), jnp.zeros_like(current)
+        )
 
     return Neuron(neuron.init, step, neuron.off or neuron, Neuron(neuron.init, mean_step))
 
 
 @declared
 def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
-    """Every synapse releases with probability p: w_ij b_ij / p, b_ij ~ Bernoulli(p), one draw a synapse and batch.
+    """Every synapse releases with probability p: w_ij b_ij / p, b_ij ~ Bernoulli(p), one draw a
+    synapse and batch.
 
-    Mean w, variance of the current (1 - p) / p sum_i (w_ij x_i)^2, independent across the units of the layer (dropout of a
-    unit would be shared by all of its targets). Weights are the leaves with two axes or more; biases do not fail. Feedback
-    weights release with the same sample.
-    Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps alleviate the
-    stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for all synapses and does not learn.
+    Mean w, variance of the current (1 - p) / p sum_i (w_ij x_i)^2, independent across the units of
+    the layer (dropout of a unit would be shared by all of its targets). Weights are the leaves with
+    two axes or more; biases do not fail. Feedback weights release with the same sample.
+    Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps
+    alleviate the stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for
+    all synapses and does not learn.
     """
 
     def released(weights, key):
         leaves, tree = jax.tree.flatten(weights)
         keys = [jax.random.fold_in(key, i) for i in range(len(leaves))]
-        return tree.unflatten([w * _bernoulli(k, p, w) / p if w.ndim >= 2 else w for k, w in zip(keys, leaves, strict=True)])
+        return tree.unflatten(
+            [
+                w * _bernoulli(k, p, w) / p if w.ndim >= 2 else w
+                for k, w in zip(keys, leaves, strict=True)
+            ]
+        )
 
     def split(key: Key) -> tuple[Key, Key]:
         own, inner = jax.random.split(key)
@@ -99,8 +115,11 @@ def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
 
     def credit(params, feedback, state, x, key, signal):
         own, inner = split(key)
-        grads, below = layer.credit(released(params, own), released(feedback, own), state, x, inner, signal)
-        return released(grads, own), below  # d(w b / p) / dw = b / p: a synapse that did not release does not learn
+        grads, below = layer.credit(
+            released(params, own), released(feedback, own), state, x, inner, signal
+        )
+        # d(w b / p) / dw = b / p: a synapse that did not release does not learn
+        return released(grads, own), below
 
     return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer)
 

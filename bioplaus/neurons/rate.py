@@ -10,7 +10,9 @@ from bioplaus.types import Array, Neuron
 
 
 def rate(function: Callable[[Array], Array]) -> Neuron:
-    """A neuron with output function(current), element by element but for those that compete, and no state."""
+    """A neuron with output function(current), element by element but for those that compete, and no
+    state.
+    """
 
     def init(current):
         del current
@@ -66,8 +68,10 @@ def softplus() -> Neuron:
 
 @declared
 def softmax(slope: Positive = 1.0) -> Neuron:
-    """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j): the n units of a layer, or of a position, compete; their mean is 1.
+    """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j): the n units of a layer, or of a position,
+    compete; their mean is 1.
 
-    The neurons of soft winner-take-all networks: Moraitis et al., 2022, arXiv:2107.05747, whose outputs have the sum 1 instead.
+    The neurons of soft winner-take-all networks: Moraitis et al., 2022, arXiv:2107.05747, whose
+    outputs have the sum 1 instead.
     """
     return rate(lambda a: a.shape[-1] * jax.nn.softmax(slope * a))

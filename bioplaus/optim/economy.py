@@ -1,17 +1,23 @@
 """Learning with fewer and smaller changes of synapses: a meter, and two transformations that save.
 
-    M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha            alpha = 1: M-energy; alpha = 0: the number of synaptic updates
+    M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha            alpha = 1: M-energy; alpha = 0: the
+        number of synaptic updates
     M_min = sum_i |w_i(T) - w_i(0)|,    inefficiency = M / M_min >= 1
     largest:  of each layer's changes only the largest fraction is made
-    cached:   w = s + l;  s <- e^(-1/tau) s + dw;  where |s| > theta: l <- l + s, s <- 0;  M = sum |dl| + c sum_t sum_i |s|
-w_i: every parameter, biases too;  s: transient, l: lasting part of a weight;  c: cost of keeping a transient change for a step.
+    cached:   w = s + l;  s <- e^(-1/tau) s + dw;  where |s| > theta: l <- l + s, s <- 0;
+              M = sum |dl| + c sum_t sum_i |s|
+w_i: every parameter, biases too;  s: transient, l: lasting part of a weight;
+c: cost of keeping a transient change for a step.
 
-    tx = economy.metered(optax.chain(optax.sgd(0.1), economy.largest(0.1)))      # the meter goes around all that changes weights
+    tx = economy.metered(optax.chain(optax.sgd(0.1), economy.largest(0.1)))
+        # the meter goes around all that changes weights
 
-Li and van Rossum, "Energy efficient synaptic plasticity", 2020, eLife 9:e50804, doi:10.7554/eLife.50804; large updates only:
-van Rossum and Pache, "Competitive plasticity to reduce the energetic costs of learning", 2024, doi:10.1371/journal.pcbi.1012553.
-Departures: each synapse is consolidated at its own threshold (one of the paper's variants); `largest` ranks the updates of a layer
-at a step, where van Rossum and Pache also restrict which synapses may ever change.
+Li and van Rossum, "Energy efficient synaptic plasticity", 2020, eLife 9:e50804,
+doi:10.7554/eLife.50804; large updates only: van Rossum and Pache, "Competitive plasticity to reduce
+the energetic costs of learning", 2024, doi:10.1371/journal.pcbi.1012553.
+Departures: each synapse is consolidated at its own threshold (one of the paper's variants);
+`largest` ranks the updates of a layer at a step, where van Rossum and Pache also restrict which
+synapses may ever change.
 """
 
 import math
@@ -29,7 +35,8 @@ from bioplaus.types import Array, PyTree
 class Spent(NamedTuple):
     """inner: the state of what is metered. start: the params at the start.
 
-    energy: M; updates: M at alpha = 0: sums so far, each a pair (sum, what rounding has lost of it).
+    energy: M; updates: M at alpha = 0: sums so far, each a pair (sum, what rounding has lost of
+    it).
     """
 
     inner: PyTree
@@ -39,7 +46,9 @@ class Spent(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """transient: s. consolidation: sum |dl|. maintenance: sum over steps of sum |s|, to be multiplied by c."""
+    """transient: s. consolidation: sum |dl|. maintenance: sum over steps of sum |s|, to be
+    multiplied by c.
+    """
 
     transient: PyTree
     consolidation: Array
@@ -47,8 +56,10 @@ class Cache(NamedTuple):
 
 
 class Efficiency(NamedTuple):
-    """energy: M; growth: of increases alone, (M + sum_i (w_i(T) - w_i(0))) / 2; updates: changes of a synapse; least: M_min;
-    inefficiency: M / M_min, inf for M_min = 0."""
+    """energy: M; growth: of increases alone, (M + sum_i (w_i(T) - w_i(0))) / 2; updates: changes of
+    a synapse; least: M_min;
+    inefficiency: M / M_min, inf for M_min = 0.
+    """
 
     energy: float
     growth: float
@@ -58,7 +69,9 @@ class Efficiency(NamedTuple):
 
 
 def metered(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """tx, with a meter of the changes that it makes. `efficiency` reads it. Goes outermost; holds a copy of the params."""
+    """tx, with a meter of the changes that it makes. `efficiency` reads it. Goes outermost; holds a
+    copy of the params.
+    """
 
     def init(params: PyTree) -> Spent:
         zero = (jnp.zeros(()), jnp.zeros(()))
@@ -75,16 +88,21 @@ def metered(tx: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def efficiency(spent: Spent, params: PyTree) -> Efficiency:
-    """What a meter has read. params: the weights now; of `metered`'s state and params with a seed axis, take one seed of both."""
+    """What a meter has read. params: the weights now; of `metered`'s state and params with a seed
+    axis, take one seed of both.
+    """
     energy, updates = (float(s) - float(lost) for s, lost in (spent.energy, spent.updates))
     pairs = zip(jax.tree.leaves(params), jax.tree.leaves(spent.start), strict=True)
     moved = [np.asarray(w, np.float64) - np.asarray(w0, np.float64) for w, w0 in pairs]
     least, net = float(sum(np.abs(d).sum() for d in moved)), float(sum(d.sum() for d in moved))
-    return Efficiency(energy, (energy + net) / 2, updates, least, energy / least if least else math.inf)
+    return Efficiency(
+        energy, (energy + net) / 2, updates, least, energy / least if least else math.inf
+    )
 
 
 def largest(fraction: float) -> optax.GradientTransformation:
-    """Of each leaf's updates, the `fraction` largest in magnitude, at least one; the others are 0. Chain it after the optimiser.
+    """Of each leaf's updates, the `fraction` largest in magnitude, at least one; the others are 0.
+    Chain it after the optimiser.
 
     Equal magnitudes: the first. Raises ValueError for a fraction outside (0, 1].
     """
@@ -100,14 +118,21 @@ def largest(fraction: float) -> optax.GradientTransformation:
 
 
 def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.GradientTransformation:
-    """Changes are kept in a transient form, which decays, and become lasting where they exceed a threshold.
+    """Changes are kept in a transient form, which decays, and become lasting where they exceed a
+    threshold.
 
-    threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. Chain it after the optimiser. At the end of
-    training `consolidate` makes the rest lasting. theta* = sqrt(3 K eta^2 / (1 + c T)) for K changes of size eta in T steps.
-    Raises ValueError for a threshold below 0 or a lifetime that is not positive, where they are numbers.
+    threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. Chain it
+    after the optimiser. At the end of training `consolidate` makes the rest lasting. theta* =
+    sqrt(3 K eta^2 / (1 + c T)) for K changes of size eta in T steps. Raises ValueError for a
+    threshold below 0 or a lifetime that is not positive, where they are numbers.
     """
-    if (isinstance(threshold, (int, float)) and threshold < 0) or (isinstance(lifetime, (int, float)) and not lifetime > 0):
-        raise ValueError(f"cached: threshold is {threshold}, lifetime {lifetime}; expected 0 or more, and above 0")
+    if (isinstance(threshold, (int, float)) and threshold < 0) or (
+        isinstance(lifetime, (int, float)) and not lifetime > 0
+    ):
+        raise ValueError(
+            f"cached: threshold is {threshold}, lifetime {lifetime}; expected 0 or more, and"
+            " above 0"
+        )
 
     def init(params: PyTree) -> Cache:
         return Cache(jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), jnp.zeros(()))
@@ -118,22 +143,32 @@ def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.Gradie
         held = jax.tree.map(lambda s, u: keep * s + u, state.transient, updates)
         passed = jax.tree.map(lambda s: jnp.where(jnp.abs(s) > threshold, s, 0), held)
         transient = jax.tree.map(jnp.subtract, held, passed)
-        changes = jax.tree.map(jnp.subtract, held, state.transient)  # of w = s + l: what was passed on is still in w
-        spent, waiting = (sum(jnp.abs(x).sum() for x in jax.tree.leaves(t)) for t in (passed, transient))
+        # of w = s + l: what was passed on is still in w
+        changes = jax.tree.map(jnp.subtract, held, state.transient)
+        spent, waiting = (
+            sum(jnp.abs(x).sum() for x in jax.tree.leaves(t)) for t in (passed, transient)
+        )
         return changes, Cache(transient, state.consolidation + spent, state.maintenance + waiting)
 
     return optax.GradientTransformation(init, update)
 
 
 def consolidate(state: Cache) -> Cache:
-    """All that is transient becomes lasting: the weights stay as they are, and the energy is spent."""
+    """All that is transient becomes lasting: the weights stay as they are, and the energy is
+    spent.
+    """
     rest = sum(jnp.abs(s).sum() for s in jax.tree.leaves(state.transient))
-    return Cache(jax.tree.map(jnp.zeros_like, state.transient), state.consolidation + rest, state.maintenance)
+    return Cache(
+        jax.tree.map(jnp.zeros_like, state.transient), state.consolidation + rest, state.maintenance
+    )
 
 
 def _sum(x: Array) -> Array:
-    """The sum as a product with ones: on a CPU XLA adds up an array in order, one number after the other, and products run in parallel."""
-    x = jnp.atleast_1d(x).astype(jnp.promote_types(x.dtype, jnp.float32))  # bfloat16 has 8 bits for a count
+    """The sum as a product with ones: on a CPU XLA adds up an array in order, one number after the
+    other, and products run in parallel.
+    """
+    # bfloat16 has 8 bits for a count
+    x = jnp.atleast_1d(x).astype(jnp.promote_types(x.dtype, jnp.float32))
     x = x.reshape(-1, x.shape[-1])
     return (jnp.ones(len(x), x.dtype) @ x).sum()
 

@@ -1,4 +1,6 @@
-"""What all figures share: type, panels, lines with bands, direct labels, and SVG that is the same byte for byte."""
+"""What all figures share: type, panels, lines with bands, direct labels, and SVG that is the same
+byte for byte.
+"""
 
 import io
 import math
@@ -21,7 +23,8 @@ SETTINGS = {
     "svg.hashsalt": "bioplaus",
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
     "text.parse_math": False,  # a $ in a name is a $
-    "font.family": "DejaVu Sans",  # matplotlib's own: one layout everywhere; wide, so what fits here fits in the page's font
+    # matplotlib's own: one layout everywhere; wide, so what fits here fits in the page's font
+    "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
@@ -46,7 +49,9 @@ SETTINGS = {
 
 
 def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, `height` inches each, in rows of at most `columns`; width: share of the page's column."""
+    """A figure of n panels, `height` inches each, in rows of at most `columns`; width: share of the
+    page's column.
+    """
     columns = min(n, columns)
     rows = math.ceil(n / columns)
     fig = Figure(figsize=(WIDTH * width, height * rows + 0.35), layout="constrained")
@@ -56,8 +61,11 @@ def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Fig
     return fig, grid[:n]
 
 
-def line(ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False, band: bool = True) -> tuple[float, float]:
-    """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points must not be empty.
+def line(
+    ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False, band: bool = True
+) -> tuple[float, float]:
+    """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points
+    must not be empty.
 
     percent: they are accuracies.
     """
@@ -65,7 +73,12 @@ def line(ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False
     scale, bounds = (100.0, SHARE) if percent else (1.0, FREE)
     stats = [interval(seeds.values(), bounds) for seeds in points.values()]
     mean = [scale * s.mean for s in stats]
-    style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker, "markevery": max(1, len(x) // 8)}
+    style = {
+        "color": look.colour,
+        "linestyle": look.dash,
+        "marker": look.marker,
+        "markevery": max(1, len(x) // 8),
+    }
     ax.plot(x, mean, **style, markeredgewidth=0, linewidth=1.4 if band else 0.9)
     if band:
         low, high = [scale * s.low for s in stats], [scale * s.high for s in stats]
@@ -76,21 +89,38 @@ def line(ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False
 def legend(fig: Figure, arms: list[Arm], style: dict[str, Look]) -> None:
     """One legend for the figure, above the panels."""
     handles = [
-        Line2D([], [], color=style[a.label].colour, marker=style[a.label].marker, linestyle=style[a.label].dash, label=a.label)
+        Line2D(
+            [],
+            [],
+            color=style[a.label].colour,
+            marker=style[a.label].marker,
+            linestyle=style[a.label].dash,
+            label=a.label,
+        )
         for a in arms
     ]
     room = fig.get_figwidth() / 0.075  # characters in a row
     columns = max(1, int(room // (max(len(a.label) for a in arms) + 8)))
     rows = math.ceil(len(arms) / columns)
     columns = math.ceil(len(arms) / rows)  # rows of equal length
-    fig.set_figheight(fig.get_figheight() + 0.19 * max(0, rows - 2))  # a long legend must not take its room from the panels
+    # a long legend must not take its room from the panels
+    fig.set_figheight(fig.get_figheight() + 0.19 * max(0, rows - 2))
     for h in handles:
-        h.set_label("\u200b" + str(h.get_label()))  # matplotlib leaves out labels that begin with an underscore
-    fig.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4, borderaxespad=0.2)
+        # matplotlib leaves out labels that begin with an underscore
+        h.set_label("\u200b" + str(h.get_label()))
+    fig.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=columns,
+        columnspacing=1.4,
+        borderaxespad=0.2,
+    )
 
 
 def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, Look]) -> None:
-    """Each line's name at the right of the panel, at the height of its end, pushed apart where they would overlap."""
+    """Each line's name at the right of the panel, at the height of its end, pushed apart where they
+    would overlap.
+    """
     to_axes = ax.transData + ax.transAxes.inverted()
     ax.set_xlim(right=max(x for x, _ in ends.values()))
     ax.set_ylim(ax.get_ylim())
@@ -107,34 +137,67 @@ def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, L
             va="center",
             fontsize=7.5,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": style[label].colour, "relpos": (0, 0.5), "shrinkA": 1},
+            arrowprops={
+                "arrowstyle": "-",
+                "linewidth": 0.5,
+                "color": style[label].colour,
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+            },
         )
 
 
-def name_points(fig: Figure, ax: Axes, points: dict[str, tuple[float, float]], style: dict[str, Look]) -> None:
-    """Each point's name beside it, at the first of some places where it covers neither a point nor another name."""
+def name_points(
+    fig: Figure, ax: Axes, points: dict[str, tuple[float, float]], style: dict[str, Look]
+) -> None:
+    """Each point's name beside it, at the first of some places where it covers neither a point nor
+    another name.
+    """
     fig.draw_without_rendering()  # lays the panels out, so that extents are known
     centres = [ax.transData.transform(p) for p in points.values()]
-    places = [(r * x, r * y) for r in (6, 12, 19, 27) for x, y in ((1, 1), (-1, 1), (1, -1), (-1, -1))]
+    places = [
+        (r * x, r * y) for r in (6, 12, 19, 27) for x, y in ((1, 1), (-1, 1), (1, -1), (-1, -1))
+    ]
     taken = []
     for label, point in points.items():
         colour = style[label].colour
-        note = ax.annotate(label, point, places[0], textcoords="offset points", va="center", fontsize=7.5, color=colour)
+        note = ax.annotate(
+            label,
+            point,
+            places[0],
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=colour,
+        )
         note.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
         for dx, dy in places:
             note.set(position=(dx, dy), ha="left" if dx > 0 else "right")
             box = note.get_window_extent().padded(1.5)
             inside = ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1)
-            if inside and not any(box.overlaps(t) for t in taken) and not any(box.padded(2).contains(*c) for c in centres):
+            if (
+                inside
+                and not any(box.overlaps(t) for t in taken)
+                and not any(box.padded(2).contains(*c) for c in centres)
+            ):
                 break
         taken.append(note.get_window_extent().padded(1.5))
         if abs(note.get_position()[1]) > 6:
-            thin = {"arrowstyle": "-", "linewidth": 0.4, "color": colour, "shrinkA": 0, "shrinkB": 2}
+            thin = {
+                "arrowstyle": "-",
+                "linewidth": 0.4,
+                "color": colour,
+                "shrinkA": 0,
+                "shrinkB": 2,
+            }
             ax.annotate("", point, note.get_position(), textcoords="offset points", arrowprops=thin)
 
 
-def log_axis(ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str], room: int = 10) -> None:
-    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a value is not positive.
+def log_axis(
+    ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str], room: int = 10
+) -> None:
+    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a
+    value is not positive.
 
     room: ticks that may be labelled.
     """
@@ -159,9 +222,13 @@ def _ticks(low: float, high: float, subs: tuple[float, ...]) -> int:
 
 
 def to_svg(fig: Figure, name: str) -> str:
-    """The figure as an <svg> element for the page: no date, doctype or fixed size; ids begin with the figure's name."""
+    """The figure as an <svg> element for the page: no date, doctype or fixed size; ids begin with
+    the figure's name.
+    """
     buffer = io.StringIO()
-    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    fig.savefig(
+        buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+    )
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
@@ -171,11 +238,16 @@ def to_svg(fig: Figure, name: str) -> str:
 
 
 def _apart(heights: dict[str, float], gap: float) -> dict[str, float]:
-    """Heights in [0, 1] moved as little as needed to be `gap` apart: groups that touch are spread about their mean."""
+    """Heights in [0, 1] moved as little as needed to be `gap` apart: groups that touch are spread
+    about their mean.
+    """
     groups: list[list[str]] = []
     for label in sorted(heights, key=lambda k: heights[k]):
         groups.append([label])
-        while len(groups) > 1 and _span(groups[-1], heights, gap)[0] < _span(groups[-2], heights, gap)[1] + gap:
+        while (
+            len(groups) > 1
+            and _span(groups[-1], heights, gap)[0] < _span(groups[-2], heights, gap)[1] + gap
+        ):
             groups[-2:] = [groups[-2] + groups[-1]]
     return {label: _span(g, heights, gap)[0] + i * gap for g in groups for i, label in enumerate(g)}
 

@@ -28,19 +28,28 @@ def _at(run: Run, epsilon: str) -> str:
     for of in examined:
         failed = [name for name in CHECKS if not check(run, of, epsilon, name, "passed")]
         robust = (
-            estimate(interval(reached(of, "worst").values(), SHARE)) if not failed else f"no claim<small>{listed(failed)}</small>"
+            estimate(interval(reached(of, "worst").values(), SHARE))
+            if not failed
+            else f"no claim<small>{listed(failed)}</small>"
         )
         cells.append(
-            [estimate(interval(reached(of, "clean").values(), SHARE)), robust, *(_value(run, of, epsilon, n) for n in CHECKS)]
+            [
+                estimate(interval(reached(of, "clean").values(), SHARE)),
+                robust,
+                *(_value(run, of, epsilon, n) for n in CHECKS),
+            ]
         )
     heads = [arm(run, a) for a in examined]
     columns = ["Clean<small>%</small>", "Robust accuracy<small>%</small>", *CHECKS]
-    each = [[estimate(interval(reached(a, n).values(), SHARE)) or NONE for n in attacks] for a in examined]
+    each = [
+        [estimate(interval(reached(a, n).values(), SHARE)) or NONE for n in attacks]
+        for a in examined
+    ]
     said = "; ".join(f"{name} {what}" for name, what in CHECKS.items())
     return (
         f"<h3>L-infinity, ε = {escape(epsilon)}</h3>"
-        + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all twelve checks against a masked"
-        " gradient pass, and nowhere else.</p>"
+        + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all"
+        " twelve checks against a masked gradient pass, and nowhere else.</p>"
         + blocks(columns, heads, cells, 7)
         + note(
             "Checks: value, and the bound it must keep (F11: exceed); failures are marked.",
@@ -50,19 +59,24 @@ def _at(run: Run, epsilon: str) -> str:
         + blocks([escape(n.replace("_", " ")) for n in attacks], heads, each, 6, "accuracy, %")
         + note(
             "Each is an upper bound of robust accuracy.",
-            f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]; clean: on the same examples.",
+            f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]; clean: on the same"
+            " examples.",
         )
     )
 
 
 def check(run: Run, of: Arm, epsilon: str, name: str, part: str) -> float:
-    """value, threshold or passed (1 or 0) of one check; NaN is never written, so that passed without a row reads as 0."""
+    """value, threshold or passed (1 or 0) of one check; NaN is never written, so that passed
+    without a row reads as 0.
+    """
     missing = 0.0 if part == "passed" else math.nan
     return seeds_of(run, of, f"check {part}", f"epsilon={epsilon} check={name}").get("", missing)
 
 
 def _value(run: Run, of: Arm, epsilon: str, name: str) -> str:
-    value, bound, passed = (check(run, of, epsilon, name, part) for part in ("value", "threshold", "passed"))
+    value, bound, passed = (
+        check(run, of, epsilon, name, part) for part in ("value", "threshold", "passed")
+    )
     text = f"{value:.3f}".replace("-", "−")
     sign = "&gt;" if name == "F11" else "≤"
     if not math.isfinite(value):

@@ -1,4 +1,6 @@
-"""The section on energy: modelled joules over the profiles, the orders that all of them support, what learning changed, and MACs."""
+"""The section on energy: modelled joules over the profiles, the orders that all of them support,
+what learning changed, and MACs.
+"""
 
 import math
 from html import escape
@@ -17,27 +19,38 @@ MOST = 5  # profiles in a table, so that it fits on paper
 def energy(run: Run, svgs: dict[str, str]) -> str:
     """Energy, the orders that are robust to the assumptions, and MACs by phase."""
     text = (
-        "Modelled energy of training on one sample, a panel a profile, each on its own scale: median and 90 % interval over the"
-        " profile's assumptions. Arms share these, so their intervals move together: overlap does not leave an order open, the"
-        " statements below do. A part that is not drawn has no price, or did not happen."
+        "Modelled energy of training on one sample, a panel a profile, each on its own scale:"
+        " median and 90 % interval over the profile's assumptions. Arms share these, so their"
+        " intervals move together: overlap does not leave an order open, the statements below do. A"
+        " part that is not drawn has no price, or did not happen."
     )
-    out = figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run) + _brain(run)
+    out = (
+        figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run) + _brain(run)
+    )
     phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
     if phases:
-        cells = [[count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms]
+        cells = [
+            [count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms
+        ]
         out += table([escape(p) for p in phases], arms(run), cells, corner="MAC / sample")
         out += note("Multiply-accumulates counted on each rule's own program, by phase.")
     return out
 
 
 def _profiles(run: Run) -> str:
-    """Total energy of a sample on every profile, with its two parts: the clocked machines, then the others."""
+    """Total energy of a sample on every profile, with its two parts: the clocked machines, then the
+    others.
+    """
     names = list(run.summary.get("energy_profiles") or ())
     clocked = [n for n in names if n in run.summary.get("energy_clocked", ())]
     events = [n for n in names if n not in clocked]
     kinds = {
         "Clocked machines: all that is computed is paid for": ("operations", "memory", clocked),
-        "Event-driven machines: what is zero costs nothing": ("events", "spikes sent and synapses changed", events),
+        "Event-driven machines: what is zero costs nothing": (
+            "events",
+            "spikes sent and synapses changed",
+            events,
+        ),
     }
     out = "".join(
         blocks(
@@ -51,16 +64,23 @@ def _profiles(run: Run) -> str:
         for said, (first, second, some) in kinds.items()
     )
     unpriced = run.summary.get("energy_unpriced") or {}
-    without = [f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}" for n, missing in unpriced.items()]
+    without = [
+        f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}"
+        for n, missing in unpriced.items()
+    ]
     return out and out + note(
-        f"Median [90 % interval, in the unit of the median], and its two parts, {NONE} where one has no price.",
-        "Counts are dense on clocked machines, and on event-driven ones of what was not zero after training.",
+        f"Median [90 % interval, in the unit of the median], and its two parts, {NONE} where one"
+        " has no price.",
+        "Counts are dense on clocked machines, and on event-driven ones of what was not zero after"
+        " training.",
         f"No price is published for all that is done: {'; '.join(without)}." if without else "",
     )
 
 
 def _titled(run: Run, name: str) -> str:
-    return escape(name) + ("<small>in part</small>" if name in (run.summary.get("energy_unpriced") or {}) else "")
+    return escape(name) + (
+        "<small>in part</small>" if name in (run.summary.get("energy_unpriced") or {}) else ""
+    )
 
 
 def _priced(run: Run, a: Arm, name: str) -> str:
@@ -80,66 +100,103 @@ def _learning(run: Run) -> str:
         "synaptic updates": "Synaptic updates<small>number</small>",
         "inefficiency": "M / least<small>ratio</small>",
     }
-    columns = {m: head for m, head in measures.items() if any((a.label, m) in run.values for a in run.arms)}
+    columns = {
+        m: head for m, head in measures.items() if any((a.label, m) in run.values for a in run.arms)
+    }
     if not columns:
         return ""
     reached = {a.label: _reached(run, a) for a in run.arms}
     cells = [
-        [si(interval(seeds_of(run, a, m, "training").values()).mean) for m in columns] + [reached[a.label]] for a in run.arms
+        [si(interval(seeds_of(run, a, m, "training").values()).mean) for m in columns]
+        + [reached[a.label]]
+        for a in run.arms
     ]
-    return table([*columns.values(), "Energy to an accuracy<small>J, all training</small>"], arms(run), cells) + note(
-        "Means over seeds. M-energy: all changes of all weights, added up; divided by the least that leads from the first weights to"
-        " the last (Li and van Rossum 2020). Energy to an accuracy: mean of the seeds that reached it, on the headline's profile,"
+    return table(
+        [*columns.values(), "Energy to an accuracy<small>J, all training</small>"], arms(run), cells
+    ) + note(
+        "Means over seeds. M-energy: all changes of all weights, added up; divided by the least"
+        " that leads from the first weights to the last (Li and van Rossum 2020). Energy to an"
+        " accuracy: mean of the seeds that reached it, on the headline's profile,"
         f" {escape(str(run.summary.get('energy_profile') or 'not named'))}."
     )
 
 
 def _brain(run: Run) -> str:
-    """What the operations of one training sample would take in brains and on chips, by published rates and powers."""
+    """What the operations of one training sample would take in brains and on chips, by published
+    rates and powers.
+    """
     macs = {a.label: seeds_of(run, a, "macs", "training").get("", math.nan) for a in run.arms}
     counted = [a for a in run.arms if macs[a.label] > 0]
     if not counted:
         return ""
     places = [beside_the_brain(2 * macs[a.label], 1.0) for a in counted]
-    heads = [f"{escape(p.place.name)}<small>{si(p.joule_per_operation, 'J')} a {escape(p.place.unit)}</small>" for p in places[0]]
+    heads = [
+        f"{escape(p.place.name)}<small>{si(p.joule_per_operation, 'J')} a"
+        f" {escape(p.place.unit)}</small>"
+        for p in places[0]
+    ]
     cells = [[si(found[i].joules, "J") for found in places] for i in range(len(heads))]
     return blocks([escape(a.label) for a in counted], heads, cells, 8, "J / sample, there") + note(
-        "The multiply-accumulates of training on one sample, two operations each, at the operations a second and the power of each"
-        f" place. {escape(CAVEAT)}"
+        "The multiply-accumulates of training on one sample, two operations each, at the"
+        f" operations a second and the power of each place. {escape(CAVEAT)}"
     )
 
 
 def _reached(run: Run, of: Arm) -> str:
-    found, short = (run.values.get((of.label, f"energy {kind} accuracy"), {}) for kind in ("to", "short of"))
+    found, short = (
+        run.values.get((of.label, f"energy {kind} accuracy"), {}) for kind in ("to", "short of")
+    )
     condition = next(iter([*found, *short]), "")
     hits, misses = found.get(condition, {}), short.get(condition, {})
     if not hits and not misses:
         return NONE
     where = f"{100 * number(condition.partition('=')[2]):g} %"
     n = len(hits) + len(misses)
-    mean = f"<b>{si(interval(hits.values()).mean, 'J')}</b>" if hits else f"more than {si(min(misses.values()), 'J')}"
+    mean = (
+        f"<b>{si(interval(hits.values()).mean, 'J')}</b>"
+        if hits
+        else f"more than {si(min(misses.values()), 'J')}"
+    )
     return f"{mean}<small>{where}, {len(hits)} of {plural(n, 'seed')}</small>"
 
 
 def _orders(run: Run) -> str:
-    """Which arm needs less energy than which, where that holds in almost every draw of the assumptions of every profile."""
-    ranks = [(str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())]
+    """Which arm needs less energy than which, where that holds in almost every draw of the
+    assumptions of every profile.
+    """
+    ranks = [
+        (str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())
+    ]
     if not ranks:
         return ""
     sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
     names = list(dict.fromkeys(a for a, _, _ in ranks))
     lines = []
     for a in dict.fromkeys(a for a, _, _ in sure):
-        less = {b: f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a}  # never rounded up
+        # never rounded up
+        less = {
+            b: f"{b} (R = {math.floor(100 * r + 1e-9) / 100:.2f})" for x, b, r in sure if x == a
+        }
         rest = [b for b in names if b != a and b not in less]
         exceptions = "all others" + (f" but {listed(rest)}" if rest else "")
         lines.append(
-            f"<li>{escape(a)} needs less energy than {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
+            f"<li>{escape(a)} needs less energy than"
+            f" {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
         )
     open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
-    where = ", in the profile where it is smallest" if len(run.summary.get("energy_profiles") or ()) > 1 else ""
-    out = f"<p>R: share of draws of the assumptions in which the order holds{where}. An order is stated at R\xa0≥\xa0{CLEAR}.</p>"
+    where = (
+        ", in the profile where it is smallest"
+        if len(run.summary.get("energy_profiles") or ()) > 1
+        else ""
+    )
+    out = (
+        f"<p>R: share of draws of the assumptions in which the order holds{where}. An order is"
+        f" stated at R\xa0≥\xa0{CLEAR}.</p>"
+    )
     out += f"<ul>{''.join(lines)}</ul>" if lines else ""
     if open_pairs:
-        out += f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the assumptions.</p>"
+        out += (
+            f"<p>{plural(len(open_pairs), 'pair')} left open: which needs less depends on the"
+            " assumptions.</p>"
+        )
     return out

@@ -21,43 +21,62 @@ COLUMNS = 4
 
 
 def energies(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Both parts and the total, a panel a profile and a row an arm: dots with whiskers, since a log axis has no zero for bars."""
+    """Both parts and the total, a panel a profile and a row an arm: dots with whiskers, since a log
+    axis has no zero for bars.
+    """
     names = list(run.summary.get("energy_profiles") or [run.summary.get("energy_profile")])
     arms = [a for a in run.arms if energy(run, a, "energy total")]
     if not arms:
         return None
-    fig, axes = panels(len(names), COLUMNS, 0.75 + 0.27 * len(arms), 0.7 if len(names) == 1 else 1.0)
+    fig, axes = panels(
+        len(names), COLUMNS, 0.75 + 0.27 * len(arms), 0.7 if len(names) == 1 else 1.0
+    )
     for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
         for row, arm in enumerate(arms):
             colour = style[arm.label].colour
-            for offset, (measure, (_, marker)) in zip((-0.25, 0.0, 0.25), PARTS.items(), strict=True):
+            for offset, (measure, (_, marker)) in zip(
+                (-0.25, 0.0, 0.25), PARTS.items(), strict=True
+            ):
                 e = energy(run, arm, measure, name)
                 if e and e[0] > 0:  # what has no price is not on a log axis
                     fill = colour if measure == "energy total" else "white"
                     ax.plot(e[1:], [row + offset] * 2, color=colour, linewidth=1.1)
-                    ax.plot(e[0], row + offset, marker, color=colour, markerfacecolor=fill, markersize=3.6)
+                    ax.plot(
+                        e[0],
+                        row + offset,
+                        marker,
+                        color=colour,
+                        markerfacecolor=fill,
+                        markersize=3.6,
+                    )
         ax.set_yticks(range(len(arms)), ["" if i % COLUMNS else a.label for a in arms])
         ax.set_ylim(len(arms) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
-        ax.set_title(f"{name or ''}{' (in part)' if name in (run.summary.get('energy_unpriced') or {}) else ''}")
+        in_part = name in (run.summary.get("energy_unpriced") or {})
+        ax.set_title(f"{name or ''}{' (in part)' if in_part else ''}")
         ax.set_xlabel("J / sample")
         log_axis(ax, "x", _joule, 3 if len(names) > 1 else 8)
     key = {"color": INK, "linestyle": "", "markersize": 4}
     marks = [
-        Line2D([], [], marker=m, markerfacecolor=INK if n == "total" else "white", label=n, **key) for n, m in PARTS.values()
+        Line2D([], [], marker=m, markerfacecolor=INK if n == "total" else "white", label=n, **key)
+        for n, m in PARTS.values()
     ]
     fig.legend(handles=marks, loc="outside upper left", ncols=3)
     return fig
 
 
 def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Accuracy, and retention, against energy, with whiskers; the marker's area on the left is the retention on the right."""
+    """Accuracy, and retention, against energy, with whiskers; the marker's area on the left is the
+    retention on the right.
+    """
     points = [h for h in headlines(run) if h.energy and h.accuracy.n]
     if not points:
         return None
     shown = [([(h, h.accuracy) for h in points], "test accuracy (%)")]
-    shown.append(([(h, h.retention) for h in points if h.retention], "robustness: accuracy retained (%)"))
+    shown.append(
+        ([(h, h.retention) for h in points if h.retention], "robustness: accuracy retained (%)")
+    )
     shown = [s for s in shown if s[0]]
     fig, axes = panels(len(shown), 2, 3.3)
     for ax, (some, ylabel) in zip(axes, shown, strict=True):
@@ -65,14 +84,18 @@ def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
             look, (x, low, high) = style[h.arm.label], h.energy or (math.nan,) * 3
             size = 6.5 * math.sqrt(max(h.retention.mean, 0.05)) if h.retention else 4.5
             ax.plot([low, high], [100 * y.mean] * 2, color=look.colour, linewidth=0.9, alpha=0.7)
-            ax.plot([x, x], [100 * y.low, 100 * y.high], color=look.colour, linewidth=0.9, alpha=0.7)
+            ax.plot(
+                [x, x], [100 * y.low, 100 * y.high], color=look.colour, linewidth=0.9, alpha=0.7
+            )
             ax.plot(x, 100 * y.mean, look.marker, color=look.colour, markersize=size)
         ax.margins(y=0.12)
         ax.set_xlabel("energy (J/sample)")
         log_axis(ax, "x", _joule)
         ax.set_ylabel(ylabel)
     for ax, (some, _) in zip(axes, shown, strict=True):
-        name_points(fig, ax, {h.arm.label: (h.energy[0], 100 * y.mean) for h, y in some if h.energy}, style)
+        name_points(
+            fig, ax, {h.arm.label: (h.energy[0], 100 * y.mean) for h, y in some if h.energy}, style
+        )
     return fig
 
 

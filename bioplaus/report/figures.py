@@ -1,4 +1,6 @@
-"""The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing to draw."""
+"""The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing
+to draw.
+"""
 
 import math
 import textwrap
@@ -14,11 +16,16 @@ from bioplaus.report.headline import ATTACKS, kinds, severities
 from bioplaus.report.look import INK, Look, looks
 from bioplaus.report.run import Run, curve, interval, levels, number, parse, seeds_of
 
-AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {"pgd": "attack size ε / range of the inputs"}
+AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {
+    "pgd": "attack size ε / range of the inputs"
+}
 SHEET = 12  # panels of robustness in a figure
 CORRUPTION = "accuracy under corruption"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
-BLIND = {"transfer": (DASHED, "dashed on the bp twin"), "random sign": (DOTTED, "dotted random signs")}
+BLIND = {
+    "transfer": (DASHED, "dashed on the bp twin"),
+    "random sign": (DOTTED, "dotted random signs"),
+}
 
 
 def figures(run: Run) -> dict[str, str]:
@@ -29,7 +36,10 @@ def figures(run: Run) -> dict[str, str]:
         "settling": settling,
         "angles": lambda run, style: angles(run, style, "angle to backprop"),
         "feedback": lambda run, style: angles(run, style, "feedback angle"),
-        **{name: lambda run, style, some=some: robustness(run, style, some) for name, some in pages(run).items()},
+        **{
+            name: lambda run, style, some=some: robustness(run, style, some)
+            for name, some in pages(run).items()
+        },
         "corruption": corruption,
         "likeness": matrices,
         "energy": energy_figures.energies,
@@ -48,7 +58,10 @@ def pages(run: Run) -> dict[str, list[str]]:
     names = kinds(run)
     size = math.ceil(len(names) / max(1, math.ceil(len(names) / SHEET)))
     starts = range(0, len(names), max(1, size))
-    return {f"robustness-{i}" if i else "robustness": names[start : start + size] for i, start in enumerate(starts)}
+    return {
+        f"robustness-{i}" if i else "robustness": names[start : start + size]
+        for i, start in enumerate(starts)
+    }
 
 
 def learning(run: Run, style: dict[str, Look]) -> Figure | None:
@@ -61,10 +74,18 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
     for ax, measure in zip(axes, shown, strict=True):
         fraction = measure == "accuracy at step"
         curves = {a.label: curve(run, a, measure, "step") for a in run.arms}
-        ends = {label: line(ax, points, style[label], fraction) for label, points in curves.items() if points}
+        ends = {
+            label: line(ax, points, style[label], fraction)
+            for label, points in curves.items()
+            if points
+        }
         if fraction:
-            final = [y for _, y in ends.values()]  # the axis is for telling the ends apart: early steps may lie below it
-            ax.set_ylim(max(0.0, min(final) - max(10.0, max(final) - min(final))), min(101.0, max(final) + 3))
+            # the axis is for telling the ends apart: early steps may lie below it
+            final = [y for _, y in ends.values()]
+            ax.set_ylim(
+                max(0.0, min(final) - max(10.0, max(final) - min(final))),
+                min(101.0, max(final) + 3),
+            )
         ax.set_xlabel("training step")
         ax.set_ylabel(titles[measure])
         if not fraction:
@@ -84,7 +105,9 @@ def settling(run: Run, style: dict[str, Look]) -> Figure | None:
 def angles(run: Run, style: dict[str, Look], measure: str) -> Figure | None:
     """Angles over training, a panel a layer, with the line of no alignment at 90 degrees."""
     layers = sorted(levels(run, measure, "layer"), key=number)
-    fig = _multiples(run, style, measure, [({"layer": l}, f"layer {l}") for l in layers], f"{measure} (°)")
+    fig = _multiples(
+        run, style, measure, [({"layer": l}, f"layer {l}") for l in layers], f"{measure} (°)"
+    )
     for ax in fig.axes if fig else ():
         top = max(100.0, ax.get_ylim()[1])
         ax.axhline(90, color=INK, linewidth=0.8, linestyle=DASHED, zorder=1)
@@ -94,21 +117,33 @@ def angles(run: Run, style: dict[str, Look], measure: str) -> Figure | None:
 
 
 def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
-    """CKA of every hidden layer with every one of backprop, a panel an arm, the number in its cell."""
+    """CKA of every hidden layer with every one of backprop, a panel an arm, the number in its
+    cell.
+    """
     del style
     depths = likeness.layers(run)
-    arms = [a for a in run.arms if any(likeness.pair(run, a, "cka", l, m) for l in depths for m in depths)]
+    arms = [
+        a
+        for a in run.arms
+        if any(likeness.pair(run, a, "cka", l, m) for l in depths for m in depths)
+    ]
     if not arms or len(depths) < 2:
         return None
     fig, axes = panels(len(arms), 5, 1.75)
     for i, (ax, arm) in enumerate(zip(axes, arms, strict=True)):
-        each = [[interval(likeness.pair(run, arm, "cka", l, m).values()).mean for m in depths] for l in depths]
+        each = [
+            [interval(likeness.pair(run, arm, "cka", l, m).values()).mean for m in depths]
+            for l in depths
+        ]
         ends = [l - 0.5 for l in range(len(depths) + 1)]
         ax.set_aspect("equal")
-        ax.pcolormesh(ends, ends, each, cmap="Blues", vmin=0, vmax=1.7, edgecolor="white")  # no shade too dark for the number
+        # no shade too dark for the number
+        ax.pcolormesh(ends, ends, each, cmap="Blues", vmin=0, vmax=1.7, edgecolor="white")
         for l, row in enumerate(each):
             for m, value in enumerate(row):
-                ax.text(m, l, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7.5)
+                ax.text(
+                    m, l, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7.5
+                )
         ax.set_title(arm.label)
         ax.grid(visible=False)
         ax.set_xticks(range(len(depths)), depths)
@@ -120,7 +155,9 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
-    """Accuracy against severity from clean on, a panel a kind. Attacks blind to the net's own gradient are dashed or dotted."""
+    """Accuracy against severity from clean on, a panel a kind. Attacks blind to the net's own
+    gradient are dashed or dotted.
+    """
     columns = 2 if len(names) < 5 else 3
     fig, axes = panels(len(names), columns, 2.6 if columns == 2 else 2.05)
     blind = [name for name in BLIND if any(curve(run, a, "accuracy", name) for a in run.arms)]
@@ -131,11 +168,21 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
             for other in blind if attack else ():
                 points = curve(run, arm, "accuracy", other)
                 if points:
-                    line(ax, points, look._replace(marker="", dash=BLIND[other][0]), percent=True, band=False)
+                    line(
+                        ax,
+                        points,
+                        look._replace(marker="", dash=BLIND[other][0]),
+                        percent=True,
+                        band=False,
+                    )
             points = severities(run, arm, kind)
             if points:
                 line(ax, points, look, percent=True)
-        ax.set_title("\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip() if attack else kind)
+        ax.set_title(
+            "\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip()
+            if attack
+            else kind
+        )
         ax.set_xlabel(textwrap.fill(AXES.get(kind, "severity"), 99 if columns == 2 else 40))
         ax.set_ylim(0, 101)
         ax.set_xlim(left=0)
@@ -149,7 +196,11 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
 
 def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
     """Accuracy over the severity of each corruption, a panel each; clean images are severity 0."""
-    names = list(dict.fromkeys(k for (_, m), cs in run.values.items() if m == CORRUPTION for c in cs for k in parse(c)))
+    names = list(
+        dict.fromkeys(
+            k for (_, m), cs in run.values.items() if m == CORRUPTION for c in cs for k in parse(c)
+        )
+    )
     if not names:
         return None
     fig, axes = panels(len(names), 4, 1.7)
@@ -157,7 +208,12 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
         for arm in run.arms:
             points = curve(run, arm, CORRUPTION, name)
             if points:
-                line(ax, {0.0: seeds_of(run, arm, "accuracy", "clean"), **points}, style[arm.label], percent=True)
+                line(
+                    ax,
+                    {0.0: seeds_of(run, arm, "accuracy", "clean"), **points},
+                    style[arm.label],
+                    percent=True,
+                )
         ax.set_title(name)
         ax.set_ylim(0, 101)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -168,9 +224,15 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
     return fig
 
 
-def _multiples(run: Run, style: dict[str, Look], measure: str, parts: list, ylabel: str, width: float = 1.0) -> Figure | None:
-    """A measure over steps, a panel for each of `parts` (fixed part of the condition, title), with one legend on top."""
-    arms = [a for a in run.arms if any(curve(run, a, measure, "step", **fixed) for fixed, _ in parts)]
+def _multiples(
+    run: Run, style: dict[str, Look], measure: str, parts: list, ylabel: str, width: float = 1.0
+) -> Figure | None:
+    """A measure over steps, a panel for each of `parts` (fixed part of the condition, title), with
+    one legend on top.
+    """
+    arms = [
+        a for a in run.arms if any(curve(run, a, measure, "step", **fixed) for fixed, _ in parts)
+    ]
     if not arms:
         return None
     fig, axes = panels(len(parts), 4, 2.3, width)

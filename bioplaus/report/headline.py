@@ -1,4 +1,6 @@
-"""The headline numbers of a run, one row an arm, and what a careful reader should be told before believing them."""
+"""The headline numbers of a run, one row an arm, and what a careful reader should be told before
+believing them.
+"""
 
 import math
 from typing import NamedTuple
@@ -8,14 +10,27 @@ import numpy as np
 from bioplaus.measure import statistics
 from bioplaus.measure.robustness.masking import NOISE_SHARE, POINT
 from bioplaus.measure.statistics import SHARE
-from bioplaus.report.run import BASELINE, Arm, Interval, Run, Seeds, curve, interval, number, parse, seeds_of
+from bioplaus.report.run import (
+    BASELINE,
+    Arm,
+    Interval,
+    Run,
+    Seeds,
+    curve,
+    interval,
+    number,
+    parse,
+    seeds_of,
+)
 
 KINDS = ("input noise", "weight noise", "lesion")
 ATTACKS = ("pgd", "transfer", "random sign")
 
 
 class Headline(NamedTuple):
-    """Fractions; MAC and J per sample. None where nothing was measured. energy: median, 5th and 95th percentile."""
+    """Fractions; MAC and J per sample. None where nothing was measured. energy: median, 5th and
+    95th percentile.
+    """
 
     arm: Arm
     accuracy: Interval
@@ -44,20 +59,31 @@ def clean(run: Run, arm: Arm) -> Seeds:
     return seeds_of(run, arm, "accuracy", "clean")
 
 
-def energy(run: Run, arm: Arm, measure: str, profile: str | None = None) -> tuple[float, float, float] | None:
-    """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample. None: the headline's."""
+def energy(
+    run: Run, arm: Arm, measure: str, profile: str | None = None
+) -> tuple[float, float, float] | None:
+    """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample.
+    None: the headline's.
+    """
     head = "" if profile in (None, run.summary.get("energy_profile")) else f"{profile} "
-    values = [seeds_of(run, arm, measure, f"{head}{c}").get("", math.nan) for c in ("median", "p05", "p95")]
+    values = [
+        seeds_of(run, arm, measure, f"{head}{c}").get("", math.nan)
+        for c in ("median", "p05", "p95")
+    ]
     return None if math.isnan(values[0]) else (values[0], values[1], values[2])
 
 
 def baseline_of(run: Run, arm: Arm) -> Arm | None:
-    """The frozen baseline that differs from an arm in the rule alone; of several, the one of the same further settings."""
+    """The frozen baseline that differs from an arm in the rule alone; of several, the one of the
+    same further settings.
+    """
 
     def further(a: Arm) -> str:
         return a.columns["rule"].partition(" ")[2]
 
-    same = [a for a in run.arms if a.baseline and a.columns | {"rule": ""} == arm.columns | {"rule": ""}]
+    same = [
+        a for a in run.arms if a.baseline and a.columns | {"rule": ""} == arm.columns | {"rule": ""}
+    ]
     return max(same, key=lambda a: further(a) == further(arm), default=None)
 
 
@@ -72,15 +98,21 @@ def difference(run: Run, arm: Arm) -> Interval | None:
 
 
 def kinds(run: Run) -> list[str]:
-    """The kinds of robustness in the run: `KINDS`, then others, then the attacks as one kind, named by the first of `ATTACKS`."""
-    names = [k for (_, m), cs in run.values.items() if m == "accuracy" for c in cs for k in parse(c)]
+    """The kinds of robustness in the run: `KINDS`, then others, then the attacks as one kind, named
+    by the first of `ATTACKS`.
+    """
+    names = [
+        k for (_, m), cs in run.values.items() if m == "accuracy" for c in cs for k in parse(c)
+    ]
     found = dict.fromkeys(ATTACKS[0] if n in ATTACKS else n for n in names)
     last = {name: i for i, name in enumerate((*KINDS, "", ATTACKS[0]))}
     return sorted(found, key=lambda n: last.get(n, len(KINDS)))
 
 
 def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
-    """severity -> seed -> the lowest accuracy under any of the names; from severity 0, for which clean accuracy stands in."""
+    """severity -> seed -> the lowest accuracy under any of the names; from severity 0, for which
+    clean accuracy stands in.
+    """
     points: dict[float, Seeds] = {}
     for name in names:
         for x, seeds in curve(run, arm, "accuracy", name).items():
@@ -92,11 +124,14 @@ def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
 
 
 def kept(run: Run, arm: Arm, kind: str) -> Seeds:
-    """Retention under one kind, by seed; under attack, of the lowest accuracy that any of the attacks reached.
+    """Retention under one kind, by seed; under attack, of the lowest accuracy that any of the
+    attacks reached.
 
-        retention = (A - c) / (accuracy(0) - c),   A = 1/(s_K - s_0) * integral of accuracy ds (trapezoids)
+        retention = (A - c) / (accuracy(0) - c),
+            A = 1/(s_K - s_0) * integral of accuracy ds (trapezoids)
 
-    c: chance, as the run's summary states it. {} where it does not, and for an arm that was not attacked by its own gradient.
+    c: chance, as the run's summary states it. {} where it does not, and for an arm that was not
+    attacked by its own gradient.
     """
     if kind == ATTACKS[0] and not curve(run, arm, "accuracy", kind):
         return {}
@@ -111,16 +146,22 @@ def kept(run: Run, arm: Arm, kind: str) -> Seeds:
 
 
 def retention(run: Run, arm: Arm) -> Interval | None:
-    """Mean of `kept` over the kinds in the run; only for seeds measured under all of them, so that arms stay comparable."""
+    """Mean of `kept` over the kinds in the run; only for seeds measured under all of them, so that
+    arms stay comparable.
+    """
     each = [kept(run, arm, kind) for kind in kinds(run)]
     if not each:
         return None
-    result = interval(float(np.mean([k[s] for k in each])) for s in each[0] if all(s in k for k in each))
+    result = interval(
+        float(np.mean([k[s] for k in each])) for s in each[0] if all(s in k for k in each)
+    )
     return result if result.n else None
 
 
 def doubts(run: Run, arm: Arm) -> list[str]:
-    """What must stand beside an arm's numbers: seeds that were lost, and signs that what was measured is not a trained net."""
+    """What must stand beside an arm's numbers: seeds that were lost, and signs that what was
+    measured is not a trained net.
+    """
     out = [f"{len(arm.diverged)} of {len(run.seeds)} seeds diverged"] if arm.diverged else []
     if arm.about.get("settled") is False:
         out.append("did not settle")
@@ -132,22 +173,32 @@ def doubts(run: Run, arm: Arm) -> list[str]:
 
 
 def cautions(run: Run) -> list[str]:
-    """What the numbers themselves call for, beyond the marks in the table: few or lost seeds, no baseline, blind attacks."""
+    """What the numbers themselves call for, beyond the marks in the table: few or lost seeds, no
+    baseline, blind attacks.
+    """
     out = []
     if len(run.seeds) < 3:
         out.append(f"Only {len(run.seeds)} seed(s): differences between arms may be chance.")
     if run.arms and not any(a.baseline for a in run.arms):
-        out.append(f"No '{BASELINE}' baseline here: what hidden layers learned cannot be told from a trained readout alone.")
+        out.append(
+            f"No '{BASELINE}' baseline here: what hidden layers learned cannot be told from a"
+            " trained readout alone."
+        )
     for arm in run.arms:
         lost = [s for s in run.seeds if s not in arm.diverged and s not in clean(run, arm)]
         if lost:
-            out.append(f"{arm.label}: no clean accuracy for seed {', '.join(lost)}, though not reported as diverged.")
+            out.append(
+                f"{arm.label}: no clean accuracy for seed {', '.join(lost)}, though not reported as"
+                " diverged."
+            )
         out += _blind(run, arm)
     return out
 
 
 def _blind(run: Run, arm: Arm) -> list[str]:
-    """The signs of a blind attack that curves can show, by the area under each: a hint; the twelve checks of `claim` take more."""
+    """The signs of a blind attack that curves can show, by the area under each: a hint; the twelve
+    checks of `claim` take more.
+    """
     white, *controls = (severities(run, arm, name) for name in ATTACKS)
     grid = [x for x in white if all(x in c for c in controls if c)]
     if len(grid) < 2 or not any(controls):
@@ -160,9 +211,13 @@ def _blind(run: Run, arm: Arm) -> list[str]:
     transferred, noise = (area(c or white) for c in controls)
     out = []
     if controls[0] and transferred < seen - POINT:
-        out.append(f"{arm.label}: the attack made on the bp twin beats PGD on the net itself, which may be blind or too short.")
+        out.append(
+            f"{arm.label}: the attack made on the bp twin beats PGD on the net itself, which may be"
+            " blind or too short."
+        )
     if controls[1] and clean - noise >= NOISE_SHARE * (clean - seen):
         out.append(
-            f"{arm.label}: random signs take at least half of the accuracy that PGD takes, which may be blind to this net."
+            f"{arm.label}: random signs take at least half of the accuracy that PGD takes, which"
+            " may be blind to this net."
         )
     return out

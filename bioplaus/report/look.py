@@ -1,15 +1,27 @@
 """How an arm looks, in every figure and table.
 
-Colour is the rule's, in order of appearance (grey for the frozen baseline); marker and dash tell the variants of a rule apart.
-The order is safe for the common colour deficiencies (after Okabe, Ito, "Color Universal Design", 2008, and Tol, "Colour schemes",
-2021, without their light colours, which fade on white), and every line carries a marker or a label as well.
+Colour is the rule's, in order of appearance (grey for the frozen baseline); marker and dash tell
+the variants of a rule apart. The order is safe for the common colour deficiencies (after Okabe,
+Ito, "Color Universal Design", 2008, and Tol, "Colour schemes", 2021, without their light colours,
+which fade on white), and every line carries a marker or a label as well.
 """
 
 from typing import Any, NamedTuple
 
 from bioplaus.report.run import Run
 
-COLOURS = ("#0072B2", "#D55E00", "#00876C", "#C2549D", "#B07D00", "#3B2A8C", "#3FA0CF", "#7A1F3D", "#6B7A00", "#111111")
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#00876C",
+    "#C2549D",
+    "#B07D00",
+    "#3B2A8C",
+    "#3FA0CF",
+    "#7A1F3D",
+    "#6B7A00",
+    "#111111",
+)
 GREY, INK = "#8C8C8C", "#2B2B2B"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
@@ -24,7 +36,9 @@ class Look(NamedTuple):
 
 
 def looks(run: Run) -> dict[str, Look]:
-    """label -> look. Where one rule alone varies in something else, the variants get the colours."""
+    """label -> look. Where one rule alone varies in something else, the variants get the
+    colours.
+    """
     rules = list(dict.fromkeys(a.columns["rule"] for a in run.arms if not a.baseline))
     rest = [tuple(v for k, v in a.columns.items() if k != "rule") for a in run.arms]
     variants = list(dict.fromkeys(rest))
@@ -34,5 +48,7 @@ def looks(run: Run) -> dict[str, Look]:
         r = rules.index(arm.columns["rule"]) if not arm.baseline else len(rules)
         i = v if len(rules) == 1 else r
         marker = MARKERS[(r if len(variants) == 1 else v) % len(MARKERS)]
-        out[arm.label] = Look(GREY if arm.baseline else COLOURS[i % len(COLOURS)], marker, DASHES[v % len(DASHES)])
+        out[arm.label] = Look(
+            GREY if arm.baseline else COLOURS[i % len(COLOURS)], marker, DASHES[v % len(DASHES)]
+        )
     return out

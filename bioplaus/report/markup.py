@@ -9,26 +9,52 @@ from bioplaus.report.run import Arm, Interval, Run
 from bioplaus.report.text import NONE, percent, spread
 
 
+def _cell(content: str) -> str:
+    return content if content.startswith("<td") else f"<td>{content}</td>"
+
+
 def table(
-    columns: list[str], heads: list[str], cells: list[list[str]], corner: str = "", kind: str = "wide", caption: str = ""
+    columns: list[str],
+    heads: list[str],
+    cells: list[list[str]],
+    corner: str = "",
+    kind: str = "wide",
+    caption: str = "",
 ) -> str:
-    """A table that scrolls where the page is too narrow. heads: the first cell of each row. Every argument is HTML."""
+    """A table that scrolls where the page is too narrow. heads: the first cell of each row. Every
+    argument is HTML.
+    """
     said = f"<caption>{caption}</caption>" if caption else ""
     top = "".join(f"<th scope='col'>{c}</th>" for c in (corner, *columns))
     rows = "\n".join(
-        f"<tr><th scope='row'>{head}</th>{''.join(c if c.startswith('<td') else f'<td>{c}</td>' for c in row)}</tr>"
+        f"<tr><th scope='row'>{head}</th>{''.join(map(_cell, row))}</tr>"
         for head, row in zip(heads, cells, strict=True)
     )
-    return f"<div class='scroll'><table class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+    return (
+        "<div class='scroll'><table"
+        f" class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+    )
 
 
-def blocks(columns: list[str], heads: list[str], cells: list[list[str]], most: int, corner: str = "", caption: str = "") -> str:
-    """Tables of at most so many columns, one below the other, so that they fit on the page and on paper."""
+def blocks(
+    columns: list[str],
+    heads: list[str],
+    cells: list[list[str]],
+    most: int,
+    corner: str = "",
+    caption: str = "",
+) -> str:
+    """Tables of at most so many columns, one below the other, so that they fit on the page and on
+    paper.
+    """
     if not columns:
         return ""
     size = math.ceil(len(columns) / math.ceil(len(columns) / most))
     parts = [slice(i, i + size) for i in range(0, len(columns), size)]
-    return "".join(table(columns[part], heads, [row[part] for row in cells], corner, caption=caption) for part in parts)
+    return "".join(
+        table(columns[part], heads, [row[part] for row in cells], corner, caption=caption)
+        for part in parts
+    )
 
 
 def figure(svgs: dict[str, str], name: str, caption: str, kind: str = "") -> str:
@@ -58,13 +84,18 @@ def arms(run: Run) -> list[str]:
 
 def arm(run: Run, of: Arm) -> str:
     """An arm's colour and name."""
-    return f"<span class='chip' style='background:{looks(run)[of.label].colour}'></span>{escape(of.label)}"
+    return (
+        "<span class='chip'"
+        f" style='background:{looks(run)[of.label].colour}'></span>{escape(of.label)}"
+    )
 
 
 def marks(run: Run, of: Arm) -> str:
     """What must stand beside an arm's numbers, and that its states settled."""
     settled = "<small>settled</small>" if of.about.get("settled") is True else ""
-    return "".join(f"<small class='mark'>{escape(text)}</small>" for text in doubts(run, of)) + settled
+    return (
+        "".join(f"<small class='mark'>{escape(text)}</small>" for text in doubts(run, of)) + settled
+    )
 
 
 def count(value: float) -> str:

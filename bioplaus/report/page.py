@@ -1,4 +1,6 @@
-"""The page: a run folder becomes report.html: self-contained, and the same byte for byte for the same run."""
+"""The page: a run folder becomes report.html: self-contained, and the same byte for byte for the
+same run.
+"""
 
 from html import escape
 from pathlib import Path
@@ -30,7 +32,8 @@ SECTIONS = (
 def report(folder: str | Path) -> Path:
     """Write report.html into a finished run's folder and return its path.
 
-    Raises ValueError where the folder holds no results.csv. Parts that were not measured are left out.
+    Raises ValueError where the folder holds no results.csv. Parts that were not measured are left
+    out.
     """
     run = read_run(folder)
     from bioplaus.report.figures import figures  # matplotlib, only now
@@ -44,12 +47,18 @@ def render(run: Run, svgs: dict[str, str]) -> str:
     """The page as text. svgs: name -> SVG, as `figures` returns them."""
     shown = [(id, title, body) for id, title, part in SECTIONS if (body := part(run, svgs))]
     links = "".join(f'<a href="#{id}">{title}</a>' for id, title, _ in shown)
-    main = "".join(f'<section><h2 id="{id}">{title}</h2>\n{body}</section>\n' for id, title, body in shown)
+    main = "".join(
+        f'<section><h2 id="{id}">{title}</h2>\n{body}</section>\n' for id, title, body in shown
+    )
     title = escape(str(run.summary.get("name") or "Learning rules compared"))
     version = escape(str(run.summary.get("version") or ""))
     count = len(method.warned(run))
     many = "one warning" if count == 1 else f"{count} warnings"
-    notice = f'<p class="notice">Read the numbers with this run\'s <a href="#warnings">{many}</a>.</p>' if count else ""
+    notice = (
+        f'<p class="notice">Read the numbers with this run\'s <a href="#warnings">{many}</a>.</p>'
+        if count
+        else ""
+    )
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">

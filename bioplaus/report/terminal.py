@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = None) -> "Table":
-    """Rows of results.csv (mappings with its columns), and the run's summary where there is one, as a table for `rich.print`."""
+    """Rows of results.csv (mappings with its columns), and the run's summary where there is one, as
+    a table for `rich.print`.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -22,17 +24,31 @@ def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = No
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
-        caption="mean [95 % interval over seeds], differences in points; energy: median [90 % over the profile's assumptions]",
+        caption=(
+            "mean [95 % interval over seeds], differences in points; energy: median [90 % over the"
+            " profile's assumptions]"
+        ),
     )
     out.add_column("")
-    for name in ("test accuracy, %", "above frozen", "robustness, %", "MAC/sample", "energy/sample"):
+    for name in (
+        "test accuracy, %",
+        "above frozen",
+        "robustness, %",
+        "MAC/sample",
+        "energy/sample",
+    ):
         out.add_column(name, justify="right")
     for h in headlines(run):
         cells = [f"{percent(h.accuracy.mean)} {spread(h.accuracy)}"]
-        cells.append(f"{percent(h.difference.mean, True)} {spread(h.difference, True)}" if h.difference else NONE)
+        cells.append(
+            f"{percent(h.difference.mean, True)} {spread(h.difference, True)}"
+            if h.difference
+            else NONE
+        )
         cells.append(f"{percent(h.retention.mean)} {spread(h.retention)}" if h.retention else NONE)
         cells.append(si(h.macs))
         cells.append(" ".join(joules(h.energy)) if h.energy else NONE)
         notes = "".join(f"\n  {text}" for text in doubts(run, h.arm))
-        out.add_row(*(Text(c.strip()) for c in (h.arm.label + notes, *cells)))  # Text: brackets in a name are not markup
+        # Text: brackets in a name are not markup
+        out.add_row(*(Text(c.strip()) for c in (h.arm.label + notes, *cells)))
     return out

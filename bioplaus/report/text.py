@@ -4,7 +4,20 @@ import math
 
 from bioplaus.report.run import Interval
 
-PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+PREFIXES = {
+    -18: "a",
+    -15: "f",
+    -12: "p",
+    -9: "n",
+    -6: "µ",
+    -3: "m",
+    0: "",
+    3: "k",
+    6: "M",
+    9: "G",
+    12: "T",
+    15: "P",
+}
 NONE = "–"
 
 
@@ -14,14 +27,19 @@ def si(value: float, unit: str = "") -> str:
         return NONE
     if value == 0:
         return f"0 {unit}".rstrip()
-    exponent = 3 * math.floor(math.log10(abs(float(f"{value:.2e}"))) / 3)  # rounded first: 999.9 is 1.00 k
+    # rounded first: 999.9 is 1.00 k
+    exponent = 3 * math.floor(math.log10(abs(float(f"{value:.2e}"))) / 3)
     exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES))
     return f"{format(value / 10**exponent, '#.3g').rstrip('.')} {PREFIXES[exponent]}{unit}".rstrip()
 
 
 def percent(value: float, sign: bool = False) -> str:
     """A fraction in percent, one decimal; with a sign for differences."""
-    return NONE if not math.isfinite(value) else format(100 * value, "+.1f" if sign else ".1f").replace("-", "−")
+    return (
+        NONE
+        if not math.isfinite(value)
+        else format(100 * value, "+.1f" if sign else ".1f").replace("-", "−")
+    )
 
 
 def spread(interval: Interval, sign: bool = False) -> str:
@@ -38,5 +56,6 @@ def joules(energy: tuple[float, float, float]) -> tuple[str, str]:
     if not (math.isfinite(low) and math.isfinite(high) and median):
         return name, ""
     unit = 10.0 ** next(e for e, prefix in PREFIXES.items() if f"{prefix}J" == name.split()[-1])
-    ends = (f"{float(f'{x / unit:.2g}'):.10g}" for x in (low, high))  # two digits, and 1400 rather than 1.4e+03
+    # two digits, and 1400 rather than 1.4e+03
+    ends = (f"{float(f'{x / unit:.2g}'):.10g}" for x in (low, high))
     return name, f"[{', '.join(ends)}]"

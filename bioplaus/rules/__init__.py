@@ -1,4 +1,6 @@
-"""Learning rules. RULES: key -> factory (net, loss, *, hyperparameters) -> Rule. BASELINES: what a rule has to beat."""
+"""Learning rules. RULES: key -> factory (net, loss, *, hyperparameters) -> Rule. BASELINES: what a
+rule has to beat.
+"""
 
 from bioplaus.entry import learning_rule
 from bioplaus.extensions import with_extensions
@@ -9,7 +11,10 @@ from bioplaus.rules.competitive import krotov, softhebb
 from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
-from bioplaus.rules.difference_reconstruction import difference_reconstruction_loss, local_difference_reconstruction_loss
+from bioplaus.rules.difference_reconstruction import (
+    difference_reconstruction_loss,
+    local_difference_reconstruction_loss,
+)
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
 from bioplaus.rules.equilibrium_propagation import (
@@ -22,7 +27,11 @@ from bioplaus.rules.error_predictive_coding import error_predictive_coding
 from bioplaus.rules.feedback_alignment import feedback_alignment
 from bioplaus.rules.fixed_prediction import fixed_prediction
 from bioplaus.rules.forward_forward import forward_forward
-from bioplaus.rules.forward_gradient import activity_forward_gradient, forward_gradient, weight_perturbation
+from bioplaus.rules.forward_gradient import (
+    activity_forward_gradient,
+    forward_gradient,
+    weight_perturbation,
+)
 from bioplaus.rules.hebbian import bcm, hebb, oja, sanger
 from bioplaus.rules.kolen_pollack import kolen_pollack
 from bioplaus.rules.local_losses import local_losses, local_prediction, local_similarity
@@ -34,7 +43,11 @@ from bioplaus.rules.predictive_coding import (
     predictive_coding,
     zero_divergence_inference_learning,
 )
-from bioplaus.rules.sign_concordant import batchwise_sign_concordant, fixed_sign_concordant, uniform_sign_concordant
+from bioplaus.rules.sign_concordant import (
+    batchwise_sign_concordant,
+    fixed_sign_concordant,
+    uniform_sign_concordant,
+)
 from bioplaus.rules.signal_propagation import signal_propagation
 from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.three_factor import three_factor
@@ -94,12 +107,15 @@ BASELINES = {"frozen": readout_only}
 
 
 def available() -> dict[str, RuleFactory]:
-    """Rules and baselines by key, with those that other packages register as entry points `bioplaus.rules`.
+    """Rules and baselines by key, with those that other packages register as entry points
+    `bioplaus.rules`.
 
-    Raises ExtensionError, a ValueError, if two have the same key, and where a package's rule cannot be loaded.
+    Raises ExtensionError, a ValueError, if two have the same key, and where a package's rule cannot
+    be loaded.
     """
     found = with_extensions("bioplaus.rules", {**RULES, **BASELINES})
-    return {key: learning_rule(factory) for key, factory in found.items()}  # all check batches and hyperparameters
+    # all check batches and hyperparameters
+    return {key: learning_rule(factory) for key, factory in found.items()}
 
 
 __all__ = [

@@ -2,10 +2,12 @@
 
 The output error e travels back through the transposes of the forward weights:
     s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} W_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-h_{l-1}: [B, n_{l-1}] input and a_l: [B, n_l] current of layer l;  e: [B, C] = dL/dh_L;  s_l: [B, n_l].
+h_{l-1}: [B, n_{l-1}] input and a_l: [B, n_l] current of layer l;  e: [B, C] = dL/dh_L;
+s_l: [B, n_l].
 
-Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986, doi:10.1038/323533a0.
-Departures from the paper: none. `readout_only` is the baseline that any rule must beat: the hidden layers stay as drawn.
+Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986,
+doi:10.1038/323533a0. Departures from the paper: none. `readout_only` is the baseline that any rule
+must beat: the hidden layers stay as drawn.
 """
 
 import jax
@@ -19,7 +21,9 @@ from bioplaus.types import Info, Loss, Net, Rule
 
 @learning_rule
 def backprop(net: Net, loss: Loss) -> Rule:
-    """The reference: equals `jax.grad` of the mean loss. Costs F forward, X (F without the first layer) credit, F update."""
+    """The reference: equals `jax.grad` of the mean loss. Costs F forward, X (F without the first
+    layer) credit, F update.
+    """
 
     def init(key, params, batch):
         del key, params, batch
@@ -37,7 +41,9 @@ def backprop(net: Net, loss: Loss) -> Rule:
 
 @learning_rule
 def readout_only(net: Net, loss: Loss) -> Rule:
-    """The delta rule on the last layer and a zero gradient elsewhere: random features. Equals backprop on a net of one layer."""
+    """The delta rule on the last layer and a zero gradient elsewhere: random features. Equals
+    backprop on a net of one layer.
+    """
 
     def init(key, params, batch):
         del key, params, batch
@@ -50,6 +56,10 @@ def readout_only(net: Net, loss: Loss) -> Rule:
         gates, k = gates_of(gate, signals, len(net)), layer_key(key, len(net) - 1)
         signal = through(net[-1], trace.currents[-1], k, error)
         last = pull(net[-1], params[-1], trace.inputs[-1], k, signal, gates[-1])
-        return (*jax.tree.map(jnp.zeros_like, params[:-1]), last), state, Info(loss=losses.mean(), signals=signals)
+        return (
+            (*jax.tree.map(jnp.zeros_like, params[:-1]), last),
+            state,
+            Info(loss=losses.mean(), signals=signals),
+        )
 
     return Rule(init, grad, predictor(net))

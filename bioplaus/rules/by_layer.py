@@ -9,27 +9,35 @@ from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
 
 
 def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
-    """A factory of the rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb, backprop)).
+    """A factory of the rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb,
+    backprop)).
 
-    Every different factory makes one rule for the whole net, and the gradients of its layers are taken; what the others would
-    need is never computed. What several rules compute alike, such as the forward pass, a compiler merges, and costs count it once.
-    Predictions, loss and signals are those of the rule of the last layer. Hyperparameters are bound beforehand, by
-    `functools.partial`, once for all layers of a rule.
-    Raises ValueError where the net does not have as many layers.
+    Every different factory makes one rule for the whole net, and the gradients of its layers are
+    taken; what the others would need is never computed. What several rules compute alike, such as
+    the forward pass, a compiler merges, and costs count it once. Predictions, loss and signals are
+    those of the rule of the last layer. Hyperparameters are bound beforehand, by
+    `functools.partial`, once for all layers of a rule. Raises ValueError where the net does not
+    have as many layers.
     """
     factories = tuple(factories)
-    different = list(dict.fromkeys(reversed(factories)))  # that of the last layer comes first: it gives the gates their signals
+    # that of the last layer comes first: it gives the gates their signals
+    different = list(dict.fromkeys(reversed(factories)))
     owner = [different.index(f) for f in factories]
 
     @learning_rule
     def composed(net: Net, loss: Loss) -> Rule:
         if len(factories) != len(net):
-            raise ValueError(f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one a layer")
+            raise ValueError(
+                f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one a"
+                " layer"
+            )
         rules = [factory(net, loss) for factory in different]
 
         def init(key, params, batch):
             own = jax.random.fold_in(key, COMPOSED)
-            return tuple(rule.init(jax.random.fold_in(own, i), params, batch) for i, rule in enumerate(rules))
+            return tuple(
+                rule.init(jax.random.fold_in(own, i), params, batch) for i, rule in enumerate(rules)
+            )
 
         def grad(params, state, batch, key, gate: Gate = None):
             check_depth(net, params)

@@ -1,19 +1,27 @@
-"""Contrastive, local and predictive plasticity (CLAPP): every layer learns to tell two glimpses of one input from those of two.
+"""Contrastive, local and predictive plasticity (CLAPP): every layer learns to tell two glimpses of
+one input from those of two.
 
-    c_l = h_l(x'),    z_l = h_l(x''),    x', x'': two glimpses of x;    z~_l = z_l of the next example, seen after a saccade
+    c_l = h_l(x'),    z_l = h_l(x''),    x', x'': two glimpses of x;
+        z~_l = z_l of the next example, seen after a saccade
     u+ = z_l P_l c_l,    u- = z~_l P_l c_l,    L_l = max(0, 1 - u+) + max(0, 1 + u-)
-    at c_l: P_l^T (g- z~_l - g+ z_l),    at z_l: -g+ P_l c_l,    at z~_l: g- P_l c_l,    g+ = [u+ < 1],    g- = [u- > -1]
+    at c_l: P_l^T (g- z~_l - g+ z_l),    at z_l: -g+ P_l c_l,    at z~_l: g- P_l c_l,
+        g+ = [u+ < 1],    g- = [u- > -1]
     dP_l = (1/B) (g- z~_l - g+ z_l) c_l^T
-x: [B, ...];  h_l, c_l, z_l: [B, n_l], behind a convolution the mean over positions;  P_l: [n_l, n_l] predicts z_l from c_l, and
-back;  g+, g-: [B], broadcast to all of a layer. What is at an output goes through phi' to the current, and is pulled at that
-glimpse's input: pre x phi' x prediction x g. No label reaches a hidden layer, and nothing is sent down; the last layer is a
-readout, which learns by descent on the usual loss from the whole input, and answers.
+x: [B, ...];  h_l, c_l, z_l: [B, n_l], behind a convolution the mean over positions;
+P_l: [n_l, n_l] predicts z_l from c_l, and
+back;  g+, g-: [B], broadcast to all of a layer. What is at an output goes through phi' to the
+    current, and is pulled at that
+glimpse's input: pre x phi' x prediction x g. No label reaches a hidden layer, and nothing is sent
+down; the last layer is a readout, which learns by descent on the usual loss from the whole input,
+and answers.
 
-Illing, Ventura, Bellec, Gerstner, "Local plasticity rules can learn deep representations using self-supervised contrastive
-predictions", 2021, arXiv:2010.08262; their code: https://github.com/EPFL-LCN/pub-illing2021-neurips (hinge, one negative example).
-Departures: their glimpses are patches below one another of images of natural scenes, five steps ahead; here `view` draws two from the
-input of any net, by default with random features hidden, and there is one step. Both terms count at each step, as in that code; in
-time a step is followed by a fixation or by a saccade. P_l starts at N(0, 1 / n_l^2).
+Illing, Ventura, Bellec, Gerstner, "Local plasticity rules can learn deep representations using
+self-supervised contrastive predictions", 2021, arXiv:2010.08262; their code:
+https://github.com/EPFL-LCN/pub-illing2021-neurips (hinge, one negative example).
+Departures: their glimpses are patches below one another of images of natural scenes, five steps
+ahead; here `view` draws two from the input of any net, by default with random features hidden, and
+there is one step. Both terms count at each step, as in that code; in time a step is followed by a
+fixation or by a saccade. P_l starts at N(0, 1 / n_l^2).
 """
 
 from collections.abc import Callable
@@ -47,24 +55,34 @@ def glimpse(key: Key, x: Array) -> Array:
 
 @learning_rule
 def clapp(
-    net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, view: Callable[[Key, Array], Array] = glimpse
+    net: Net,
+    loss: Loss,
+    *,
+    tx: optax.GradientTransformation = ADAM,
+    view: Callable[[Key, Array], Array] = glimpse,
 ) -> Rule:
-    """With H = F without the readout's products: F + 2H forward, 2 sum_l n_l^2 credit, F + H update, sum_l n_l^2 for P.
+    """With H = F without the readout's products: F + 2H forward, 2 sum_l n_l^2 credit, F + H
+    update, sum_l n_l^2 for P.
 
-    tx: optimiser of P; give the one that trains the net. view: (key, x) -> a glimpse of x, of its shape. Needs two examples or more.
+    tx: optimiser of P; give the one that trains the net. view: (key, x) -> a glimpse of x, of its
+    shape. Needs two examples or more.
     """
     last = len(net) - 1
 
     def init(key, params, batch):
         hidden = current_shapes(net, params, batch, key)[:-1]
         prediction = tuple(
-            jax.random.normal(layer_key(key, l), (a.shape[-1],) * 2, a.dtype) / a.shape[-1] for l, a in enumerate(hidden)
+            jax.random.normal(layer_key(key, l), (a.shape[-1],) * 2, a.dtype) / a.shape[-1]
+            for l, a in enumerate(hidden)
         )
         return State(prediction, tx.init(prediction))
 
     def grad(params, state, batch, key, gate=None):
         if len(batch.x) < 2:
-            raise ValueError("clapp tells one example's glimpses from another's: give a batch of two or more, not of one")
+            raise ValueError(
+                "clapp tells one example's glimpses from another's: give a batch of two or more,"
+                " not of one"
+            )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
@@ -78,10 +96,27 @@ def clapp(
             parts = []
             for glance, k, taught in zip(seen, keys, (to_c, to_z), strict=True):
                 k = layer_key(k, l)
-                parts.append(pull(net[l], params[l], glance.inputs[l], k, through(net[l], glance.currents[l], k, taught)))
+                parts.append(
+                    pull(
+                        net[l],
+                        params[l],
+                        glance.inputs[l],
+                        k,
+                        through(net[l], glance.currents[l], k, taught),
+                    )
+                )
             grads.append(jax.tree.map(jnp.add, *parts))
         signal = through(net[last], trace.currents[last], layer_key(key, last), error)
-        grads.append(pull(net[last], params[last], trace.inputs[last], layer_key(key, last), signal, gates[last]))
+        grads.append(
+            pull(
+                net[last],
+                params[last],
+                trace.inputs[last],
+                layer_key(key, last),
+                signal,
+                gates[last],
+            )
+        )
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(tuple(slopes), state.opt, state.prediction)
             prediction = optax.apply_updates(state.prediction, updates)
@@ -91,18 +126,27 @@ def clapp(
 
 
 def teach(p: Array, first: Array, second: Array, gate: Array) -> tuple[Array, Array, Array]:
-    """dL/dh at both glimpses of every example, weighted by its gate, and dL/dP. first, second, gate: [B, ..., n]; p: [n, n]."""
+    """dL/dh at both glimpses of every example, weighted by its gate, and dL/dP. first, second,
+    gate: [B, ..., n]; p: [n, n].
+    """
 
     def wide(d):
-        return jnp.broadcast_to(d.reshape(len(d), *(1,) * (first.ndim - 2), -1), first.shape) * first.shape[-1] / first[0].size
+        return (
+            jnp.broadcast_to(d.reshape(len(d), *(1,) * (first.ndim - 2), -1), first.shape)
+            * first.shape[-1]
+            / first[0].size
+        )
 
     with jax.named_scope("credit"):
         c, z = (h.reshape(len(h), -1, h.shape[-1]).mean(1) for h in (first, second))
         other, predicted = jnp.roll(z, -1, 0), c @ p.T
-        fixation, saccade = (a[:, None] for a in ((predicted * z).sum(-1) < 1, (predicted * other).sum(-1) > -1))
+        fixation, saccade = (
+            a[:, None] for a in ((predicted * z).sum(-1) < 1, (predicted * other).sum(-1) > -1)
+        )
         error = saccade * other - fixation * z
         to_c = gate * wide(error @ p)
         to_z = jnp.roll(gate * wide(saccade * predicted), 1, 0) - gate * wide(fixation * predicted)
     with jax.named_scope("auxiliary"):
-        weight = gate.reshape(len(c), -1).mean(-1, keepdims=True)  # P has units of its own: one gate an example
+        # P has units of its own: one gate an example
+        weight = gate.reshape(len(c), -1).mean(-1, keepdims=True)
         return to_c, to_z, (weight * error).T @ c / len(c)

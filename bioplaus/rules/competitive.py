@@ -1,23 +1,30 @@
-"""Competitive learning: units of a hidden layer compete for inputs; the readout alone learns from the labels.
+"""Competitive learning: units of a hidden layer compete for inputs; the readout alone learns from
+the labels.
 
     dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2), unit by unit,    u = (x - m) W_l
-x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  R: the length that
+x: [B, n_{l-1}] input of layer l, m its running mean;
+u: [B, n_l] current relative to that of the mean input;  R: the length that
 weights tend to, where s u is positive on average.
-    softhebb   s = softmax(u / T); as an option, inhibition by the other units, - (inhibition / R^2) sum_j s_b u_bj w_j
+    softhebb   s = softmax(u / T); as an option, inhibition by the other units, - (inhibition / R^2)
+        sum_j s_b u_bj w_j
     krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
-The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. Competition reads the currents; features are what the net's own neurons make
-of them: neurons that compete as well, as in the papers, are a matter of the net.
+The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. Competition reads the currents;
+features are what the net's own neurons make of them: neurons that compete as well, as in the
+papers, are a matter of the net.
 
-Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all networks", 2022, arXiv:2107.05747;
-Journe et al., "Hebbian Deep Learning Without Feedback", 2023, arXiv:2209.11883 (losers; rates by the norm).
-Krotov and Hopfield, "Unsupervised learning by competing hidden units", 2019, arXiv:1806.10181, at p = 2.
-Departures: all layers learn at once. Inhibition is not theirs, but that of Oja's subspace rule with s for its linear output
-(Oja, "The Nonlinear PCA Learning Rule and Signal Separation - Mathematical Analysis", 1995). R for
-softhebb, where the papers have 1. m stands for the papers' normalisation of a layer's input (averaging = 0 leaves it out);
-homeostasis for biases that they do not have, or learn otherwise. No division of an update by its largest entry, which would mix
-the examples: that is the optimiser's (`largest` in a study). The papers' own settings, which beat as many random rectifiers on
-MNIST in one epoch, are no mean, no biases, R = 1, neurons that compete (`neurons.softmax`) and long weights above 0 at first, all
-near the mean image: a winner's weights shrink, and others come to win. From weights of both signs and length 1, one unit wins always.
+Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all
+networks", 2022, arXiv:2107.05747; Journe et al., "Hebbian Deep Learning Without Feedback", 2023,
+arXiv:2209.11883 (losers; rates by the norm). Krotov and Hopfield, "Unsupervised learning by
+competing hidden units", 2019, arXiv:1806.10181, at p = 2.
+Departures: all layers learn at once. Inhibition is not theirs, but that of Oja's subspace rule with
+s for its linear output (Oja, "The Nonlinear PCA Learning Rule and Signal Separation - Mathematical
+Analysis", 1995). R for softhebb, where the papers have 1. m stands for the papers' normalisation of
+a layer's input (averaging = 0 leaves it out); homeostasis for biases that they do not have, or
+learn otherwise. No division of an update by its largest entry, which would mix the examples: that
+is the optimiser's (`largest` in a study). The papers' own settings, which beat as many random
+rectifiers on MNIST in one epoch, are no mean, no biases, R = 1, neurons that compete
+(`neurons.softmax`) and long weights above 0 at first, all near the mean image: a winner's weights
+shrink, and others come to win. From weights of both signs and length 1, one unit wins always.
 """
 
 from collections.abc import Callable
@@ -51,12 +58,14 @@ def softhebb(
     homeostasis: bool = True,
     competition: Callable[[Array], Array] = jax.nn.softmax,
 ) -> Rule:
-    """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or sent back.
+    """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or
+    sent back.
 
-    temperature: T, in units of the current. inhibition: None is the papers' rule, at which deep or nearly linear layers lose
-    what does not vary much: prototypes lie along the first components. At 1 (with T 0.1) what other units have rebuilt is not
-    learned again, as in `oja`; that costs n_l^2 more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit
-    learns at | |w| / R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves that out). competition: (u / T) -> s;
+    temperature: T, in units of the current. inhibition: None is the papers' rule, at which deep or
+    nearly linear layers lose what does not vary much: prototypes lie along the first components. At
+    1 (with T 0.1) what other units have rebuilt is not learned again, as in `oja`; that costs n_l^2
+    more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit learns at | |w| /
+    R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves that out). competition: (u / T) -> s;
     `repelling` is that of deep nets.
     """
 
@@ -70,7 +79,11 @@ def softhebb(
             return m * (own + jnp.asarray(inhibition, m.dtype) * (1 - own))
 
         s = competition(seen.u / temperature)
-        grown = _bounded(seen, s, length, gate) if inhibition is None else inhibited(seen, s, part, length, gate)
+        grown = (
+            _bounded(seen, s, length, gate)
+            if inhibition is None
+            else inhibited(seen, s, part, length, gate)
+        )
         return jax.tree.map(paced, seen.params, grown)
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
@@ -87,21 +100,34 @@ def krotov(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """Hard competition: the winner moves towards the input, the unit of rank k away. Raises ValueError for layers of fewer units."""
+    """Hard competition: the winner moves towards the input, the unit of rank k away. Raises
+    ValueError for layers of fewer units.
+    """
 
     def growth(seen, gate):
         if not 2 <= rank <= seen.u.shape[-1]:
-            raise ValueError(f"krotov: rank is {rank}; expected 2 to the number of units of a hidden layer, {seen.u.shape[-1]}")
+            raise ValueError(
+                f"krotov: rank is {rank}; expected 2 to the number of units of a hidden layer,"
+                f" {seen.u.shape[-1]}"
+            )
         units, lower = seen.u.shape[-1], seen.u
-        for _ in range(rank - 1):  # each time without the largest; XLA's top_k sorts all units, and takes as long as the products
+        # each time without the largest; XLA's top_k sorts all units, and takes as long as the
+        # products
+        for _ in range(rank - 1):
             lower = jnp.where(jax.nn.one_hot(lower.argmax(-1), units, dtype=bool), -jnp.inf, lower)
         s = jnp.where(seen.u == lower.max(-1, keepdims=True), -jnp.asarray(delta, seen.u.dtype), 0)
-        return _bounded(seen, jnp.where(seen.u == seen.u.max(-1, keepdims=True), 1, s), length, gate)
+        return _bounded(
+            seen, jnp.where(seen.u == seen.u.max(-1, keepdims=True), 1, s), length, gate
+        )
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 
 
 def _bounded(seen: Seen, s: Array, length: ArrayLike, gate) -> PyTree:
     """(1/B) sum_b g_b s_b (x_b - m - u_b w / R^2)."""
-    decay = (spread(gate, s) * s * seen.u).sum(tuple(range(s.ndim - 1))) / (len(s) * jnp.asarray(length, s.dtype) ** 2)
-    return jax.tree.map(lambda w, g: g - decay * w if w.ndim > 1 else g, seen.params, product(seen, s, gate))
+    decay = (spread(gate, s) * s * seen.u).sum(tuple(range(s.ndim - 1))) / (
+        len(s) * jnp.asarray(length, s.dtype) ** 2
+    )
+    return jax.tree.map(
+        lambda w, g: g - decay * w if w.ndim > 1 else g, seen.params, product(seen, s, gate)
+    )

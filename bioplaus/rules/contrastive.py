@@ -1,20 +1,27 @@
-"""Contrastive Hebbian and coupled learning: the output, too, is part of the dynamics, and is clamped in the second phase.
+"""Contrastive Hebbian and coupled learning: the output, too, is part of the dynamics, and is
+clamped in the second phase.
 
 The whole network settles, with feedback of gain gamma through the forward weights, to a minimum of
     E = sum_l gamma^{l-L} [G(h_l) - h_l . a_l],    a_l = h_{l-1} W_l,    G' = f^{-1},    h_0 = x
     settle:  h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
-first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers relax again (h_l^o):
-    dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],    o = h_L^0 - beta e
-h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for probabilities: with `mse`, and
-with `bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped output itself, and no phi'(a_L)
-enters: for gamma -> 0 this is backprop at linear outputs and for probabilities; sigmoids under `mse` learn as under `bernoulli`.
+first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers
+relax again (h_l^o):
+    dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],
+        o = h_L^0 - beta e
+h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for
+    probabilities: with `mse`, and
+with `bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped
+output itself, and no phi'(a_L) enters: for gamma -> 0 this is backprop at linear outputs and for
+probabilities; sigmoids under `mse` learn as under `bernoulli`.
 
-Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous Hopfield Model", 1991,
-in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of Backpropagation and Contrastive Hebbian
-Learning in a Layered Network", 2003, doi:10.1162/089976603762552988. Coupled learning (for any E): Stern, Hexner, Rocks, Liu,
-"Supervised Learning in Physical Networks: From Machine Learning to Learning Machines", 2021, arXiv:2011.03861.
-Departures: any loss, by its target o at the output (y itself for half the squared error, as in the papers); sweeps in layer
-order, each layer set to its fixed-point equation, instead of a gradient flow.
+Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous
+Hopfield Model", 1991, in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of
+Backpropagation and Contrastive Hebbian Learning in a Layered Network", 2003,
+doi:10.1162/089976603762552988. Coupled learning (for any E): Stern, Hexner, Rocks, Liu, "Supervised
+Learning in Physical Networks: From Machine Learning to Learning Machines", 2021, arXiv:2011.03861.
+Departures: any loss, by its target o at the output (y itself for half the squared error, as in the
+papers); sweeps in layer order, each layer set to its fixed-point equation, instead of a gradient
+flow.
 """
 
 import jax
@@ -31,35 +38,50 @@ from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
-def contrastive_hebbian(net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8) -> Rule:
-    """Tends to backprop as gain -> 0, at linear outputs and for probabilities, with an error of O(gain). In all T1 (F + X) +
-    T2 (F + X - |W_L|).
+def contrastive_hebbian(
+    net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8
+) -> Rule:
+    """Tends to backprop as gain -> 0, at linear outputs and for probabilities, with an error of
+    O(gain). In all T1 (F + X) + T2 (F + X - |W_L|).
 
-    gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f must be bounded or the
-    weights small: info['residual'] (of `bioplaus.rules.shared.relax`, the worst phase) is not small against 1 where the net does not settle.
+    gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f
+    must be bounded or the weights small: info['residual'] (of `bioplaus.rules.shared.relax`, the
+    worst phase) is not small against 1 where the net does not settle.
     """
     return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
 
 
 @learning_rule
 def coupled_learning(
-    net: Net, loss: Loss, *, beta: Positive = 0.2, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8
+    net: Net,
+    loss: Loss,
+    *,
+    beta: Positive = 0.2,
+    gain: Positive = 0.03,
+    free_steps: Count = 15,
+    clamped_steps: Count = 8,
 ) -> Rule:
-    """A small nudge of the output that the whole network follows: as beta -> 0, a gradient of the output with e weighted by how
-    stiff the output is, not of the loss. beta: how far towards the target; at 1 it is `contrastive_hebbian`, see there.
+    """A small nudge of the output that the whole network follows: as beta -> 0, a gradient of the
+    output with e weighted by how stiff the output is, not of the loss. beta: how far towards the
+    target; at 1 it is `contrastive_hebbian`, see there.
 
-    gain: gamma of the network; at 1 it is symmetric, as physical ones are, and training then tends to make it bistable.
+    gain: gamma of the network; at 1 it is symmetric, as physical ones are, and training then tends
+    to make it bistable.
     """
     return _rule(net, loss, beta, gain, free_steps, clamped_steps)
 
 
-def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: int, clamped_steps: int) -> Rule:
+def _rule(
+    net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: int, clamped_steps: int
+) -> Rule:
     depth = len(net)
 
     def free_phase(params, x, key):
         trace = forward(net, params, x, key)
         first = trace.currents[0]
-        return first, settle(net, params, first, key, (*trace.inputs[1:], trace.output), None, free_steps, gain=gain)
+        return first, settle(
+            net, params, first, key, (*trace.inputs[1:], trace.output), None, free_steps, gain=gain
+        )
 
     def init(key, params, batch):
         del key, params, batch
@@ -74,15 +96,25 @@ def _rule(net: Net, loss: Loss, beta: ArrayLike, gain: ArrayLike, free_steps: in
         with jax.named_scope("credit"):
             if declared_by(loss) == "probabilities":  # dL/dh_L would lead out of [0, 1]
                 k = layer_key(key, depth - 1)
-                error = through(net[-1], drive(net[-1], params[-1], (batch.x, *free)[-2], k), k, error)
+                error = through(
+                    net[-1], drive(net[-1], params[-1], (batch.x, *free)[-2], k), k, error
+                )
             target = free[-1] - jnp.asarray(beta, error.dtype) * error
-            hidden, after = settle(net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain)
+            hidden, after = settle(
+                net, params, first, key, free[:-1], lambda _: target, clamped_steps, gain=gain
+            )
         held, grads = (*hidden, target), []
         for l in range(depth):
-            scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(beta, error.dtype)
-            phases = [(free, free[0] - held[0])] if l == 0 else [(held, -held[l]), (free, free[l])]  # both have one input
+            scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(
+                beta, error.dtype
+            )
+            # both have one input
+            phases = [(free, free[0] - held[0])] if l == 0 else [(held, -held[l]), (free, free[l])]
             pulls = [
-                pull(net[l], params[l], (batch.x, *h)[l], layer_key(key, l), scale * signal, gates[l]) for h, signal in phases
+                pull(
+                    net[l], params[l], (batch.x, *h)[l], layer_key(key, l), scale * signal, gates[l]
+                )
+                for h, signal in phases
             ]
             grads.append(jax.tree.map(lambda *g: sum(g), *pulls))
         info = Info(loss=losses.mean(), signals=signals, residual=jnp.maximum(residual, after))

@@ -1,25 +1,35 @@
 """Deep feedback control.
 
-A controller drives the network to an output target, and every layer learns to need less of that help:
+A controller drives the network to an output target, and every layer learns to need less of that
+help:
     v_l = a_l + u Q_l,    a_l = r_{l-1} W_l,    r_l = phi(v_l),    r_0 = x
-    settle T times:  z <- z + rate (epsilon - alpha z),    u = z + k_p epsilon,    epsilon = y* - r_L
-    y* = r_L^- - lambda e,    dW_l = -(1/(B lambda)) r_{l-1}^T (phi(v_l) - phi(a_l))      at the settled state
-The feedback weights learn from noise alone, of the network without target and with a controller too weak to act:
-    v_l = a_l + sigma xi_l,    u = (r_L^- - r_L) / sigma,    dQ_l = (1/B) u^T (xi_l + u Q_l) + gamma Q_l
-z, u, epsilon: [B, C] integral, control, output error;  Q_l: [C, n_l], one a layer, the output's too;  v_l, a_l, r_l: [B, n_l];
-r_L^-: [B, C] output without control;  e: [B, C] = dL/dr_L there;  xi_l: [B, n_l] ~ N(0, 1). With J = dr_L/dv: [C, sum n_l] and
-Q: [C, sum n_l], the network settles to first order at u = -lambda e (Q J^T + alpha' I)^-1, alpha' = alpha / (1 + alpha k_p), and
-Q at (J J^T + gamma I)^-1 J, the damped pseudo-inverse, for which v - v^- is a Gauss-Newton step on the activities.
+    settle T times:  z <- z + rate (epsilon - alpha z),    u = z + k_p epsilon,
+                     epsilon = y* - r_L
+    y* = r_L^- - lambda e,    dW_l = -(1/(B lambda)) r_{l-1}^T (phi(v_l) - phi(a_l))
+        at the settled state
+The feedback weights learn from noise alone, of the network without target and with a controller too
+weak to act:
+    v_l = a_l + sigma xi_l,    u = (r_L^- - r_L) / sigma,
+        dQ_l = (1/B) u^T (xi_l + u Q_l) + gamma Q_l
+z, u, epsilon: [B, C] integral, control, output error;
+Q_l: [C, n_l], one a layer, the output's too;  v_l, a_l, r_l: [B, n_l];
+r_L^-: [B, C] output without control;  e: [B, C] = dL/dr_L there;
+xi_l: [B, n_l] ~ N(0, 1). With J = dr_L/dv: [C, sum n_l] and
+Q: [C, sum n_l], the network settles to first order at u = -lambda e (Q J^T + alpha' I)^-1, alpha' =
+alpha / (1 + alpha k_p), and Q at (J J^T + gamma I)^-1 J, the damped pseudo-inverse, for which v -
+v^- is a Gauss-Newton step on the activities.
 
-Meulemans, Tristany Farinha, Garcia Ordonez, Vilimelis Aceituno, Sacramento, Grewe, "Credit Assignment in Neural Networks
-through Deep Feedback Control", 2021, arXiv:2106.07887. Strong feedback, y* = y (here lambda = 1 with `mse`): Meulemans,
-Tristany Farinha, Cervera, Sacramento, Grewe, "Minimizing Control for Credit Assignment with Strong Feedback", 2022,
-arXiv:2204.07249.
-Departures: W learns at the settled state (the paper's DFC-SS), neurons follow the controller at once (tau_v -> 0: the same
-settled state), and dW is divided by lambda. Noise for Q is one static sample instead of a process in time, and u has no
-loop through Q u, the limit of a large leak in which the paper derives what Q learns. Q_L starts as the identity, the others at
-zero, and `pretraining` steps of Q's own rule on the first batch come before the first dW. Convolutions: Q_l [C, *shape].
-The default leak of 1 damps the Gauss-Newton step; the authors' code has about 1e-3, which follows the target closely.
+Meulemans, Tristany Farinha, Garcia Ordonez, Vilimelis Aceituno, Sacramento, Grewe, "Credit
+Assignment in Neural Networks through Deep Feedback Control", 2021, arXiv:2106.07887. Strong
+feedback, y* = y (here lambda = 1 with `mse`): Meulemans, Tristany Farinha, Cervera, Sacramento,
+Grewe, "Minimizing Control for Credit Assignment with Strong Feedback", 2022, arXiv:2204.07249.
+Departures: W learns at the settled state (the paper's DFC-SS), neurons follow the controller at
+once (tau_v -> 0: the same settled state), and dW is divided by lambda. Noise for Q is one static
+sample instead of a process in time, and u has no loop through Q u, the limit of a large leak in
+which the paper derives what Q learns. Q_L starts as the identity, the others at zero, and
+`pretraining` steps of Q's own rule on the first batch come before the first dW. Convolutions: Q_l
+[C, *shape]. The default leak of 1 damps the Gauss-Newton step; the authors' code has about 1e-3,
+which follows the target closely.
 """
 
 from typing import Annotated, Any, NamedTuple
@@ -40,7 +50,9 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """feedback: Q_l [C, *shape of layer l's current], one a layer, the output's too; opt: the state of `tx` over them."""
+    """feedback: Q_l [C, *shape of layer l's current], one a layer, the output's too; opt: the state
+    of `tx` over them.
+    """
 
     feedback: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
@@ -62,17 +74,22 @@ def deep_feedback_control(
     pretraining: Size = 100,
     sample=jax.random.normal,
 ) -> Rule:
-    """Gauss-Newton targets; parallel to backprop on a linear net at Q = J as the leak grows. T forward passes of credit.
+    """Gauss-Newton targets; parallel to backprop on a linear net at Q = J as the leak grows. T
+    forward passes of credit.
 
-    nudge: lambda. steps, rate: T and the step of the integral, in units of its time constant. leak, proportional: alpha, k_p.
-    sigma: noise for Q, in units of the currents. damping: gamma. tx: optimiser of Q. pretraining: steps of Q before the first
-    dW, in `init`. sample: (key, shape, dtype) -> xi with mean 0 and variance 1.
-    info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1, or not finite, where the controller does not settle: at k_p = 0
-    it needs |1 - rate mu| < 1 for every eigenvalue mu of Q J^T + alpha I.
+    nudge: lambda. steps, rate: T and the step of the integral, in units of its time constant. leak,
+    proportional: alpha, k_p.
+    sigma: noise for Q, in units of the currents. damping: gamma. tx: optimiser of Q. pretraining:
+    steps of Q before the first dW, in `init`. sample: (key, shape, dtype) -> xi with mean 0 and
+    variance 1. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1, or not
+    finite, where the controller does not settle: at k_p = 0 it needs |1 - rate mu| < 1 for every
+    eigenvalue mu of Q J^T + alpha I.
     """
 
     def respond(params, first, offsets, key):
-        """Currents a_l and rates r_l with offsets [B, n_l] added to the currents. first: the current of x."""
+        """Currents a_l and rates r_l with offsets [B, n_l] added to the currents. first: the
+        current of x.
+        """
         currents, rates = [], []
         for l, layer in enumerate(net):
             k = layer_key(key, l)
@@ -90,9 +107,13 @@ def deep_feedback_control(
         output = respond(params, trace.currents[0], [sigma * x for x in xi], key)[1][-1]
         u = (trace.output - output) / sigma
         grads = []
-        for q, x, back, gate in zip(state.feedback, xi, inject(u, state.feedback), gates, strict=True):
+        for q, x, back, gate in zip(
+            state.feedback, xi, inject(u, state.feedback), gates, strict=True
+        ):
             g = spread(gate, x)
-            grads.append(jnp.tensordot(u, g * (x + back), (0, 0)) / len(u) + damping * g.mean(0) * q)
+            grads.append(
+                jnp.tensordot(u, g * (x + back), (0, 0)) / len(u) + damping * g.mean(0) * q
+            )
         updates, opt = tx.update(tuple(grads), state.opt, state.feedback)
         return State(optax.apply_updates(state.feedback, updates), opt)
 
@@ -104,9 +125,13 @@ def deep_feedback_control(
         feedback = (*zeros, jnp.eye(classes, dtype=last.dtype))
 
         def body(state, key):
-            return align(params, state, forward(net, params, batch.x, key), key, (None,) * len(net)), None
+            return align(
+                params, state, forward(net, params, batch.x, key), key, (None,) * len(net)
+            ), None
 
-        feedback = jax.lax.scan(body, State(feedback, tx.init(feedback)), jax.random.split(key, pretraining))[0].feedback
+        feedback = jax.lax.scan(
+            body, State(feedback, tx.init(feedback)), jax.random.split(key, pretraining)
+        )[0].feedback
         return State(feedback, tx.init(feedback))  # no momentum from before the first gate
 
     def grad(params, state, batch, key, gate=None):
@@ -123,10 +148,15 @@ def deep_feedback_control(
                 epsilon = target - respond(params, first, inject(u, state.feedback), key)[1][-1]
                 return integral + rate * (epsilon - leak * integral), epsilon
 
-            (integral, epsilon), residual = relax(control, (jnp.zeros_like(error), target - trace.output), steps)
+            (integral, epsilon), residual = relax(
+                control, (jnp.zeros_like(error), target - trace.output), steps
+            )
             offsets = inject(integral + proportional * epsilon, state.feedback)
             currents, rates = respond(params, first, offsets, key)
-            alone = [fire(layer, a, layer_key(key, l)) for l, (layer, a) in enumerate(zip(net, currents, strict=True))]
+            alone = [
+                fire(layer, a, layer_key(key, l))
+                for l, (layer, a) in enumerate(zip(net, currents, strict=True))
+            ]
         grads = []
         for l, layer in enumerate(net):
             pre = rates[l - 1] if l else batch.x

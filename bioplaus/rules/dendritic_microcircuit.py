@@ -1,23 +1,32 @@
-"""Dendritic microcircuit: lateral interneurons predict the layer above; what they miss of it is the error, in the apical dendrite.
+"""Dendritic microcircuit: lateral interneurons predict the layer above; what they miss of it is the
+error, in the apical dendrite.
 
-    u_l = a_l + g v_l,    a_l = r_{l-1} W_l,    r_l = phi(u_l),    r_0 = x,    u_L = a_L - lambda dL/dr_L      to be settled
-    v_l = r_{l+1} B_{l+1}^T + phi(w_l) P_{l+1}^T,    w_l = m_l + q (u_{l+1} - m_l),    m_l = r_l I_{l+1}
+    u_l = a_l + g v_l,    a_l = r_{l-1} W_l,    r_l = phi(u_l),    r_0 = x,
+        u_L = a_L - lambda dL/dr_L      to be settled
+    v_l = r_{l+1} B_{l+1}^T + phi(w_l) P_{l+1}^T,    w_l = m_l + q (u_{l+1} - m_l),
+        m_l = r_l I_{l+1}
     dW_l = (1/(B lambda c_l)) r_{l-1}^T (phi(a_l) - phi(u_l)),    c_l = (g (1 - q))^{L-l}
     dI_{l+1} = (1/B) r_l^T (phi(m_l) - phi(w_l)),    dP_{l+1} = (1/B) v_l^T phi(w_l)
-a_l, v_l, u_l: [B, n_l] basal, apical and somatic potential of the pyramidal cells;  m_l, w_l: [B, n_{l+1}] dendritic and somatic
-potential of layer l's interneurons, one for each pyramidal cell above, which nudges it;  W_l, top-down B_l, and I_l, P_l to and
-from the interneurons: all of the shape of W_l;  lambda, g, q: the conductances of the output's nudge, the apical dendrite and
-the interneurons' nudge over the total ones. In the self-predicting state, I = W and P = -B, the apical potential is zero
-without a target, and with one it is (1 - q) phi' (u_{l+1} - a_{l+1}) B_{l+1}^T to first order.
+a_l, v_l, u_l: [B, n_l] basal, apical and somatic potential of the pyramidal cells;
+m_l, w_l: [B, n_{l+1}] dendritic and somatic
+potential of layer l's interneurons, one for each pyramidal cell above, which nudges it;
+W_l, top-down B_l, and I_l, P_l to and
+from the interneurons: all of the shape of W_l;
+lambda, g, q: the conductances of the output's nudge, the apical dendrite and
+the interneurons' nudge over the total ones. In the self-predicting state, I = W and P = -B, the
+apical potential is zero without a target, and with one it is (1 - q) phi' (u_{l+1} - a_{l+1})
+B_{l+1}^T to first order.
 
-Sacramento, Costa, Bengio, Senn, "Dendritic cortical microcircuits approximate the backpropagation algorithm", 2018,
-arXiv:1810.11393.
-Departures: rates at the settled state, each example alone, instead of potentials in time; potentials are in units in which the
-basal attenuation is 1; any loss nudges the output; dW is divided by lambda and by c_l, which stand for learning rates of the
-layers' own; W_l and I_{l+1} have biases; B is fixed, and starts, as I and P do, in the self-predicting state; the rule
-answers by a forward pass, the settled state without target where the circuit predicts itself. Convolutions: the
-interneurons have the layer above's synapses, which must be linear in their weights for P = -B to cancel B: not so in a flax
-block with a skip connection or a norm, where the circuit does not predict itself.
+Sacramento, Costa, Bengio, Senn, "Dendritic cortical microcircuits approximate the backpropagation
+algorithm", 2018, arXiv:1810.11393.
+Departures: rates at the settled state, each example alone, instead of potentials in time;
+potentials are in units in which the basal attenuation is 1; any loss nudges the output; dW is
+divided by lambda and by c_l, which stand for learning rates of the layers' own; W_l and I_{l+1}
+have biases; B is fixed, and starts, as I and P do, in the self-predicting state; the rule answers
+by a forward pass, the settled state without target where the circuit predicts itself. Convolutions:
+the interneurons have the layer above's synapses, which must be linear in their weights for P = -B
+to cancel B: not so in a flax block with a skip connection or a norm, where the circuit does not
+predict itself.
 """
 
 from typing import Annotated, Any, NamedTuple
@@ -37,9 +46,11 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """Each has one entry a layer with the tree of params, () for the first; opt: the state of `tx` over the last two.
+    """Each has one entry a layer with the tree of params, () for the first; opt: the state of `tx`
+    over the last two.
 
-    feedback: B_l. predict: I_l, from the pyramidal cells to the interneurons. cancel: P_l, from these to the apical dendrites.
+    feedback: B_l. predict: I_l, from the pyramidal cells to the interneurons. cancel: P_l, from
+    these to the apical dendrites.
     """
 
     feedback: PerLayer
@@ -60,22 +71,30 @@ def dendritic_microcircuit(
     tx: optax.GradientTransformation = ADAM,
     scale: Real = 1.0,
 ) -> Rule:
-    """Tends to backprop as nudge -> 0, at B = W in the self-predicting state. Credit costs T (F + 3X), and X learns I and P each.
+    """Tends to backprop as nudge -> 0, at B = W in the self-predicting state. Credit costs T (F +
+    3X), and X learns I and P each.
 
-    nudge, apical, teaching: lambda, g, q, between 0 and 1. steps: sweeps T, from the top down. tx: optimiser of I and P.
-    The more weakly the interneurons are taught, and the more slowly W learns, the closer they keep to the self-predicting state.
-    scale: multiplies B. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1 where the circuit does not settle.
+    nudge, apical, teaching: lambda, g, q, between 0 and 1. steps: sweeps T, from the top down. tx:
+    optimiser of I and P. The more weakly the interneurons are taught, and the more slowly W learns,
+    the closer they keep to the self-predicting state.
+    scale: multiplies B. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1
+    where the circuit does not settle.
     """
     last = len(net) - 1
 
     def init(key, params, batch):
-        feedback = jax.tree.map(lambda b: scale * b, ((), *feedback_init(net, key, params, batch.x)[1:]))
+        feedback = jax.tree.map(
+            lambda b: scale * b, ((), *feedback_init(net, key, params, batch.x)[1:])
+        )
         lateral = ((), *params[1:]), jax.tree.map(jnp.negative, feedback)
         return State(feedback, *lateral, tx.init(lateral))
 
     def grad(params, state, batch, key, gate=None):
         if len(state.feedback) != len(net):
-            raise ValueError(f"feedback has {len(state.feedback)} entries for {len(net)} layers; make it with rule.init")
+            raise ValueError(
+                f"feedback has {len(state.feedback)} entries for {len(net)} layers; make it with"
+                " rule.init"
+            )
         k = [layer_key(key, l) for l in range(len(net))]
         trace = forward(net, params, batch.x, key)
         losses = loss(trace.output, batch.y)
@@ -83,7 +102,9 @@ def dendritic_microcircuit(
         gates = gates_of(gate, signals, len(net))
 
         def circuit(l, r, above):
-            """Layer l's interneurons and apical potential: m_l, w_l, v_l. r: r_l; above: u_{l+1}."""
+            """Layer l's interneurons and apical potential: m_l, w_l, v_l. r: r_l; above:
+            u_{l+1}.
+            """
             up, p = net[l + 1], params[l + 1]
             m = drive(up, state.predict[l + 1], r, k[l + 1])
             w = m + teaching * (above - m)
@@ -94,12 +115,17 @@ def dendritic_microcircuit(
             """dP_{l+1}, exact where pooling stands before the synapses above. rate: phi(w_l)."""
             rate = spread(gate, rate) * rate / len(rate)
             up, p = net[l + 1], params[l + 1]
-            return jax.vjp(lambda c: send(up, p, c, r, k[l + 1], rate), state.cancel[l + 1])[1](v)[0]
+            return jax.vjp(lambda c: send(up, p, c, r, k[l + 1], rate), state.cancel[l + 1])[1](v)[
+                0
+            ]
 
         def basal(u):
             """r_{l-1} and a_l of all layers."""
             r = (batch.x, *(fire(net[l], u[l], k[l]) for l in range(last)))
-            return r, [drive(net[l], params[l], r[l], k[l]) if l else trace.currents[0] for l in range(len(net))]
+            return r, [
+                drive(net[l], params[l], r[l], k[l]) if l else trace.currents[0]
+                for l in range(len(net))
+            ]
 
         def sweep(u, _):
             r, a = basal(u)
@@ -121,7 +147,16 @@ def dendritic_microcircuit(
                 up, g = net[l + 1], gates[l + 1]
                 m, w, v = circuit(l, r[l + 1], u[l + 1])
                 rate = fire(up, w, k[l + 1])
-                predict.append(pull(up, state.predict[l + 1], r[l + 1], k[l + 1], fire(up, m, k[l + 1]) - rate, g))
+                predict.append(
+                    pull(
+                        up,
+                        state.predict[l + 1],
+                        r[l + 1],
+                        k[l + 1],
+                        fire(up, m, k[l + 1]) - rate,
+                        g,
+                    )
+                )
                 cancel.append(silence(l, r[l + 1], v, rate, g))
             lateral = state.predict, state.cancel
             updates, opt = tx.update((tuple(predict), tuple(cancel)), state.opt, lateral)

@@ -1,15 +1,23 @@
-"""Difference target propagation with inverses that learn what the targets need: difference reconstruction losses.
+"""Difference target propagation with inverses that learn what the targets need: difference
+reconstruction losses.
 
-    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),    g_l(u) = phi_l(u B_{l+1}^T + c_l)
+    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),
+        g_l(u) = phi_l(u B_{l+1}^T + c_l)
     s_l = phi'(a_l) * (h_l - t_l) / eta,    dW_l = (1/B) h_{l-1}^T s_l
-e = dL/dh_L: [B, C];  h_l, t_l, a_l, s_l: [B, n_l];  B_l: the shape of W_l;  c_l: [n_l].  g_l learns, at fixed W, f = f_{l+1}, by
-    drl:      R_l = 1/(2 sigma^2) |h_l + g_l(t~) - g_l(h_{l+1}) - h~|^2,    t~: target of h_{l+1} where t_L = f_L(... f(h~))
-    ldrl:     R_l = 1/sigma^2 (-sigma xi . (g_l(f(h~)) - g_l(h_{l+1})) + 1/2 |g_l(h_{l+1} + sigma zeta) - g_l(h_{l+1})|^2)
-h~ = h_l + sigma xi;  xi, zeta ~ N(0, 1).  At small sigma drl inverts the Jacobian of all layers above, ldrl transposes that of f.
+e = dL/dh_L: [B, C];  h_l, t_l, a_l, s_l: [B, n_l];  B_l: the shape of W_l;  c_l: [n_l].
+g_l learns, at fixed W, f = f_{l+1}, by
+    drl:      R_l = 1/(2 sigma^2) |h_l + g_l(t~) - g_l(h_{l+1}) - h~|^2,
+              t~: target of h_{l+1} where t_L = f_L(... f(h~))
+    ldrl:     R_l = 1/sigma^2 (-sigma xi . (g_l(f(h~)) - g_l(h_{l+1})) + 1/2 |g_l(h_{l+1} + sigma
+              zeta) - g_l(h_{l+1})|^2)
+h~ = h_l + sigma xi;  xi, zeta ~ N(0, 1).
+At small sigma drl inverts the Jacobian of all layers above, ldrl transposes that of f.
 
 Meulemans et al., "A Theoretical Framework for Target Propagation", 2020, arXiv:2006.14331 (drl).
-Ernoult et al., "Towards Scaling Difference Target Propagation by Learning Backprop Targets", 2022, arXiv:2201.13415 (ldrl).
-Departures: those of `bioplaus.rules.shared.inverses`; the damping of drl is left to the weight decay of `tx`.
+Ernoult et al., "Towards Scaling Difference Target Propagation by Learning Backprop Targets", 2022,
+arXiv:2201.13415 (ldrl).
+Departures: those of `bioplaus.rules.shared.inverses`; the damping of drl is left to the weight
+decay of `tx`.
 """
 
 from collections.abc import Callable
@@ -23,8 +31,12 @@ from bioplaus.rules.shared.inverses import ADAM, NORMAL, Path, Read, difference,
 from bioplaus.types import Array, Loss, Net, Rule
 
 
-def difference_reconstruction(path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array) -> list[tuple[Read, Array]]:
-    """The targets sent from the output through all inverses reconstruct the noise of layer l; g_l alone learns by it."""
+def difference_reconstruction(
+    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[Read, Array]]:
+    """The targets sent from the output through all inverses reconstruct the noise of layer l; g_l
+    alone learns by it.
+    """
     del zeta
     above = path.h[l] + sigma * xi
     for j in range(l, len(path.base)):
@@ -36,9 +48,17 @@ def difference_reconstruction(path: Path, l: int, sigma: ArrayLike, xi: Array, z
     return [(read, error), (base, -error)]
 
 
-def jacobian_matching(path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array) -> list[tuple[Read, Array]]:
-    """Noise of the input correlates with what comes back, noise of the output is damped: g_l's Jacobian becomes f's transpose."""
-    base, read, damped = path.base[l], path.g(l, path.f(l, path.h[l] + sigma * xi)), path.g(l, path.h[l + 1] + sigma * zeta)
+def jacobian_matching(
+    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[Read, Array]]:
+    """Noise of the input correlates with what comes back, noise of the output is damped: g_l's
+    Jacobian becomes f's transpose.
+    """
+    base, read, damped = (
+        path.base[l],
+        path.g(l, path.f(l, path.h[l] + sigma * xi)),
+        path.g(l, path.h[l + 1] + sigma * zeta),
+    )
     excess = (damped.output - base.output) / sigma**2
     return [(read, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]
 
@@ -54,11 +74,14 @@ def difference_reconstruction_loss(
     feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Gauss-Newton targets without exact inverses: g_l learns from a pass to the output and back. See `targets`.
+    """Gauss-Newton targets without exact inverses: g_l learns from a pass to the output and back.
+    See `targets`.
 
     2X credit; a feedback step costs 3X + 2 sum_l (l - 1) |W_l|.
     """
-    return targets(net, loss, difference, difference_reconstruction, tx, eta, sigma, feedback_steps, sample)
+    return targets(
+        net, loss, difference, difference_reconstruction, tx, eta, sigma, feedback_steps, sample
+    )
 
 
 @learning_rule
@@ -72,5 +95,7 @@ def local_difference_reconstruction_loss(
     feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Backprop on a linear net at B = W, where g_l's learning leads. 2X credit, 7X a feedback step. See `targets`."""
+    """Backprop on a linear net at B = W, where g_l's learning leads. 2X credit, 7X a feedback step.
+    See `targets`.
+    """
     return targets(net, loss, difference, jacobian_matching, tx, eta, sigma, feedback_steps, sample)

@@ -2,10 +2,11 @@
 
 The error e of the output layer's currents reaches every hidden layer through fixed random weights:
     s_l = phi'(a_l) * (e B_l),    s_L = e = dL/da_L,    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];  B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
+e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];
+B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
 
-Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", 2016, arXiv:1609.01596.
-Departures from the paper: the distribution of B.
+Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", 2016,
+arXiv:1609.01596. Departures from the paper: the distribution of B.
 """
 
 from typing import NamedTuple
@@ -28,21 +29,26 @@ class State(NamedTuple):
 
 @learning_rule
 def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l n_l, not X; nothing is locked."""
+    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l
+    n_l, not X; nothing is locked.
+    """
 
     def init(key, params, batch):
         *hidden, last = current_shapes(net, params, batch, key)
         classes = last.shape[-1]
 
         def draw(l, a):
-            return jax.random.normal(layer_key(key, l), (classes, *a.shape[1:]), a.dtype) * jnp.asarray(scale / classes**0.5)
+            return jax.random.normal(
+                layer_key(key, l), (classes, *a.shape[1:]), a.dtype
+            ) * jnp.asarray(scale / classes**0.5)
 
         return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
 
     def grad(params, state, batch, key, gate=None):
         if len(state.feedback) != len(net) - 1:
             raise ValueError(
-                f"feedback has {len(state.feedback)} entries for {len(net) - 1} hidden layers; make it with rule.init"
+                f"feedback has {len(state.feedback)} entries for {len(net) - 1} hidden layers; make"
+                " it with rule.init"
             )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
@@ -52,8 +58,14 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rul
         error = through(net[-1], trace.currents[-1], k[-1], error)
         with jax.named_scope("credit"):
             taught = [jnp.tensordot(error, b, 1) for b in state.feedback]
-        signal = [*(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)), error]
-        grads = [pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l]) for l, layer in enumerate(net)]
+        signal = [
+            *(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)),
+            error,
+        ]
+        grads = [
+            pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l])
+            for l, layer in enumerate(net)
+        ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -1,17 +1,21 @@
-"""Predictive coding over errors (ePC): the same minimum as strict predictive coding, sought through the errors.
+"""Predictive coding over errors (ePC): the same minimum as strict predictive coding, sought through
+the errors.
 
-    F = sum_{l<L} 1/2 |eps_l|^2 + pi L(f(a_L), y),    z_l = f(a_l) + eps_l,    a_l = z_{l-1} W_l,    z_0 = x
+    F = sum_{l<L} 1/2 |eps_l|^2 + pi L(f(a_L), y),    z_l = f(a_l) + eps_l,    a_l = z_{l-1} W_l,
+        z_0 = x
     infer: eps_l <- eps_l - eta (eps_l + d_l),    T times from eps = 0
-           d_l = (d_{l+1} * f'(a_{l+1})) W_{l+1}^T,    d_L = pi dL/df(a_L):    the derivative of pi L by z_l
+           d_l = (d_{l+1} * f'(a_{l+1})) W_{l+1}^T,
+               d_L = pi dL/df(a_L):    the derivative of pi L by z_l
     learn: dW_l = -(1/(B pi)) z_{l-1}^T (eps_l * f'(a_l)),    eps_L = -d_L
-Activities follow from the errors, so that each step of inference is a forward pass with errors and BACKPROP of the output's error
-to all of them: inference is not local, learning is. One small step is backprop, with eta before the hidden layers' gradient.
+Activities follow from the errors, so that each step of inference is a forward pass with errors and
+BACKPROP of the output's error to all of them: inference is not local, learning is. One small step
+is backprop, with eta before the hidden layers' gradient.
 eps_l, z_l, d_l: [B, n_l];  pi: precision of the output.
 
-Goemaere, Oliviers, Bogacz, Demeester, "ePC: Overcoming Exponential Signal Decay in Deep Predictive Coding Networks", 2025,
-arXiv:2505.20137.
-Departures: the precision; dW is divided by pi, and not by eta T as in the authors' code, so that it is that of strict
-predictive coding at equilibrium.
+Goemaere, Oliviers, Bogacz, Demeester, "ePC: Overcoming Exponential Signal Decay in Deep Predictive
+Coding Networks", 2025, arXiv:2505.20137.
+Departures: the precision; dW is divided by pi, and not by eta T as in the authors' code, so that it
+is that of strict predictive coding at equilibrium.
 """
 
 import jax
@@ -26,10 +30,14 @@ from bioplaus.types import Info, Loss, Net, Rule
 
 
 @learning_rule
-def error_predictive_coding(net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0) -> Rule:
-    """Strict predictive coding at equilibrium; at T = 1 parallel to backprop, layer by layer, as eta -> 0. Costs T 2X credit.
+def error_predictive_coding(
+    net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0
+) -> Rule:
+    """Strict predictive coding at equilibrium; at T = 1 parallel to backprop, layer by layer, as
+    eta -> 0. Costs T 2X credit.
 
-    steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is that of `bioplaus.rules.shared.relax`.
+    steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is
+    that of `bioplaus.rules.shared.relax`.
     """
     last = len(net) - 1
 
@@ -66,8 +74,13 @@ def error_predictive_coding(net: Net, loss: Loss, *, steps: Count = 5, rate: Pos
             eps = jax.tree.map(jnp.zeros_like, trace.inputs[1:])
             eps, residual = relax(infer, eps, steps) if last else ((), losses.mean() * 0)
             inputs, currents, d = run(eps)
-        error = [through(net[l], currents[l], k[l], e) / precision for l, e in enumerate((*(-e for e in eps), d))]
-        grads = [pull(net[l], params[l], inputs[l], k[l], error[l], gates[l]) for l in range(len(net))]
+        error = [
+            through(net[l], currents[l], k[l], e) / precision
+            for l, e in enumerate((*(-e for e in eps), d))
+        ]
+        grads = [
+            pull(net[l], params[l], inputs[l], k[l], error[l], gates[l]) for l in range(len(net))
+        ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))

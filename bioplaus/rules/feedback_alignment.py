@@ -2,10 +2,11 @@
 
 Backprop with fixed random weights on the way back:
     s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C] = dL/dh_L;  s_l: [B, n_l];  B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
+e: [B, C] = dL/dh_L;  s_l: [B, n_l];
+B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
 
-Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation for deep learning",
-2016, doi:10.1038/ncomms13276.
+Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation
+for deep learning", 2016, doi:10.1038/ncomms13276.
 Departures from the paper: B has the distribution of the initial W; `scale` multiplies it.
 """
 
@@ -21,14 +22,18 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
+    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which
+    sends nothing back.
+    """
 
     feedback: PerLayer
 
 
 @learning_rule
 def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Equals backprop at B = W. The MACs of backprop; B is read beside W, and no weight is transported."""
+    """Equals backprop at B = W. The MACs of backprop; B is read beside W, and no weight is
+    transported.
+    """
 
     def init(key, params, batch):
         return State(jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x)))
@@ -37,7 +42,9 @@ def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
-        grads = backward(net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net)))
+        grads = backward(
+            net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net))
+        )
         return grads, state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

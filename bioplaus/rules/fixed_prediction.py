@@ -1,15 +1,17 @@
 """Predictive coding under the fixed-prediction assumption.
 
-Predictions f(a_l), their derivatives f'(a_l) and the activities h_l that reach the weights stay as the forward pass left them;
-the errors alone relax:
-    eps_l <- eps_l + gamma (-eps_l + (eps_{l+1} * f'(a_{l+1})) W_{l+1}^T),    eps_l = 0 at first,    eps_L = -dL/dh_L
+Predictions f(a_l), their derivatives f'(a_l) and the activities h_l that reach the weights stay as
+the forward pass left them; the errors alone relax:
+    eps_l <- eps_l + gamma (-eps_l + (eps_{l+1} * f'(a_{l+1})) W_{l+1}^T),    eps_l = 0 at first,
+        eps_L = -dL/dh_L
     dW_l = -(1/B) h_{l-1}^T (eps_l * f'(a_l))
-which at equilibrium is backprop, written as a relaxation: a_l = h_{l-1} W_l and h_l = f(a_l) never hear of the errors, so that
-the network must remember the forward pass while other activity flows through it. eps_l, h_l: [B, n_l].
+which at equilibrium is backprop, written as a relaxation: a_l = h_{l-1} W_l and h_l = f(a_l) never
+hear of the errors, so that the network must remember the forward pass while other activity flows
+through it. eps_l, h_l: [B, n_l].
 
-Millidge, Tschantz, Buckley, "Predictive Coding Approximates Backprop Along Arbitrary Computation Graphs", 2022,
-arXiv:2006.04182. Rosenbaum, "On the Relationship Between Predictive Coding and Backpropagation", 2022,
-doi:10.1371/journal.pone.0266102, with corrected formulae arXiv:2106.13082.
+Millidge, Tschantz, Buckley, "Predictive Coding Approximates Backprop Along Arbitrary Computation
+Graphs", 2022, arXiv:2006.04182. Rosenbaum, "On the Relationship Between Predictive Coding and
+Backpropagation", 2022, doi:10.1371/journal.pone.0266102, with corrected formulae arXiv:2106.13082.
 Departures: errors are relaxed instead of activities, which are h_l + eps_l; any loss at the output.
 """
 
@@ -28,9 +30,10 @@ from bioplaus.types import Info, Loss, Net, Rule
 def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0.5) -> Rule:
     """Equals backprop at equilibrium, and at gamma = 1 after L - 1 steps. Costs T X credit.
 
-    steps: T. rate: gamma in (0, 1], which the equilibrium does not depend on, and which is not tuned. Before equilibrium dW_l is
-    backprop's times the probability of L - l successes or more in T draws, each with probability gamma.
-    info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1 where T steps are too few.
+    steps: T. rate: gamma in (0, 1], which the equilibrium does not depend on, and which is not
+    tuned. Before equilibrium dW_l is backprop's times the probability of L - l successes or more in
+    T draws, each with probability gamma. info['residual'] (of `bioplaus.rules.shared.relax`) is not
+    small against 1 where T steps are too few.
     """
     last = len(net) - 1
 
@@ -47,18 +50,26 @@ def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0
 
         def credited(eps):
             """-eps_l * f'(a_l), from the errors of the hidden layers."""
-            return [through(net[l], trace.currents[l], k[l], -e) for l, e in enumerate((*eps, -error))]
+            return [
+                through(net[l], trace.currents[l], k[l], -e) for l, e in enumerate((*eps, -error))
+            ]
 
         def infer(eps, _):
             signal = credited(eps)
-            down = [send(net[l], params[l], params[l], trace.inputs[l], k[l], signal[l]) for l in range(1, last + 1)]
+            down = [
+                send(net[l], params[l], params[l], trace.inputs[l], k[l], signal[l])
+                for l in range(1, last + 1)
+            ]
             return tuple(e - rate * (e + down[l]) for l, e in enumerate(eps))
 
         with jax.named_scope("credit"):
             eps = jax.tree.map(jnp.zeros_like, trace.inputs[1:])
             eps, residual = relax(infer, eps, steps) if last else ((), losses.mean() * 0)
         signal = credited(eps)
-        grads = [pull(net[l], params[l], trace.inputs[l], k[l], signal[l], gates[l]) for l in range(len(net))]
+        grads = [
+            pull(net[l], params[l], trace.inputs[l], k[l], signal[l], gates[l])
+            for l in range(len(net))
+        ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals, residual=residual)
 
     return Rule(init, grad, predictor(net))

@@ -1,20 +1,27 @@
-"""Forward-forward: every hidden layer learns to be active for an input with its right label, and quiet for a wrong one.
+"""Forward-forward: every hidden layer learns to be active for an input with its right label, and
+quiet for a wrong one.
 
-    h_l = phi(n(h_{l-1}) W_l),    n(h) = h / rms(h),    h_0 = x with the label in its first C features
+    h_l = phi(n(h_{l-1}) W_l),    n(h) = h / rms(h),
+        h_0 = x with the label in its first C features
     g_l = sum_j h_lj^2,    z = g_l - theta n_l,    L_l = 1/2 (softplus(-z+) + softplus(z-))
     s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) (n(h_{l-1}+)^T s_l+ + n(h_{l-1}-)^T s_l-)
-    as an option, s_l+ += lambda (r_l - mean r_l),    r_lj = (1/B) sum_b h_bj+    (peer normalisation)
-+ and -: the same image with the right label and with a wrong one;  h_l, s_l: [B, n_l];  g_l, z: [B];  theta: goodness a unit at
-which a layer is undecided. Lengths are taken off between layers, or a layer could read the goodness of the one below. The answer
-to x is, for each label, the goodness of all hidden layers but the first (of the first where it is alone). The last layer of the
-net is a readout: it learns by descent on the usual loss from a third pass, with all labels at 1/C, and no error leaves it.
-Its answer needs no pass for each label, and is what info['loss'] and gates see.
+    as an option, s_l+ += lambda (r_l - mean r_l),
+        r_lj = (1/B) sum_b h_bj+    (peer normalisation)
++ and -: the same image with the right label and with a wrong one;  h_l, s_l: [B, n_l];
+g_l, z: [B];  theta: goodness a unit at
+which a layer is undecided. Lengths are taken off between layers, or a layer could read the goodness
+of the one below. The answer to x is, for each label, the goodness of all hidden layers but the
+first (of the first where it is alone). The last layer of the net is a readout: it learns by descent
+on the usual loss from a third pass, with all labels at 1/C, and no error leaves it. Its answer
+needs no pass for each label, and is what info['loss'] and gates see.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
-His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST): 784-1000-1000-1000 ReLU, theta 1, label
-strength 1, hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}), smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout:
-1e-2). A public version with 1.45 % (https://github.com/loeweX/Forward-Forward) has hardness 0.
-Departures: the readout sees the last hidden layer only (there: all but the first); r_l is of this batch (there: a running mean).
+His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST):
+784-1000-1000-1000 ReLU, theta 1, label strength 1, hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}),
+smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout: 1e-2). A public version with 1.45
+% (https://github.com/loeweX/Forward-Forward) has hardness 0.
+Departures: the readout sees the last hidden layer only (there: all but the first); r_l is of this
+batch (there: a running mean).
 """
 
 import jax
@@ -31,9 +38,13 @@ from bioplaus.types import Array, Info, Key, Loss, Net, PyTree, Rule
 
 
 def drawn(key: Key, y: Array, logits: Array) -> Array:
-    """A wrong label for each example, one-hot, with probabilities softmax(logits) among the wrong ones."""
+    """A wrong label for each example, one-hot, with probabilities softmax(logits) among the wrong
+    ones.
+    """
     right = y == y.max(-1, keepdims=True)
-    return jax.nn.one_hot(jax.random.categorical(key, jnp.where(right, -jnp.inf, logits)), y.shape[-1], dtype=y.dtype)
+    return jax.nn.one_hot(
+        jax.random.categorical(key, jnp.where(right, -jnp.inf, logits)), y.shape[-1], dtype=y.dtype
+    )
 
 
 @learning_rule
@@ -47,30 +58,40 @@ def forward_forward(
     peers: NonNegative | None = None,
     negatives=drawn,
 ) -> Rule:
-    """No way back at all. With H = F without the readout's products: 2H + F forward, no credit, F + H update; an answer takes C H.
+    """No way back at all. With H = F without the readout's products: 2H + F forward, no credit, F +
+    H update; an answer takes C H.
 
-    theta: goodness a unit at which a layer is undecided, in units of its output squared. strength: of the label, in units of
-    the input. hardness: of the wrong labels; at 1 each is as frequent as the readout takes it for the right one; None: all alike.
-    peers: lambda, the pull of each unit's mean activity to its layer's, which wakes silent units; None: no pull.
+    theta: goodness a unit at which a layer is undecided, in units of its output squared. strength:
+    of the label, in units of the input. hardness: of the wrong labels; at 1 each is as frequent as
+    the readout takes it for the right one; None: all alike.
+    peers: lambda, the pull of each unit's mean activity to its layer's, which wakes silent units;
+    None: no pull.
     negatives: (key, y, hardness times the readout's logits, or 0) -> wrong labels [B, C].
     """
     if len(net) < 2:
-        raise ValueError("forward_forward: the net has no hidden layer, whose goodness would be the answer; give it one or more")
+        raise ValueError(
+            "forward_forward: the net has no hidden layer, whose goodness would be the answer; give"
+            " it one or more"
+        )
 
     def overlaid(x: Array, label: Array) -> Array:
         several_classes("forward_forward", label)
         flat, classes = x.reshape(len(x), -1), label.shape[-1]
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             raise ValueError(
-                f"forward_forward writes labels into inputs, which must be real numbers, not {x.dtype}: embed ids first"
+                "forward_forward writes labels into inputs, which must be real numbers, not"
+                f" {x.dtype}: embed ids first"
             )
         if flat.shape[1] < classes:
             raise ValueError(
-                f"forward_forward: an input of {flat.shape[1]} features has no room for the label of {classes} classes"
+                f"forward_forward: an input of {flat.shape[1]} features has no room for the label"
+                f" of {classes} classes"
             )
         return flat.at[:, :classes].set(strength * label).reshape(x.shape)
 
-    def respond(params: PyTree, x: Array, key: Key, layers: int) -> tuple[list[Array], list[Array], list[Array]]:
+    def respond(
+        params: PyTree, x: Array, key: Key, layers: int
+    ) -> tuple[list[Array], list[Array], list[Array]]:
         """What the first layers receive, each behind n, their currents, and their outputs."""
         check_depth(net, params)
         inputs, currents, outputs = [], [], []
@@ -89,31 +110,45 @@ def forward_forward(
 
     def grad(params, state, batch, key, gate=None):
         x, y = batch.x, batch.y
-        inputs, currents, outputs = respond(params, overlaid(x, jnp.full_like(y, 1 / y.shape[-1])), key, len(net))
+        inputs, currents, outputs = respond(
+            params, overlaid(x, jnp.full_like(y, 1 / y.shape[-1])), key, len(net)
+        )
         losses, error = error_of(loss, outputs[-1], y)
         signals = signals_of(loss, losses, outputs[-1], y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
-        logits = jnp.zeros_like(outputs[-1]) if hardness is None else hardness * _logits(loss, outputs[-1])
+        logits = (
+            jnp.zeros_like(outputs[-1])
+            if hardness is None
+            else hardness * _logits(loss, outputs[-1])
+        )
         wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
         sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
-        # Both labels in one batch, each pass with noise of its own: products of twice the size are faster.
+        # Both labels in one batch, each pass with noise of its own: products of twice the size are
+        # faster.
         pre, a, h = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
         grads = []
         for l in range(last):
             k = layer_key(key, l)
             with jax.named_scope("credit"):
                 z = _goodness(h[l]) - theta * h[l][0].size
-                slope = -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
+                slope = (
+                    -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
+                )
             signal = through(net[l], a[l], k, slope)
             if peers is not None:
                 with jax.named_scope("credit"):
                     active = h[l][:size].mean(0)
                     signal = signal.at[:size].add(peers * (active - active.mean()))
-            both = None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
-            grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))  # a mean over 2B, a sum of both labels
+            both = (
+                None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
+            )
+            # a mean over 2B, a sum of both labels
+            grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))
         signal = through(net[last], currents[last], layer_key(key, last), error)
-        readout = pull(net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last])
+        readout = pull(
+            net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last]
+        )
         return (*grads, readout), state, Info(loss=losses.mean(), signals=signals)
 
     def predict(params, state, x, key, context=()):
@@ -121,7 +156,9 @@ def forward_forward(
         classes = jax.eval_shape(lambda: respond(params, x, key, len(net))[2][-1]).shape[-1]
 
         def score(label):
-            h = respond(params, overlaid(x, jnp.broadcast_to(label, (len(x), classes))), key, len(net) - 1)[2]
+            h = respond(
+                params, overlaid(x, jnp.broadcast_to(label, (len(x), classes))), key, len(net) - 1
+            )[2]
             return jnp.stack([_goodness(z) for z in h[1:] or h]).sum(0)
 
         return jax.vmap(score, out_axes=1)(jnp.eye(classes, dtype=x.dtype))
@@ -130,9 +167,13 @@ def forward_forward(
 
 
 def _logits(loss: Loss, output: Array) -> Array:
-    """What the readout's outputs say of the labels, up to a constant: of probabilities their log odds, of others themselves."""
+    """What the readout's outputs say of the labels, up to a constant: of probabilities their log
+    odds, of others themselves.
+    """
     tiny = float(jnp.finfo(output.dtype).eps)
-    return logit(jnp.clip(output, tiny, 1 - tiny)) if declared_by(loss) == "probabilities" else output
+    return (
+        logit(jnp.clip(output, tiny, 1 - tiny)) if declared_by(loss) == "probabilities" else output
+    )
 
 
 def _unit(h: Array) -> Array:

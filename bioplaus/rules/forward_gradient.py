@@ -1,21 +1,29 @@
-"""Forward gradients: a random direction, times the slope of the loss along it. Weight perturbation is their finite difference.
+"""Forward gradients: a random direction, times the slope of the loss along it. Weight perturbation
+is their finite difference.
 
     fg, wp:  dtheta = (1/B) sum_b c_b v_b
     afg:     s_l = c u_l,    dW_l = (1/B) h_{l-1}^T s_l
-    fg:  c_b = d/dt L_b(theta + t v_b) at t = 0,    wp:  c_b = (L_b(theta + sigma v_b) - L_b(theta)) / sigma
+    fg:  c_b = d/dt L_b(theta + t v_b) at t = 0,
+         wp:  c_b = (L_b(theta + sigma v_b) - L_b(theta)) / sigma
     afg: c = d/dt L(a + t u) at t = 0
-L: [B] loss of each example;  v_b: a direction in the space of theta, one an example or one for the batch;  u_l: [B, n_l] one in
-the space of the currents a_l, of all layers at once;  h_{l-1}: [B, n_{l-1}];  all components independent, mean 0, variance 1.
-E[c v] = grad L; the variance is d + 1 times |grad L|^2 for a Gaussian direction of d components, d - 1 for random signs.
-fg and wp are not of the form teaching signal x local eligibility: a synapse sees its own v and the broadcast c.
+L: [B] loss of each example;
+v_b: a direction in the space of theta, one an example or one for the batch;  u_l: [B, n_l] one in
+the space of the currents a_l, of all layers at once;  h_{l-1}: [B, n_{l-1}];
+all components independent, mean 0, variance 1.
+E[c v] = grad L; the variance is d + 1 times |grad L|^2 for a Gaussian direction of d components, d
+- 1 for random signs. fg and wp are not of the form teaching signal x local eligibility: a synapse
+  sees its own v and the broadcast c.
 
-Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without Backpropagation", 2022, arXiv:2202.08587 (fg).
-Ren, Kornblith, Liao, Hinton, "Scaling Forward Gradient With Local Losses", 2023, arXiv:2210.03310 (afg).
-Jabri and Flower, "Weight Perturbation: An Optimal Architecture and Learning Technique for Analog VLSI Feedforward and Recurrent
-Multilayer Networks", 1991, doi:10.1162/neco.1991.3.4.546; all weights at once: Cauwenberghs, "A Fast Stochastic Error-Descent
-Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005, doi:10.1162/089976605774320539 (wp).
-Departures: afg has one loss, at the output, instead of one at each block (which is a change of the network). wp takes the
-one-sided difference, the unperturbed loss computed in a second pass with the same neural noise.
+Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without Backpropagation", 2022, arXiv:2202.08587
+(fg). Ren, Kornblith, Liao, Hinton, "Scaling Forward Gradient With Local Losses", 2023,
+arXiv:2210.03310 (afg). Jabri and Flower, "Weight Perturbation: An Optimal Architecture and Learning
+Technique for Analog VLSI Feedforward and Recurrent Multilayer Networks", 1991,
+doi:10.1162/neco.1991.3.4.546; all weights at once: Cauwenberghs, "A Fast Stochastic Error-Descent
+Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005,
+doi:10.1162/089976605774320539 (wp).
+Departures: afg has one loss, at the output, instead of one at each block (which is a change of the
+network). wp takes the one-sided difference, the unperturbed loss computed in a second pass with the
+same neural noise.
 """
 
 from collections.abc import Callable
@@ -26,20 +34,32 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of, weighed
-from bioplaus.net import check_depth, current_shapes, drive, fire, forward, layer_key, predictor, with_gain
+from bioplaus.net import (
+    check_depth,
+    current_shapes,
+    drive,
+    fire,
+    forward,
+    layer_key,
+    predictor,
+    with_gain,
+)
 from bioplaus.salts import ACTIVITIES, DIRECTIONS
 from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 
-Sample = Callable[
-    ..., Array
-]  # (key, shape, dtype) -> array of mean 0 and variance 1, as jax.random.normal, jax.random.rademacher
+# (key, shape, dtype) -> array of mean 0 and variance 1: jax.random.normal, jax.random.rademacher
+Sample = Callable[..., Array]
 
 
 @learning_rule
-def forward_gradient(net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal) -> Rule:
-    """Backprop in expectation, exactly. F + F + X forward, no credit, |theta| random numbers a batch.
+def forward_gradient(
+    net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal
+) -> Rule:
+    """Backprop in expectation, exactly. F + F + X forward, no credit, |theta| random numbers a
+    batch.
 
-    shared: one direction for the batch, as in the paper; else one an example: the variance falls as 1 / B, for B |theta| memory.
+    shared: one direction for the batch, as in the paper; else one an example: the variance falls as
+    1 / B, for B |theta| memory.
     sample: (key, shape, dtype) -> v with mean 0 and variance 1.
     """
 
@@ -54,12 +74,18 @@ def forward_gradient(net: Net, loss: Loss, *, shared: bool = True, sample: Sampl
 
 @learning_rule
 def weight_perturbation(
-    net: Net, loss: Loss, *, sigma: Positive = 1e-3, shared: bool = True, sample: Sample = jax.random.normal
+    net: Net,
+    loss: Loss,
+    *,
+    sigma: Positive = 1e-3,
+    shared: bool = True,
+    sample: Sample = jax.random.normal,
 ) -> Rule:
     """Backprop in expectation as sigma -> 0. 2F forward, no credit, |theta| random numbers a batch.
 
-    sigma: perturbation, in units of the weights. shared, sample: see `forward_gradient`. With one direction an example, as in
-    learning on line, nothing can be folded: every example has weights of its own, B |theta| numbers and |theta| update MACs.
+    sigma: perturbation, in units of the weights. shared, sample: see `forward_gradient`. With one
+    direction an example, as in learning on line, nothing can be folded: every example has weights
+    of its own, B |theta| numbers and |theta| update MACs.
     """
 
     def slope(path, params, batch, key):
@@ -72,14 +98,18 @@ def weight_perturbation(
 
 @learning_rule
 def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.random.normal) -> Rule:
-    """Backprop in expectation, exactly: node perturbation at sigma = 0. F + X forward, F update, sum_l n_l random numbers an example.
+    """Backprop in expectation, exactly: node perturbation at sigma = 0. F + X forward, F update,
+    sum_l n_l random numbers an example.
 
     sample: (key, shape, dtype) -> u with mean 0 and variance 1.
     """
 
     def grad(params, state, batch, key, gate=None):
         own = jax.random.fold_in(key, ACTIVITIES)
-        u = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(current_shapes(net, params, batch, key))]
+        u = [
+            sample(layer_key(own, l), a.shape, a.dtype)
+            for l, a in enumerate(current_shapes(net, params, batch, key))
+        ]
 
         def path(t):
             trace = forward(with_gain(net, [Gain(offset=t * x) for x in u]), params, batch.x, key)
@@ -90,14 +120,18 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
         gates, grads = gates_of(gate, signals, len(net)), []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (u[l].ndim - 1)) * u[l]
-            grads.append(pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l]))
+            grads.append(
+                pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l])
+            )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))
 
 
 def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: Sample) -> Rule:
-    """slope: (path, params, batch, key) -> output, losses and c; path: t -> the output at theta + t v."""
+    """slope: (path, params, batch, key) -> output, losses and c; path: t -> the output at theta + t
+    v.
+    """
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
@@ -106,16 +140,26 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
         def direction(l):
             leaves, tree = jax.tree.flatten(params[l])
             keys = [jax.random.fold_in(layer_key(own, l), i) for i in range(len(leaves))]
-            return tree.unflatten([sample(k, (*examples, *w.shape), w.dtype) for k, w in zip(keys, leaves, strict=True)])
+            return tree.unflatten(
+                [
+                    sample(k, (*examples, *w.shape), w.dtype)
+                    for k, w in zip(keys, leaves, strict=True)
+                ]
+            )
 
         v = [direction(l) for l in range(len(net))]
 
         def path(t):
-            """One example at a time through each synapse, all of them through the neurons: the noise is that of `forward`."""
+            """One example at a time through each synapse, all of them through the neurons: the
+            noise is that of `forward`.
+            """
             h = batch.x
             with jax.named_scope("forward"):
                 for l, layer in enumerate(net):
-                    k, weights = layer_key(key, l), jax.tree.map(lambda w, d: w + t * d, params[l], v[l])
+                    k, weights = (
+                        layer_key(key, l),
+                        jax.tree.map(lambda w, d: w + t * d, params[l], v[l]),
+                    )
 
                     def current(w, x, layer=layer, k=k):
                         return drive(layer, w, x[None], k)[0]
@@ -128,7 +172,9 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
         weights = [weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
         with jax.named_scope("update"):
             grads = [
-                jax.tree.map(lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d)
+                jax.tree.map(
+                    lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d
+                )
                 for c, d in zip(weights, v, strict=True)
             ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)

@@ -1,17 +1,24 @@
-"""Local losses: every hidden layer is taught by a small head of its own, and no error passes from layer to layer.
+"""Local losses: every hidden layer is taught by a small head of its own, and no error passes from
+layer to layer.
 
-    pred:  L_l = L(phi_L(h_l A_l + c_l), y)    sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
+    pred:  L_l = L(phi_L(h_l A_l + c_l), y)
+           sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
     predsim:  L_l = p pred + (1 - p) sim
     s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) h_{l-1}^T s_l,    the last layer: L_L = L(h_L, y)
-h_l, a_l, s_l: [B, n_l];  phi_L: the output neurons of the net, without their noise: L judges what these put out;  S(u): [B, B] cosines
-between the rows of u, each less its mean;  A_l: [n_l, C], c_l: [C] and G_l: [n_l, n_l], the heads, which learn by descent on the
+h_l, a_l, s_l: [B, n_l];
+phi_L: the output neurons of the net, without their noise: L judges what these put out;
+S(u): [B, B] cosines
+between the rows of u, each less its mean;
+A_l: [n_l, C], c_l: [C] and G_l: [n_l, n_l], the heads, which learn by descent on the
 same L_l. The derivative by h_l takes the head's weights backwards, one step.
 
-Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656. Their MNIST net: 784-1024-1024-
-1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and dropout 0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
-Departures: behind a convolution A_l reads all positions (theirs pools them to 4096 features at most), and G_l [channels, channels]
-is shared by them (theirs is a 3x3 convolution), before the standard deviation over positions that S sees; the noise of the neurons
-reaches the head too (their dropout comes after it); no batch normalisation. A_l starts at zero, G_l uniform in +-1 / sqrt(n_l).
+Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656.
+Their MNIST net: 784-1024-1024- 1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and
+dropout 0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
+Departures: behind a convolution A_l reads all positions (theirs pools them to 4096 features at
+most), and G_l [channels, channels] is shared by them (theirs is a 3x3 convolution), before the
+standard deviation over positions that S sees; the noise of the neurons reaches the head too (their
+dropout comes after it); no batch normalisation. A_l starts at zero, G_l uniform in +-1 / sqrt(n_l).
 """
 
 from collections.abc import Callable
@@ -33,14 +40,18 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """heads: one tuple a hidden layer, the weights of each of its heads; opt: the state of `tx` over them."""
+    """heads: one tuple a hidden layer, the weights of each of its heads; opt: the state of `tx`
+    over them.
+    """
 
     heads: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.heads)]
 
 
 class Head(NamedTuple):
-    """init: (key, shape and dtype of h, classes) -> weights;  read: (weights, h) -> u, linear in both;  loss: (u, y) -> [B]."""
+    """init: (key, shape and dtype of h, classes) -> weights;
+    read: (weights, h) -> u, linear in both;  loss: (u, y) -> [B].
+    """
 
     init: Callable[[Key, jax.ShapeDtypeStruct, int], PyTree]
     read: Callable[[PyTree, Array], Array]
@@ -49,7 +60,8 @@ class Head(NamedTuple):
 
 @learning_rule
 def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
-    """Backprop on a net of one layer. 1 head a hidden layer: C sum_l n_l each forward, back and to learn, instead of X.
+    """Backprop on a net of one layer. 1 head a hidden layer: C sum_l n_l each forward, back and to
+    learn, instead of X.
 
     tx: optimiser of the heads; give the one that trains the net.
     """
@@ -58,7 +70,8 @@ def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
 
 @learning_rule
 def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
-    """Examples of a class should look alike in every layer, and others not. Needs batches of two or more. See `local_prediction`.
+    """Examples of a class should look alike in every layer, and others not. Needs batches of two or
+    more. See `local_prediction`.
 
     A head costs n_l^2 an example each forward, back and to learn, its cosines 3 B n_l.
     """
@@ -66,27 +79,41 @@ def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
 
 
 @learning_rule
-def local_losses(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: Probability = 0.01) -> Rule:
-    """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's. See `local_similarity`."""
-    return _rule(net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction))))
+def local_losses(
+    net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: Probability = 0.01
+) -> Rule:
+    """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's.
+    See `local_similarity`.
+    """
+    return _rule(
+        net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction)))
+    )
 
 
 def _prediction(net: Net, loss: Loss, weight: ArrayLike) -> Head:
     def init(key, h, classes):
         del key
-        return {"w": jnp.zeros((h.size // h.shape[0], classes), h.dtype), "b": jnp.zeros(classes, h.dtype)}
+        return {
+            "w": jnp.zeros((h.size // h.shape[0], classes), h.dtype),
+            "b": jnp.zeros(classes, h.dtype),
+        }
 
     def read(p, h):
         return h.reshape(h.shape[0], -1) @ p["w"] + p["b"]
 
     last = noise_mode(net[-1:], "off")[0]
-    return Head(init, read, lambda u, y: jnp.asarray(weight) * loss(fire(last, u, jax.random.key(0)), y))
+    return Head(
+        init, read, lambda u, y: jnp.asarray(weight) * loss(fire(last, u, jax.random.key(0)), y)
+    )
 
 
 def _matching(weight: ArrayLike) -> Head:
     def pairs(h):
         if h.shape[0] < 2:
-            raise ValueError("local similarity compares examples with one another: give a batch of two or more, not of one")
+            raise ValueError(
+                "local similarity compares examples with one another: give a batch of two or more,"
+                " not of one"
+            )
 
     def init(key, h, classes):
         del classes
@@ -106,7 +133,9 @@ def _matching(weight: ArrayLike) -> Head:
 
 
 def _cosines(u: Array) -> Array:
-    """S [B, B]; 0 where an example does not vary. Images of more than 3 channels are compared by each one's spread over positions."""
+    """S [B, B]; 0 where an example does not vary. Images of more than 3 channels are compared by
+    each one's spread over positions.
+    """
 
     def root(a):  # with a derivative at 0
         return jnp.where(a > 0, jnp.sqrt(jnp.where(a > 0, a, 1)), 0)
@@ -125,7 +154,10 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
         *hidden, last = current_shapes(net, params, batch, key)
         own = jax.random.fold_in(key, HEADS)
         heads = tuple(
-            tuple(part.init(jax.random.fold_in(layer_key(own, l), i), h, last.shape[-1]) for i, part in enumerate(parts))
+            tuple(
+                part.init(jax.random.fold_in(layer_key(own, l), i), h, last.shape[-1])
+                for i, part in enumerate(parts)
+            )
             for l, h in enumerate(hidden)
         )
         return State(heads, tx.init(heads))
@@ -133,7 +165,8 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
     def teach(heads, h, y, gate):
         """dL_l/dh_l per example, and the gradients of a layer's heads."""
         taught, grads = jnp.zeros_like(h), []
-        gate = spread(gate, h).reshape(len(h), -1).mean(-1)  # heads have units of their own: one gate an example
+        # heads have units of their own: one gate an example
+        gate = spread(gate, h).reshape(len(h), -1).mean(-1)
         for part, p in zip(parts, heads, strict=True):
             with jax.named_scope("forward"):
                 u = part.read(p, h)
@@ -147,7 +180,10 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
 
     def grad(params, state, batch, key, gate=None):
         if len(state.heads) != len(net) - 1:
-            raise ValueError(f"heads has {len(state.heads)} entries for {len(net) - 1} hidden layers; make it with rule.init")
+            raise ValueError(
+                f"heads has {len(state.heads)} entries for {len(net) - 1} hidden layers; make it"
+                " with rule.init"
+            )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)

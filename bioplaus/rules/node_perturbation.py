@@ -1,14 +1,18 @@
 """Node perturbation.
 
-All currents are perturbed at once, and each unit correlates its perturbation with the change of the loss:
+All currents are perturbed at once, and each unit correlates its perturbation with the change of the
+loss:
     s_l = (L(a + sigma xi) - L(a)) / sigma * xi_l,    dW_l = (1/B) h_{l-1}^T s_l
-L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  h_{l-1}: [B, n_{l-1}] unperturbed input;  s_l: [B, n_l].
+L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  h_{l-1}: [B, n_{l-1}] unperturbed input;
+s_l: [B, n_l].
 Unbiased up to O(sigma^2); the variance grows with the number of units.
 
-Werfel, Xie, Seung, "Learning Curves for Stochastic Gradient Descent in Linear Feedforward Networks", 2005,
-doi:10.1162/089976605774320539. Nodes rather than weights, before them: Widrow and Lehr, "30 Years of Adaptive
-Neural Networks: Perceptron, Madaline, and Backpropagation", 1990, doi:10.1109/5.58323.
-Departures: the unperturbed loss is the baseline, computed in a second forward pass with the same neural noise.
+Werfel, Xie, Seung, "Learning Curves for Stochastic Gradient Descent in Linear Feedforward
+Networks", 2005, doi:10.1162/089976605774320539. Nodes rather than weights, before them: Widrow and
+Lehr, "30 Years of Adaptive Neural Networks: Perceptron, Madaline, and Backpropagation", 1990,
+doi:10.1109/5.58323.
+Departures: the unperturbed loss is the baseline, computed in a second forward pass with the same
+neural noise.
 """
 
 import jax
@@ -22,10 +26,14 @@ from bioplaus.types import Gain, Info, Loss, Net, Rule
 
 
 @learning_rule
-def node_perturbation(net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=jax.random.normal) -> Rule:
-    """Backprop in expectation as sigma -> 0. 2F forward, no credit, F update, and sum_l n_l random numbers an example.
+def node_perturbation(
+    net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=jax.random.normal
+) -> Rule:
+    """Backprop in expectation as sigma -> 0. 2F forward, no credit, F update, and sum_l n_l random
+    numbers an example.
 
-    sigma: perturbation, in units of the currents. sample: (key, shape, dtype) -> xi with mean 0 and variance 1.
+    sigma: perturbation, in units of the currents. sample: (key, shape, dtype) -> xi with mean 0 and
+    variance 1.
     """
 
     def init(key, params, batch):
@@ -39,12 +47,16 @@ def node_perturbation(net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=ja
         gates = gates_of(gate, signals, len(net))
         own = jax.random.fold_in(key, NODES)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
-        perturbed = forward(with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key).output
+        perturbed = forward(
+            with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key
+        ).output
         change = (loss(perturbed, batch.y) - losses) / sigma
         grads = []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (xi[l].ndim - 1)) * xi[l]
-            grads.append(pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l]))
+            grads.append(
+                pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l])
+            )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

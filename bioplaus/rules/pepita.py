@@ -1,15 +1,20 @@
-"""PEPITA: the output error is sent to the input, and a second forward pass says how each layer should change.
+"""PEPITA: the output error is sent to the input, and a second forward pass says how each layer
+should change.
 
     h_l = phi(h_{l-1} W_l),    h'_l = phi(h'_{l-1} W_l),    h_0 = x,    h'_0 = x + e F
     s_l = h_l - h'_l,    s_L = e',    dW_l = (1/B) h'_{l-1}^T s_l
-x: [B, ...];  e, e': [B, C] = dL/da_L, which is phi'(a_L) * dL/dh_L, of the first and of the second pass;  F: [C, ...] fixed random
-projection, uniform in +-scale sqrt(6 / n_in), never learned;  a_l, h_l, h'_l, s_l: [B, n_l]. Both passes see the same neural noise.
+x: [B, ...];  e, e': [B, C] = dL/da_L, which is phi'(a_L) * dL/dh_L, of the first and of the second
+    pass;  F: [C, ...] fixed random
+projection, uniform in +-scale sqrt(6 / n_in), never learned;
+a_l, h_l, h'_l, s_l: [B, n_l]. Both passes see the same neural noise.
 
-Dellaferrera and Kreiman, "Error-driven Input Modulation: Solving the Credit Assignment Problem without a Backward Pass", 2022,
-arXiv:2201.11665. Their MNIST net: 784-1024-10 without biases, ReLU, He's uniform W, softmax and cross-entropy, momentum 0.9 at
-rate 0.1, batch 64, scale 0.05, and a dropout mask that both passes share: here noise of the neurons.
-Departures: biases learn as weights from a constant input; the weights of a convolution add up over positions, where their code
-takes the mean; behind convolutions too the readout learns from e' (their code takes e for a single dense layer there).
+Dellaferrera and Kreiman, "Error-driven Input Modulation: Solving the Credit Assignment Problem
+without a Backward Pass", 2022, arXiv:2201.11665. Their MNIST net: 784-1024-10 without biases, ReLU,
+He's uniform W, softmax and cross-entropy, momentum 0.9 at rate 0.1, batch 64, scale 0.05, and a
+dropout mask that both passes share: here noise of the neurons.
+Departures: biases learn as weights from a constant input; the weights of a convolution add up over
+positions, where their code takes the mean; behind convolutions too the readout learns from e'
+(their code takes e for a single dense layer there).
 """
 
 from typing import NamedTuple
@@ -32,7 +37,8 @@ class State(NamedTuple):
 
 @learning_rule
 def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
-    """At small F, feedback alignment of the first layer by B = -F W_1. 2F forward, C n_0 credit, F update; no way back.
+    """At small F, feedback alignment of the first layer by B = -F W_1. 2F forward, C n_0 credit, F
+    update; no way back.
 
     scale: of F; hidden signals are in proportion to it.
     """
@@ -54,8 +60,13 @@ def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
             modulation = jnp.tensordot(error, state.projection, 1)
         second = forward(net, params, batch.x + modulation, key)
         taught = [h - m for h, m in zip(trace.inputs[1:], second.inputs[1:], strict=True)]
-        taught.append(through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1]))
-        grads = [pull(layer, params[l], second.inputs[l], layer_key(key, l), taught[l], gates[l]) for l, layer in enumerate(net)]
+        taught.append(
+            through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1])
+        )
+        grads = [
+            pull(layer, params[l], second.inputs[l], layer_key(key, l), taught[l], gates[l])
+            for l, layer in enumerate(net)
+        ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -1,18 +1,25 @@
-"""pHSIC: each hidden layer makes examples similar where their labels are, and dissimilar otherwise. Layer by layer, no feedback.
+"""pHSIC: each hidden layer makes examples similar where their labels are, and dissimilar otherwise.
+Layer by layer, no feedback.
 
-    minimise  O_l = pHSIC(Z_l, Z_l) - gamma pHSIC(Y, Z_l),    pHSIC(A, B) = mean_ij (A_ij - mean A) B_ij
-    dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i,    M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
-K: [B, B] similarities k(h_i, h_j) of a layer's outputs h_l: [B, n_l];  Y: cosine similarity of the labels, centred over classes.
-dK_ij/dh_i holds h_j: example i, the postsynaptic one, changes by pairs with the others, which it remembers; that is what a gate
-of example i weighs. M is the third factor: it needs how similar two labels are, not which they are. The last layer learns by the
-loss, alone. k is Gaussian, exp(-|u - v|^2 / (2 width^2)), or the cosine; with groups, u_c = (variance in group c + smoothing /
+    minimise  O_l = pHSIC(Z_l, Z_l) - gamma pHSIC(Y, Z_l),
+        pHSIC(A, B) = mean_ij (A_ij - mean A) B_ij
+    dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i,
+        M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
+K: [B, B] similarities k(h_i, h_j) of a layer's outputs h_l: [B, n_l];
+Y: cosine similarity of the labels, centred over classes.
+dK_ij/dh_i holds h_j: example i, the postsynaptic one, changes by pairs with the others, which it
+remembers; that is what a gate of example i weighs. M is the third factor: it needs how similar two
+labels are, not which they are. The last layer learns by the loss, alone. k is Gaussian, exp(-|u -
+v|^2 / (2 width^2)), or the cosine; with groups, u_c = (variance in group c + smoothing /
 size)^power of the outputs, centred over the groups c, stands for h.
 
-Pogodin and Latham, "Kernelized information bottleneck leads to biologically plausible 3-factor Hebbian learning in deep networks",
-2020, arXiv:2006.07123. Their settings (https://github.com/romanpogodin/plausible-kernelized-bottleneck): gamma 2, width 5,
-smoothing 1, power 0.5.
-Departures: one optimiser for all layers; the update over a batch, as in their experiments, is simultaneous in all layers. Divisive
-normalisation is left to the net: it changes what a layer sends on, not how it learns.
+Pogodin and Latham, "Kernelized information bottleneck leads to biologically plausible 3-factor
+Hebbian learning in deep networks", 2020, arXiv:2006.07123. Their settings
+(https://github.com/romanpogodin/plausible-kernelized-bottleneck): gamma 2, width 5, smoothing 1,
+power 0.5.
+Departures: one optimiser for all layers; the update over a batch, as in their experiments, is
+simultaneous in all layers. Divisive normalisation is left to the net: it changes what a layer sends
+on, not how it learns.
 """
 
 from collections.abc import Callable
@@ -27,7 +34,8 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.types import Array, Info, Loss, Net, Rule
 
-Kernel = Callable[[Array, Array, ArrayLike], Array]  # (u [B, n], v [B, n], width) -> similarities [B, B]
+# (u [B, n], v [B, n], width) -> similarities [B, B]
+Kernel = Callable[[Array, Array, ArrayLike], Array]
 
 
 def cosine(u: Array, v: Array, width: ArrayLike) -> Array:
@@ -54,17 +62,23 @@ def phsic(
     power: NonNegative = 0.5,
     smoothing: NonNegative = 1.0,
 ) -> Rule:
-    """Not backprop, but for the last layer. F forward, 2 B sum_{l<L} n_l credit, F update: batches are compared with themselves.
+    """Not backprop, but for the last layer. F forward, 2 B sum_{l<L} n_l credit, F update: batches
+    are compared with themselves.
 
-    gamma: weight of the labels against compression. kernel: `gaussian`, of this width in units of the outputs, or `cosine`.
-    groups: the paper's grouping of units (of channels, in convolutions) into this many; 0 for none; it must divide n_l.
+    gamma: weight of the labels against compression. kernel: `gaussian`, of this width in units of
+    the outputs, or `cosine`.
+    groups: the paper's grouping of units (of channels, in convolutions) into this many; 0 for none;
+    it must divide n_l.
     """
 
     def features(h):
         if not groups:
             return h.reshape(len(h), -1)
         if h.shape[-1] % groups or h[0].size == groups:
-            raise ValueError(f"phsic: an output of {h.shape} does not divide into {groups} groups of two units or more")
+            raise ValueError(
+                f"phsic: an output of {h.shape} does not divide into {groups} groups of two units"
+                " or more"
+            )
         members = jnp.moveaxis(h, -1, 1).reshape(len(h), groups, -1)
         spread = jnp.sum((members - members.mean(-1, keepdims=True)) ** 2, -1) + smoothing
         u = (spread / members.shape[-1]) ** power
@@ -74,14 +88,21 @@ def phsic(
         del key, params
         several_classes("phsic", batch.y)
         if batch.x.shape[0] < 2:
-            raise ValueError("phsic: learns from pairs of examples, and a batch of one has none; give two or more")
+            raise ValueError(
+                "phsic: learns from pairs of examples, and a batch of one has none; give two or"
+                " more"
+            )
         return ()
 
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
-        gates, outputs, grads = gates_of(gate, signals, len(net)), (*trace.inputs[1:], trace.output), []
+        gates, outputs, grads = (
+            gates_of(gate, signals, len(net)),
+            (*trace.inputs[1:], trace.output),
+            [],
+        )
         with jax.named_scope("credit"):
             labels = batch.y - batch.y.mean(-1, keepdims=True)
             wanted = _centred(cosine(labels, labels, 1.0))
@@ -90,7 +111,9 @@ def phsic(
             if l < len(net) - 1:
                 with jax.named_scope("credit"):
                     others = features(h)
-                    similar, pullback = jax.vjp(lambda own, others=others: kernel(features(own), others, width), h)
+                    similar, pullback = jax.vjp(
+                        lambda own, others=others: kernel(features(own), others, width), h
+                    )
                     taught = pullback((2 * _centred(similar) - gamma * wanted) * 2 / len(h))[0]
             signal = through(layer, trace.currents[l], k, taught)
             grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))

@@ -1,15 +1,20 @@
-"""Sign-concordant feedback: the way back has the signs of the forward weights, and magnitudes of its own.
+"""Sign-concordant feedback: the way back has the signs of the forward weights, and magnitudes of
+its own.
 
     B_l = M_l * sign(W_l),    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
 s_L = dL/da_L: [B, C];  s_l: [B, n_l];  M_l: the shape of W_l, not negative:
-    uSF (uniform)               M_l = c_l, one magnitude a weight array, `scale` times the root mean square of the initial W_l
-    frSF (fixed random)         M_l = |R_l|, R_l drawn once as the initial W_l is, independent of it, times `scale`
+    uSF (uniform)               M_l = c_l, one magnitude a weight array, `scale` times the root mean
+        square of the initial W_l
+    frSF (fixed random)         M_l = |R_l|, R_l drawn once as the initial W_l is, independent of
+        it, times `scale`
     brSF (batch-wise random)    M_l = |R_l|, R_l drawn anew at each step
 
 Liao, Leibo, Poggio, "How Important is Weight Symmetry in Backpropagation?", 2016, arXiv:1510.05067.
-Moskovitz, Litwin-Kumar, Abbott, "Feedback alignment in deep convolutional networks", 2018, arXiv:1812.06488.
-Departures: no normalisation of the updates (Liao et al. need one, as their magnitudes do not follow the fan-in): c_l and R_l
-have the size of the initial weights; sign(0) = 1, so that a zero weight still sends.
+Moskovitz, Litwin-Kumar, Abbott, "Feedback alignment in deep convolutional networks", 2018,
+arXiv:1812.06488.
+Departures: no normalisation of the updates (Liao et al. need one, as their magnitudes do not follow
+the fan-in): c_l and R_l have the size of the initial weights; sign(0) = 1, so that a zero weight
+still sends.
 """
 
 from collections.abc import Callable
@@ -34,18 +39,24 @@ class State(NamedTuple):
 
 @learning_rule
 def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """uSF. Parallel to backprop where all |W_l| of a layer are equal. The MACs of backprop; transports a bit a weight."""
+    """uSF. Parallel to backprop where all |W_l| of a layer are equal. The MACs of backprop;
+    transports a bit a weight.
+    """
 
     def init(key, params, batch):
         del key, batch
-        return State(jax.tree.map(lambda w: scale * jnp.sqrt(jnp.mean(w**2)), fed_back(net, params)))
+        return State(
+            jax.tree.map(lambda w: scale * jnp.sqrt(jnp.mean(w**2)), fed_back(net, params))
+        )
 
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
 
 @learning_rule
 def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """frSF. Equals backprop at M = |W|. The MACs of backprop; M is read beside W, and a bit a weight is transported."""
+    """frSF. Equals backprop at M = |W|. The MACs of backprop; M is read beside W, and a bit a
+    weight is transported.
+    """
 
     def init(key, params, batch):
         return State(_magnitude(scale, feedback_init(net, key, params, batch.x)))
@@ -55,7 +66,9 @@ def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
 
 @learning_rule
 def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """brSF, with R = feedback_init(net, key, ...) of the step's key. uSF's costs, and one random number a weight and step."""
+    """brSF, with R = feedback_init(net, key, ...) of the step's key. uSF's costs, and one random
+    number a weight and step.
+    """
 
     def init(key, params, batch):
         del key, params, batch
@@ -73,7 +86,9 @@ def _magnitude(scale: ArrayLike, drawn: PyTree) -> PyTree:
 
 
 def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., PyTree]) -> Rule:
-    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer, as `fed_back` has them."""
+    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer, as
+    `fed_back` has them.
+    """
 
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
@@ -81,8 +96,12 @@ def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., P
         signals = signals_of(loss, losses, trace.output, batch.y)
         with jax.named_scope("credit"):
             m = fed_back(net, magnitude(params, state, batch, key))
-            feedback = jax.tree.map(lambda c, w: c * jnp.where(w < 0, -1, 1), m, fed_back(net, params))
-        grads = backward(net, params, feedback, trace, error, key, gates_of(gate, signals, len(net)))
+            feedback = jax.tree.map(
+                lambda c, w: c * jnp.where(w < 0, -1, 1), m, fed_back(net, params)
+            )
+        grads = backward(
+            net, params, feedback, trace, error, key, gates_of(gate, signals, len(net))
+        )
         return grads, state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

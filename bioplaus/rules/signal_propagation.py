@@ -1,16 +1,23 @@
-"""Signal propagation: the classes go through the net as inputs do, and every layer learns to answer to both alike.
+"""Signal propagation: the classes go through the net as inputs do, and every layer learns to answer
+to both alike.
 
     h_l = phi(h_{l-1} W_l),    t_l = phi(t_{l-1} W_l),    h_0 = x,    t_0 = F
     z_l = h_l t_l^T,    p_l = softmax(z_l),    L_l = -(1/B) sum y log p_l
-    s_l = phi'(a_l) * (p_l - y) t_l,    r_l = phi'(a'_l) * (p_l - y)^T h_l,    dW_l = (1/B) (h_{l-1}^T s_l + t_{l-1}^T r_l)
-x: [B, ...];  F: [C, ...] the signal of each class, N(0, scale^2), of the shape of an input, never learned;  h_l, s_l: [B, n_l];
-t_l, r_l: [C, n_l], and a'_l its current;  z_l, p_l, y: [B, C]. Behind a convolution z_l is the mean over positions. Errors end where
-they arise: nothing is sent down. The last layer of the net is a readout, which learns by descent on the usual loss and answers alone.
+    s_l = phi'(a_l) * (p_l - y) t_l,    r_l = phi'(a'_l) * (p_l - y)^T h_l,
+        dW_l = (1/B) (h_{l-1}^T s_l + t_{l-1}^T r_l)
+x: [B, ...];  F: [C, ...] the signal of each class, N(0, scale^2), of the shape of an input, never
+    learned;  h_l, s_l: [B, n_l];
+t_l, r_l: [C, n_l], and a'_l its current;
+z_l, p_l, y: [B, C]. Behind a convolution z_l is the mean over positions. Errors end where
+they arise: nothing is sent down. The last layer of the net is a readout, which learns by descent on
+the usual loss and answers alone.
 
-Kohan, Rietman, Siegelmann, "Signal Propagation: The Framework for Learning and Inference in a Forward Pass", 2023,
-arXiv:2204.01723. Of the authors' code (https://github.com/amassivek/signalpropagation), the loss is `v1_input_label_direct`, the
-signal a fixed `ProjectionContext`, and the readout the third of the ways to answer that their guide names.
-Departures: no normalisation of layers, and no projection of the input before the first one; where that code learns F, it is fixed.
+Kohan, Rietman, Siegelmann, "Signal Propagation: The Framework for Learning and Inference in a
+Forward Pass", 2023, arXiv:2204.01723. Of the authors' code
+(https://github.com/amassivek/signalpropagation), the loss is `v1_input_label_direct`, the signal a
+fixed `ProjectionContext`, and the readout the third of the ways to answer that their guide names.
+Departures: no normalisation of layers, and no projection of the input before the first one; where
+that code learns F, it is fixed.
 """
 
 from typing import NamedTuple
@@ -34,7 +41,8 @@ class State(NamedTuple):
 
 @learning_rule
 def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
-    """No way back. With H = F without the readout's products: F + C H / B forward, 3 C sum_l n_l credit, F + C H / B update.
+    """No way back. With H = F without the readout's products: F + C H / B forward, 3 C sum_l n_l
+    credit, F + C H / B update.
 
     scale: of the classes' signals, in units of the input.
     """
@@ -42,31 +50,53 @@ def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
     def init(key, params, batch):
         several_classes("signal_propagation", batch.y)
         classes = current_shapes(net, params, batch, key)[-1].shape[-1]
-        return State(jax.random.normal(key, (classes, *batch.x.shape[1:]), batch.x.dtype) * jnp.asarray(scale, batch.x.dtype))
+        return State(
+            jax.random.normal(key, (classes, *batch.x.shape[1:]), batch.x.dtype)
+            * jnp.asarray(scale, batch.x.dtype)
+        )
 
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, examples, last = gates_of(gate, signals, len(net)), len(batch.y), len(net) - 1
-        own = jax.random.fold_in(key, CLASSES)  # of the classes' noise: one that is as many as the examples would share theirs
+        # of the classes' noise: one that is as many as the examples would share theirs
+        own = jax.random.fold_in(key, CLASSES)
         classes = forward(net[:last], params[:last], state.contexts, own)
         grads = []
-        for l, (h, t) in enumerate(zip(trace.inputs[1:], (*classes.inputs, classes.output)[1:], strict=True)):
+        for l, (h, t) in enumerate(
+            zip(trace.inputs[1:], (*classes.inputs, classes.output)[1:], strict=True)
+        ):
             with jax.named_scope("credit"):
                 share = h.shape[-1] / h[0].size  # one position's
                 z = share * h.reshape(examples, -1) @ t.reshape(len(t), -1).T
                 e = share * (jax.nn.softmax(z) - batch.y)
-                to_inputs, to_classes = jnp.tensordot(e, t, 1), jnp.tensordot(e, spread(gates[l], h) * h, (0, 0)) / examples
+                to_inputs, to_classes = (
+                    jnp.tensordot(e, t, 1),
+                    jnp.tensordot(e, spread(gates[l], h) * h, (0, 0)) / examples,
+                )
             k, c = layer_key(key, l), layer_key(own, l)
-            s, r = through(net[l], trace.currents[l], k, to_inputs), through(net[l], classes.currents[l], c, to_classes)
+            s, r = (
+                through(net[l], trace.currents[l], k, to_inputs),
+                through(net[l], classes.currents[l], c, to_classes),
+            )
             parts = (
                 pull(net[l], params[l], trace.inputs[l], k, s, gates[l]),
-                pull(net[l], params[l], classes.inputs[l], c, len(r) * r),  # the sum over classes, not their mean
+                # the sum over classes, not their mean
+                pull(net[l], params[l], classes.inputs[l], c, len(r) * r),
             )
             grads.append(jax.tree.map(jnp.add, *parts))
         signal = through(net[last], trace.currents[last], layer_key(key, last), error)
-        grads.append(pull(net[last], params[last], trace.inputs[last], layer_key(key, last), signal, gates[last]))
+        grads.append(
+            pull(
+                net[last],
+                params[last],
+                trace.inputs[last],
+                layer_key(key, last),
+                signal,
+                gates[last],
+            )
+        )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -1,14 +1,17 @@
-"""Target propagation: each layer moves towards a target that learned inverses of the layers above send down.
+"""Target propagation: each layer moves towards a target that learned inverses of the layers above
+send down.
 
-    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),    g_l(u) = phi_l(u B_{l+1}^T + c_l)
+    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),
+        g_l(u) = phi_l(u B_{l+1}^T + c_l)
     s_l = phi'(a_l) * (h_l - t_l) / eta,    dW_l = (1/B) h_{l-1}^T s_l
 e = dL/dh_L: [B, C];  h_l, t_l, a_l, s_l: [B, n_l];  B_l: the shape of W_l;  c_l: [n_l].
-Vanilla target propagation lacks the difference: t_l = g_l(t_{l+1}). The inverses learn to reconstruct, at fixed W:
+Vanilla target propagation lacks the difference: t_l = g_l(t_{l+1}). The inverses learn to
+reconstruct, at fixed W:
     R_l = 1/2 |g_l(f(h~)) - h~|^2,    h~ = h_l + sigma xi,    f = f_{l+1},    xi ~ N(0, 1)
 
 Lee, Zhang, Fischer, Bengio, "Difference Target Propagation", 2015, arXiv:1412.7525.
-Departures: those of `bioplaus.rules.shared.inverses`. The first target is the output's unless `top_gradient` is set (Lee et al.: that of the
-last hidden layer, by its gradient).
+Departures: those of `bioplaus.rules.shared.inverses`. The first target is the output's unless
+`top_gradient` is set (Lee et al.: that of the last hidden layer, by its gradient).
 """
 
 from collections.abc import Callable
@@ -29,13 +32,17 @@ def vanilla(path: Path, l: int, above: Array) -> Array:
 
 
 def gradient_first(path: Path, l: int, above: Array) -> Array:
-    """t_l from t_{l+1}; the last hidden layer's is a step down the gradient, h_l + J_f^T (t_L - h_L)."""
+    """t_l from t_{l+1}; the last hidden layer's is a step down the gradient, h_l + J_f^T (t_L -
+    h_L).
+    """
     if l + 1 < len(path.base):
         return difference(path, l, above)
     return path.h[l] + jax.vjp(lambda h: path.f(l, h), path.h[l])[1](above - path.h[l + 1])[0]
 
 
-def reconstruction(path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array) -> list[tuple[Read, Array]]:
+def reconstruction(
+    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[Read, Array]]:
     """g_l inverts f at noisy inputs."""
     del zeta
     noisy = path.h[l] + sigma * xi
@@ -54,7 +61,9 @@ def target_propagation(
     feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Vanilla, a baseline: what the inverses lose is taken for an error. X credit, 3X a feedback step. See `targets`."""
+    """Vanilla, a baseline: what the inverses lose is taken for an error. X credit, 3X a feedback
+    step. See `targets`.
+    """
     return targets(net, loss, vanilla, reconstruction, tx, eta, sigma, feedback_steps, sample)
 
 
@@ -70,10 +79,12 @@ def difference_target_propagation(
     top_gradient: bool = False,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Gauss-Newton targets at exact inverses, as eta -> 0; not backprop. 2X credit, 3X a feedback step. See `targets`.
+    """Gauss-Newton targets at exact inverses, as eta -> 0; not backprop. 2X credit, 3X a feedback
+    step. See `targets`.
 
-    top_gradient: the first target is the last hidden layer's, by its gradient, as in the paper; without it, the output's
-    ("simplified" difference target propagation, which needs no gradient through W_L; Bartunov et al., 2018, arXiv:1807.04587).
+    top_gradient: the first target is the last hidden layer's, by its gradient, as in the paper;
+    without it, the output's ("simplified" difference target propagation, which needs no gradient
+    through W_L; Bartunov et al., 2018, arXiv:1807.04587).
     """
     down = gradient_first if top_gradient else difference
     return targets(net, loss, down, reconstruction, tx, eta, sigma, feedback_steps, sample)

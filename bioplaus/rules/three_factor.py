@@ -1,21 +1,29 @@
-"""Three-factor learning: REINFORCE on noisy units, with eligibility traces that wait for a delayed reward.
+"""Three-factor learning: REINFORCE on noisy units, with eligibility traces that wait for a delayed
+reward.
 
-Every current is noisy. A synapse remembers, example by example, how its unit's noise went with its input, and changes when the
-broadcast reward R = -L arrives, d steps after the answer:
+Every current is noisy. A synapse remembers, example by example, how its unit's noise went with its
+input, and changes when the broadcast reward R = -L arrives, d steps after the answer:
     a_l = h_{l-1} W_l + sigma xi_l,    E_l(t) = lambda E_l(t-1) + h_{l-1}^T xi_l / sigma
-    dW_l = lambda^-d (1/B) sum_b (L_b(t-d) - Lbar) E_{l,b}(t),    Lbar <- Lbar + rate (mean L(t-d) - Lbar)
-L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  h_{l-1}: [B, n_{l-1}] output of the noisy units below;  E_l: [B, *W_l];
-Lbar: scalar.  xi / sigma is the derivative of log p(a_l) by its mean, so that E[dW] is the gradient of E[L(t-d)] over the noise,
-exactly, for any sigma and any Lbar that is independent of the noise. What the trace holds of other steps averages to zero, and
-adds variance; but the running Lbar has heard of rewards that older parts of the trace belong to, a bias of the order of rate / B.
-Not of the form teaching signal x local eligibility: that product is what E accumulates, and the reward comes later.
+    dW_l = lambda^-d (1/B) sum_b (L_b(t-d) - Lbar) E_{l,b}(t),
+        Lbar <- Lbar + rate (mean L(t-d) - Lbar)
+L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);
+h_{l-1}: [B, n_{l-1}] output of the noisy units below;  E_l: [B, *W_l];
+Lbar: scalar.  xi / sigma is the derivative of log p(a_l) by its mean, so that E[dW] is the gradient
+    of E[L(t-d)] over the noise,
+exactly, for any sigma and any Lbar that is independent of the noise. What the trace holds of other
+steps averages to zero, and adds variance; but the running Lbar has heard of rewards that older
+parts of the trace belong to, a bias of the order of rate / B. Not of the form teaching signal x
+local eligibility: that product is what E accumulates, and the reward comes later.
 
-Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", 1992,
-doi:10.1007/BF00992696. Fremaux and Gerstner, "Neuromodulated Spike-Timing-Dependent Plasticity, and Theory of Three-Factor
-Learning Rules", 2016, doi:10.3389/fncir.2015.00085. The trace, in a network with noisy currents: Miconi, "Biologically plausible
-learning in recurrent neural networks reproduces neural dynamics observed during cognitive tasks", 2017, doi:10.7554/eLife.20899.
-Departures: rate units with Gaussian noise on their currents, whose score is linear; Williams' Bernoulli units and Miconi's cubed
-eligibility are other networks and rules. dW is divided by lambda^d, so that the learning rate does not depend on the delay.
+Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+Learning", 1992, doi:10.1007/BF00992696. Fremaux and Gerstner, "Neuromodulated
+Spike-Timing-Dependent Plasticity, and Theory of Three-Factor Learning Rules", 2016,
+doi:10.3389/fncir.2015.00085. The trace, in a network with noisy currents: Miconi, "Biologically
+plausible learning in recurrent neural networks reproduces neural dynamics observed during cognitive
+tasks", 2017, doi:10.7554/eLife.20899.
+Departures: rate units with Gaussian noise on their currents, whose score is linear; Williams'
+Bernoulli units and Miconi's cubed eligibility are other networks and rules. dW is divided by
+lambda^d, so that the learning rate does not depend on the delay.
 """
 
 from typing import Annotated, NamedTuple
@@ -32,8 +40,10 @@ from bioplaus.types import PER_LAYER, Array, Gain, Info, Loss, Net, PerExample, 
 
 
 class State(NamedTuple):
-    """eligibility: E, the tree of params with the axis [B] first; pending: [d, B] losses on their way; seen: steps so far;
-    baseline: Lbar, scalar, in units of the loss, at first that of the first batch without noise."""
+    """eligibility: E, the tree of params with the axis [B] first; pending: [d, B] losses on their
+    way; seen: steps so far;
+    baseline: Lbar, scalar, in units of the loss, at first that of the first batch without noise.
+    """
 
     eligibility: Annotated[PerExample, PER_LAYER]
     pending: PerExample
@@ -52,31 +62,46 @@ def three_factor(
     delay: Size = 0,
     sample=jax.random.normal,
 ) -> Rule:
-    """The gradient of the noisy network's expected loss, in expectation. F forward, no credit, F update, once more |theta| sums.
+    """The gradient of the noisy network's expected loss, in expectation. F forward, no credit, F
+    update, once more |theta| sums.
 
-    sigma: noise, in units of the currents. decay: lambda, a step; None for no trace of other steps, and no delay: then the reward
-    is there when the synapses learn, and eligibility folds into one pullback. rate: of the baseline, a step. delay: d, in steps.
+    sigma: noise, in units of the currents. decay: lambda, a step; None for no trace of other steps,
+    and no delay: then the reward is there when the synapses learn, and eligibility folds into one
+    pullback. rate: of the baseline, a step. delay: d, in steps.
     sample: (key, shape, dtype) -> xi, standard normal.
-    Memory: B |theta| for the traces, which cannot be folded: the rewards that will weigh the examples are not known yet. Row b of a
-    batch continues row b of the last one: B learners in parallel with common weights, whose batches must keep their size.
-    Raises ValueError for a delay without a trace.
-    A gate acts with the reward, on row b's trace. Answers are given without the noise.
+    Memory: B |theta| for the traces, which cannot be folded: the rewards that will weigh the
+    examples are not known yet. Row b of a batch continues row b of the last one: B learners in
+    parallel with common weights, whose batches must keep their size. Raises ValueError for a delay
+    without a trace. A gate acts with the reward, on row b's trace. Answers are given without the
+    noise.
     """
 
     if delay and decay is None:
-        raise ValueError(f"three_factor: a reward {delay} steps late needs traces that wait for it; give decay, in (0, 1]")
+        raise ValueError(
+            f"three_factor: a reward {delay} steps late needs traces that wait for it; give decay,"
+            " in (0, 1]"
+        )
 
     def init(key, params, batch):
         examples = batch.x.shape[0]
         losses = loss(forward(net, params, batch.x, key).output, batch.y)
-        traces = () if decay is None else jax.tree.map(lambda w: jnp.zeros((examples, *w.shape), w.dtype), params)
-        return State(traces, jnp.zeros((delay, examples), losses.dtype), jnp.zeros((), jnp.int32), losses.mean())
+        traces = (
+            ()
+            if decay is None
+            else jax.tree.map(lambda w: jnp.zeros((examples, *w.shape), w.dtype), params)
+        )
+        return State(
+            traces,
+            jnp.zeros((delay, examples), losses.dtype),
+            jnp.zeros((), jnp.int32),
+            losses.mean(),
+        )
 
     def grad(params, state, batch, key, gate=None):
         if decay is not None and state.pending.shape != (delay, batch.x.shape[0]):
             raise ValueError(
-                f"state: its rewards are {state.pending.shape} where delay and batch are {(delay, batch.x.shape[0])};"
-                " make it with rule.init on a batch of this size"
+                f"state: its rewards are {state.pending.shape} where delay and batch are"
+                f" {(delay, batch.x.shape[0])}; make it with rule.init on a batch of this size"
             )
         own, shapes = jax.random.fold_in(key, ELIGIBILITY), current_shapes(net, params, batch, key)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(shapes)]
@@ -85,25 +110,37 @@ def three_factor(
         signals = signals_of(loss, losses, trace.output, batch.y)
 
         pending = losses[None] if decay is None else jnp.concatenate([state.pending, losses[None]])
-        surprise = jnp.where(state.seen < delay, 0, pending[0] - state.baseline)  # no reward has arrived before step d
+        # no reward has arrived before step d
+        surprise = jnp.where(state.seen < delay, 0, pending[0] - state.baseline)
         baseline = state.baseline + rate * surprise.mean()
 
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
             pre, score, learns = trace.inputs[l], xi[l] / sigma, weighed(gates[l], surprise)
             if decay is None:
-                grads.append(pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score))
+                grads.append(
+                    pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score)
+                )
                 continue
 
             def alone(x, s, l=l, layer=layer):
                 return pull(layer, params[l], x[None], layer_key(key, l), s[None])
 
             fresh = jax.vmap(alone)(pre, score)
-            eligibility.append(jax.tree.map(lambda e, f: decay * e + f, state.eligibility[l], fresh))
+            eligibility.append(
+                jax.tree.map(lambda e, f: decay * e + f, state.eligibility[l], fresh)
+            )
             weight = learns / (losses.size * jnp.asarray(decay) ** delay)
             with jax.named_scope("update"):
-                grads.append(jax.tree.map(lambda e, w=weight: (w.reshape(-1, *(1,) * (e.ndim - 1)) * e).sum(0), eligibility[l]))
-        state = State(tuple(eligibility), pending[1:] if delay else state.pending, state.seen + 1, baseline)
+                grads.append(
+                    jax.tree.map(
+                        lambda e, w=weight: (w.reshape(-1, *(1,) * (e.ndim - 1)) * e).sum(0),
+                        eligibility[l],
+                    )
+                )
+        state = State(
+            tuple(eligibility), pending[1:] if delay else state.pending, state.seen + 1, baseline
+        )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

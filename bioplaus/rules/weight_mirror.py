@@ -1,19 +1,25 @@
-"""Weight mirror: noise sent through the forward weights teaches the feedback weights to be their transposes.
+"""Weight mirror: noise sent through the forward weights teaches the feedback weights to be their
+transposes.
 
-Engaged mode is feedback alignment. In mirror mode, once a step, every layer is driven by noise of its own, and its feedback
-weights grow by the correlation of that noise with the response of the layer's neurons:
+Engaged mode is feedback alignment. In mirror mode, once a step, every layer is driven by noise of
+its own, and its feedback weights grow by the correlation of that noise with the response of the
+layer's neurons:
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
     r_l = f(xi_l W_l + b_l),    B_l <- (1 - decay) B_l + (rate / B) xi_l^T (r_l - mean r_l)
-s_L = dL/da_L: [B, C];  s_l: [B, n_l];  xi_l: [B, n_{l-1}], zero mean, standard deviation sigma;  r_l: [B, n_l];  mean: over the batch;
-B_l: the shape of W_l (the paper's is its transpose). A linear neuron gives E[xi^T (r - mean r)] / B = (1 - 1/B) sigma^2 W_l,
-so that at fixed W the feedback tends to (1 - 1/B) (rate sigma^2 / decay) W_l, which is W_l's size at the defaults.
+s_L = dL/da_L: [B, C];  s_l: [B, n_l];  xi_l: [B, n_{l-1}], zero mean, standard deviation sigma;
+r_l: [B, n_l];  mean: over the batch;
+B_l: the shape of W_l (the paper's is its transpose). A linear neuron gives E[xi^T (r - mean r)] / B
+= (1 - 1/B) sigma^2 W_l, so that at fixed W the feedback tends to (1 - 1/B) (rate sigma^2 / decay)
+W_l, which is W_l's size at the defaults.
 
-Akrout, Wilson, Humphreys, Lillicrap, Tweed, "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.
-Departures: the mean response is taken off (`centred=False` is the authors' code: a bias, or a sigmoid's 1/2, then adds variance,
-and noise with another mean, as max pooling makes it, misleads); the correlation is a mean over the batch and over the
-positions of a convolution, not a sum; arrays of one axis (biases) stay as drawn; no mirroring before the first step.
-Their code on MNIST: rate 1.28 (0.01 x 128 examples), decay 0, sigma 0.1 / sqrt(12) (uniform noise), centred=False,
-and sigmoid outputs: at logits the mirror sees a linear readout, and aligns faster.
+Akrout, Wilson, Humphreys, Lillicrap, Tweed, "Deep Learning without Weight Transport", 2019,
+arXiv:1904.05391.
+Departures: the mean response is taken off (`centred=False` is the authors' code: a bias, or a
+sigmoid's 1/2, then adds variance, and noise with another mean, as max pooling makes it, misleads);
+the correlation is a mean over the batch and over the positions of a convolution, not a sum; arrays
+of one axis (biases) stay as drawn; no mirroring before the first step. Their code on MNIST: rate
+1.28 (0.01 x 128 examples), decay 0, sigma 0.1 / sqrt(12) (uniform noise), centred=False, and
+sigmoid outputs: at logits the mirror sees a linear readout, and aligns faster.
 """
 
 from collections.abc import Callable
@@ -31,7 +37,9 @@ from bioplaus.types import Array, Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which sends nothing back."""
+    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which
+    sends nothing back.
+    """
 
     feedback: PerLayer
 
@@ -47,23 +55,29 @@ def weight_mirror(
     centred: bool = True,
     sample: Callable[..., Array] = jax.random.normal,
 ) -> Rule:
-    """Equals backprop at B = W, which it approaches. The MACs of backprop, and 2X for the mirror; no weight is transported.
+    """Equals backprop at B = W, which it approaches. The MACs of backprop, and 2X for the mirror;
+    no weight is transported.
 
-    rate, decay: of B, a step; a gate weights each example's part of both. sigma: of the noise, in units of the layer's input.
-    sample: (key, shape, dtype) -> xi / sigma with mean 0 and variance 1. Centred, a batch of one teaches B nothing.
+    rate, decay: of B, a step; a gate weights each example's part of both. sigma: of the noise, in
+    units of the layer's input.
+    sample: (key, shape, dtype) -> xi / sigma with mean 0 and variance 1. Centred, a batch of one
+    teaches B nothing.
     """
 
     def init(key, params, batch):
         return State(feedback_init(net, key, params, batch.x))
 
     def openness(gate, dtype):
-        """The mean of a gate over the batch: [1], or [n_post] for gates on units, the last axis of weights."""
+        """The mean of a gate over the batch: [1], or [n_post] for gates on units, the last axis of
+        weights.
+        """
         gate = jnp.asarray(1 if gate is None else gate, dtype)
         return gate.reshape(-1, gate.shape[-1] if gate.ndim > 1 else 1).mean(0)
 
     def learn(feedback, growth, opened):
         def update(b, g):
-            return b + (rate * g - decay * opened * b) if b.ndim > 1 else b  # biases send nothing back
+            # biases send nothing back
+            return b + (rate * g - decay * opened * b) if b.ndim > 1 else b
 
         return jax.tree.map(update, feedback, growth)
 

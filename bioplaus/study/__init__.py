@@ -1,4 +1,6 @@
-"""A study: rules x neurons x modulators x seeds -> results. What `bp.compare`, the command line and experiments/ all run."""
+"""A study: rules x neurons x modulators x seeds -> results. What `bp.compare`, the command line and
+experiments/ all run.
+"""
 
 from bioplaus.study.comparison import compare
 from bioplaus.study.run import Results, run_study

@@ -1,4 +1,6 @@
-"""One arm: train all its seeds together, measure them on the way and at the end, and come back after an interruption."""
+"""One arm: train all its seeds together, measure them on the way and at the end, and come back
+after an interruption.
+"""
 
 import math
 import time
@@ -31,7 +33,17 @@ from bioplaus.training.checkpoints import save
 from bioplaus.training.machines import here
 from bioplaus.training.precision import bfloat16, high
 from bioplaus.training.stream import stream
-from bioplaus.training.train import Program, Train, TrainState, bind, make_program, replicate, seed_key, seed_keys, seeds_over
+from bioplaus.training.train import (
+    Program,
+    Train,
+    TrainState,
+    bind,
+    make_program,
+    replicate,
+    seed_key,
+    seed_keys,
+    seeds_over,
+)
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds of training between checkpoints
@@ -49,20 +61,28 @@ class Label(NamedTuple):
 
 
 def partner(rule: str, arm: Arm, label: Label, arms: Sequence[tuple[Arm, Label]]) -> int | None:
-    """Which of the arms is the one of `rule` to compare an arm with: it has the same data, net, neuron and modulator.
+    """Which of the arms is the one of `rule` to compare an arm with: it has the same data, net,
+    neuron and modulator.
 
     Of several, the one whose settings have the same words behind the rule; none if there is none.
     """
-    near = [i for i, (a, l) in enumerate(arms) if a.rule == rule and l._replace(rule="") == label._replace(rule="")]
-    alike = [i for i in near if arms[i][1].rule.removeprefix(rule) == label.rule.removeprefix(arm.rule)]
+    near = [
+        i
+        for i, (a, l) in enumerate(arms)
+        if a.rule == rule and l._replace(rule="") == label._replace(rule="")
+    ]
+    alike = [
+        i for i in near if arms[i][1].rule.removeprefix(rule) == label.rule.removeprefix(arm.rule)
+    ]
     return next(iter(near if len(near) == 1 else alike), None)
 
 
 class Trained(NamedTuple):
-    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first loss that is not finite.
+    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first
+    loss that is not finite.
 
-    said: of checkpoints that could not be read. watch: what `bioplaus.study.watch` has seen; None where an older version of this
-    library trained the arm.
+    said: of checkpoints that could not be read. watch: what `bioplaus.study.watch` has seen; None
+    where an older version of this library trained the arm.
     """
 
     state: TrainState
@@ -88,14 +108,20 @@ def of_precision(arm: Arm):
 
 
 class Compiled(NamedTuple):
-    """What arms of one shape (`build.shape_of`) share, compiled once. probe: (states, test, values) -> measures of all seeds."""
+    """What arms of one shape (`build.shape_of`) share, compiled once. probe: (states, test, values)
+    -> measures of all seeds.
+    """
 
     program: Program
     probe: Callable[[TrainState, Batch, Mapping[str, Any]], dict[str, Array]]
 
 
-def compiled_of(arm: Arm, example: Array, classes: int, net: Net | None = None, mesh: Mesh | None = None) -> Compiled:
-    """Training and its measures as programs of the values in `build.arrays_of`; with `energy`, what updates change is metered."""
+def compiled_of(
+    arm: Arm, example: Array, classes: int, net: Net | None = None, mesh: Mesh | None = None
+) -> Compiled:
+    """Training and its measures as programs of the values in `build.arrays_of`; with `energy`, what
+    updates change is metered.
+    """
 
     def made(values: Mapping[str, Any]) -> Built:
         return build(arm, example, classes, net, values)
@@ -113,7 +139,12 @@ def compiled_of(arm: Arm, example: Array, classes: int, net: Net | None = None, 
         return over(lambda state: measure(state, test))(states)
 
     augment = jittered(arm.jitter, -1.0 if arm.inputs == "centred" else 0.0) if arm.jitter else None
-    return Compiled(make_program(make, batch_size=arm.batch_size, hold=hold_of(arm), augment=augment, mesh=mesh), probe)
+    return Compiled(
+        make_program(
+            make, batch_size=arm.batch_size, hold=hold_of(arm), augment=augment, mesh=mesh
+        ),
+        probe,
+    )
 
 
 def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:
@@ -126,11 +157,18 @@ def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:
 
 
 def train_arm(
-    arm: Arm, compiled: Compiled, data: Dataset, label: Label, folder: Path | None, tick: Callable[[int], None]
+    arm: Arm,
+    compiled: Compiled,
+    data: Dataset,
+    label: Label,
+    folder: Path | None,
+    tick: Callable[[int], None],
 ) -> Trained:
-    """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run goes on where it was saved.
+    """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run
+    goes on where it was saved.
 
-    tick: called with the number of steps done. Raises `stop.Stopped`, with all of it saved, if this process was told to stop.
+    tick: called with the number of steps done. Raises `stop.Stopped`, with all of it saved, if this
+    process was told to stop.
     """
     with patient():
         return _train_arm(arm, compiled, data, label, folder, tick)
@@ -155,20 +193,35 @@ def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
         state, history, n, told = pace.advance(train, state, chunk, left)
         watch = after(watch, history) if watch or not done else None
         done += n
-        since = {name: np.concatenate([since[name], h], 1) if since else h for name, h in without_watch(history).items()}
+        since = {
+            name: np.concatenate([since[name], h], 1) if since else h
+            for name, h in without_watch(history).items()
+        }
         if n == left:
-            rows, since = rows + history_rows(since, done, label) + probe(here(state), done, label), {}
+            rows, since = (
+                rows + history_rows(since, done, label) + probe(here(state), done, label),
+                {},
+            )
         tick(n)
         if folder and (done == arm.steps or told or pace.unsaved > SAVE_EVERY):
             now = Note(note.seconds + time.perf_counter() - began, rows, said, since, watch)
             save(folder, done, state, now.plain(), keep=good, owner=folder.name)
             good, pace.unsaved = done, 0.0
         look(told)
-    return Trained(high(here(state)), rows, _diverged(rows), note.seconds + time.perf_counter() - began, said, watch)
+    return Trained(
+        high(here(state)),
+        rows,
+        _diverged(rows),
+        note.seconds + time.perf_counter() - began,
+        said,
+        watch,
+    )
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
-    """(state, test) -> test accuracy, angles to backprop and angles between W and B, of one seed."""
+    """(state, test) -> test accuracy, angles to backprop and angles between W and B, of one
+    seed.
+    """
     rule, key = built.rule(built.net), seed_key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
     truth = backprop(built.net, built.loss)
@@ -182,7 +235,8 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
             for _ in range(built.hold - 1):
                 taught = rule.grad(state.params, taught, few, key)[1]
             found["angle to backprop"] = angles(
-                rule.grad(state.params, taught, few, key)[0], truth.grad(state.params, (), few, key)[0]
+                rule.grad(state.params, taught, few, key)[0],
+                truth.grad(state.params, (), few, key)[0],
             )
             if (feedback := feedback_of(state.rule, state.params)) is not None:
                 found["feedback angle"] = feedback_angle(state.params, feedback)
@@ -202,12 +256,15 @@ def measures_during_training(
         for name, measured in compiled.probe(state, test, values).items():
             for seed, value in enumerate(np.asarray(measured)):
                 if value.ndim == 0:
-                    found.append(Row(*label, str(seed), f"step={step}", name, float(value), "fraction"))
+                    found.append(
+                        Row(*label, str(seed), f"step={step}", name, float(value), "fraction")
+                    )
                 else:
                     found += [
                         Row(*label, str(seed), f"step={step} layer={l}", name, float(v), "degree")
                         for l, v in enumerate(value, 1)
-                        if not math.isnan(v)  # a layer without a gradient, or without feedback weights, has no angle
+                        # a layer without a gradient, or without feedback weights, has no angle
+                        if not math.isnan(v)
                     ]
         return found
 
@@ -215,9 +272,11 @@ def measures_during_training(
 
 
 def fitted(state: PyTree, fresh: PyTree) -> PyTree:
-    """The rule's state for another batch than it was trained on: what it holds of single examples is fresh.
+    """The rule's state for another batch than it was trained on: what it holds of single examples
+    is fresh.
 
-    So is what no batch of this size could use, in the state of a rule that does not declare it (`check_rule` refuses such a rule).
+    So is what no batch of this size could use, in the state of a rule that does not declare it
+    (`check_rule` refuses such a rule).
     """
 
     def chosen(own, new, passes):
@@ -227,7 +286,9 @@ def fitted(state: PyTree, fresh: PyTree) -> PyTree:
 
 
 def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
-    """A rule's feedback weights where they have the shapes of W (one entry a layer, as `net.fed_back` has them), else None."""
+    """A rule's feedback weights where they have the shapes of W (one entry a layer, as
+    `net.fed_back` has them), else None.
+    """
     state = getattr(state, "rule", state)
     feedback = getattr(state, "feedback", None)
     if not isinstance(feedback, tuple) or len(feedback) != len(params):
@@ -237,12 +298,16 @@ def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
 
 
 def history_rows(history: Mapping[str, Array | np.ndarray], step: int, label: Label) -> list[Row]:
-    """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a loss that is not finite."""
+    """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a
+    loss that is not finite.
+    """
     rows = []
     for name, values in without_watch(history).items():
         values = np.asarray(values)
         for seed, value in enumerate(values.max(1) if name == "residual" else values.mean(1)):
-            rows.append(Row(*label, str(seed), f"step={step}", name, float(value), UNITS.get(name, "")))
+            rows.append(
+                Row(*label, str(seed), f"step={step}", name, float(value), UNITS.get(name, ""))
+            )
     losses = np.asarray(history["loss"])
     for seed in np.flatnonzero(~np.isfinite(losses).all(1)):
         first = step - losses.shape[1] + int(np.argmin(np.isfinite(losses[seed])))
@@ -254,7 +319,9 @@ UNITS = {"loss": "nat", "residual": "relative"}
 
 
 def relabelled(rows: list[Row], label: Label) -> list[Row]:
-    """The rows of an arm under the label that it has now: a study that has grown may need more words to tell its arms apart."""
+    """The rows of an arm under the label that it has now: a study that has grown may need more
+    words to tell its arms apart.
+    """
     return [row._replace(**label._asdict()) for row in rows]
 
 

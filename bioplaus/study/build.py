@@ -26,7 +26,8 @@ from bioplaus.types import Array, Loss, Net, Rule
 
 
 class Built(NamedTuple):
-    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the lesioned net as well.
+    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the
+    lesioned net as well.
 
     hold: steps that each batch is presented for.
     """
@@ -47,8 +48,8 @@ def build(
 ) -> Built:
     """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape.
 
-    net: instead of the arm's own. values: of settings that `arrays_of` names, instead of the arm's own; they may be tracers.
-    Raises StudyError if the arm's net does not fit the data.
+    net: instead of the arm's own. values: of settings that `arrays_of` names, instead of the arm's
+    own; they may be tracers. Raises StudyError if the arm's net does not fit the data.
     """
     net = net or make_net(arm, example, classes, values.get("neuron.level", arm.neuron.level))
     rate = values.get("optimiser.learning_rate", arm.optimiser.learning_rate)
@@ -63,30 +64,48 @@ def build(
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         modulator = modulators.available()[arm.modulator.kind]
-        factory = modulate(factory, modulator(**arm.modulator.hyper | _under("modulator.hyper.", values)))
-    return Built(net, loss, lambda net: factory(net, loss), optax.chain(tx, *constraints(arm.optimiser)), hold_of(arm))
+        factory = modulate(
+            factory, modulator(**arm.modulator.hyper | _under("modulator.hyper.", values))
+        )
+    return Built(
+        net,
+        loss,
+        lambda net: factory(net, loss),
+        optax.chain(tx, *constraints(arm.optimiser)),
+        hold_of(arm),
+    )
 
 
 def _under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(head): value for name, value in values.items() if name.startswith(head)}
+    return {
+        name.removeprefix(head): value for name, value in values.items() if name.startswith(head)
+    }
 
 
 def arrays_of(arm: Arm) -> dict[str, float]:
-    """Dotted key -> value: the settings that a training program takes as arguments, so that arms that differ in them share it.
+    """Dotted key -> value: the settings that a training program takes as arguments, so that arms
+    that differ in them share it.
 
-    The learning rate, the level of noise, and hyperparameters of type ArrayLike that are not zero: at zero, parts may be left out.
+    The learning rate, the level of noise, and hyperparameters of type ArrayLike that are not zero:
+    at zero, parts may be left out.
     """
     return {name: float(h.default) for name, h in numbers_of(arm).items() if h.traced and h.default}
 
 
 def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
-    """Dotted key -> hyperparameter, for every number of an arm that a factory or the optimiser takes; `default` is the arm's value.
+    """Dotted key -> hyperparameter, for every number of an arm that a factory or the optimiser
+    takes; `default` is the arm's value.
 
-    One that must be given and is not has the default `inspect.Parameter.empty`. Raises StudyError for one that there is not.
+    One that must be given and is not has the default `inspect.Parameter.empty`. Raises StudyError
+    for one that there is not.
     """
     rate = OptimiserSpec.model_fields["learning_rate"]
     name = "optimiser.learning_rate"
-    found = {name: Hyperparameter(name, ArrayLike, tuple(rate.metadata), False, arm.optimiser.learning_rate)}
+    found = {
+        name: Hyperparameter(
+            name, ArrayLike, tuple(rate.metadata), False, arm.optimiser.learning_rate
+        )
+    }
     if arm.neuron.noise != "none":
         (level,) = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
         found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
@@ -98,16 +117,23 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
         for name in given:
             if name not in known:
                 raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, known)}")
-        found |= {f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default)) for n, h in known.items()}
+        found |= {
+            f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default))
+            for n, h in known.items()
+        }
     return found
 
 
 def check_numbers(arm: Arm) -> None:
-    """Raise StudyError for a number outside its domain, for one that is missing, and for a schedule that would leave the domain."""
+    """Raise StudyError for a number outside its domain, for one that is missing, and for a schedule
+    that would leave the domain.
+    """
     numbers = numbers_of(arm)
     for name, h in numbers.items():
         if h.required:
-            raise StudyError(f"{name}: is missing, and there is no default for it; give {h.expected()}")
+            raise StudyError(
+                f"{name}: is missing, and there is no default for it; give {h.expected()}"
+            )
         if wrong := h.refusal(h.default):
             raise StudyError(f"{name}: {wrong}")
     for name, schedule in arm.schedules.items():
@@ -116,10 +142,15 @@ def check_numbers(arm: Arm) -> None:
 
 
 def shape_of(arm: Arm) -> str:
-    """What is left of an arm without the values of `arrays_of`: arms of one shape share a training program."""
+    """What is left of an arm without the values of `arrays_of`: arms of one shape share a training
+    program.
+    """
     arrays, settings = arrays_of(arm), arm.model_dump(mode="json")
     settings["optimiser"].pop("learning_rate")
-    for table, head in ((settings["hyper"], "hyper."), (settings["modulator"]["hyper"], "modulator.hyper.")):
+    for table, head in (
+        (settings["hyper"], "hyper."),
+        (settings["modulator"]["hyper"], "modulator.hyper."),
+    ):
         for name in [name for name in table if head + name in arrays]:
             table.pop(name)
     if "neuron.level" in arrays:
@@ -130,7 +161,9 @@ def shape_of(arm: Arm) -> str:
 
 
 def hold_of(arm: Arm) -> int:
-    """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An epoch has as many times more steps."""
+    """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An
+    epoch has as many times more steps.
+    """
     known = hyperparameters(available()[arm.rule]).get("hold")
     return 1 if known is None else int(arm.hyper.get("hold") or known.default)
 
@@ -145,11 +178,22 @@ def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
     if arm.net.kind == "cnn":
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
-            raise StudyError(f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]}; use mlp")
-        net = cnn(classes, neuron, output=output, padding=2 if example.shape[1] == 28 else 0, weights=weights)
+            raise StudyError(
+                f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]};"
+                " use mlp"
+            )
+        net = cnn(
+            classes,
+            neuron,
+            output=output,
+            padding=2 if example.shape[1] == 28 else 0,
+            weights=weights,
+        )
     else:
         sizes = [example[0].size, *arm.net.hidden, classes]
-        net = mlp(sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights)
+        net = mlp(
+            sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
+        )
         net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
     if arm.neuron.noise in SYNAPTIC_NOISES:
         net = tuple(SYNAPTIC_NOISES[arm.neuron.noise](layer, level) for layer in net)
@@ -160,16 +204,30 @@ def positive(weights: Initializer) -> Initializer:
     """Uniform weights above 0 with the mean square of normal ones."""
 
     def init(key, shape, dtype):
-        return jax.random.uniform(key, shape, dtype) * jnp.sqrt(3 * jnp.mean(weights(key, shape, dtype) ** 2))
+        return jax.random.uniform(key, shape, dtype) * jnp.sqrt(
+            3 * jnp.mean(weights(key, shape, dtype) ** 2)
+        )
 
     return init
 
 
-def make_tx(spec: OptimiserSpec, steps: int, learning_rate: ArrayLike) -> optax.GradientTransformation:
-    """The optimiser at this learning rate, with decoupled weight decay, for a training of so many steps."""
+def make_tx(
+    spec: OptimiserSpec, steps: int, learning_rate: ArrayLike
+) -> optax.GradientTransformation:
+    """The optimiser at this learning rate, with decoupled weight decay, for a training of so many
+    steps.
+    """
     rate = scheduled(spec, learning_rate, steps)
-    kinds = {"sgd": optax.identity, "momentum": lambda: optax.trace(0.9), "adam": optax.scale_by_adam}
-    return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), optax.scale_by_learning_rate(rate))
+    kinds = {
+        "sgd": optax.identity,
+        "momentum": lambda: optax.trace(0.9),
+        "adam": optax.scale_by_adam,
+    }
+    return optax.chain(
+        kinds[spec.kind](),
+        optax.add_decayed_weights(spec.weight_decay),
+        optax.scale_by_learning_rate(rate),
+    )
 
 
 def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
@@ -178,26 +236,40 @@ def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
         return rate
     course = {
         "cosine": lambda: optax.cosine_decay_schedule(1.0, steps),
-        "warmup": lambda: optax.warmup_cosine_decay_schedule(1.0, 1.1, max(1, steps // 10), steps, 0.1),
-        "step": lambda: optax.piecewise_constant_schedule(1.0, {round(steps * m): spec.factor for m in spec.milestones}),
+        "warmup": lambda: optax.warmup_cosine_decay_schedule(
+            1.0, 1.1, max(1, steps // 10), steps, 0.1
+        ),
+        "step": lambda: optax.piecewise_constant_schedule(
+            1.0, {round(steps * m): spec.factor for m in spec.milestones}
+        ),
     }[spec.schedule]()
     return lambda count: rate * course(count)
 
 
-def by_largest(last: optax.GradientTransformation, spec: OptimiserSpec, steps: int) -> optax.GradientTransformation:
-    """Hidden layers step by `spec.largest` at their largest entries; `last` is for the last layer."""
+def by_largest(
+    last: optax.GradientTransformation, spec: OptimiserSpec, steps: int
+) -> optax.GradientTransformation:
+    """Hidden layers step by `spec.largest` at their largest entries; `last` is for the last
+    layer.
+    """
 
     def divided(updates, params):
         del params
         largest = jax.tree.map(lambda g: jnp.abs(g).max(), updates)
         return jax.tree.map(lambda g, most: g / jnp.where(most > 0, most, 1), updates, largest)
 
-    hidden = optax.chain(optax.stateless(divided), optax.scale_by_learning_rate(scheduled(spec, spec.largest, steps)))
-    return optax.partition({"hidden": hidden, "last": last}, lambda params: ("hidden",) * (len(params) - 1) + ("last",))
+    hidden = optax.chain(
+        optax.stateless(divided), optax.scale_by_learning_rate(scheduled(spec, spec.largest, steps))
+    )
+    return optax.partition(
+        {"hidden": hidden, "last": last}, lambda params: ("hidden",) * (len(params) - 1) + ("last",)
+    )
 
 
 def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
-    """What keeps the net's weights in a set, last in its optimiser. Weights of a rule's own are other synapses, and free."""
+    """What keeps the net's weights in a set, last in its optimiser. Weights of a rule's own are
+    other synapses, and free.
+    """
     found = []
     if spec.bits < 32:
         found.append(projections.low_bit(spec.bits, spec.bound))
@@ -211,7 +283,9 @@ def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
 
 
 def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """tx on the last layer, nothing on the others: decay would shrink the random features that the frozen baseline is about."""
+    """tx on the last layer, nothing on the others: decay would shrink the random features that the
+    frozen baseline is about.
+    """
 
     def labels(params):
         return tuple("train" if l == len(params) - 1 else "keep" for l in range(len(params)))

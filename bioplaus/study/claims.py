@@ -1,4 +1,6 @@
-"""The claim of adversarial robustness of a trained arm: every attack at one radius, and the twelve checks, as rows."""
+"""The claim of adversarial robustness of a trained arm: every attack at one radius, and the twelve
+checks, as rows.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,7 +33,8 @@ def claim_rows(
 ) -> list[Row]:
     """Robust accuracy by attack and seed, and value, threshold and outcome of each check.
 
-    nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop twin if it has another.
+    nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop
+    twin if it has another.
     healthy: seeds that did not diverge. over: how seeds share a program.
     bounds: least and largest value of the inputs.
     """
@@ -41,13 +44,19 @@ def claim_rows(
     shifts = range(1, 1 + min(OTHER_SEEDS, arm.seeds - 1))
     others = [jax.tree.map(lambda a, k=k: jnp.roll(a, -k, 0), states) for k in shifts]
 
-    def attacked(state: TrainState, others: list[TrainState], twin_states: list[TrainState]) -> Suite:
+    def attacked(
+        state: TrainState, others: list[TrainState], twin_states: list[TrainState]
+    ) -> Suite:
         sources = [own(s, few.context) for s in others]
-        sources += [answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)]
+        sources += [
+            answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)
+        ]
         return suite(own(state, few.context), loss, few, seed_key(0), budget, sources)
 
     found = jax.jit(over(attacked))(states, others, [s for _, s in twins])
-    made = claim(jax.tree.map(lambda a: np.asarray(a)[list(healthy)], found), budget, 1 / test.y.shape[-1])
+    made = claim(
+        jax.tree.map(lambda a: np.asarray(a)[list(healthy)], found), budget, 1 / test.y.shape[-1]
+    )
     at = f"epsilon={budget.epsilon:g}"
     rows = [
         Row(*label, str(seed), f"{at} attack={name}", "robust accuracy", float(value), "fraction")
@@ -66,7 +75,9 @@ def claim_rows(
 
 
 def budget_of(arm: Arm) -> Budget:
-    """The suite's hyperparameters. A net without noise at test time needs no draws; the suite measures whether that is so."""
+    """The suite's hyperparameters. A net without noise at test time needs no draws; the suite
+    measures whether that is so.
+    """
     a = arm.adversarial
     noisy = arm.neuron.noise != "none" and arm.neuron.evaluate == "on"
     return Budget(a.epsilon, a.steps, a.restarts, a.queries, a.samples, a.draws if noisy else 1)
@@ -76,14 +87,18 @@ def attack_text(arms: Sequence[Arm]) -> str:
     """How the curve under attack was made, for the method section."""
     steps = " or ".join(str(n) for n in dict.fromkeys(a.adversarial.steps for a in arms))
     return (
-        "true gradient of the deployed forward function, checked against finite differences; L-infinity,"
-        f" {steps} steps, one random start, size as a fraction of the range of the inputs"
+        "true gradient of the deployed forward function, checked against finite differences;"
+        f" L-infinity, {steps} steps, one random start, size as a fraction of the range of the"
+        " inputs"
     )
 
 
 def suite_text(arms: Sequence[Arm]) -> str:
     """Every hyperparameter of the suite, '' where it did not run."""
-    others = f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; attacked inputs stay within that range"
+    others = (
+        f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; attacked inputs stay within"
+        " that range"
+    )
     texts = [
         f"{describe(budget_of(a))}. {a.adversarial.examples} examples; {others}"
         for a in arms

@@ -32,34 +32,57 @@ def compare(
     out: str | Path | None = None,
     show: bool = True,
 ) -> Results:
-    """Train rules on the same net, data, batches and budget, with the frozen baseline beside them, and measure them.
+    """Train rules on the same net, data, batches and budget, with the frozen baseline beside them,
+    and measure them.
 
-    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: see `comparison`. data: a name, (x, y), or a Dataset.
+    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: see `comparison`. data: a name,
+    (x, y), or a Dataset.
     seeds, steps: None for 5 and 1,000, on a data set that is downloaded for 3 and at most 5 epochs.
     own: each rule at its own tuned settings, rather than all at common ones.
-    print(compare(...)) shows the table. Raises StudyError before any work starts if something does not fit.
+    print(compare(...)) shows the table. Raises StudyError before any work starts if something does
+    not fit.
     """
     names = [rules] if isinstance(rules, str) else rules
-    study = comparison(names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own)
+    study = comparison(
+        names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own
+    )
     if net is not None:  # the study makes none
-        study = study.model_copy(update={"base": {key: value for key, value in study.base.items() if key != "net"}})
-    arrays = None if isinstance(data, str) else data if isinstance(data, Dataset) else datasets.own(*data)
+        study = study.model_copy(
+            update={"base": {key: value for key, value in study.base.items() if key != "net"}}
+        )
+    arrays = (
+        None
+        if isinstance(data, str)
+        else data
+        if isinstance(data, Dataset)
+        else datasets.own(*data)
+    )
     return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
 
 
 def comparison(
-    rules: Sequence[str], *, data: str, seeds: int | None = None, steps: int | None = None, own: bool = False
+    rules: Sequence[str],
+    *,
+    data: str,
+    seeds: int | None = None,
+    steps: int | None = None,
+    own: bool = False,
 ) -> Study:
-    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common settings of `Arm`.
+    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common
+    settings of `Arm`.
 
-    Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps. Data sets that are downloaded:
-    256-256, batches of 128, 3 seeds, and each rule's default epochs, at most 5. own: at the settings that tuning found for each rule.
+    Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps.
+    Data sets that are downloaded: 256-256, batches of 128, 3 seeds, and each rule's default epochs,
+    at most 5. own: at the settings that tuning found for each rule.
     """
     if not rules:
         raise StudyError("rules: none is given; give keys, as in bp,fa, or all")
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
     large, tuned = data in FOLDERS, {key: found for key, found in defaults().items() if key in keys}
-    base: dict[str, Any] = {"data": data, "seeds": (3 if large else 5) if seeds is None else seeds} | (LARGE if large else {})
+    base: dict[str, Any] = {
+        "data": data,
+        "seeds": (3 if large else 5) if seeds is None else seeds,
+    } | (LARGE if large else {})
     budget: dict[str, dict[str, Any]] = {}
     if steps is None and large:
         budget = {key: {"epochs": min(tuned[key]["epochs"], EPOCHS)} for key in tuned}
@@ -67,5 +90,8 @@ def comparison(
     else:
         base["steps"] = 1000 if steps is None else steps
     if own:
-        budget = {key: {k: v for k, v in tuned[key].items() if k != "epochs"} | budget.get(key, {}) for key in tuned}
+        budget = {
+            key: {k: v for k, v in tuned[key].items() if k != "epochs"} | budget.get(key, {})
+            for key in tuned
+        }
     return Study(name=f"compare {data}", base=base, rules=budget, grid={"rule": keys})

@@ -1,4 +1,6 @@
-"""What an arm costs and what it asks of a brain: counted on the program of one update, dense, and effective after training."""
+"""What an arm costs and what it asks of a brain: counted on the program of one update, dense, and
+effective after training.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,18 +26,25 @@ TARGET = 0.9  # accuracy to which the energy spent is stated
 
 
 def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
-    """The machines that can train, by name. own: files with more. Raises StudyError, which names the key, for one that cannot be used."""
+    """The machines that can train, by name. own: files with more. Raises StudyError, which names
+    the key, for one that cannot be used.
+    """
     try:
         found = profiles(*own)
     except ValueError as error:
         raise StudyError(f"profiles: {error}") from error
     if unfit := [name for name in found.keys() - profiles().keys() if found[name].inference_only]:
-        raise StudyError(f"profiles: {sorted(unfit)} cannot train (inference_only), and a study prices training; leave them out")
+        raise StudyError(
+            f"profiles: {sorted(unfit)} cannot train (inference_only), and a study prices training;"
+            " leave them out"
+        )
     return {name: profile for name, profile in found.items() if not profile.inference_only}
 
 
 class Costs(NamedTuple):
-    """dense, effective: counts an example. energies: by profile, joules an example. learning: a seed's; card: lines (item, text)."""
+    """dense, effective: counts an example. energies: by profile, joules an example. learning: a
+    seed's; card: lines (item, text).
+    """
 
     dense: Cost
     effective: Cost
@@ -44,35 +53,77 @@ class Costs(NamedTuple):
     card: list[tuple[str, str]]
 
 
-def costs_of(arm: Arm, built: Built, train: Batch, trained: Trained, machines: dict[str, Profile]) -> Costs:
-    """Counted for one batch of the arm's size, effective as the first seed that did not diverge has left its net."""
+def costs_of(
+    arm: Arm, built: Built, train: Batch, trained: Trained, machines: dict[str, Profile]
+) -> Costs:
+    """Counted for one batch of the arm's size, effective as the first seed that did not diverge has
+    left its net.
+    """
     batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
     rule, net = built.rule(built.net), built.net
-    on_host = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a), trained.state)
+    on_host = jax.tree.map(
+        lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else np.asarray(a),
+        trained.state,
+    )
     seeds = [jax.tree.map(lambda a, s=s: a[s], on_host) for s in range(arm.seeds)]
     state = seeds[next((s for s in range(arm.seeds) if s not in trained.diverged), 0)]
     dense = cost(rule, net, batch, tx=built.tx)
-    run = effective(rule, net, batch, seed_key(0), params=state.params, state=state.rule, tx=built.tx)
+    run = effective(
+        rule, net, batch, seed_key(0), params=state.params, state=state.rule, tx=built.tx
+    )
     energies = {name: energy(dense if p.clocked else run, p) for name, p in machines.items()}
-    return Costs(dense, run, energies, [efficiency(s.opt, s.params) for s in seeds], describe(card(rule, net, batch)))
+    return Costs(
+        dense,
+        run,
+        energies,
+        [efficiency(s.opt, s.params) for s in seeds],
+        describe(card(rule, net, batch)),
+    )
 
 
 def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> list[Row]:
-    """MACs by phase, energies with their 90 % intervals, which do not depend on the seed; M-energy and energy to an accuracy, which do.
+    """MACs by phase, energies with their 90 % intervals, which do not depend on the seed; M-energy
+    and energy to an accuracy, which do.
 
     trained: rows that hold the accuracy on the way.
     """
     phases = {name: phase.macs for name, phase in costs.dense.phases.items() if name != "optimiser"}
     macs = {**phases, "training": total(costs.dense).macs, "inference": costs.dense.inference_macs}
-    rows = [Row(*label, "", name, "macs", float(count), "MAC/sample") for name, count in macs.items()]
+    rows = [
+        Row(*label, "", name, "macs", float(count), "MAC/sample") for name, count in macs.items()
+    ]
     run = total(costs.effective)
-    rows.append(Row(*label, "", "training", "effective macs", float(run.macs + run.acs), "MAC/sample"))
-    rows.append(Row(*label, "", "training", "synapses changed", float(run.synapse_updates) * arm.batch_size, "synapse/step"))
+    rows.append(
+        Row(*label, "", "training", "effective macs", float(run.macs + run.acs), "MAC/sample")
+    )
+    rows.append(
+        Row(
+            *label,
+            "",
+            "training",
+            "synapses changed",
+            float(run.synapse_updates) * arm.batch_size,
+            "synapse/step",
+        )
+    )
     for name, found in costs.energies.items():
-        for part, estimate in (("op", found.E_op), ("memory", found.E_mem), ("total", found.E_total)):
+        for part, estimate in (
+            ("op", found.E_op),
+            ("memory", found.E_mem),
+            ("total", found.E_total),
+        ):
             for condition in ("median", "p05", "p95"):
                 where = condition if name == PROFILE else f"{name} {condition}"
-                rows.append(Row(*label, "", where, f"energy {part}", getattr(estimate, condition), "J/sample"))
+                rows.append(
+                    Row(
+                        *label,
+                        "",
+                        where,
+                        f"energy {part}",
+                        getattr(estimate, condition),
+                        "J/sample",
+                    )
+                )
     step = costs.energies[PROFILE].E_total.median * arm.batch_size
     for seed, found in enumerate(costs.learning):
         for name, value, unit in (
@@ -81,7 +132,11 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
             ("inefficiency", found.inefficiency, "ratio"),
         ):
             rows.append(Row(*label, str(seed), "training", name, value, unit))
-        seen = [(r.condition, r.value) for r in trained if (r.seed, r.measure) == (str(seed), "accuracy at step")]
+        seen = [
+            (r.condition, r.value)
+            for r in trained
+            if (r.seed, r.measure) == (str(seed), "accuracy at step")
+        ]
         if seen:
             steps = [int(c.removeprefix("step=")) for c, _ in seen]
             joules, censored = to_accuracy(TARGET, steps, np.array([a for _, a in seen]), step)

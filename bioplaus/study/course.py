@@ -26,19 +26,28 @@ COURSES: dict[str, Callable[[Any, Any, Array], Array]] = {
 
 
 def course_of(arm: Arm) -> Course:
-    """Raises StudyError for a schedule of a setting that is not an array hyperparameter of the arm, or that cannot be followed."""
+    """Raises StudyError for a schedule of a setting that is not an array hyperparameter of the arm,
+    or that cannot be followed.
+    """
     start = arrays_of(arm)
     for name, schedule in arm.schedules.items():
         if name not in start:
-            raise StudyError(f"schedules.{name}: is not among the settings of this arm that can change: {', '.join(start)}")
+            raise StudyError(
+                f"schedules.{name}: is not among the settings of this arm that can change:"
+                f" {', '.join(start)}"
+            )
         if schedule.kind == "exponential" and not start[name] * schedule.to > 0:
             raise StudyError(
-                f"schedules.{name}: an exponential goes from {start[name]:g} to {schedule.to:g}; both must be above 0"
+                f"schedules.{name}: an exponential goes from {start[name]:g} to {schedule.to:g};"
+                " both must be above 0"
             )
     return Course(start, start | {name: schedule.to for name, schedule in arm.schedules.items()})
 
 
 def at(course: Course, arm: Arm, t: Any) -> Mapping[str, Any]:
     """The values at a fraction t of training; t and the course may be tracers."""
-    moved = {name: COURSES[s.kind](course.start[name], course.end[name], t) for name, s in arm.schedules.items()}
+    moved = {
+        name: COURSES[s.kind](course.start[name], course.end[name], t)
+        for name, s in arm.schedules.items()
+    }
     return course.start | moved

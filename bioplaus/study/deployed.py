@@ -11,7 +11,9 @@ from bioplaus.types import Array
 
 
 class Deployed(NamedTuple):
-    """A trained arm as it answers: its parts, the noise mode at test time, and its states with the seed axis first."""
+    """A trained arm as it answers: its parts, the noise mode at test time, and its states with the
+    seed axis first.
+    """
 
     built: Built
     mode: str

@@ -1,4 +1,6 @@
-"""Corrupted test images of a study: made or read once for all of its arms, and the errors under them against the backprop twin."""
+"""Corrupted test images of a study: made or read once for all of its arms, and the errors under
+them against the backprop twin.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,7 +23,8 @@ from bioplaus.training.train import seed_key
 from bioplaus.types import Array
 
 MEASURE = "accuracy under corruption"
-EXAMPLES = 512  # test images that are corrupted where they are made here; published sets are used whole
+# test images that are corrupted where they are made here; published sets are used whole
+EXAMPLES = 512
 
 
 class Images(NamedTuple):
@@ -33,7 +36,9 @@ class Images(NamedTuple):
 
 
 def source_of(arm: Arm, data: Dataset) -> str:
-    """What to call the corrupted images that an arm asks for, '' for none. Raises StudyError or DataError where they cannot be had."""
+    """What to call the corrupted images that an arm asks for, '' for none. Raises StudyError or
+    DataError where they cannot be had.
+    """
     if arm.corruptions == "none":
         return ""
     if arm.inputs == "centred":
@@ -41,7 +46,8 @@ def source_of(arm: Arm, data: Dataset) -> str:
     low, high = bounds_of(data)
     if low < 0 or high > 1:
         raise StudyError(
-            f"corruptions: corrupted images are pixels in [0, 1], and these are in [{low:g}, {high:g}]; rescale them"
+            f"corruptions: corrupted images are pixels in [0, 1], and these are in [{low:g},"
+            f" {high:g}]; rescale them"
         )
     if arm.corruptions != "generated":
         return _published(arm, data).name
@@ -69,9 +75,15 @@ def _stacked(images, y: Array) -> Images:
 
 def _published(arm: Arm, data: Dataset) -> Corrupted:
     shape = data.test.x.shape[1:]
-    readers: dict[tuple[int, ...], Callable[[str], Corrupted]] = {(28, 28, 1): mnist_c, (32, 32, 3): cifar10_c}
+    readers: dict[tuple[int, ...], Callable[[str], Corrupted]] = {
+        (28, 28, 1): mnist_c,
+        (32, 32, 3): cifar10_c,
+    }
     if shape not in readers:
-        raise StudyError(f"corruptions: there is no published set for images of {list(shape)}; give generated or none")
+        raise StudyError(
+            f"corruptions: there is no published set for images of {list(shape)}; give generated or"
+            " none"
+        )
     return readers[shape](arm.corruptions)
 
 
@@ -95,8 +107,11 @@ def error_rows(arms: Sequence[tuple[Arm, Label]], rows: Sequence[Row]) -> list[R
     return found
 
 
-def retained(label: Label, rows: Sequence[Row], chance: float, lost: Sequence[int]) -> dict[str, float]:
-    """IQM, over seeds x corruptions, of the accuracy retained at severities 1 to 5, with its bootstrap interval, and optimality gap.
+def retained(
+    label: Label, rows: Sequence[Row], chance: float, lost: Sequence[int]
+) -> dict[str, float]:
+    """IQM, over seeds x corruptions, of the accuracy retained at severities 1 to 5, with its
+    bootstrap interval, and optimality gap.
 
     {} for fewer than two seeds that did not diverge. lost: those that did.
     """
@@ -107,15 +122,24 @@ def retained(label: Label, rows: Sequence[Row], chance: float, lost: Sequence[in
     if not np.isfinite(scores).all():  # no better than chance to begin with
         return {}
     value = bootstrap(iqm, scores)
-    return {"iqm": value.value, "low": value.low, "high": value.high, "gap": float(optimality_gap(scores))}
+    return {
+        "iqm": value.value,
+        "low": value.low,
+        "high": value.high,
+        "gap": float(optimality_gap(scores)),
+    }
 
 
 def under_corruption(label: Label, rows: Sequence[Row]) -> dict[str, tuple[float, np.ndarray]]:
-    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities], of an arm."""
+    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities], of an
+    arm.
+    """
     own = [r for r in rows if r[:5] == label]
     clean = {r.seed: r.value for r in own if (r.measure, r.condition) == ("accuracy", "clean")}
     under: dict[str, dict[str, list[float]]] = {}
     for r in own:
         if r.measure == MEASURE:
-            under.setdefault(r.seed, {}).setdefault(r.condition.partition("=")[0], []).append(r.value)
+            under.setdefault(r.seed, {}).setdefault(r.condition.partition("=")[0], []).append(
+                r.value
+            )
     return {seed: (clean[seed], np.array(list(v.values()))) for seed, v in under.items()}

@@ -1,4 +1,6 @@
-"""Arms side by side, in processes of their own: small nets use one core each better than all cores together."""
+"""Arms side by side, in processes of their own: small nets use one core each better than all cores
+together.
+"""
 
 import multiprocessing
 import os
@@ -27,15 +29,27 @@ MOST = 8  # jobs where no number is given: each holds the data, and its own prog
 
 
 def run_jobs(
-    study: Study, out: Path, *, jobs: int | None = None, resume: bool = False, show: bool = True, many: bool = False
+    study: Study,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    resume: bool = False,
+    show: bool = True,
+    many: bool = False,
 ) -> Results:
-    """`run_study` with several arms at a time, each with its share of the cores. Arms that are attacked from another one follow it.
+    """`run_study` with several arms at a time, each with its share of the cores. Arms that are
+    attacked from another one follow it.
 
-    jobs: how many; None: one a core on a CPU, at most 8, else 1. Results differ from those of one job by rounding, as from those of
-    a machine with other cores. Raises StudyError as `run_study` does, and if a process dies: what is finished stays.
+    jobs: how many; None: one a core on a CPU, at most 8, else 1. Results differ from those of one
+    job by rounding, as from those of a machine with other cores. Raises StudyError as `run_study`
+    does, and if a process dies: what is finished stays.
     """
     began = time.perf_counter()
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
     if jobs is None:
         jobs = min(MOST, len(cores)) if jax.default_backend() == "cpu" else 1
     if jobs < 1:
@@ -46,25 +60,44 @@ def run_jobs(
         return conduct(study, plans, out, show, began)
 
 
-def _train_waiting(study: Study, plans: list[Plan], out: Path, jobs: int, cores: list[int], show: bool) -> None:
-    """Train the arms that are not finished side by side, where there are several: first those that others are attacked from."""
+def _train_waiting(
+    study: Study, plans: list[Plan], out: Path, jobs: int, cores: list[int], show: bool
+) -> None:
+    """Train the arms that are not finished side by side, where there are several: first those that
+    others are attacked from.
+    """
     waiting = [i for i, p in enumerate(plans) if not finished(folder_of(p, plans, out))]
     if min(jobs, len(waiting)) > 1:
-        labels, twins = [p.label for p in plans], {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))}
+        labels, twins = (
+            [p.label for p in plans],
+            {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))},
+        )
         first = [i for i in waiting if labels[i] in twins]
         then = [i for i in waiting if labels[i] not in twins]
-        _side_by_side(study, out, [first, then], short_names(labels), [p.arm.steps for p in plans], jobs, cores, show)
+        _side_by_side(
+            study,
+            out,
+            [first, then],
+            short_names(labels),
+            [p.arm.steps for p in plans],
+            jobs,
+            cores,
+            show,
+        )
 
 
 def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
     """Train waves of arms, one wave after the other; a wave's arms in any order."""
     context = multiprocessing.get_context("spawn")
     told, shares = context.Queue(), context.Queue()
-    theirs, lifeline = context.Pipe(duplex=False)  # workers stop when its other end, which this process alone holds, is closed
+    # workers stop when its other end, which this process alone holds, is closed
+    theirs, lifeline = context.Pipe(duplex=False)
     for j in range(jobs):
         shares.put(cores[j::jobs] or cores)
     with progress_bar(sum(steps[i] for wave in waves for i in wave), show) as (say, tick):
-        listener = threading.Thread(target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True)
+        listener = threading.Thread(
+            target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True
+        )
         listener.start()
         pool = ProcessPoolExecutor(jobs, context, _start, (study, out, told, shares, theirs))
         try:
@@ -76,7 +109,8 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
                     say(f"{running[done]} is done")
         except BrokenProcessPool as error:
             raise StudyError(
-                f"a process died, perhaps for want of memory; go on with --out {out} --resume and fewer --jobs"
+                f"a process died, perhaps for want of memory; go on with --out {out} --resume and"
+                " fewer --jobs"
             ) from error
         except BaseException:
             lifeline.close()
@@ -84,7 +118,8 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
         finally:
             pool.shutdown(cancel_futures=True)
             told.put(None)
-            listener.join(2.0)  # a worker that was killed may have left half a word, on which it would wait for ever
+            # a worker that was killed may have left half a word, on which it would wait for ever
+            listener.join(2.0)
             told.cancel_join_thread()
 
 
@@ -92,7 +127,9 @@ _own: dict[str, Any] = {}  # what a process keeps from arm to arm
 
 
 def _start(study: Study, out: Path, told, shares, lifeline) -> None:
-    """Set up a process: how it is stopped, its cores, before JAX counts them, and the plan of the study."""
+    """Set up a process: how it is stopped, its cores, before JAX counts them, and the plan of the
+    study.
+    """
     serve(lifeline)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
@@ -101,13 +138,19 @@ def _start(study: Study, out: Path, told, shares, lifeline) -> None:
 
 
 def keep_compilations() -> None:
-    """Compiled programs go to the user's cache folder, and the next run of the same study starts at once. JAX's own setting, for
-    instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By machine: a program for one processor may not run on another."""
+    """Compiled programs go to the user's cache folder, and the next run of the same study starts at
+    once. JAX's own setting, for instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By
+    machine: a program for one processor may not run on another.
+    """
     import pooch
 
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # on a full disk: compiled again
+    # on a full disk: compiled again
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"))
+        jax.config.update(
+            "jax_compilation_cache_dir",
+            str(Path(pooch.os_cache("bioplaus")) / f"compilations-{platform.node()}"),
+        )
 
 
 def _train(i: int) -> None:

@@ -1,6 +1,8 @@
-"""How alike the hidden layers of a trained arm are to those of its twin, trained by backprop from the same weights on the same batches.
+"""How alike the hidden layers of a trained arm are to those of its twin, trained by backprop from
+the same weights on the same batches.
 
-Backprop itself is compared with its own next seed: what two nets that learn in the same way have in common.
+Backprop itself is compared with its own next seed: what two nets that learn in the same way have in
+common.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.measure.representation import cka_table, dead_units, effective_dimension, rsa_table, sparsity
+from bioplaus.measure.representation import (
+    cka_table,
+    dead_units,
+    effective_dimension,
+    rsa_table,
+    sparsity,
+)
 from bioplaus.net import forward
 from bioplaus.study.arm import PROBE, Label
 from bioplaus.study.deployed import Deployed
@@ -23,32 +31,49 @@ OF_A_LAYER = {
     "sparsity": (sparsity, "fraction"),
     "dead units": (dead_units, "fraction"),
 }
-"""What is measured of each hidden layer alone, with its unit; see `bioplaus.measure.representation`."""
+"""What is measured of each hidden layer alone, with its unit; see
+`bioplaus.measure.representation`.
+"""
 FORWARD = 1e-3  # of the largest output: an answer that differs by more from a forward pass is none
 
 
-def likeness_rows(deployed: Deployed, twin: Deployed | None, test: Batch, label: Label, over: Callable[..., Any]) -> list[Row]:
-    """CKA and RSA of every hidden layer with every one of the twin, and what each holds alone, seed by seed, on test examples.
+def likeness_rows(
+    deployed: Deployed, twin: Deployed | None, test: Batch, label: Label, over: Callable[..., Any]
+) -> list[Row]:
+    """CKA and RSA of every hidden layer with every one of the twin, and what each holds alone, seed
+    by seed, on test examples.
 
-    over: how seeds share a program. No rows where there is no twin, or no other seed of backprop; and where the arm does not answer
-    by one forward pass of its net, because it settles or scores labels: what its layers hold then is not what a pass shows.
+    over: how seeds share a program. No rows where there is no twin, or no other seed of backprop;
+    and where the arm does not answer by one forward pass of its net, because it settles or scores
+    labels: what its layers hold then is not what a pass shows.
     """
     seeds = len(deployed.state.step)
     if twin is None or len(deployed.net) < 2 or (twin is deployed and seeds < 2):
         return []
     few: Batch = jax.tree.map(lambda a: a[:PROBE], test)
-    states = jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
+    states = (
+        jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
+    )
 
     def layers(of: Deployed, state: TrainState, few: Batch) -> tuple[tuple[Array, ...], Array]:
         key = seed_key(0)
-        trace, answer = forward(of.net, state.params, few.x, key), of.answer(state, few.context)(few.x, key)
-        return trace.inputs[1:], jnp.abs(trace.output - answer).max() <= FORWARD * jnp.abs(answer).max()
+        trace, answer = (
+            forward(of.net, state.params, few.x, key),
+            of.answer(state, few.context)(few.x, key),
+        )
+        return trace.inputs[1:], jnp.abs(trace.output - answer).max() <= FORWARD * jnp.abs(
+            answer
+        ).max()
 
     def compared(state: TrainState, other: TrainState, few: Batch):
         own, passes = layers(deployed, state, few)
         others, _ = layers(twin, other, few)
         alone = jnp.array([[measure(a) for measure, _ in OF_A_LAYER.values()] for a in own])
-        return *(jnp.where(passes, found, jnp.nan) for found in (cka_table(own, others), alone)), own, others
+        return (
+            *(jnp.where(passes, found, jnp.nan) for found in (cka_table(own, others), alone)),
+            own,
+            others,
+        )
 
     compiled = jax.jit(lambda a, b, few: over(lambda s, o: compared(s, o, few))(a, b))
     cka, alone, own, others = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
@@ -66,7 +91,14 @@ def likeness_rows(deployed: Deployed, twin: Deployed | None, test: Batch, label:
             ("rsa", np.where(np.isnan(cka[seed]), np.nan, rsa), "correlation"),
         ):
             rows += [
-                Row(*label, str(seed), f"layer={l + 1} twin layer={m + 1}", f"{name} {to}", float(table[l, m]), unit)
+                Row(
+                    *label,
+                    str(seed),
+                    f"layer={l + 1} twin layer={m + 1}",
+                    f"{name} {to}",
+                    float(table[l, m]),
+                    unit,
+                )
                 for l, m in np.ndindex(*table.shape)
                 if not np.isnan(table[l, m])
             ]

@@ -9,15 +9,18 @@ from bioplaus.study.stop import asked
 from bioplaus.training.machines import greatest
 from bioplaus.training.train import Train, TrainState
 
-SECONDS = 2.0  # a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
+# a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
+SECONDS = 2.0
 LONGEST = 4096  # steps of a part at most: which examples all of them show is found out at its start
 GROWTH = 8  # how many times as long as the part before a part may be, while steps seem quick
 
 
 class Pace:
-    """How many steps to take at a time. The first part is one step, since compiling may take most of its time.
+    """How many steps to take at a time. The first part is one step, since compiling may take most
+    of its time.
 
-    Parts of any length are runs of one compiled program, see `Train.advance`: where training is divided does not change its results.
+    Parts of any length are runs of one compiled program, see `Train.advance`: where training is
+    divided does not change its results.
     unsaved: seconds since whoever uses it has set it to 0; on many machines the same on all.
     """
 
@@ -27,7 +30,9 @@ class Pace:
     def advance(
         self, train: Train, state: TrainState, chunk: int, left: int
     ) -> tuple[TrainState, dict[str, np.ndarray], int, int]:
-        """-> (state, history, steps taken, the signal that told a process of the run to stop or 0), of at most `left` steps of a chunk."""
+        """-> (state, history, steps taken, the signal that told a process of the run to stop or 0),
+        of at most `left` steps of a chunk.
+        """
         count, began = min(self.steps, left, LONGEST), time.perf_counter()
         state, history = train.advance(state, min(chunk, LONGEST), count)
         history = {name: np.asarray(values)[:, :count] for name, values in history.items()}

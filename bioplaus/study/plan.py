@@ -1,4 +1,6 @@
-"""The arms of a study, checked before any of them is trained, and what connects them: twins, and folders."""
+"""The arms of a study, checked before any of them is trained, and what connects them: twins, and
+folders.
+"""
 
 import functools
 import hashlib
@@ -31,7 +33,9 @@ from bioplaus.types import Array, Batch, Key, Net
 
 
 class Plan(NamedTuple):
-    """An arm that has passed every check and is ready to run. built: with the values that its schedules end at."""
+    """An arm that has passed every check and is ready to run. built: with the values that its
+    schedules end at.
+    """
 
     arm: Arm
     built: Built
@@ -51,10 +55,11 @@ def plan(
     check: bool = True,
     many: bool = False,
 ) -> list[Plan]:
-    """Every arm, checked as far as it can be without training: names, data files, sizes, shapes. Backprop first, it is the twin of the
-    rest.
+    """Every arm, checked as far as it can be without training: names, data files, sizes, shapes.
+    Backprop first, it is the twin of the rest.
 
-    check: False where the same study was checked before, by another process or when it was run: the check of shapes takes longest.
+    check: False where the same study was checked before, by another process or when it was run: the
+    check of shapes takes longest.
     many: that more arms than `bioplaus.study.sizes.ARMS` are no mistake.
     """
     training_profiles(study.profiles)
@@ -74,18 +79,27 @@ def plan(
             raise
         except (ValueError, TypeError) as error:
             raise StudyError(f"{arm.rule} on {use.name} cannot be run: {error}") from error
-        found.append(Plan(arm, built, programs[shape], use, label_of(arm, "own" if net else None), flipped))
+        found.append(
+            Plan(arm, built, programs[shape], use, label_of(arm, "own" if net else None), flipped)
+        )
     labels = told_apart([(p.arm, p.label) for p in found])
-    check_contrasts(study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True)))
+    check_contrasts(
+        study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True))
+    )
     return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
 
 
 def _with_data(
     study: Study, net: Net | None, data: Dataset | None, mesh: Mesh | None, check: bool, many: bool
 ) -> list[tuple[Arm, Dataset, Flipped]]:
-    """Every arm with its data, and training in steps. All sizes are checked before any net is built."""
+    """Every arm with its data, and training in steps. All sizes are checked before any net is
+    built.
+    """
     found, loaded, prepared = [], {}, {}
-    for arm in sorted(spec.arms(study, many=many, own_net=net is not None, check=check), key=lambda a: a.rule != "bp"):
+    for arm in sorted(
+        spec.arms(study, many=many, own_net=net is not None, check=check),
+        key=lambda a: a.rule != "bp",
+    ):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
         asked = (arm.data, arm.inputs, arm.training_data, arm.precision)
@@ -94,7 +108,9 @@ def _with_data(
         use, flipped = prepared[asked]
         source_of(arm, use)
         if arm.stream and mesh is not None:
-            raise StudyError("stream: is for one device, and this run has a mesh; leave --mesh or stream out")
+            raise StudyError(
+                "stream: is for one device, and this run has a mesh; leave --mesh or stream out"
+            )
         if arm.epochs:
             batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
             arm = arm.model_copy(update={"steps": batches * hold_of(arm), "epochs": None})
@@ -124,16 +140,22 @@ def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
     except ValueError as error:
         raise StudyError(f"data: {error}") from error
     try:
-        use, flipped = with_noise(centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump())
+        use, flipped = with_noise(
+            centred(data) if arm.inputs == "centred" else data, **arm.training_data.model_dump()
+        )
     except ValueError as error:
         raise StudyError(f"training_data: {error}") from error
     if arm.precision == "float64":
-        use = use._replace(**{name: in_float64(part) for name, part in use._asdict().items() if name in PARTS})
+        use = use._replace(
+            **{name: in_float64(part) for name, part in use._asdict().items() if name in PARTS}
+        )
     return use, flipped
 
 
 def twin_of(p: Plan, plans: Sequence[Plan]) -> Plan | None:
-    """The arm that was trained by backprop otherwise alike, with which p is compared: p itself if it is one."""
+    """The arm that was trained by backprop otherwise alike, with which p is compared: p itself if
+    it is one.
+    """
     i = partner("bp", p.arm, p.label, [(q.arm, q.label) for q in plans])
     return None if i is None else plans[i]
 
@@ -144,14 +166,13 @@ def meets_twin(arm: Arm) -> bool:
 
 
 def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
-    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is compared with, if it is.
+    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is
+    compared with, if it is.
 
     So a study that has grown finds the arms that are finished.
     """
     twin = twin_of(p, plans)
     other = twin.arm.model_dump_json() if twin and meets_twin(p.arm) else ""
-    return (
-        out
-        / "arms"
-        / f"{p.arm.rule}-{hashlib.sha256(f'{p.arm.model_dump_json()} {p.label.net} {other}'.encode()).hexdigest()[:12]}"
-    )
+    settings = f"{p.arm.model_dump_json()} {p.label.net} {other}"
+    digest = hashlib.sha256(settings.encode()).hexdigest()
+    return out / "arms" / f"{p.arm.rule}-{digest[:12]}"

@@ -13,12 +13,21 @@ EVERY = 60.0
 
 @contextlib.contextmanager
 def progress_bar(total: int, show: bool):
-    """-> say(what is being done), tick(steps done), on a rich progress bar with the rate and the time left.
+    """-> say(what is being done), tick(steps done), on a rich progress bar with the rate and the
+    time left.
 
-    Where the output is not a terminal (a batch job, a file), the same as lines on standard error instead, one every EVERY seconds.
+    Where the output is not a terminal (a batch job, a file), the same as lines on standard error
+    instead, one every EVERY seconds.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -29,12 +38,19 @@ def progress_bar(total: int, show: bool):
         def render(self, task) -> Text:
             return super().render(task) if task.speed else Text("")
 
-    columns = (TextColumn("{task.description:24.24s}"), BarColumn(), MofNCompleteColumn(), Rate(), Left())
+    columns = (
+        TextColumn("{task.description:24.24s}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        Left(),
+    )
     console, shown = Console(), show and first()
     alive = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, disable=not (shown and alive), transient=True) as bar:
         task = bar.add_task("compiling", total=total)
-        told, since = perf_counter(), None  # since: when the first steps were done, and how many: what came before was compiling
+        # since: when the first steps were done, and how many: what came before was compiling
+        told, since = perf_counter(), None
 
         def tell(steps: int = 0, **changes) -> None:
             nonlocal told, since
@@ -42,9 +58,16 @@ def progress_bar(total: int, show: bool):
             now, done = perf_counter(), bar.tasks[task].completed
             since = since or ((now, done) if done else None)
             if shown and not alive and done and now - told >= EVERY:
-                told, speed = now, (done - since[1]) / (now - since[0]) if since and now > since[0] else 0.0
+                told, speed = (
+                    now,
+                    (done - since[1]) / (now - since[0]) if since and now > since[0] else 0.0,
+                )
                 what = f"{bar.tasks[task].description}: {done:,.0f} of {total:,} steps"
-                how = f"{_rate(speed)}, about {math.ceil((total - done) / speed / 60)} min left" if speed else "compiling"
+                how = (
+                    f"{_rate(speed)}, about {math.ceil((total - done) / speed / 60)} min left"
+                    if speed
+                    else "compiling"
+                )
                 print(f"{what}, {how}", file=sys.stderr, flush=True)
 
         yield (lambda text: tell(description=text)), tell

@@ -15,7 +15,9 @@ RESULTS = ("results.csv", "summary.json", "timing.json")  # of a study
 
 
 class Row(NamedTuple):
-    """One number. seed is '' for what does not depend on it; condition says under what the measure was taken."""
+    """One number. seed is '' for what does not depend on it; condition says under what the measure
+    was taken.
+    """
 
     data: str
     net: str
@@ -30,7 +32,9 @@ class Row(NamedTuple):
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV, whole or not at all. Values keep all their digits, so that equal runs give equal files."""
+    """Write rows as CSV, whole or not at all. Values keep all their digits, so that equal runs give
+    equal files.
+    """
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(Row._fields)
@@ -72,9 +76,17 @@ def finished(folder: Path) -> bool:
 
 
 def read_final(folder: Path) -> tuple[Final | None, str]:
-    """What `write_final` wrote, and ''. None if there is nothing, or if it is not to be trusted, and then why."""
+    """What `write_final` wrote, and ''. None if there is nothing, or if it is not to be trusted,
+    and then why.
+    """
     if not (folder / FINAL_SUMS).exists():
         return None, ""
     if why := broken(folder / FINAL_SUMS, FINAL):
         return None, why
-    return Final(read_rows(folder / FINAL[0]), json.loads((folder / FINAL[1]).read_text(encoding="utf-8"))), ""
+    return (
+        Final(
+            read_rows(folder / FINAL[0]),
+            json.loads((folder / FINAL[1]).read_text(encoding="utf-8")),
+        ),
+        "",
+    )

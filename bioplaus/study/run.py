@@ -18,7 +18,16 @@ from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.lock import LEAVING, LOCK, held
 from bioplaus.study.plan import Plan, folder_of, plan, twin_of
 from bioplaus.study.progress import progress_bar
-from bioplaus.study.results import RESULTS, RESULTS_SUMS, Final, Row, read_final, write_final, write_json, write_rows
+from bioplaus.study.results import (
+    RESULTS,
+    RESULTS_SUMS,
+    Final,
+    Row,
+    read_final,
+    write_final,
+    write_json,
+    write_rows,
+)
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.summary import short_names, summarise
 from bioplaus.training.devices import mesh_of
@@ -27,7 +36,9 @@ from bioplaus.types import Net
 
 
 class Results(NamedTuple):
-    """rows: one number each; summary: what the report says in words; folder: where they were written, if anywhere."""
+    """rows: one number each; summary: what the report says in words; folder: where they were
+    written, if anywhere.
+    """
 
     rows: list[Row]
     summary: dict[str, Any]
@@ -58,9 +69,11 @@ def run_study(
     mesh: str | None = None,
     many: bool = False,
 ) -> Results:
-    """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in an existing one.
+    """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in
+    an existing one.
 
-    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.training.devices`; results agree to rounding.
+    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.training.devices`;
+    results agree to rounding.
     many: that more than 10,000 arms are no mistake.
 
     Raises StudyError, and DataError, before any work starts.
@@ -76,7 +89,9 @@ def run_study(
 
 
 def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began: float) -> Results:
-    """Train and measure what is planned and not finished, in a folder that is open, and write what was found. began: the clock then."""
+    """Train and measure what is planned and not finished, in a folder that is open, and write what
+    was found. began: the clock then.
+    """
     settings, machines = spec.resolved(study), training_profiles(study.profiles)
     rows: list[Row] = []
     warnings: list[str] = []
@@ -90,19 +105,32 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
             folder = out and folder_of(p, plans, out)
             with of_precision(p.arm):
                 trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick)
-                costs = costs_of(p.arm, p.built, p.data.train, trained, machines) if p.arm.energy else None
+                costs = (
+                    costs_of(p.arm, p.built, p.data.train, trained, machines)
+                    if p.arm.energy
+                    else None
+                )
             done.append((p.arm, p.label, trained, costs))
-            rows += trained.rows + found + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
+            rows += (
+                trained.rows
+                + found
+                + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
+            )
             warnings += said
             seconds[name] = round(trained.seconds, 3)
     rows += error_rows([(p.arm, p.label) for p in plans], rows)
-    notes, chance = {p.data.name: p.data.note for p in plans}, 1 / max(p.data.test.y.shape[-1] for p in plans)
+    notes, chance = (
+        {p.data.name: p.data.note for p in plans},
+        1 / max(p.data.test.y.shape[-1] for p in plans),
+    )
     source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
     summary = summarise(study, settings, done, rows, notes, chance, source, machines, warnings)
     if out and first():
         write_rows(out / "results.csv", rows)
         write_json(out / "summary.json", summary)
-        write_json(out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
+        write_json(
+            out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds}
+        )
         seal(out / RESULTS_SUMS, RESULTS)
         from bioplaus.report import report
 
@@ -118,7 +146,8 @@ def run_arm(
     images: dict[tuple, Images | None],
     tick,
 ) -> tuple[Trained, list[Row], list[str]]:
-    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it is one.
+    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it
+    is one.
 
     images: corrupted test sets, each made once for all arms that share it.
     """
@@ -134,11 +163,17 @@ def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], 
     kept, why = by_first(lambda: read_final(folder)) if folder else (None, "")
     if kept:
         kept = Final(*kept)
-        return trained, relabelled([Row(*row) for row in kept.rows], p.label), trained.said + kept.said
+        return (
+            trained,
+            relabelled([Row(*row) for row in kept.rows], p.label),
+            trained.said + kept.said,
+        )
     same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
     if same not in images:
         images[same] = images_of(p.arm, p.data)
-    found, said = final_rows(p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label)
+    found, said = final_rows(
+        p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label
+    )
     if why:
         said = [*said, f"{p.label.rule}, {p.label.neuron}: {why}; measured again"]
     if folder and first():
@@ -148,7 +183,9 @@ def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], 
 
 @contextlib.contextmanager
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> Iterator[None]:
-    """A folder of a study, for one run at a time. Raises StudyError if there is another run, or if it is not one to write to."""
+    """A folder of a study, for one run at a time. Raises StudyError if there is another run, or if
+    it is not one to write to.
+    """
     by_first(lambda: _write_study(out, settings, resume, write=False), StudyError)
     with held(out):
         by_first(lambda: _write_study(out, settings, resume), StudyError)
@@ -156,7 +193,8 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> Iterator[N
 
 
 def share_folder(out: Path, settings: dict[str, Any]) -> None:
-    """The same for shares of a study, which may run at once. Raises StudyError as well if the folder is that of another study.
+    """The same for shares of a study, which may run at once. Raises StudyError as well if the
+    folder is that of another study.
 
     A study that has grown is none: it has all arms of the one before.
     """
@@ -168,7 +206,8 @@ def share_folder(out: Path, settings: dict[str, Any]) -> None:
         )
         if missing := len(theirs - mine):
             raise StudyError(
-                f"{out}: is the folder of another study, {known.name!r}, of whose arms this one lacks {missing}; give another --out"
+                f"{out}: is the folder of another study, {known.name!r}, of whose arms this one"
+                f" lacks {missing}; give another --out"
             )
     _write_study(out, settings, resume=True)
 
@@ -179,11 +218,18 @@ def _write_study(out: Path, settings: dict[str, Any], resume: bool, write: bool 
 
     text = tomli_w.dumps(settings)
     try:
-        if out.exists() and any(file.suffix != PART and file.name != LOCK for file in out.iterdir()):
+        if out.exists() and any(
+            file.suffix != PART and file.name != LOCK for file in out.iterdir()
+        ):
             if not resume:
-                raise StudyError(f"{out}: exists already; give another --out, or --resume to go on with it")
+                raise StudyError(
+                    f"{out}: exists already; give another --out, or --resume to go on with it"
+                )
             if not (out / "study.toml").exists():
-                raise StudyError(f"{out}: holds no study; --resume needs the folder of one, or give another --out")
+                raise StudyError(
+                    f"{out}: holds no study; --resume needs the folder of one, or give another"
+                    " --out"
+                )
         if not write:
             return
         out.mkdir(parents=True, exist_ok=True)

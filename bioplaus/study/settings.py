@@ -26,7 +26,9 @@ DECAYS = {"kp": DECAY}
 
 
 class StudyError(ValueError):
-    """A study that cannot be run as written. The message says what is wrong, what was expected, and what to do."""
+    """A study that cannot be run as written. The message says what is wrong, what was expected, and
+    what to do.
+    """
 
 
 def nearest(name: str, names: Any) -> str:
@@ -38,7 +40,8 @@ def nearest(name: str, names: Any) -> str:
 def _unsaid(value: Any) -> bool:
     """Leave a setting out of an arm's dump while it has its default.
 
-    The name of an arm's folder is a hash of the dump: settings that were added later must not change the hash of older arms.
+    The name of an arm's folder is a hash of the dump: settings that were added later must not
+    change the hash of older arms.
     """
     return not value
 
@@ -63,30 +66,42 @@ class Arm(Settings):
     modulator: ModulatorSpec = ModulatorSpec()
     """The neuromodulator."""
     loss: Literal["cross_entropy", "binary_cross_entropy", "bernoulli", "mse"] = "cross_entropy"
-    """The loss. cross_entropy and binary_cross_entropy take logits, bernoulli probabilities, mse values."""
+    """The loss. cross_entropy and binary_cross_entropy take logits, bernoulli probabilities, mse
+    values.
+    """
     optimiser: OptimiserSpec = OptimiserSpec()
     """The optimiser, and constraints on the weights."""
     schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unsaid)
-    """Key of a setting -> how it changes in training. It may be any number that the compiled program
-    takes as an argument, such as `hyper.beta` or `neuron.level`. Measures are taken at its last value."""
+    """Key of a setting -> how it changes in training. It may be any number that the compiled
+    program takes as an argument, such as `hyper.beta` or `neuron.level`. Measures are taken at its
+    last value.
+    """
     batch_size: Count = 64
     """Examples per batch."""
     stream: int = Field(default=0, ge=0, le=MOST, exclude_if=_unsaid)
-    """0 keeps the training data on the device. A number n keeps them on the host, and n steps' batches
-    on the device at once; the next n are prepared meanwhile, so that memory holds both."""
-    precision: Literal["float32", "bfloat16", "float64"] = Field(default="float32", exclude_if=lambda p: p == "float32")
-    """Precision of activities, errors and gradients. Under bfloat16, weights and the optimiser's moments
-    stay float32. float64 is for everything, and for this arm alone."""
+    """0 keeps the training data on the device. A number n keeps them on the host, and n steps'
+    batches on the device at once; the next n are prepared meanwhile, so that memory holds both.
+    """
+    precision: Literal["float32", "bfloat16", "float64"] = Field(
+        default="float32", exclude_if=lambda p: p == "float32"
+    )
+    """Precision of activities, errors and gradients. Under bfloat16, weights and the optimiser's
+    moments stay float32. float64 is for everything, and for this arm alone.
+    """
     steps: Count = 1000
     """Training steps; not together with `epochs`."""
     epochs: float | None = Field(default=None, gt=0, le=MOST)
     """Passes over the training data, instead of `steps`."""
     seeds: Count = 5
-    """Seeds, which are trained together; a seed fixes the initial weights and the order of the data."""
+    """Seeds, which are trained together; a seed fixes the initial weights and the order of the
+    data.
+    """
     points: Count = 10
     """How often test accuracy and alignment are measured during training."""
     alignment: bool = True
-    """Compares updates with backprop's during training, and hidden layers with those of the bp arm afterwards."""
+    """Compares updates with backprop's during training, and hidden layers with those of the bp arm
+    afterwards.
+    """
     robustness: bool = True
     """Disturbs and attacks the trained net."""
     adversarial: AdversarialSpec = AdversarialSpec()
@@ -96,7 +111,9 @@ class Arm(Settings):
     draws: Count = 5
     """Draws of each random disturbance."""
     corruptions: str = "none"
-    """Corrupted test images: none, generated (made here), or the folder of the published MNIST-C or CIFAR-10-C."""
+    """Corrupted test images: none, generated (made here), or the folder of the published MNIST-C or
+    CIFAR-10-C.
+    """
     training_data: TrainingDataSpec = TrainingDataSpec()
     """How the training data are made worse."""
     energy: bool = True
@@ -106,7 +123,12 @@ class Arm(Settings):
     @classmethod
     def _own_decay(cls, settings: dict[str, Any]) -> dict[str, Any]:
         optimiser, rule = settings.get("optimiser", {}), settings.get("rule")
-        if isinstance(rule, str) and rule in DECAYS and isinstance(optimiser, dict) and "weight_decay" not in optimiser:
+        if (
+            isinstance(rule, str)
+            and rule in DECAYS
+            and isinstance(optimiser, dict)
+            and "weight_decay" not in optimiser
+        ):
             return {**settings, "optimiser": {**optimiser, "weight_decay": DECAYS[rule]}}
         return settings
 
@@ -119,7 +141,9 @@ class Arm(Settings):
 
 
 class Study(Strict):
-    """A study file. The grid is crossed in the order written, and has the last word over base and rules."""
+    """A study file. The grid is crossed in the order written, and has the last word over base and
+    rules.
+    """
 
     name: str = Field(min_length=1)
     """The name of the study, in reports."""
@@ -132,8 +156,12 @@ class Study(Strict):
     grid: dict[str, list[Any]] = Field(default={})
     """Dotted key of a setting -> the values that are crossed with all others."""
     extra: list[dict[str, Any]] = Field(default=[])
-    """[[extra]] tables: more arms beside the grid, each with its settings over those of [base] and [rules]."""
+    """[[extra]] tables: more arms beside the grid, each with its settings over those of [base] and
+    [rules].
+    """
     contrast: list[ContrastSpec] = Field(default=[])
-    """[[contrast]] tables: comparisons that were planned before the run. These alone get p-values."""
+    """[[contrast]] tables: comparisons that were planned before the run. These alone get
+    p-values.
+    """
     profiles: list[str] = Field(default=[])
     """Files of energy profiles of your own; every arm is priced on them as well."""

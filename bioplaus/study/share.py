@@ -1,4 +1,6 @@
-"""A share of a study's arms, for many machines under any queue: each trains its own, and one run collects them."""
+"""A share of a study's arms, for many machines under any queue: each trains its own, and one run
+collects them.
+"""
 
 import contextlib
 import re
@@ -17,13 +19,17 @@ from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.summary import short_names
 
 
-def run_share(study: Study, share: str, out: Path, *, show: bool = True, many: bool = False) -> list[str]:
-    """Train arms k, k + n, k + 2 n, ... of a study, where share is 'k/n', each into its folder. Returns the names of all unfinished arms.
+def run_share(
+    study: Study, share: str, out: Path, *, show: bool = True, many: bool = False
+) -> list[str]:
+    """Train arms k, k + n, k + 2 n, ... of a study, where share is 'k/n', each into its folder.
+    Returns the names of all unfinished arms.
 
-    Arms are independent: one that is finished is skipped, one that was stopped goes on, and none is trained by two shares. When all
-    are done, `run_study(..., resume=True)` on the same folder collects them and writes the report. An arm that is compared with its
-    twin takes the twin from its folder if it is finished there, and otherwise trains one for itself, which it does not write.
-    Raises StudyError for a share that makes no sense, and what `run_study` raises.
+    Arms are independent: one that is finished is skipped, one that was stopped goes on, and none is
+    trained by two shares. When all are done, `run_study(..., resume=True)` on the same folder
+    collects them and writes the report. An arm that is compared with its twin takes the twin from
+    its folder if it is finished there, and otherwise trains one for itself, which it does not
+    write. Raises StudyError for a share that makes no sense, and what `run_study` raises.
     """
     k, n = share_of(share)
     work = Workshop(plan(study, many=many), out)
@@ -37,7 +43,9 @@ def run_share(study: Study, share: str, out: Path, *, show: bool = True, many: b
 
 
 class Workshop:
-    """What trains single arms of a study, in any order. It keeps twins and corrupted images from arm to arm."""
+    """What trains single arms of a study, in any order. It keeps twins and corrupted images from
+    arm to arm.
+    """
 
     def __init__(self, plans: list[Plan], out: Path):
         self.plans = plans
@@ -49,13 +57,20 @@ class Workshop:
         return finished(self.folders[i])
 
     def train(self, i: int, tick: Callable[[int], None]) -> None:
-        """Train arm i into its folder, after its twin if it is attacked from one that is not here yet."""
+        """Train arm i into its folder, after its twin if it is attacked from one that is not here
+        yet.
+        """
         p, twin = self.plans[i], twin_of(self.plans[i], self.plans)
         if twin and twin.label not in (p.label, *self.twins) and meets_twin(p.arm):
             t = next(j for j, q in enumerate(self.plans) if q is twin)
             folder = self.folders[t] if self.finished(t) else None
-            with of_precision(twin.arm), held(folder, wait=-1) if folder else contextlib.nullcontext():
-                trained = train_arm(twin.arm, twin.compiled, twin.data, twin.label, folder, lambda steps: None)
+            with (
+                of_precision(twin.arm),
+                held(folder, wait=-1) if folder else contextlib.nullcontext(),
+            ):
+                trained = train_arm(
+                    twin.arm, twin.compiled, twin.data, twin.label, folder, lambda steps: None
+                )
             self.twins[twin.label] = Deployed(twin.built, twin.arm.neuron.evaluate, trained.state)
         with of_precision(p.arm):
             run_arm(p, self.folders[i], twin, self.twins, self.images, tick)
@@ -66,5 +81,8 @@ def share_of(text: str) -> tuple[int, int]:
     found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     k, n = map(int, found.groups()) if found else (0, 0)
     if not 1 <= k <= n:
-        raise StudyError(f"arms: got {text!r}; give k/n with 1 <= k <= n, as in 3/16 for the third of sixteen shares")
+        raise StudyError(
+            f"arms: got {text!r}; give k/n with 1 <= k <= n, as in 3/16 for the third of sixteen"
+            " shares"
+        )
     return k, n

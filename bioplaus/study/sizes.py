@@ -1,7 +1,9 @@
-"""Whether an arm can fit at all: memory that it cannot do without, counted from its settings before anything is made.
+"""Whether an arm can fit at all: memory that it cannot do without, counted from its settings before
+anything is made.
 
-The count is a lower bound (feedback weights, gradients and what a rule keeps beside them are left out), so that nothing is refused that
-would have run. What it refuses is far too large, and would otherwise die after minutes, or take the machine with it.
+The count is a lower bound (feedback weights, gradients and what a rule keeps beside them are left
+out), so that nothing is refused that would have run. What it refuses is far too large, and would
+otherwise die after minutes, or take the machine with it.
 """
 
 import itertools
@@ -29,7 +31,8 @@ def check_count(study: Study, many: bool = False) -> None:
     n = math.prod(len(values) for values in study.grid.values()) + len(study.extra)
     if n > ARMS and not many:
         raise StudyError(
-            f"grid: makes {n:,} arms with [[extra]], and {ARMS:,} is the most unless --many is given; cross fewer values"
+            f"grid: makes {n:,} arms with [[extra]], and {ARMS:,} is the most unless --many is"
+            " given; cross fewer values"
         )
 
 
@@ -39,20 +42,29 @@ def check_size(arm: Arm, data: Dataset, *, own_net: bool = False, devices: int =
     own_net: the run was given a net, which is not counted. devices: over which the arm is divided.
     """
     if arm.net.kind == "mlp" and len(arm.net.hidden) > LAYERS:
-        raise StudyError(f"net.hidden: {arm.rule} has {len(arm.net.hidden):,} hidden layers, expected {LAYERS:,} or fewer")
+        raise StudyError(
+            f"net.hidden: {arm.rule} has {len(arm.net.hidden):,} hidden layers, expected {LAYERS:,}"
+            " or fewer"
+        )
     if arm.steps > MOST:
-        raise StudyError(f"epochs: {arm.rule} trains for {arm.steps:.3g} steps, expected {MOST:,} or fewer; give fewer epochs")
+        raise StudyError(
+            f"epochs: {arm.rule} trains for {arm.steps:.3g} steps, expected {MOST:,} or fewer; give"
+            " fewer epochs"
+        )
     there, needs = memory() * devices, dict(needed(arm, data, own_net))
     total = sum(needs.values())
     if total > there:
         what = max(needs, key=lambda part: needs[part])
         raise StudyError(
-            f"memory: {arm.rule} needs at least {in_words(total)}, and there are {in_words(there)}; most of it is for {what}"
+            f"memory: {arm.rule} needs at least {in_words(total)}, and there are {in_words(there)};"
+            f" most of it is for {what}"
         )
 
 
 def memory() -> int:
-    """Bytes of a device's own memory, or of this machine where it has none; 1 TiB where neither can be known."""
+    """Bytes of a device's own memory, or of this machine where it has none; 1 TiB where neither can
+    be known.
+    """
     own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     if own:
         return own
@@ -73,18 +85,33 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
     yield "weights and their optimiser (net.hidden, seeds)", arm.seeds * weights * copies * word
     yield "activities of a batch (batch_size, net.hidden)", arm.batch_size * sum(widths) * word
     yield "activities on the test set (net.hidden)", test * max(widths) * word
-    yield "the training data on the device (stream sends them in parts)", 0 if arm.stream else n * inputs * word
-    yield "batches on their way to the device (stream, batch_size, seeds)", 2 * held * arm.seeds * arm.batch_size * inputs * word
+    yield (
+        "the training data on the device (stream sends them in parts)",
+        0 if arm.stream else n * inputs * word,
+    )
+    yield (
+        "batches on their way to the device (stream, batch_size, seeds)",
+        2 * held * arm.seeds * arm.batch_size * inputs * word,
+    )
     yield (
         "the order of examples, and losses, between two measures (steps / points, batch_size)",
         chunk * (arm.seeds + (0 if arm.stream else arm.batch_size)) * 4,
     )
-    yield "measures during training (points, seeds)", 2 * ROW * arm.seeds * min(arm.points, arm.steps)
+    yield (
+        "measures during training (points, seeds)",
+        2 * ROW * arm.seeds * min(arm.points, arm.steps),
+    )
     side = max(data.train.x.shape[1:3]) + 2 * arm.jitter
-    yield "images that are moved (jitter, batch_size)", arm.batch_size * side**2 * word if arm.jitter else 0
+    yield (
+        "images that are moved (jitter, batch_size)",
+        arm.batch_size * side**2 * word if arm.jitter else 0,
+    )
     if arm.robustness:
         random = [len(CURVES[name].severities) for name in arm.curves if CURVES[name].random]
-        yield "answers under disturbance (draws)", arm.draws * max(random, default=0) * min(SAMPLES, test)
+        yield (
+            "answers under disturbance (draws)",
+            arm.draws * max(random, default=0) * min(SAMPLES, test),
+        )
     if arm.robustness and arm.adversarial.suite:
         a = arm.adversarial
         tries = min(a.examples, test) * a.draws * 2 * (3 * a.restarts + a.samples)
@@ -93,7 +120,8 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
 
 def _shape(arm: Arm, inputs: int, classes: int) -> tuple[int, list[int]]:
     """How many weights the arm's net has, and how many units each of its layers."""
-    if arm.net.kind == "cnn":  # the parts of `bioplaus.layers.cnn` that are the same for images of any size
+    # the parts of `bioplaus.layers.cnn` that are the same for images of any size
+    if arm.net.kind == "cnn":
         widths = [inputs, 28 * 28 * 6, 10 * 10 * 16, 120, 84, classes]
         return 25 * 6 + 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * classes, widths
     widths = [inputs, *arm.net.hidden, classes]

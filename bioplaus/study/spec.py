@@ -1,5 +1,6 @@
-"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid], lists to be crossed;
-[[extra]], arms beside the grid; [[contrast]], comparisons that are planned; profiles, energy profiles of your own.
+"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid],
+lists to be crossed; [[extra]], arms beside the grid; [[contrast]], comparisons that are planned;
+profiles, energy profiles of your own.
 
     name = "noise"
     profiles = ["path/to/own.toml"]
@@ -20,7 +21,8 @@
     a = "pc · mlp 128-128 · tanh gaussian 0.1"
     b = "fa · mlp 128-128 · tanh gaussian 0.1"
 
-Every key is checked before any work starts; a `StudyError` says which key, what was expected, and what is near.
+Every key is checked before any work starts; a `StudyError` says which key, what was expected, and
+what is near.
 """
 
 import itertools
@@ -47,31 +49,40 @@ def load(path: Path) -> Study:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read ({error}); give the path of a study file (.toml)") from error
+        raise StudyError(
+            f"{path}: cannot be read ({error}); give the path of a study file (.toml)"
+        ) from error
     study = _checked(Study, _toml(text, str(path)), "the study")
-    rules = defaults() if study.tuned else {}  # written out, so that what is saved with the results says it all
+    # written out, so that what is saved with the results says it all
+    rules = defaults() if study.tuned else {}
     rules |= {rule: _over(rules.get(rule, {}), settings) for rule, settings in study.rules.items()}
     return study.model_copy(update={"rules": rules, "tuned": False})
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
-    """Raises StudyError for what is no TOML, and for numbers and tables that Python refuses to read."""
+    """Raises StudyError for what is no TOML, and for numbers and tables that Python refuses to
+    read.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{where}: is not valid TOML: {error}") from error
-    except (ValueError, RecursionError) as error:  # an integer of more than 4,300 digits; hundreds of brackets in each other
+    # an integer of more than 4,300 digits; hundreds of brackets in each other
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{where}: holds a value that is too long or too deep: {error}") from error
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
-    """The study with `--key.path value` pairs put into [base], whatever [rules] and [grid] said; `--rules.fa.key` is for one rule.
+    """The study with `--key.path value` pairs put into [base], whatever [rules] and [grid] said;
+    `--rules.fa.key` is for one rule.
 
     Values are read as TOML (0.1, true, [1, 2]); anything else is taken as text.
     """
     base, rules, grid = dict(study.base), dict(study.rules), dict(study.grid)
     if len(words) % 2:
-        raise StudyError(f"{words[-1]}: has no value; settings are given as pairs, --key.path value")
+        raise StudyError(
+            f"{words[-1]}: has no value; settings are given as pairs, --key.path value"
+        )
     for flag, text in zip(words[::2], words[1::2], strict=True):
         if not flag.startswith("--") or len(flag) < 3:
             raise StudyError(f"{flag!r}: expected a setting such as --optimiser.learning_rate 0.01")
@@ -81,9 +92,13 @@ def override(study: Study, words: Sequence[str]) -> Study:
             rules = _put(rules, key.removeprefix("rules."), value)
         else:
             base = _put(_drop_budget(base, {key}), key, value)
-            rules = {rule: _drop(_drop_budget(settings, {key}), key) for rule, settings in rules.items()}
+            rules = {
+                rule: _drop(_drop_budget(settings, {key}), key) for rule, settings in rules.items()
+            }
             grid.pop(key, None)
-    return _checked(Study, study.model_dump() | {"base": base, "rules": rules, "grid": grid}, "the study")
+    return _checked(
+        Study, study.model_dump() | {"base": base, "rules": rules, "grid": grid}, "the study"
+    )
 
 
 def _value(text: str, flag: str) -> Any:
@@ -97,10 +112,13 @@ def _value(text: str, flag: str) -> Any:
     return found["value"] if len(found) == 1 else text
 
 
-def arms(study: Study, *, many: bool = False, own_net: bool = False, check: bool = True) -> list[Arm]:
+def arms(
+    study: Study, *, many: bool = False, own_net: bool = False, check: bool = True
+) -> list[Arm]:
     """Every arm of the study, checked. Raises StudyError for the first thing that is wrong.
 
-    many, check: see `plan`. own_net: the run was given a net, so that settings of the net cannot act.
+    many, check: see `plan`. own_net: the run was given a net, so that settings of the net cannot
+    act.
     """
     if check:
         check_count(study, many)
@@ -109,8 +127,11 @@ def arms(study: Study, *, many: bool = False, own_net: bool = False, check: bool
             raise StudyError(f"grid.{key}: is empty; give at least one value")
     rules = available()
     for rule, settings in study.rules.items():
-        _check_names(rules, _checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}"))
-    found: dict[str, Arm] = {}  # by what it says, so that an arm that comes up twice is trained once
+        _check_names(
+            rules, _checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}")
+        )
+    # by what it says, so that an arm that comes up twice is trained once
+    found: dict[str, Arm] = {}
 
     def add(settings: dict[str, Any], where: str) -> None:
         arm = _checked(Arm, settings, where)
@@ -133,7 +154,9 @@ def arms(study: Study, *, many: bool = False, own_net: bool = False, check: bool
 
 
 def _of_rule(study: Study, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The settings of [rules] for the rule that an arm has. One that is no text is refused when the arm is checked."""
+    """The settings of [rules] for the rule that an arm has. One that is no text is refused when the
+    arm is checked.
+    """
     rule = chosen.get("rule", study.base.get("rule", "bp"))
     return study.rules.get(rule, {}) if isinstance(rule, str) else {}
 
@@ -150,7 +173,10 @@ def resolved(study: Study) -> dict[str, Any]:
 def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     head, _, rest = key.partition(".")
     if key.count(".") > DEPTH:
-        raise StudyError(f"grid.{_SHORT.repr(key)[1:-1]}: unknown key; settings are no more than {DEPTH} tables deep")
+        raise StudyError(
+            f"grid.{_SHORT.repr(key)[1:-1]}: unknown key; settings are no more than {DEPTH} tables"
+            " deep"
+        )
     if not rest:
         return {**settings, head: value}
     inner = settings.get(head, {})
@@ -167,9 +193,15 @@ def _drop(settings: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _drop_budget(settings: dict[str, Any], keys: Container[str]) -> dict[str, Any]:
-    """`settings` without steps and epochs if one of them is among `keys`, which then says how long training lasts."""
+    """`settings` without steps and epochs if one of them is among `keys`, which then says how long
+    training lasts.
+    """
     given = "steps" in keys or "epochs" in keys
-    return {k: v for k, v in settings.items() if k not in ("steps", "epochs")} if given else dict(settings)
+    return (
+        {k: v for k, v in settings.items() if k not in ("steps", "epochs")}
+        if given
+        else dict(settings)
+    )
 
 
 def _over(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +209,9 @@ def _over(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     found = _drop_budget(settings, more)
     for key, value in more.items():
         old = found.get(key)
-        found[key] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        found[key] = (
+            _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return found
 
 
@@ -192,7 +226,9 @@ def _explain(model: type[BaseModel], error: Any, where: str) -> str:
     path = [str(p) for p in error["loc"]]
     key = _SHORT.repr(".".join(path if model is Study else [where, *path]))[1:-1]
     if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {_SHORT.repr(error['input'])}"
+        return (
+            f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {_SHORT.repr(error['input'])}"
+        )
     return f"{key}: unknown key{nearest(path[-1], _fields(model, path[:-1]))}"
 
 
@@ -204,7 +240,9 @@ def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     """The keys of the table at a path: of a model, or of one of a list or dictionary of models."""
     found: Any = model
     for part in path:
-        found = found.model_fields[part].annotation if isinstance(found, type) else get_args(found)[-1]
+        found = (
+            found.model_fields[part].annotation if isinstance(found, type) else get_args(found)[-1]
+        )
     return list(found.model_fields)
 
 

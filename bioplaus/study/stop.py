@@ -1,7 +1,8 @@
 """Being told to stop: by a signal, or by the end of the process that this one works for.
 
-Training looks whether it was told (`look`), saves, and ends; whatever else runs is left at once. A process that has not ended by a
-certain time is ended from outside of its work, which may be a long call into a compiled program: files are whole at any moment.
+Training looks whether it was told (`look`), saves, and ends; whatever else runs is left at once. A
+process that has not ended by a certain time is ended from outside of its work, which may be a long
+call into a compiled program: files are whole at any moment.
 """
 
 import contextlib
@@ -13,7 +14,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 WORKER, PARENT = 5.0, 7.0  # seconds until a process has ended; a parent waits for its workers
 
 
@@ -27,7 +30,9 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class _State:
-    """Of this process. asked: the signal that told it to stop, or 0. working, patient: how often `working` and `patient` are entered."""
+    """Of this process. asked: the signal that told it to stop, or 0. working, patient: how often
+    `working` and `patient` are entered.
+    """
 
     asked: int = 0
     working: int = 0
@@ -41,7 +46,9 @@ _now = _State()
 
 
 def look(number: int | None = None) -> None:
-    """Raise Stopped if this process was told to stop. number: the signal that all processes of a run have agreed on."""
+    """Raise Stopped if this process was told to stop. number: the signal that all processes of a
+    run have agreed on.
+    """
     if number := _now.asked if number is None else number:
         raise Stopped(number)
 
@@ -96,8 +103,10 @@ def listening(last_words: Callable[[], str]) -> Iterator[None]:
 
 
 def serve(lifeline) -> None:
-    """Listen in a worker, which idles until it is `working`. lifeline: the end of a pipe; its parent holds the other one, and closes it
-    to stop its workers, or takes it along when it is killed."""
+    """Listen in a worker, which idles until it is `working`. lifeline: the end of a pipe; its
+    parent holds the other one, and closes it to stop its workers, or takes it along when it is
+    killed.
+    """
     _now.seconds = WORKER
     _hear_all()
     signal.signal(signal.SIGTERM, _hear)  # which `_watch` sends
@@ -108,7 +117,9 @@ def serve(lifeline) -> None:
 
 @contextlib.contextmanager
 def starting_workers() -> Iterator[None]:
-    """Processes that are started within hear no signal until they `serve`: one that reaches all of them finds them ready."""
+    """Processes that are started within hear no signal until they `serve`: one that reaches all of
+    them finds them ready.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -140,7 +151,8 @@ def _hear(number: int, frame) -> None:
 def _leave(number: int) -> None:
     if words := _now.last_words():
         print(words, file=sys.stderr, flush=True)
-    for worker in multiprocessing.active_children():  # which on a busy machine may still be starting, and hear nothing yet
+    # which on a busy machine may still be starting, and hear nothing yet
+    for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(128 + number)
 

@@ -1,4 +1,6 @@
-"""The tables of a study's settings, as [base.net] in a study file: their keys, types, domains and defaults."""
+"""The tables of a study's settings, as [base.net] in a study file: their keys, types, domains and
+defaults.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -13,7 +15,9 @@ LARGEST = 3.4e38
 class Strict(BaseModel):
     """The string below a field is its description, which `docs/settings.md` is made of."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Settings(Strict):
@@ -23,7 +27,9 @@ class Settings(Strict):
         """Numbers that a program can hold, also where they are hyperparameters."""
         for number in value.values() if isinstance(value, dict) else (value,):
             if isinstance(number, int) and abs(number) > MOST:
-                raise ValueError(f"whole numbers should be {MOST:,} at most; larger ones need a decimal point")
+                raise ValueError(
+                    f"whole numbers should be {MOST:,} at most; larger ones need a decimal point"
+                )
             if isinstance(number, float) and abs(number) > LARGEST:
                 raise ValueError(f"numbers should be {LARGEST:g} at most, the largest of float32")
         return value
@@ -53,17 +59,22 @@ class NetSpec(Settings):
 class NeuronSpec(Settings):
     """The neurons of the hidden layers, and their noise."""
 
-    kind: Literal["tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus", "softmax"] = "tanh"
+    kind: Literal[
+        "tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus", "softmax"
+    ] = "tanh"
     """The rate function."""
     slope: float = Field(default=1.0, gt=0)
     """Slope of sigmoid and of softmax neurons."""
     threshold: float = 0.0
     """Threshold of sigmoid neurons: the current at which they give 1/2."""
-    noise: Literal["none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"] = "none"
+    noise: Literal[
+        "none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"
+    ] = "none"
     """The kind of noise: of the neurons, or of the synapses for synaptic_release."""
     level: float = Field(default=0.0, ge=0)
-    """Strength of the noise: its sigma, the length of the counting window for poisson, or the release
-    probability for synaptic_release."""
+    """Strength of the noise: its sigma, the length of the counting window for poisson, or the
+    release probability for synaptic_release.
+    """
     evaluate: Literal["on", "off", "mean"] = "on"
     """Noise at test time: on as in training, off, or replaced by the expected output."""
 
@@ -88,16 +99,19 @@ class OptimiserSpec(Settings):
     learning_rate: float = Field(default=2e-3, gt=0)
     """The learning rate."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay, scaled by the learning rate as in AdamW. Rules that need a decay have a
-    default of their own: 0.3 for kp."""
+    """Decoupled weight decay, scaled by the learning rate as in AdamW. Rules that need a decay have
+    a default of their own: 0.3 for kp.
+    """
     schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
-    """The learning rate over training: constant; cosine, to zero at the end; warmup, over a tenth of
-    training to 1.1 times the rate, then along a cosine to a tenth of it; or step, which multiplies
-    the rate by `factor` at each of `milestones`."""
+    """The learning rate over training: constant; cosine, to zero at the end; warmup, over a tenth
+    of training to 1.1 times the rate, then along a cosine to a tenth of it; or step, which
+    multiplies the rate by `factor` at each of `milestones`.
+    """
     largest: float | None = Field(default=None, gt=0)
-    """A learning rate for hidden layers whose updates are divided by their largest entry, as in Krotov
-    and Hopfield, 2019; each array is divided by its own, on the same schedule and without decay. Then
-    `kind` is for the last layer alone."""
+    """A learning rate for hidden layers whose updates are divided by their largest entry, as in
+    Krotov and Hopfield, 2019; each array is divided by its own, on the same schedule and without
+    decay. Then `kind` is for the last layer alone.
+    """
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     """When the schedule step changes the rate, as fractions of training."""
     factor: float = Field(default=0.1, gt=0)
@@ -113,13 +127,16 @@ class OptimiserSpec(Settings):
 
 
 class AdversarialSpec(Settings):
-    """Attacks on the trained net, in the L-infinity ball, by the true gradient of what is deployed."""
+    """Attacks on the trained net, in the L-infinity ball, by the true gradient of what is
+    deployed.
+    """
 
     steps: Count = 20
     """Steps of projected gradient descent (PGD), for the curve and for the suite."""
     suite: bool = False
-    """Runs every attack of `bioplaus.measure.robustness.suite`, with the twelve checks that alone support
-    a claim of robustness."""
+    """Runs every attack of `bioplaus.measure.robustness.suite`, with the twelve checks that alone
+    support a claim of robustness.
+    """
     epsilon: float = Field(default=0.1, gt=0)
     """Radius of the suite's attacks, as a fraction of the range of the inputs."""
     examples: Count = 200
@@ -150,7 +167,8 @@ class TrainingDataSpec(Settings):
 
 
 class ScheduleSpec(Settings):
-    """How one number changes in training, from the setting's own value a at the first step to b at the last.
+    """How one number changes in training, from the setting's own value a at the first step to b at
+    the last.
 
     t is the fraction of training that is over.
     """
@@ -169,4 +187,6 @@ class ContrastSpec(Strict):
     b: str
     """The arm that it is compared with."""
     metric: str = "accuracy"
-    """accuracy, ece, nll, brier, aurc, mCE_BP or relative mCE_BP; or the name of a curve, for the area under it."""
+    """accuracy, ece, nll, brier, aurc, mCE_BP or relative mCE_BP; or the name of a curve, for the
+    area under it.
+    """

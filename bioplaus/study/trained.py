@@ -19,7 +19,9 @@ from bioplaus.types import Net, PyTree, Rule
 
 
 class Model(NamedTuple):
-    """A trained net: `rule.predict(params, state, x, key)` are its answers [B, C]. state: of the rule. step: of its training."""
+    """A trained net: `rule.predict(params, state, x, key)` are its answers [B, C]. state: of the
+    rule. step: of its training.
+    """
 
     net: Net
     rule: Rule
@@ -29,18 +31,28 @@ class Model(NamedTuple):
 
 
 def load(
-    folder: str | Path, arm: str | None = None, *, seed: int = 0, net: Net | None = None, data: Dataset | None = None
+    folder: str | Path,
+    arm: str | None = None,
+    *,
+    seed: int = 0,
+    net: Net | None = None,
+    data: Dataset | None = None,
 ) -> Model:
-    """One seed of an arm of a run that was written to a folder, as its last checkpoint that can be read has it.
+    """One seed of an arm of a run that was written to a folder, as its last checkpoint that can be
+    read has it.
 
-    arm: what the run's table calls it, its rule for instance; None where there is one arm only. net, data: those of the run, where
-    it was given its own. Raises StudyError if there is no such arm or seed, or no checkpoint that can be read.
+    arm: what the run's table calls it, its rule for instance; None where there is one arm only.
+    net, data: those of the run, where it was given its own. Raises StudyError if there is no such
+    arm or seed, or no checkpoint that can be read.
     """
     folder = Path(folder)
     try:
         study = spec.load(folder / "study.toml")
     except OSError as error:
-        raise StudyError(f"{folder}: holds no run ({error}); give the folder that a run wrote, with its study.toml") from error
+        raise StudyError(
+            f"{folder}: holds no run ({error}); give the folder that a run wrote, with its"
+            " study.toml"
+        ) from error
     plans = plan(study, net, data, check=False)
     names = short_names([p.label for p in plans])
     name = names[0] if arm is None and len(names) == 1 else arm
@@ -64,5 +76,7 @@ def _restored(p: Plan, where: Path, name: str, seed: int) -> Model:
         raise StudyError(f"{where}: arm {name!r} has no checkpoint yet")
     for refused in found.refused:
         warnings.warn(f"arm {name!r}: {refused}; this is step {found.step}", stacklevel=2)
-    params, held = jax.tree.map(lambda a: jnp.asarray(a)[seed], (found.state.params, found.state.rule))
+    params, held = jax.tree.map(
+        lambda a: jnp.asarray(a)[seed], (found.state.params, found.state.rule)
+    )
     return Model(p.built.net, p.built.rule(p.built.net), params, held, found.step)

@@ -1,10 +1,12 @@
-"""Tuning: the same number of trials for every rule, on the validation split; its result is bioplaus/defaults.toml.
+"""Tuning: the same number of trials for every rule, on the validation split; its result is
+bioplaus/defaults.toml.
 
-A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine), and every array hyperparameter
-of the rule within a factor of 4 of its default; counts (steps of inference) stay. A rule that presents each batch for some steps
-has as many more, so that all see the same batches. The best FINALISTS of the trials, by mean validation accuracy, are then run on
-FINAL_SEEDS seeds that no trial used, and the best mean over these is taken: the best of many trials owes part of its score to its
-seeds. The test split is never read.
+A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine),
+and every array hyperparameter of the rule within a factor of 4 of its default; counts (steps of
+inference) stay. A rule that presents each batch for some steps has as many more, so that all see
+the same batches. The best FINALISTS of the trials, by mean validation accuracy, are then run on
+FINAL_SEEDS seeds that no trial used, and the best mean over these is taken: the best of many trials
+owes part of its score to its seeds. The test split is never read.
 """
 
 import functools
@@ -40,7 +42,9 @@ LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
 """The net and batch of comparisons and tuning on data sets that are downloaded."""
 FINALISTS, FINAL_SEEDS = 3, 3
 SAME = {"zil": "bp", "fpa": "bp"}
-"""Backprop by other means: they take its settings, for a difference between them could only be luck."""
+"""Backprop by other means: they take its settings, for a difference between them could only be
+luck.
+"""
 KEYS = {"learning_rate": "optimiser.learning_rate"}
 
 
@@ -57,17 +61,28 @@ def tune(
 ) -> dict[str, Any]:
     """rule -> its best settings, as a study's [rules] takes them.
 
-    epochs: how long the settings are to be used, written with them. out: the file to write, after each rule, see
-    `bioplaus.study.tuned`; rules that it has scores of are kept, and a run that was stopped goes on. Raises StudyError, before any
-    work, for a rule that is not there, and for a file that is of another budget, of another kind, or cannot be written.
+    epochs: how long the settings are to be used, written with them. out: the file to write, after
+    each rule, see `bioplaus.study.tuned`; rules that it has scores of are kept, and a run that was
+    stopped goes on. Raises StudyError, before any work, for a rule that is not there, and for a
+    file that is of another budget, of another kind, or cannot be written.
     """
     if not 1 <= trials <= TRIALS:
         raise StudyError(f"trials: got {trials}, expected 1 to {TRIALS:,} for each rule")
     finalists = min(FINALISTS, trials)
-    budget = Budget(data=data, trials=trials, seeds=seeds, steps=steps, finalists=finalists, final_seeds=FINAL_SEEDS)
-    base: dict[str, Any] = {"data": data, "steps": steps, "seeds": seeds, "optimiser": OPTIMISER} | (
-        LARGE if data in FOLDERS else {}
+    budget = Budget(
+        data=data,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        finalists=finalists,
+        final_seeds=FINAL_SEEDS,
     )
+    base: dict[str, Any] = {
+        "data": data,
+        "steps": steps,
+        "seeds": seeds,
+        "optimiser": OPTIMISER,
+    } | (LARGE if data in FOLDERS else {})
     wanted = [*dict.fromkeys(one for rule in rules for one in (SAME.get(rule, rule), rule))]
     arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
     found = opened(out, budget) if out else Tuned(budget=budget)
@@ -80,20 +95,32 @@ def tune(
         else:
             settings, scores = best(arm_of[rule], use, trials, finalists)
         settings = {"epochs": epochs} | settings
-        found = found.model_copy(update={"rules": {**found.rules, rule: settings}, "scores": {**found.scores, rule: scores}})
+        found = found.model_copy(
+            update={
+                "rules": {**found.rules, rule: settings},
+                "scores": {**found.scores, rule: scores},
+            }
+        )
         say(_line(rule, settings, scores))
         if out:
             write(out, found)
     return {rule: found.rules[rule] for rule in rules}
 
 
-def best(arm: Arm, use: datasets.Dataset, trials: int, finalists: int) -> tuple[dict[str, Any], Scores]:
+def best(
+    arm: Arm, use: datasets.Dataset, trials: int, finalists: int
+) -> tuple[dict[str, Any], Scores]:
     """The best settings of the arm's rule, and how they were found."""
-    draws = {name: [float(f"{v:.3g}") for v in values] for name, values in search(arm.rule, trials).items()}
+    draws = {
+        name: [float(f"{v:.3g}") for v in values]
+        for name, values in search(arm.rule, trials).items()
+    }
     score = _scorer(arm, use)
 
     def run(trial: int, keys: Key) -> np.ndarray:
-        accuracies = np.asarray(score({KEYS.get(n, f"hyper.{n}"): values[trial] for n, values in draws.items()}, keys))
+        accuracies = np.asarray(
+            score({KEYS.get(n, f"hyper.{n}"): values[trial] for n, values in draws.items()}, keys)
+        )
         return np.where(np.isfinite(accuracies), accuracies, 0.0)
 
     keys = seed_keys(arm.seeds + FINAL_SEEDS)
@@ -102,7 +129,10 @@ def best(arm: Arm, use: datasets.Dataset, trials: int, finalists: int) -> tuple[
     final = {t: run(t, keys[arm.seeds :]) for t in order}
     order = sorted(order, key=lambda t: -final[t].mean())
     chosen = {name: values[order[0]] for name, values in draws.items()}
-    settings = {"optimiser": {**OPTIMISER, "learning_rate": chosen.pop("learning_rate")}, "hyper": chosen}
+    settings = {
+        "optimiser": {**OPTIMISER, "learning_rate": chosen.pop("learning_rate")},
+        "hyper": chosen,
+    }
     return settings, Scores(
         searched=tuple(draws),
         trials=_short(first),
@@ -122,15 +152,31 @@ def _short(values: Iterable[float]) -> tuple[float, ...]:
 def _line(rule: str, settings: Mapping[str, Any], scores: Scores) -> str:
     rate, hyper = settings["optimiser"]["learning_rate"], settings["hyper"]
     if scores.like:
-        return f"{rule:8} is {scores.like} by other means, and takes its settings: learning rate {rate:g}"
-    runner = f", the next {sum(scores.final[1]) / len(scores.final[1]):.4f}" if len(scores.final) > 1 else ""
-    return f"{rule:8} validation {scores.mean:.4f} +- {scores.spread:.4f}{runner}  learning rate {rate:g}  {hyper or ''}"
+        return (
+            f"{rule:8} is {scores.like} by other means, and takes its settings: learning rate"
+            f" {rate:g}"
+        )
+    runner = (
+        f", the next {sum(scores.final[1]) / len(scores.final[1]):.4f}"
+        if len(scores.final) > 1
+        else ""
+    )
+    return (
+        f"{rule:8} validation {scores.mean:.4f} +- {scores.spread:.4f}{runner}  learning rate"
+        f" {rate:g}  {hyper or ''}"
+    )
 
 
 def search(rule: str, trials: int) -> dict[str, np.ndarray]:
-    """Name -> one value a trial; the first trial is the rule as it comes. The draws depend on the rule's names alone."""
+    """Name -> one value a trial; the first trial is the rule as it comes. The draws depend on the
+    rule's names alone.
+    """
     default = Arm(rule=rule).optimiser.learning_rate
-    hyper = {n: h.default for n, h in hyperparameters(available()[rule]).items() if h.traced and not h.optional and h.default}
+    hyper = {
+        n: h.default
+        for n, h in hyperparameters(available()[rule]).items()
+        if h.traced and not h.optional and h.default
+    }
     draw = np.random.default_rng(0)
     low, high = np.log(RATES)
     rates = np.exp(draw.uniform(low, high, trials))
@@ -142,9 +188,13 @@ def search(rule: str, trials: int) -> dict[str, np.ndarray]:
 
 
 def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], Key], jax.Array]:
-    """(values of settings, keys [S]) -> validation accuracy [S]. One compiled program for all trials."""
+    """(values of settings, keys [S]) -> validation accuracy [S]. One compiled program for all
+    trials.
+    """
     example, classes = use.train.x[:1], use.train.y.shape[-1]
-    over = seeds_over(jax.eval_shape(lambda: init(build(arm, example, classes).net, seed_key(0), example)))
+    over = seeds_over(
+        jax.eval_shape(lambda: init(build(arm, example, classes).net, seed_key(0), example))
+    )
 
     loss = build(arm, example, classes).loss
 
@@ -156,12 +206,18 @@ def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], K
     program = make_program(lambda values, step: made(values), batch_size=arm.batch_size, hold=hold)
 
     def run(values: Mapping[str, Any], key: Key, train_data: Batch, validation: Batch) -> jax.Array:
-        state, _ = program.advance(program.init(key, train_data, values), train_data, values, arm.steps * hold)
-        return accuracy(made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y, loss)
+        state, _ = program.advance(
+            program.init(key, train_data, values), train_data, values, arm.steps * hold
+        )
+        return accuracy(
+            made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y, loss
+        )
 
     @jax.jit
     def every(values, keys, train_data, validation):
-        return over(functools.partial(run, values, train_data=train_data, validation=validation))(keys)
+        return over(functools.partial(run, values, train_data=train_data, validation=validation))(
+            keys
+        )
 
     data = jax.tree.map(jnp.asarray, (use.train, use.validation))
     return lambda values, keys: every({n: jnp.float32(v) for n, v in values.items()}, keys, *data)

@@ -1,6 +1,8 @@
-"""The file that `bioplaus tune` writes: [budget], [rules] as a study file takes them, and [scores], how each was found.
+"""The file that `bioplaus tune` writes: [budget], [rules] as a study file takes them, and [scores],
+how each was found.
 
-One file has one budget. A rule without scores was tuned by the method before: the best of as many trials was taken as it came.
+One file has one budget. A rule without scores was tuned by the method before: the best of as many
+trials was taken as it came.
 """
 
 import tomllib
@@ -13,11 +15,16 @@ from bioplaus.study.results import replacing
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.spec import arms
 
-HEAD = "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not edited by hand.\n\n"
+HEAD = (
+    "# Written by `bioplaus tune`: the same trials for every rule, on the validation split. Not"
+    " edited by hand.\n\n"
+)
 
 
 class Budget(BaseModel):
-    """trials, of `steps` steps on `seeds` seeds each; then the best `finalists` of them on `final_seeds` new seeds."""
+    """trials, of `steps` steps on `seeds` seeds each; then the best `finalists` of them on
+    `final_seeds` new seeds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     data: str
@@ -31,10 +38,11 @@ class Budget(BaseModel):
 class Scores(BaseModel):
     """How the settings of a rule were found; validation accuracies, as fractions.
 
-    searched: the settings that the trials drew. trials: the mean over seeds of each, in their order. finalists: which of them were
-    run on the new seeds, `seeds`, the best first. final: their accuracies, a row a finalist; mean, spread: of the chosen one, which
-    has the best mean, and the standard deviation over its seeds. like: the rule whose settings are taken, for one that is the same
-    algorithm; the rest is empty then.
+    searched: the settings that the trials drew. trials: the mean over seeds of each, in their
+    order. finalists: which of them were run on the new seeds, `seeds`, the best first. final: their
+    accuracies, a row a finalist; mean, spread: of the chosen one, which has the best mean, and the
+    standard deviation over its seeds. like: the rule whose settings are taken, for one that is the
+    same algorithm; the rest is empty then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,10 +75,15 @@ def read(path: Path) -> Tuned:
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error}); give another --out") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudyError(f"{odd}: it is not TOML ({error}); give another --out, or delete it") from error
+        raise StudyError(
+            f"{odd}: it is not TOML ({error}); give another --out, or delete it"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise StudyError(f"{odd}: {'.'.join(map(str, first['loc']))}: {first['msg']}; give another --out, or delete it") from None
+        raise StudyError(
+            f"{odd}: {'.'.join(map(str, first['loc']))}: {first['msg']}; give another --out, or"
+            " delete it"
+        ) from None
     except StudyError as error:
         raise StudyError(f"{odd}: {error}; give another --out, or delete it") from None
     return found
@@ -82,16 +95,19 @@ def write(path: Path, found: Tuned) -> None:
 
     try:
         with replacing(path) as part:
-            part.write_text(HEAD + tomli_w.dumps(found.model_dump(exclude_defaults=True)), encoding="utf-8")
+            part.write_text(
+                HEAD + tomli_w.dumps(found.model_dump(exclude_defaults=True)), encoding="utf-8"
+            )
     except OSError as error:
         raise StudyError(f"{path}: cannot be written ({error}); give another --out") from error
 
 
 def opened(path: Path, budget: Budget) -> Tuned:
-    """What a tuning at this budget goes on from: the file's content, or nothing if there is no such file.
+    """What a tuning at this budget goes on from: the file's content, or nothing if there is no such
+    file.
 
-    It is written back at once, so that a path that cannot be written is found before any work. Raises StudyError for it, for a file
-    of another kind, and for one of another budget.
+    It is written back at once, so that a path that cannot be written is found before any work.
+    Raises StudyError for it, for a file of another kind, and for one of another budget.
     """
     if not path.exists():
         found = Tuned(budget=budget)
@@ -100,8 +116,8 @@ def opened(path: Path, budget: Budget) -> Tuned:
         earlier = budget.model_copy(update={"finalists": 0, "final_seeds": 0})
         if found.budget != budget and (found.scores or found.budget != earlier):
             raise StudyError(
-                f"{path}: was tuned with {_said(found.budget)}, and now {_said(budget)} is asked for; one file has one budget: give"
-                " another --out, or delete it"
+                f"{path}: was tuned with {_said(found.budget)}, and now {_said(budget)} is asked"
+                " for; one file has one budget: give another --out, or delete it"
             )
     found = found.model_copy(update={"budget": budget})
     write(path, found)

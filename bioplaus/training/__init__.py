@@ -1,1 +1,3 @@
-"""Training: compiled runs (train), data from the host (stream), devices, machines, checkpoints, precision."""
+"""Training: compiled runs (train), data from the host (stream), devices, machines, checkpoints,
+precision.
+"""

@@ -1,11 +1,15 @@
-"""Checkpoints: arrays with a note beside them, whole or not at all, the last two of them, and checked when they are read.
+"""Checkpoints: arrays with a note beside them, whole or not at all, the last two of them, and
+checked when they are read.
 
-    FOLDER/checkpoint-120/state/         arrays and keys, by orbax; of a run on many machines, each process writes its share
+    FOLDER/checkpoint-120/state/         arrays and keys, by orbax; of a run on many machines, each
+        process writes its share
     FOLDER/checkpoint-120/note.json      what else is to be kept with them
-    FOLDER/checkpoint-120/contents.json  whose it is, its step, what each array is, and the SHA-256 of every file above
+    FOLDER/checkpoint-120/contents.json  whose it is, its step, what each array is, and the SHA-256
+        of every file above
 
-A checkpoint is made under another name and renamed when all of it is on the disk: a kill, or a loss of power, at any moment leaves the
-ones before. Orbax itself does not notice a changed byte, and casts arrays of another dtype; hence the sums, and the shapes and dtypes.
+A checkpoint is made under another name and renamed when all of it is on the disk: a kill, or a loss
+of power, at any moment leaves the ones before. Orbax itself does not notice a changed byte, and
+casts arrays of another dtype; hence the sums, and the shapes and dtypes.
 """
 
 import contextlib
@@ -42,11 +46,13 @@ class Checkpoint(NamedTuple):
     refused: list[str]
 
 
-def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, owner: str = "") -> None:
+def save(
+    folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, owner: str = ""
+) -> None:
     """Write folder/checkpoint-STEP and remove all others, but for the one of step `keep`.
 
-    owner: whose it is; `latest` takes no one else's. note: what JSON can hold. On many machines, called in every process; the folder
-    must be one that all of them see.
+    owner: whose it is; `latest` takes no one else's. note: what JSON can hold. On many machines,
+    called in every process; the folder must be one that all of them see.
     """
     import orbax.checkpoint as ocp
 
@@ -61,7 +67,12 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, o
         checkpointer.save((part / "state").absolute(), _with_elements(state))
     if first():
         (part / "note.json").write_text(json.dumps(note), encoding="utf-8")
-        contents = {"owner": owner, "step": step, "arrays": _arrays(state), "files": sums(part, _files(part))}
+        contents = {
+            "owner": owner,
+            "step": step,
+            "arrays": _arrays(state),
+            "files": sums(part, _files(part)),
+        }
         (part / CONTENTS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
         for path in (*part.rglob("*"), part):
             to_disk(path)
@@ -74,8 +85,10 @@ def save(folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, o
 
 
 def _without_closed_loops() -> None:
-    """Say nothing of tensorstore's threads that come back to a loop which orbax has closed: once one file of a checkpoint has failed,
-    the others have nobody left to tell. Whatever else a thread cannot raise is said as before."""
+    """Say nothing of tensorstore's threads that come back to a loop which orbax has closed: once
+    one file of a checkpoint has failed, the others have nobody left to tell. Whatever else a thread
+    cannot raise is said as before.
+    """
 
     def hushed(before):
         def hook(given, *rest):  # (kind, value, traceback), or one that has them
@@ -93,7 +106,9 @@ def _without_closed_loops() -> None:
 
 @contextlib.contextmanager
 def _os_errors(folder: Path) -> Iterator[None]:
-    """A full disk as the OSError that it is: tensorstore says it in the text of a ValueError, after orbax has logged its traceback."""
+    """A full disk as the OSError that it is: tensorstore says it in the text of a ValueError, after
+    orbax has logged its traceback.
+    """
     _without_closed_loops()
     log = logging.getLogger("absl")
     before, log.disabled = log.disabled, True
@@ -109,11 +124,13 @@ def _os_errors(folder: Path) -> Iterator[None]:
 
 
 def latest(folder: Path, like: PyTree, owner: str = "") -> Checkpoint | None:
-    """The newest checkpoint that can be read, None where there is none. like: a tree of its structure, shapes, dtypes and shardings.
+    """The newest checkpoint that can be read, None where there is none. like: a tree of its
+    structure, shapes, dtypes and shardings.
 
     owner: as it was saved with.
 
-    Raises CheckpointError if there are some and none can be read, because they are damaged or hold something else.
+    Raises CheckpointError if there are some and none can be read, because they are damaged or hold
+    something else.
     """
     import orbax.checkpoint as ocp
 
@@ -125,17 +142,27 @@ def latest(folder: Path, like: PyTree, owner: str = "") -> Checkpoint | None:
                 return step, refused
             refused.append(f"{_place(folder, step).name} {wrong}")
         if refused:
-            raise CheckpointError(f"{folder}: no checkpoint can be read: {'; '.join(refused)}; delete that folder to start again")
+            raise CheckpointError(
+                f"{folder}: no checkpoint can be read: {'; '.join(refused)}; delete that folder to"
+                " start again"
+            )
         return None, []
 
     step, refused = by_first(choose, CheckpointError)
     if step is None:
         return None
     with ocp.StandardCheckpointer() as checkpointer:
-        found = checkpointer.restore((_place(folder, step) / "state").absolute(), _with_elements(like))
+        found = checkpointer.restore(
+            (_place(folder, step) / "state").absolute(), _with_elements(like)
+        )
     leaves = iter(jax.tree.leaves(found))
     state = jax.tree.map(lambda a: next(leaves) if a.size else jnp.zeros(a.shape, a.dtype), like)
-    return Checkpoint(step, state, json.loads((_place(folder, step) / "note.json").read_text(encoding="utf-8")), refused)
+    return Checkpoint(
+        step,
+        state,
+        json.loads((_place(folder, step) / "note.json").read_text(encoding="utf-8")),
+        refused,
+    )
 
 
 def _place(folder: Path, step: int) -> Path:
@@ -153,13 +180,19 @@ def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
     try:
         contents = json.loads((place / CONTENTS).read_text(encoding="utf-8"))
         if (whose := (contents["owner"], contents["step"])) != (owner, step):
-            return f"is of step {whose[1]} of {whose[0]!r}, by its {CONTENTS}, and was put here, where step {step} of {owner!r} belongs"
+            return (
+                f"is of step {whose[1]} of {whose[0]!r}, by its {CONTENTS}, and was put here, where"
+                f" step {step} of {owner!r} belongs"
+            )
         if why := changed(place, contents["files"], _files(place)):
             return f"is damaged ({why})"
         there, wanted = contents["arrays"], _arrays(like)
         for name in {**there, **wanted}:
             if there.get(name) != wanted.get(name):
-                return f"is of another net or rule ({name}: {there.get(name, 'nothing')}, expected {wanted.get(name, 'nothing')})"
+                return (
+                    f"is of another net or rule ({name}: {there.get(name, 'nothing')}, expected"
+                    f" {wanted.get(name, 'nothing')})"
+                )
     except KeyError as error:
         return f"is damaged ({CONTENTS} lacks {error})"
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -168,15 +201,26 @@ def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
 
 
 def _files(place: Path) -> list[str]:
-    """The files that are summed: all in a checkpoint's folder, but for the one that holds the sums."""
-    return sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file() and p != place / CONTENTS)
+    """The files that are summed: all in a checkpoint's folder, but for the one that holds the
+    sums.
+    """
+    return sorted(
+        p.relative_to(place).as_posix()
+        for p in place.rglob("*")
+        if p.is_file() and p != place / CONTENTS
+    )
 
 
 def _arrays(tree: PyTree) -> dict[str, str]:
     """Path of each array -> its dtype and shape."""
-    return {jax.tree_util.keystr(path): f"{a.dtype}{list(a.shape)}" for path, a in jax.tree.leaves_with_path(tree)}
+    return {
+        jax.tree_util.keystr(path): f"{a.dtype}{list(a.shape)}"
+        for path, a in jax.tree.leaves_with_path(tree)
+    }
 
 
 def _with_elements(tree: PyTree) -> PyTree:
-    """The tree without its arrays of size zero, which orbax does not hold: rewards on their way where none is delayed."""
+    """The tree without its arrays of size zero, which orbax does not hold: rewards on their way
+    where none is delayed.
+    """
     return jax.tree.map(lambda a: a if a.size else None, tree)

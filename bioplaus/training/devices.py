@@ -1,10 +1,13 @@
-"""Several devices: seeds, examples and units over the axes of a mesh, by JAX's own partitioner under plain jit.
+"""Several devices: seeds, examples and units over the axes of a mesh, by JAX's own partitioner
+under plain jit.
 
     seeds=S    the runs of a study's seeds, side by side: no communication
     data=D     the examples of a batch: one sum of the gradients a step
-    model=M    the units of a layer, the last axis of W [.., n_in, n_out]: the activities of a layer are exchanged
-What a rule or an optimiser keeps beside the net (feedback weights, traces, moments) lies as the weights of that shape do. Keys
-mean the same on any mesh: noise and the order of examples are those of one device to the bit, and sums differ by rounding.
+    model=M    the units of a layer, the last axis of W [.., n_in, n_out]: the activities of a layer
+        are exchanged
+What a rule or an optimiser keeps beside the net (feedback weights, traces, moments) lies as the
+weights of that shape do. Keys mean the same on any mesh: noise and the order of examples are those
+of one device to the bit, and sums differ by rounding.
 """
 
 import math
@@ -18,29 +21,42 @@ AXES = ("seeds", "data", "model")
 
 
 def mesh_of(text: str) -> Mesh:
-    """A mesh from 'data=4,model=2': axes out of AXES, whose sizes multiply to the number of devices there are, or to fewer.
+    """A mesh from 'data=4,model=2': axes out of AXES, whose sizes multiply to the number of devices
+    there are, or to fewer.
 
-    On many machines all devices must take part. Raises ValueError for that, for another axis, for a size below 1, and for more devices
-    than there are.
+    On many machines all devices must take part. Raises ValueError for that, for another axis, for a
+    size below 1, and for more devices than there are.
     """
     sizes = {}
     for part in text.split(","):
         name, _, size = part.strip().partition("=")
         if name not in AXES or name in sizes or not _whole(size) or int(size) < 1:
-            raise ValueError(f"mesh: got {part.strip()!r}; give each of {', '.join(AXES)} at most once, as in data=4,model=2")
+            raise ValueError(
+                f"mesh: got {part.strip()!r}; give each of {', '.join(AXES)} at most once, as in"
+                " data=4,model=2"
+            )
         sizes[name] = int(size)
     needed, there = math.prod(sizes.values()), jax.devices()
     if needed > len(there):
-        raise ValueError(f"mesh: {text} needs {needed} devices, there are {len(there)}; make it smaller")
+        raise ValueError(
+            f"mesh: {text} needs {needed} devices, there are {len(there)}; make it smaller"
+        )
     if needed < len(there) and jax.process_count() > 1:
         raise ValueError(
-            f"mesh: {text} leaves {len(there) - needed} of {len(there)} devices out; on many machines all must take part"
+            f"mesh: {text} leaves {len(there) - needed} of {len(there)} devices out; on many"
+            " machines all must take part"
         )
-    return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes), devices=there[:needed])
+    return jax.make_mesh(
+        tuple(sizes.values()),
+        tuple(sizes),
+        axis_types=(AxisType.Auto,) * len(sizes),
+        devices=there[:needed],
+    )
 
 
 def _whole(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 10  # '²' is a digit to Python, and no number
+    # '²' is a digit to Python, and no number
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def of_examples(batch: Batch, mesh: Mesh | None) -> Batch:
@@ -60,7 +76,11 @@ def of_weights(tree: PyTree, mesh: Mesh, *, seeds: bool) -> PyTree:
         axes: list[str | None] = [None] * len(leaf.shape)
         if seeds and "seeds" in mesh.axis_names and leaf.shape[0] % mesh.shape["seeds"] == 0:
             axes[0] = "seeds"
-        if "model" in mesh.axis_names and len(axes) - seeds >= 2 and leaf.shape[-1] % mesh.shape["model"] == 0:
+        if (
+            "model" in mesh.axis_names
+            and len(axes) - seeds >= 2
+            and leaf.shape[-1] % mesh.shape["model"] == 0
+        ):
             axes[-1] = "model"
         return NamedSharding(mesh, PartitionSpec(*axes))
 

@@ -1,4 +1,6 @@
-"""Loops within a compiled program: over steps, which can be taken in parts by the same program, and over seeds."""
+"""Loops within a compiled program: over steps, which can be taken in parts by the same program, and
+over seeds.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +11,15 @@ import jax.numpy as jnp
 from bioplaus.types import Array, PyTree
 
 
-def loop(step: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]], state: PyTree, xs: PyTree, count: Array | None):
-    """As jax.lax.scan, over the first `count` of xs [n, ...] where one is given: the same program for all of them."""
+def loop(
+    step: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
+    state: PyTree,
+    xs: PyTree,
+    count: Array | None,
+):
+    """As jax.lax.scan, over the first `count` of xs [n, ...] where one is given: the same program
+    for all of them.
+    """
     if count is None:
         return jax.lax.scan(step, state, xs)
 
@@ -21,9 +30,13 @@ def loop(step: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]], state: PyTree,
 
     info = jax.eval_shape(step, state, jax.tree.map(lambda a: a[0], xs))[1]
     n = len(jax.tree.leaves(xs)[0])
-    return jax.lax.fori_loop(0, count, one, (state, jax.tree.map(lambda a: jnp.zeros((n, *a.shape), a.dtype), info)))
+    return jax.lax.fori_loop(
+        0, count, one, (state, jax.tree.map(lambda a: jnp.zeros((n, *a.shape), a.dtype), info))
+    )
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f on one seed after the other, in one program: faster than vmap on a CPU for large nets, and smaller."""
+    """f on one seed after the other, in one program: faster than vmap on a CPU for large nets, and
+    smaller.
+    """
     return lambda *xs: jax.lax.map(lambda x: f(*x), xs)

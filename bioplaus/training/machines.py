@@ -1,7 +1,9 @@
-"""Many machines: a process for each of them, or for each device, computes the same run over one mesh, and the first alone writes.
+"""Many machines: a process for each of them, or for each device, computes the same run over one
+mesh, and the first alone writes.
 
-What decides how the run goes on is decided by the first process and told to all, and what they read on their hosts is whole on each:
-so all take the same steps. A run on one machine is the same code with one process.
+What decides how the run goes on is decided by the first process and told to all, and what they read
+on their hosts is whole on each: so all take the same steps. A run on one machine is the same code
+with one process.
 """
 
 import contextlib
@@ -32,7 +34,9 @@ def first() -> bool:
 
 
 def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
-    """What `act` gives in the first process, where alone it is called. It must go into JSON; an `error` is raised in all."""
+    """What `act` gives in the first process, where alone it is called. It must go into JSON; an
+    `error` is raised in all.
+    """
     if jax.process_count() == 1:
         return act()
     found, wrong = None, None
@@ -45,7 +49,9 @@ def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
     length = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))
     room = np.zeros(1 << (length - 1).bit_length(), np.uint8)  # few sizes, few compilations
     room[: text.size if first() else 0] = text if first() else 0
-    found, wrong = json.loads(bytes(multihost_utils.broadcast_one_to_all(room).astype(np.uint8)[:length]))
+    found, wrong = json.loads(
+        bytes(multihost_utils.broadcast_one_to_all(room).astype(np.uint8)[:length])
+    )
     if wrong is not None:
         raise error(wrong)
     return found
@@ -59,7 +65,9 @@ def greatest(*numbers: float) -> tuple[float, ...]:
 
 
 def here(tree: PyTree) -> PyTree:
-    """The same arrays and keys, each whole on this machine: gathered, if other processes hold a part of them."""
+    """The same arrays and keys, each whole on this machine: gathered, if other processes hold a
+    part of them.
+    """
     leaves = jax.tree.leaves(tree)
     if all(a.is_fully_addressable for a in leaves):
         return tree
@@ -72,22 +80,26 @@ def _same(tree: PyTree) -> PyTree:  # of the module, so that it is compiled once
 
 
 @contextlib.contextmanager
-def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = ValueError) -> Iterator[None]:
-    """Join the other processes of a run, as JAX finds them: of Slurm, Open MPI, Kubernetes or a TPU pod. Before any use of JAX.
+def joined(
+    expected: tuple[type[Exception], ...], missing: type[ValueError] = ValueError
+) -> Iterator[None]:
+    """Join the other processes of a run, as JAX finds them: of Slurm, Open MPI, Kubernetes or a TPU
+    pod. Before any use of JAX.
 
-    expected: errors that pass through, for all processes are to find them. Any other ends this process at once, with exit code
-    `STOPPED`, or 128 + the number of the signal that told it to stop, and the others end in their next exchange: one that waited for
-    the lost would wait for ever. A process that is killed ends the others in the same way, or by JAX's own watch over them, which
-    ends a process by SIGABRT within 100 seconds.
-    Raises `missing` if no cluster is found.
+    expected: errors that pass through, for all processes are to find them. Any other ends this
+    process at once, with exit code `STOPPED`, or 128 + the number of the signal that told it to
+    stop, and the others end in their next exchange: one that waited for the lost would wait for
+    ever. A process that is killed ends the others in the same way, or by JAX's own watch over them,
+    which ends a process by SIGABRT within 100 seconds. Raises `missing` if no cluster is found.
     """
-    jax.config.update("jax_enable_preemption_service", False)  # which would keep SIGTERM from ending a process
+    # which would keep SIGTERM from ending a process
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(shutdown_timeout_seconds=LEAVING)
     except (ValueError, RuntimeError) as error:
         raise missing(
-            f"no cluster was found to join ({error}); start one process a machine or device under Slurm (srun), Open MPI, Kubernetes "
-            "or on a TPU pod, or leave --distributed out"
+            f"no cluster was found to join ({error}); start one process a machine or device under"
+            " Slurm (srun), Open MPI, Kubernetes or on a TPU pod, or leave --distributed out"
         ) from error
     try:
         yield
@@ -99,8 +111,9 @@ def joined(expected: tuple[type[Exception], ...], missing: type[ValueError] = Va
         if not told:
             traceback.print_exc()
         print(
-            f"bioplaus: process {jax.process_index()} of {jax.process_count()} has stopped ({type(error).__name__}), and with it the "
-            "run. If another process stopped first, its last words say why. Start all of them again, with --resume",
+            f"bioplaus: process {jax.process_index()} of {jax.process_count()} has stopped"
+            f" ({type(error).__name__}), and with it the run. If another process stopped first, its"
+            " last words say why. Start all of them again, with --resume",
             file=sys.stderr,
             flush=True,
         )

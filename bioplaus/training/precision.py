@@ -1,13 +1,17 @@
 """Number formats: what is computed in which, as policies that are stated.
 
     float32    everything
-    bfloat16   in training a rule sees weights and examples rounded to bfloat16, and its activities, errors, loss and state (feedback
-               weights, traces) are bfloat16; the weights themselves, the gradients that the optimiser gets and its moments are float32.
+    bfloat16   in training a rule sees weights and examples rounded to bfloat16, and its activities,
+        errors, loss and state (feedback
+               weights, traces) are bfloat16; the weights themselves, the gradients that the
+                   optimiser gets and its moments are float32.
                The trained net is measured in float32
-    float64    everything, inside `jax.enable_x64()`, which is local: nothing else in the process changes
-A rule that learns weights of its own (Kolen-Pollack, weight mirror) adds small changes to bfloat16 numbers of 8 bits, and loses those
-below 1/256 of a weight: train such rules in float32. Micikevicius et al., "Mixed precision training", 2018, arXiv:1710.03740, keep
-float32 weights for that reason; bfloat16 has float32's range, so that no loss is scaled here.
+    float64    everything, inside `jax.enable_x64()`, which is local: nothing else in the process
+        changes
+A rule that learns weights of its own (Kolen-Pollack, weight mirror) adds small changes to bfloat16
+numbers of 8 bits, and loses those below 1/256 of a weight: train such rules in float32.
+Micikevicius et al., "Mixed precision training", 2018, arXiv:1710.03740, keep float32 weights for
+that reason; bfloat16 has float32's range, so that no loss is scaled here.
 """
 
 import jax
@@ -35,14 +39,20 @@ def bfloat16(rule: Rule) -> Rule:
 
 def low(tree: PyTree) -> PyTree:
     """Floats as bfloat16; integers and keys as they are."""
-    return jax.tree.map(lambda a: a.astype(jnp.bfloat16) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+    return jax.tree.map(
+        lambda a: a.astype(jnp.bfloat16) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
+    )
 
 
 def high(tree: PyTree) -> PyTree:
     """bfloat16 as float32, all else as it is."""
-    return jax.tree.map(lambda a: a.astype(jnp.float32) if jnp.issubdtype(a.dtype, jnp.bfloat16) else a, tree)
+    return jax.tree.map(
+        lambda a: a.astype(jnp.float32) if jnp.issubdtype(a.dtype, jnp.bfloat16) else a, tree
+    )
 
 
 def in_float64(tree: PyTree) -> PyTree:
     """Floats of numpy as float64; all else as it is."""
-    return jax.tree.map(lambda a: a.astype(np.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+    return jax.tree.map(
+        lambda a: a.astype(np.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
+    )

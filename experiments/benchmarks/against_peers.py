@@ -1,16 +1,20 @@
-"""Training speed and memory against the libraries that one would use instead, each in an environment of its own.
+"""Training speed and memory against the libraries that one would use instead, each in an
+environment of its own.
 
-    python experiments/benchmarks/against_peers.py [--tasks "T1,T2,T2 conv,T3,T4,T6,T7"] [--rounds 7] [--repos DIR] [--out peers.json]
+    python experiments/benchmarks/against_peers.py [--tasks "T1,T2,T2 conv,T3,T4,T6,T7"]
+        [--rounds 7] [--repos DIR] [--out peers.json]
 
-T1 backprop, T2 feedback alignment (and LeNet-5), T3 predictive coding, T4 equilibrium propagation, T6 forward-forward and
-SoftHebb, T7 eight seeds of T1; see peers/tasks.py. The environments are made with pip in --cache and kept; a peer that cannot be
-installed or run is left out, and the reason is printed. Peers that the package index does not have are run from clones of their
-repositories in --repos.
+T1 backprop, T2 feedback alignment (and LeNet-5), T3 predictive coding, T4 equilibrium propagation,
+T6 forward-forward and SoftHebb, T7 eight seeds of T1; see peers/tasks.py. The environments are made
+with pip in --cache and kept; a peer that cannot be installed or run is left out, and the reason is
+printed. Peers that the package index does not have are run from clones of their repositories in
+--repos.
 
-Every program is a process that trains and waits. They are warmed up (which compiles), their steps chosen so that a turn takes
-about --seconds, and then run in turn, round after round, never two at once. A ratio is of samples a second within a round,
-median [min, max]. Turns much below a second tell against ours, which orders all examples anew in each.
-Run it on an idle machine and quote ratios, not samples; differences below 1.2 are noise.
+Every program is a process that trains and waits. They are warmed up (which compiles), their steps
+chosen so that a turn takes about --seconds, and then run in turn, round after round, never two at
+once. A ratio is of samples a second within a round, median [min, max]. Turns much below a second
+tell against ours, which orders all examples anew in each. Run it on an idle machine and quote
+ratios, not samples; differences below 1.2 are noise.
 """
 
 import argparse
@@ -31,7 +35,9 @@ LIMIT = 600.0  # seconds that a worker may take to start, or over a turn
 
 
 class Timed(NamedTuple):
-    """samples: a second, in each round.  peak_mib: of the process.  versions, device: as it told."""
+    """samples: a second, in each round.  peak_mib: of the process.  versions, device: as it
+    told.
+    """
 
     samples: list[float]
     peak_mib: float
@@ -62,7 +68,8 @@ def steps_for(worker: Worker, seconds: float) -> int:
 def timed(
     entries: list[Entry], size: int, begin: Callable[[Entry], Worker], count: int, seconds: float
 ) -> tuple[dict[str, Timed], list[str]]:
-    """Entry -> its figures, and a line for each that is missing. The first entry is ours: without it nothing is timed.
+    """Entry -> its figures, and a line for each that is missing. The first entry is ours: without
+    it nothing is timed.
 
     size: samples in a step.
     """
@@ -91,7 +98,10 @@ def timed(
         took = rounds({name: lambda name=name: turn(name) for name in workers}, count)
         return {
             name: Timed(
-                [steps * size / s for s in took[name]], last[name]["peak_mib"], worker.ready["versions"], worker.ready["device"]
+                [steps * size / s for s in took[name]],
+                last[name]["peak_mib"],
+                worker.ready["versions"],
+                worker.ready["device"],
             )
             for name, (worker, steps) in workers.items()
         }, missing
@@ -103,13 +113,19 @@ def timed(
 
 
 def compared(group: Group, found: dict[str, Timed]) -> list[dict[str, Any]]:
-    """A row for each program that was timed, ours first. One that ran on another device than ours has no ratio."""
+    """A row for each program that was timed, ours first. One that ran on another device than ours
+    has no ratio.
+    """
     ours, rows = found[group.ours.name], []
     for entry in (group.ours, *group.peers):
         if entry.name not in found:
             continue
         it = found[entry.name]
-        row: dict[str, Any] = {"program": entry.name, **it._asdict(), "median": statistics.median(it.samples)}
+        row: dict[str, Any] = {
+            "program": entry.name,
+            **it._asdict(),
+            "median": statistics.median(it.samples),
+        }
         if entry is not group.ours and it.device == ours.device:
             row |= {"ours/peer": ratio(ours.samples, it.samples)._asdict(), "aim": entry.aim}
         rows.append(row)
@@ -124,7 +140,11 @@ def shown(rows: list[dict[str, Any]]) -> str:
         if "ours/peer" in row:
             r, aim = row["ours/peer"], row["aim"]
             line += f"   ours / peer {r['median']:6.2f} [{r['min']:.2f}, {r['max']:.2f}]"
-            line += "" if aim is None else f"   aim {aim:4.2f}: {'met' if r['median'] >= aim else 'MISSED'}"
+            line += (
+                ""
+                if aim is None
+                else f"   aim {aim:4.2f}: {'met' if r['median'] >= aim else 'MISSED'}"
+            )
         elif row is not rows[0]:
             line += f"   on {row['device']}: not compared"
         lines.append(line)
@@ -132,14 +152,24 @@ def shown(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn, for each seed")
     parser.add_argument("--peers", default=",".join(PEERS), help="the peers to run")
-    parser.add_argument("--repos", type=Path, default=None, help="folder of clones, of peers that are run from their repository")
     parser.add_argument(
-        "--cache", type=Path, default=Path.home() / ".cache" / "bioplaus" / "peers", help="where environments are kept"
+        "--repos",
+        type=Path,
+        default=None,
+        help="folder of clones, of peers that are run from their repository",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "bioplaus" / "peers",
+        help="where environments are kept",
     )
     parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
     args = parser.parse_args()
@@ -149,7 +179,10 @@ def main() -> None:
             parser.error(f"{what} {', '.join(sorted(unknown))}: expected of {', '.join(known)}")
 
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{machine}; {args.rounds} rounds of {args.seconds:g} s; ours / peer within a round: median [min, max]")
+    print(
+        f"{machine}; {args.rounds} rounds of {args.seconds:g} s; ours / peer within a round: median"
+        " [min, max]"
+    )
     report: dict[str, Any] = {"machine": machine, "groups": []}
     versions: dict[str, str] = {}
     for task in tasks:
@@ -165,8 +198,15 @@ def main() -> None:
                 args.seconds * seeds,
             )
             rows = compared(group, found) if found else []
-            print("\n".join([*filter(None, [shown(rows)]), *(f"  left out: {why}" for why in missing)]), flush=True)
-            report["groups"].append({"task": task, "title": group.title, "rows": rows, "missing": missing})
+            print(
+                "\n".join(
+                    [*filter(None, [shown(rows)]), *(f"  left out: {why}" for why in missing)]
+                ),
+                flush=True,
+            )
+            report["groups"].append(
+                {"task": task, "title": group.title, "rows": rows, "missing": missing}
+            )
             for it in found.values():
                 versions |= {f"{name} {number}": "" for name, number in it.versions.items()}
             if args.out:

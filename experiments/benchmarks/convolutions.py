@@ -1,10 +1,12 @@
-"""Forms of a convolution on this machine: the library's for CPUs, one matrix product of blocks of outputs, against those of
-`jax.lax`, and its block against all others (the measurement behind `bioplaus.layers.convolution.WORD`).
+"""Forms of a convolution on this machine: the library's for CPUs, one matrix product of blocks of
+outputs, against those of `jax.lax`, and its block against all others (the measurement behind
+`bioplaus.layers.convolution.WORD`).
 
     python experiments/benchmarks/convolutions.py [--rounds 5] [--out convolutions.json]
 
-Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in training; float32.
-Ratios are of the form's time over the library's within a round: median [min, max].
+Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in
+training; float32. Ratios are of the form's time over the library's within a round: median [min,
+max].
 """
 
 import argparse
@@ -18,7 +20,8 @@ from timing import ratio, rounds, runner
 
 from bioplaus.layers.convolution import convolve, divisors, product
 
-LAYERS = {  # images with their padding, kernel, channels out; the first layer of a net sends nothing back
+# images with their padding, kernel, channels out; the first layer of a net sends nothing back
+LAYERS = {
     "LeNet-5, first": ((128, 32, 32, 1), 5, 6, True),
     "LeNet-5, second": ((128, 14, 14, 6), 5, 16, False),
     "SoftHebb, first": ((10, 36, 36, 3), 5, 96, True),
@@ -36,7 +39,9 @@ def native(w, x):
 
 
 def patches(w, x):
-    columns = jax.lax.conv_general_dilated_patches(x, w.shape[:2], (1, 1), "VALID", dimension_numbers=DIMENSIONS)
+    columns = jax.lax.conv_general_dilated_patches(
+        x, w.shape[:2], (1, 1), "VALID", dimension_numbers=DIMENSIONS
+    )
     return columns @ w.transpose(2, 0, 1, 3).reshape(-1, w.shape[-1])
 
 
@@ -53,12 +58,17 @@ def timed(form, w, x, first: bool):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
     args = parser.parse_args()
     report = {}
-    print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds; time over the library's within a round: median [min, max]")
+    print(
+        f"{jax.devices()[0].device_kind}, {args.rounds} rounds; time over the library's within a"
+        " round: median [min, max]"
+    )
     for name, (shape, size, channels, first) in LAYERS.items():
         x = jax.random.normal(jax.random.key(0), shape)
         w = jax.random.normal(jax.random.key(1), (size, size, shape[-1], channels)) / size
@@ -66,10 +76,14 @@ def main() -> None:
         for n in divisors(shape[2] - size + 1):
             forms[f"block {n}"] = lambda w, x, n=n: product(x, w, *WHERE, n)
         seconds = rounds({form: timed(f, w, x, first) for form, f in forms.items()}, args.rounds)
-        print(f"{name:16} ours {1e3 * statistics.median(seconds['ours']) / STEPS:.1f} ms", flush=True)
+        print(
+            f"{name:16} ours {1e3 * statistics.median(seconds['ours']) / STEPS:.1f} ms", flush=True
+        )
         for form in list(forms)[1:]:
             r = ratio(seconds[form], seconds["ours"])
-            report[f"{name}: {form}"] = r._asdict() | {"ms": 1e3 * statistics.median(seconds[form]) / STEPS}
+            report[f"{name}: {form}"] = r._asdict() | {
+                "ms": 1e3 * statistics.median(seconds[form]) / STEPS
+            }
             print(f"{'':16} {form:9} {r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]", flush=True)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -1,12 +1,16 @@
-"""How the time of a gradient grows with width, depth, batch, settling steps and seeds, beside how its arithmetic grows.
+"""How the time of a gradient grows with width, depth, batch, settling steps and seeds, beside how
+its arithmetic grows.
 
-    python experiments/benchmarks/growth.py [--rounds 5] [--axes width,depth,batch,steps,seeds] [--out growth.json]
+    python experiments/benchmarks/growth.py [--rounds 5] [--axes width,depth,batch,steps,seeds]
+        [--out growth.json]
 
-From an MLP 784-256-256-10 of tanh units at batch 128, float32, one number is doubled again and again. The slope is that of
-log time by log number, least squares over the programs of one round: median [min, max] over rounds. Beside it the slope of
-the multiply-accumulates that `bioplaus.measure.cost` counts on the same programs (theory: time follows arithmetic, and seeds
-cost what they are), and the memory that XLA plans for one gradient of the largest. A slope under theory's says that the small end waits for
-something else than products; one above, that the large end has left the cache.
+From an MLP 784-256-256-10 of tanh units at batch 128, float32, one number is doubled again and
+again. The slope is that of log time by log number, least squares over the programs of one round:
+median [min, max] over rounds. Beside it the slope of the multiply-accumulates that
+`bioplaus.measure.cost` counts on the same programs (theory: time follows arithmetic, and seeds cost
+what they are), and the memory that XLA plans for one gradient of the largest. A slope under
+theory's says that the small end waits for something else than products; one above, that the large
+end has left the cache.
 """
 
 import argparse
@@ -52,7 +56,9 @@ class Setting(NamedTuple):
 def made(name: str, at: Setting):
     """The rule, its net and a batch."""
     net = bp.mlp([784, *[at.width] * at.depth, 10])
-    rule = bp.rules.RULES[name](net, bp.cross_entropy, **(dict.fromkeys(SETTLING[name], at.steps) if at.steps else {}))
+    rule = bp.rules.RULES[name](
+        net, bp.cross_entropy, **(dict.fromkeys(SETTLING[name], at.steps) if at.steps else {})
+    )
     x = jax.random.uniform(jax.random.key(0), (at.batch, 784))
     return rule, net, bp.types.Batch(x, jax.nn.one_hot(jnp.arange(at.batch) % 10, 10))
 
@@ -68,12 +74,20 @@ def grown(axis: str, name: str, count: int) -> dict[str, Any]:
     values = VALUES[axis]
     found = [made(name, Setting(**{axis: value})) for value in values]
     copies = values if axis == "seeds" else [1] * len(values)
-    timed = [many_seeds(*it, n) if axis == "seeds" else gradient(*it, GRADIENTS) for it, n in zip(found, values, strict=True)]
-    seconds = list(rounds({str(n): run for n, run in zip(values, timed, strict=True)}, count).values())
+    timed = [
+        many_seeds(*it, n) if axis == "seeds" else gradient(*it, GRADIENTS)
+        for it, n in zip(found, values, strict=True)
+    ]
+    seconds = list(
+        rounds({str(n): run for n, run in zip(values, timed, strict=True)}, count).values()
+    )
     slopes = [slope(values, took) for took in zip(*seconds, strict=True)]
     return {
         "slope": [statistics.median(slopes), min(slopes), max(slopes)],
-        "arithmetic": slope(values, [n * total_macs(traced(*it).program) for it, n in zip(found, copies, strict=True)]),
+        "arithmetic": slope(
+            values,
+            [n * total_macs(traced(*it).program) for it, n in zip(found, copies, strict=True)],
+        ),
         "ms": [1e3 * statistics.median(took) / GRADIENTS for took in seconds],
         "mib": None if axis == "seeds" else planned(*found[-1]),
     }
@@ -84,7 +98,9 @@ def slope(x, y) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--axes", default=",".join(VALUES))
     parser.add_argument("--rules", default=",".join(RULES))
@@ -92,7 +108,8 @@ def main() -> None:
     args = parser.parse_args()
     report = {}
     print(
-        f"{jax.devices()[0].device_kind}, {args.rounds} rounds; log-log slope of time: median [min, max]; of arithmetic; MiB of the last"
+        f"{jax.devices()[0].device_kind}, {args.rounds} rounds; log-log slope of time: median [min,"
+        " max]; of arithmetic; MiB of the last"
     )
     for axis, name in itertools.product(args.axes.split(","), args.rules.split(",")):
         if axis == "steps" and name not in SETTLING:
@@ -101,7 +118,9 @@ def main() -> None:
         (middle, low, high), mib = it["slope"], "" if it["mib"] is None else f"{it['mib']:.1f} MiB"
         ms = " ".join(f"{v:.3g}" for v in it["ms"])
         print(
-            f"{axis:6} {name:7} {middle:5.2f} [{low:.2f}, {high:.2f}]   {it['arithmetic']:5.2f}   {mib:>10}   ms {ms}", flush=True
+            f"{axis:6} {name:7} {middle:5.2f} [{low:.2f}, {high:.2f}]   {it['arithmetic']:5.2f}  "
+            f" {mib:>10}   ms {ms}",
+            flush=True,
         )
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -1,12 +1,15 @@
-"""Time of every rule's gradient against its roofline: the matrix products in it, alone, at the speed they reach on this machine.
+"""Time of every rule's gradient against its roofline: the matrix products in it, alone, at the
+speed they reach on this machine.
 
-    python experiments/benchmarks/roofline.py [--rounds 9] [--hidden 500] [--rules bp,fa] [--out roofline.json]
+    python experiments/benchmarks/roofline.py [--rounds 9] [--hidden 500] [--rules bp,fa]
+        [--out roofline.json]
 
-MLP 784-H-H-10, tanh, batch 128, float32. The products are read off the program of `rule.grad`: every dot_general with its
-shapes and how often it runs. Each is then timed alone, in a loop of its own in which every product waits for the one before,
-in the same rounds as the gradient; their sum is what the rule cannot go below on this machine. Quote ratios, not seconds.
-A rule far above 1 draws random numbers, waits for elementwise work, or has products so small that a call costs more than they
-do. Beside it the memory that XLA plans for one gradient.
+MLP 784-H-H-10, tanh, batch 128, float32. The products are read off the program of `rule.grad`:
+every dot_general with its shapes and how often it runs. Each is then timed alone, in a loop of its
+own in which every product waits for the one before, in the same rounds as the gradient; their sum
+is what the rule cannot go below on this machine. Quote ratios, not seconds. A rule far above 1
+draws random numbers, waits for elementwise work, or has products so small that a call costs more
+than they do. Beside it the memory that XLA plans for one gradient.
 """
 
 import argparse
@@ -33,7 +36,9 @@ def products(rule, net, batch) -> Counter:
     found = Counter()
     for op in program.ops:
         if op.name == "dot_general":
-            found[(*(program.shapes[v] for v in op.inputs), op.params["dimension_numbers"])] += times(op)
+            found[(*(program.shapes[v] for v in op.inputs), op.params["dimension_numbers"])] += (
+                times(op)
+            )
     return found
 
 
@@ -45,14 +50,17 @@ def planned(rule, net, batch) -> float:
 
 def multiplied(a_shape, b_shape, dimension_numbers):
     """A timed call of REPEATS products."""
-    a, b = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate((a_shape, b_shape)))
+    a, b = (
+        jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate((a_shape, b_shape))
+    )
 
     def product(a):
         return jax.lax.dot_general(a, b, dimension_numbers)
 
     def body(carry, _):
         a, before = carry
-        a = a.at[(0,) * a.ndim].add(0.0 * before[(0,) * before.ndim])  # in place: this product needs the one before
+        # in place: this product needs the one before
+        a = a.at[(0,) * a.ndim].add(0.0 * before[(0,) * before.ndim])
         return (a, product(a)), None
 
     advance = jax.jit(lambda carry: jax.lax.scan(body, carry, length=REPEATS)[0])
@@ -69,15 +77,21 @@ def gradient(rule, net, batch, steps: int):
         grads, state, _ = rule.grad(params, state, batch, jax.random.fold_in(jax.random.key(2), t))
         return (jax.tree.map(lambda p, g: p - 1e-3 * g, params, grads), state), None
 
-    return runner((params, state), jax.jit(lambda carry: jax.lax.scan(body, carry, jnp.arange(steps))[0]))
+    return runner(
+        (params, state), jax.jit(lambda carry: jax.lax.scan(body, carry, jnp.arange(steps))[0])
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--steps", type=int, default=5, help="gradients a timed call")
-    parser.add_argument("--rules", default=",".join(key for key in bp.rules.RULES if key not in NOT_IMAGES))
+    parser.add_argument(
+        "--rules", default=",".join(key for key in bp.rules.RULES if key not in NOT_IMAGES)
+    )
     parser.add_argument("--out", type=Path, default=None, help="also write the figures as JSON")
     args = parser.parse_args()
 
@@ -90,17 +104,26 @@ def main() -> None:
     programs |= {kind: multiplied(*kind) for found in needed.values() for kind in found}
     seconds = rounds(programs, args.rounds)
 
-    print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds; gradient / its products alone: median [min, max]")
+    print(
+        f"{jax.devices()[0].device_kind}, {args.rounds} rounds; gradient / its products alone:"
+        " median [min, max]"
+    )
     report = {}
     for name, found in needed.items():
-        alone = [sum(n * seconds[kind][r] / REPEATS for kind, n in found.items()) for r in range(args.rounds)]
+        alone = [
+            sum(n * seconds[kind][r] / REPEATS for kind, n in found.items())
+            for r in range(args.rounds)
+        ]
         mine = [s / args.steps for s in seconds[name]]
         r = ratio(mine, alone)
         ms = 1e3 * sorted(mine)[args.rounds // 2]
         mib = planned(rules[name], net, batch)
         report[name] = r._asdict() | {"ms": ms, "products": sum(found.values()), "mib": mib}
         times_alone = f"{r.median:6.2f} [{r.min:.2f}, {r.max:.2f}]"
-        print(f"{name:22} {times_alone}   {sum(found.values()):5} products   {ms:8.2f} ms a gradient   {mib:6.1f} MiB")
+        print(
+            f"{name:22} {times_alone}   {sum(found.values()):5} products   {ms:8.2f} ms a gradient "
+            f"  {mib:6.1f} MiB"
+        )
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

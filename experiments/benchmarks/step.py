@@ -2,9 +2,10 @@
 
     python experiments/benchmarks/step.py [--rounds 15] [--steps 100] [--out step.json]
 
-MLP 784-500-500-10, tanh, batch 128, Adam, float32, random data of MNIST's shape on the device. All programs are compiled
-first and then run in turn, round after round, so that a machine whose speed drifts slows all of them; a ratio is the median
-over rounds of the ratio within a round. Quote ratios, not seconds.
+MLP 784-500-500-10, tanh, batch 128, Adam, float32, random data of MNIST's shape on the device. All
+programs are compiled first and then run in turn, round after round, so that a machine whose speed
+drifts slows all of them; a ratio is the median over rounds of the ratio within a round. Quote
+ratios, not seconds.
 """
 
 import argparse
@@ -30,17 +31,21 @@ def harness(name: str, data: bp.Batch, steps: int):
     """A function that advances a training run of the rule by `steps` and waits for it."""
     net = bp.mlp(SIZES)
     factory = bp.rules.RULES[name]
-    own = {"tx": TX} if "tx" in inspect.signature(factory).parameters else {}  # for weights that the rule keeps itself
+    # for weights that the rule keeps itself
+    own = {"tx": TX} if "tx" in inspect.signature(factory).parameters else {}
     rule = factory(net, bp.cross_entropy, **own)
     train = make_train(net, rule, TX, data, batch_size=BATCH)
     return runner(train.init(jax.random.key(0)), lambda s: train.advance(s, steps)[0])
 
 
 def by_hand(data: bp.Batch, steps: int):
-    """The same training written as one would without a library: value_and_grad in a scan, buffers donated."""
+    """The same training written as one would without a library: value_and_grad in a scan, buffers
+    donated.
+    """
     keys = jax.random.split(jax.random.key(0), len(SIZES) - 1)
     params = [
-        (jax.random.normal(k, (m, n)) * 0.5 / m**0.5, jnp.zeros(n)) for k, m, n in zip(keys, SIZES[:-1], SIZES[1:], strict=True)
+        (jax.random.normal(k, (m, n)) * 0.5 / m**0.5, jnp.zeros(n))
+        for k, m, n in zip(keys, SIZES[:-1], SIZES[1:], strict=True)
     ]
 
     def loss(params, x, y):
@@ -62,11 +67,15 @@ def by_hand(data: bp.Batch, steps: int):
         return jax.lax.scan(step, state, rows)[0]
 
     compiled = jax.jit(advance, donate_argnums=0)
-    return runner((params, TX.init(params)), lambda s: compiled(s, data.x, data.y, order(jax.random.key(1))))
+    return runner(
+        (params, TX.init(params)), lambda s: compiled(s, data.x, data.y, order(jax.random.key(1)))
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=100, help="steps a call, in one scan")
     parser.add_argument("--rules", default="bp,fa,kp,usf,dfa,drtp,ff,pepita,np,pc,ep")
@@ -76,15 +85,28 @@ def main() -> None:
     key = jax.random.key(0)
     x = jax.random.uniform(key, (EXAMPLES, 784))
     data = bp.Batch(x, jax.nn.one_hot(jax.random.randint(key, (EXAMPLES,), 0, 10), 10))
-    programs = {"hand-written": by_hand(data, args.steps)} | {n: harness(n, data, args.steps) for n in args.rules.split(",")}
+    programs = {"hand-written": by_hand(data, args.steps)} | {
+        n: harness(n, data, args.steps) for n in args.rules.split(",")
+    }
     seconds = rounds(programs, args.rounds)
 
-    print(f"{jax.devices()[0].device_kind}, {args.rounds} rounds of {args.steps} steps; ratio within a round: median [min, max]")
+    print(
+        f"{jax.devices()[0].device_kind}, {args.rounds} rounds of {args.steps} steps; ratio within"
+        " a round: median [min, max]"
+    )
     report = {}
-    for name, against in [("bp", "hand-written")] + [(n, "bp") for n in programs if n not in ("hand-written", "bp")]:
-        r, ms = ratio(seconds[name], seconds[against]), 1e3 * statistics.median(seconds[name]) / args.steps
+    for name, against in [("bp", "hand-written")] + [
+        (n, "bp") for n in programs if n not in ("hand-written", "bp")
+    ]:
+        r, ms = (
+            ratio(seconds[name], seconds[against]),
+            1e3 * statistics.median(seconds[name]) / args.steps,
+        )
         report[f"{name}/{against}"] = r._asdict() | {"ms": ms}
-        print(f"{name + ' / ' + against:20} {r.median:6.3f} [{r.min:.3f}, {r.max:.3f}]   {ms:8.2f} ms a step")
+        print(
+            f"{name + ' / ' + against:20} {r.median:6.3f} [{r.min:.3f}, {r.max:.3f}]   {ms:8.2f} ms"
+            " a step"
+        )
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

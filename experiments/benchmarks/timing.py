@@ -1,4 +1,6 @@
-"""How the benchmarks here take time: programs run in turn, round after round, and are compared within a round."""
+"""How the benchmarks here take time: programs run in turn, round after round, and are compared
+within a round.
+"""
 
 import statistics
 import time
@@ -15,11 +17,15 @@ class Ratio(NamedTuple):
 
 
 def runner(state, advance) -> Callable[[], float]:
-    """Seconds that one call of `advance` takes, the state being carried from call to call. Two calls are made here: the first
-    compiles, the second may do so again for what the first returns, whose place is settled."""
-    import jax  # here: the comparison with peers takes its ratios from this file, in a process that stays small
+    """Seconds that one call of `advance` takes, the state being carried from call to call. Two
+    calls are made here: the first compiles, the second may do so again for what the first returns,
+    whose place is settled.
+    """
+    # here: the comparison with peers takes its ratios from this file, in a process that stays small
+    import jax
 
-    box = [jax.block_until_ready(advance(advance(state)))]  # or it would run on while another is timed
+    # or it would run on while another is timed
+    box = [jax.block_until_ready(advance(advance(state)))]
 
     def timed() -> float:
         jax.block_until_ready(box[0])
@@ -31,7 +37,9 @@ def runner(state, advance) -> Callable[[], float]:
 
 
 def rounds(programs: Mapping[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
-    """Seconds of every program in each round. In turn, so that a machine whose speed drifts slows all of them."""
+    """Seconds of every program in each round. In turn, so that a machine whose speed drifts slows
+    all of them.
+    """
     seconds = {name: [] for name in programs}
     for _ in range(count):
         for name, run in programs.items():
@@ -46,10 +54,20 @@ def ratio(a: list[float], b: list[float]) -> Ratio:
 
 
 def memory(function: Callable, *shapes) -> float:
-    """MiB that a call holds at its peak, as XLA plans it: arguments, results and what lies between."""
+    """MiB that a call holds at its peak, as XLA plans it: arguments, results and what lies
+    between.
+    """
     import jax
 
     plan = jax.jit(function).lower(*shapes).compile().memory_analysis()
     if plan is None:
-        raise RuntimeError(f"memory: XLA plans none on {jax.default_backend()}; run this benchmark on a CPU or a GPU")
-    return (plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes - plan.alias_size_in_bytes) / 2**20
+        raise RuntimeError(
+            f"memory: XLA plans none on {jax.default_backend()}; run this benchmark on a CPU or"
+            " a GPU"
+        )
+    return (
+        plan.argument_size_in_bytes
+        + plan.output_size_in_bytes
+        + plan.temp_size_in_bytes
+        - plan.alias_size_in_bytes
+    ) / 2**20

@@ -1,4 +1,6 @@
-"""Every command in a header, a README or a docstring is one that its parser takes: studies are loaded and their arms resolved."""
+"""Every command in a header, a README or a docstring is one that its parser takes: studies are
+loaded and their arms resolved.
+"""
 
 import argparse
 import re
@@ -23,23 +25,41 @@ FILES = sorted(
     for f in (f.glob("*") if f == ROOT else f.rglob("*"))
     if f.is_file() and str(f).endswith(KINDS)
 )
-COMMAND = re.compile(r"bioplaus (compare|run|tune|verify|list|report)\b.*|python (docs|experiments|papers)/.*|make [a-z]+")
-PLACES = {"N": "1", "DIR": "folder", "FILE": "file", "RULE": "bp", "STUDY.toml": "experiments/default.toml", "value": "1"}
+COMMAND = re.compile(
+    r"bioplaus (compare|run|tune|verify|list|report)\b.*|python (docs|experiments|papers)/.*|make"
+    r" [a-z]+"
+)
+PLACES = {
+    "N": "1",
+    "DIR": "folder",
+    "FILE": "file",
+    "RULE": "bp",
+    "STUDY.toml": "experiments/default.toml",
+    "value": "1",
+}
 
 
 def commands(text: str) -> list[str]:
-    """Each command of a text: a line, behind a comment sign or a launcher, or what stands in backticks, quotes or a block of HTML."""
+    """Each command of a text: a line, behind a comment sign or a launcher, or what stands in
+    backticks, quotes or a block of HTML.
+    """
     found = []
-    for line in re.sub("</?pre>", "", text).splitlines():
+    # a synopsis goes on in the next line where that begins with a bracket
+    joined = re.sub(r"\n +(?=\[-)", " ", re.sub("</?pre>", "", text))
+    for line in joined.splitlines():
         plain = re.sub(r"^[#\s]*(srun( --\S+)* |\$\(BIN\)/)?", "", line)
-        inner = [piece for pieces in re.findall(r"`([^`]+)`|\"([^\"]+)\"", line) for piece in pieces]
+        inner = [
+            piece for pieces in re.findall(r"`([^`]+)`|\"([^\"]+)\"", line) for piece in pieces
+        ]
         without_remark = [re.split(r"\s{2,}[(#]", piece)[0].strip() for piece in (plain, *inner)]
         found += [piece for piece in without_remark if COMMAND.fullmatch(piece)]
     return found
 
 
 def written_out(command: str) -> list[list[str]]:
-    """The words of a command; of a synopsis, one command for each of the alternatives in its brackets."""
+    """The words of a command; of a synopsis, one command for each of the alternatives in its
+    brackets.
+    """
     brackets = re.findall(r"\[([^\[\]]*)\]", command) if '"[' not in command else []
     for bracket in brackets:
         command = command.replace(f"[{bracket}]", "")
@@ -48,12 +68,25 @@ def written_out(command: str) -> list[list[str]]:
         for way in re.split(r" \| ", bracket.replace("...", "")):
             *head, last = shlex.split(way.replace("--key.path", "--steps"))
             found += [[*base, *head, choice] for choice in last.split("|")]
-    filled = [[PLACES.get(word, re.sub(r"\$\w+", "1", word)) for word in words] for words in found or [base]]
-    return [[w.replace("study.toml", "experiments/default.toml") if w == "study.toml" else w for w in words] for words in filled]
+    filled = [
+        [PLACES.get(word, re.sub(r"\$\w+", "1", word)) for word in words]
+        for words in found or [base]
+    ]
+    return [
+        [
+            w.replace("study.toml", "experiments/default.toml") if w == "study.toml" else w
+            for w in words
+        ]
+        for words in filled
+    ]
 
 
 def places() -> list[tuple[str, str]]:
-    found = [(str(f.relative_to(ROOT)), command) for f in FILES for command in commands(f.read_text(encoding="utf-8"))]
+    found = [
+        (str(f.relative_to(ROOT)), command)
+        for f in FILES
+        for command in commands(f.read_text(encoding="utf-8"))
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -76,7 +109,9 @@ def check_script(path: str, words: list[str], monkeypatch) -> None:
 
 
 def check_own(words: list[str]) -> None:
-    """A command of bioplaus: its parser takes it, and so do the checks that come before any work."""
+    """A command of bioplaus: its parser takes it, and so do the checks that come before any
+    work.
+    """
     command, rest = tyro.cli(cli.Command, args=words, return_unknown_args=True)
     if isinstance(command, cli.Run):
         assert arms(override(load(ROOT / command.study), rest))
@@ -84,10 +119,20 @@ def check_own(words: list[str]) -> None:
     assert not rest
     if isinstance(command, cli.Compare):
         assert arms(
-            comparison(cli._keys(command.rules), data=command.data, seeds=command.seeds, steps=command.steps, own=command.own)
+            comparison(
+                cli._keys(command.rules),
+                data=command.data,
+                seeds=command.seeds,
+                steps=command.steps,
+                own=command.own,
+            )
         )
     rules = (
-        command.rules if isinstance(command, cli.Verify) else cli._keys(command.rules) if isinstance(command, cli.Tune) else ()
+        command.rules
+        if isinstance(command, cli.Verify)
+        else cli._keys(command.rules)
+        if isinstance(command, cli.Tune)
+        else ()
     )
     assert set(rules) <= {"all", *available()}
 
@@ -129,14 +174,20 @@ def test_commands_are_found_everywhere():
         "experiments/*.py",
         "experiments/benchmarks/*.py",
     ):
-        files = {str(f.relative_to(ROOT)) for f in ROOT.glob(folder)} - {"experiments/mnist_rules.results.toml"}
+        files = {str(f.relative_to(ROOT)) for f in ROOT.glob(folder)} - {
+            "experiments/mnist_rules.results.toml"
+        }
         assert files - {file for file, _ in found} <= {"experiments/benchmarks/timing.py"}
 
 
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        ("bioplaus run experiments/robustness.toml --base.corruptions /path/to/mnist_c", StudyError),  # as its header once said
+        # as its header once said
+        (
+            "bioplaus run experiments/robustness.toml --base.corruptions /path/to/mnist_c",
+            StudyError,
+        ),
         ("bioplaus run experiments/nothing.toml", StudyError),
         ("bioplaus compare --rule bp", AssertionError),
         ("bioplaus tune --rules bb", AssertionError),
@@ -155,11 +206,14 @@ def test_options_in_prose_are_those_of_some_command():
     for kind in (cli.Compare, cli.Run, cli.Tune):
         known |= set(kind.__dataclass_fields__)
     for script in (*(ROOT / "experiments").rglob("*.py"), ROOT / "docs" / "make.py"):
-        known |= set(re.findall(r'add_argument\(\s*"--([\w-]+)"', script.read_text(encoding="utf-8")))
+        known |= set(
+            re.findall(r'add_argument\(\s*"--([\w-]+)"', script.read_text(encoding="utf-8"))
+        )
     known |= set(Arm.model_fields)
     for f in (f for f in FILES if "peers" not in f.parts):  # these have the options of pip and git
         text = re.sub(
-            r"^.*(#SBATCH|srun|gcloud|--worker|--command=|var\(--|addopts|uv |pip |\$\((RUN|BIN)\)).*$",
+            r"^.*(#SBATCH|srun|gcloud|--worker|--command=|var\(--|addopts|uv |pip"
+            r" |\$\((RUN|BIN)\)).*$",
             "",
             f.read_text(encoding="utf-8"),
             flags=re.M,

@@ -1,4 +1,6 @@
-"""The command line where its output or its files are not taken: an ASCII locale, no reader, a full disk, a limit on file sizes."""
+"""The command line where its output or its files are not taken: an ASCII locale, no reader, a full
+disk, a limit on file sizes.
+"""
 
 import errno
 import io
@@ -18,7 +20,16 @@ from bioplaus.training import checkpoints
 
 TINY = """
 name = "tiny"
-base = {rule = "bp", steps = 2, points = 1, batch_size = 16, seeds = 1, robustness = false, alignment = false, energy = false}
+
+[base]
+rule = "bp"
+steps = 2
+points = 1
+batch_size = 16
+seeds = 1
+robustness = false
+alignment = false
+energy = false
 """
 
 
@@ -42,12 +53,21 @@ def test_what_an_encoding_lacks_is_shown_by_its_nearest_signs():
 
 
 def test_a_command_in_an_ascii_locale_prints_all_of_its_text():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "ascii",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }
     printing = r"lambda *given: print('\u2212 \u00b5 \u2502') or 0"
     code = (
-        f"import sys; from bioplaus.cli import dispatch as cli; cli.HANDLERS[cli.List] = {printing}; sys.exit(cli.main(['list']))"
+        "import sys; from bioplaus.cli import dispatch as cli; cli.HANDLERS[cli.List] ="
+        f" {printing}; sys.exit(cli.main(['list']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"- u |\n", b"")
 
 
@@ -55,7 +75,12 @@ def test_a_command_in_an_ascii_locale_prints_all_of_its_text():
     ("command", "stream", "code", "said"),
     [
         ("compare", nowhere, 0, ""),  # the work goes on, and is done
-        ("compare", full, console.NO_ROOM, "bioplaus: stdout: No space left on device; all else is done."),
+        (
+            "compare",
+            full,
+            console.NO_ROOM,
+            "bioplaus: stdout: No space left on device; all else is done.",
+        ),
         ("list", nowhere, console.NOBODY_READS, ""),
         ("list", full, console.NO_ROOM, "bioplaus: the output: No space left on device."),
     ],
@@ -83,7 +108,11 @@ def test_output_that_is_not_taken_loses_no_work(command, stream, code, said, mon
 def test_a_log_that_is_not_taken_stops_no_run(monkeypatch):
     with full() as target, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", target)
-        patched.setitem(cli.HANDLERS, cli.Compare, lambda *given: print("1 step of 9", file=sys.stderr, flush=True) or 0)
+        patched.setitem(
+            cli.HANDLERS,
+            cli.Compare,
+            lambda *given: print("1 step of 9", file=sys.stderr, flush=True) or 0,
+        )
         assert cli.main(["compare"]) == console.NO_ROOM
 
 
@@ -97,7 +126,9 @@ def test_other_errors_keep_their_traceback(monkeypatch):
 
 
 def limited(folder) -> int:
-    """Checkpoints under a limit of 4 KiB a file: the one before stays, and the error is that of the system."""
+    """Checkpoints under a limit of 4 KiB a file: the one before stays, and the error is that of the
+    system.
+    """
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     checkpoints.save(folder, 1, {"w": np.arange(8.0)}, "small")
     try:
@@ -117,7 +148,8 @@ def test_a_limit_on_file_sizes_leaves_the_checkpoint_before(tmp_path):
 
 
 def limited_run(folder) -> int:
-    jax.config.update("jax_enable_compilation_cache", False)  # the suite's, which would hold cut programs
+    # the suite's, which would hold cut programs
+    jax.config.update("jax_enable_compilation_cache", False)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     return cli.main(["run", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--jobs", "1"])
 

@@ -42,10 +42,13 @@ def served(tmp_path):
     """A loopback server: (folder it serves, its address, the list of paths it was asked for)."""
     folder = tmp_path / "served"
     folder.mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    ) as server:
         server.asked = []  # pyright: ignore[reportAttributeAccessIssue]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_address[1]}/", server.asked  # pyright: ignore[reportAttributeAccessIssue]
+        asked = server.asked  # pyright: ignore[reportAttributeAccessIssue]
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}/", asked
         server.shutdown()
         thread.join()

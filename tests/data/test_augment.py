@@ -1,4 +1,6 @@
-"""Jitter: each image is one of its shifted crops, each crop is as likely, and the draw is the key's alone."""
+"""Jitter: each image is one of its shifted crops, each crop is as likely, and the draw is the key's
+alone.
+"""
 
 import jax
 import jax.numpy as jnp

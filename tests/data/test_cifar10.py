@@ -1,4 +1,6 @@
-"""CIFAR-10 in its three forms, on a tiny set that is encoded here; and one real packed batch where it is."""
+"""CIFAR-10 in its three forms, on a tiny set that is encoded here; and one real packed batch where
+it is.
+"""
 
 import io
 import lzma
@@ -44,12 +46,17 @@ def saved(**arrays):
 
 @pytest.fixture(scope="module")
 def made():
-    """6 batches of 2 images: noise, and a ramp as photographs have; every form of them by its file name."""
+    """6 batches of 2 images: noise, and a ramp as photographs have; every form of them by its file
+    name.
+    """
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
     x[::2] = (np.arange(32)[:, None, None] * 5 + np.arange(32)[:, None] * 3 + x[::2] // 32) % 256
     y = np.arange(12, dtype=np.uint8) % 10
-    batches = [bytes(b for n in (2 * k, 2 * k + 1) for b in (y[n], *x[n].transpose(2, 0, 1).ravel())) for k in range(6)]
+    batches = [
+        bytes(b for n in (2 * k, 2 * k + 1) for b in (y[n], *x[n].transpose(2, 0, 1).ravel()))
+        for k in range(6)
+    ]
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for name, content in zip(cifar10.BATCHES, batches, strict=True):
@@ -71,7 +78,9 @@ def folder(made, monkeypatch, tmp_path, cache):
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/"
-    monkeypatch.setattr(cifar10, "BATCHES", dict(zip(cifar10.BATCHES, map(sha256, batches), strict=True)))
+    monkeypatch.setattr(
+        cifar10, "BATCHES", dict(zip(cifar10.BATCHES, map(sha256, batches), strict=True))
+    )
     monkeypatch.setattr(cifar10, "ARCHIVE", registered(cifar10.ARCHIVE)._replace(urls=(nowhere,)))
     monkeypatch.setattr(cifar10, "LABELS", registered(cifar10.LABELS))
     monkeypatch.setattr(cifar10, "PACKED", tuple(map(registered, cifar10.PACKED)))
@@ -93,7 +102,9 @@ def check(data, made, sizes):
     parts = data.train, data.validation, data.test
     assert [len(part.x) for part in parts] == sizes
     assert all(part.x.dtype == np.float32 and part.x.flags.c_contiguous for part in parts)
-    assert np.array_equal(np.concatenate([part.x for part in parts]) * np.float32(255), x[: sum(sizes)])
+    assert np.array_equal(
+        np.concatenate([part.x for part in parts]) * np.float32(255), x[: sum(sizes)]
+    )
     assert np.array_equal(np.concatenate([part.y for part in parts]).argmax(1), y[: sum(sizes)])
     assert ("NOT" in data.note) == (sum(sizes) == 10)
 
@@ -122,7 +133,9 @@ def test_archive_gives_the_official_test_set(folder, made):
 def test_archive_is_downloaded(folder, made, monkeypatch, cache, served):
     place, address, asked = served
     (place / "cifar-10-binary.tar.gz").write_bytes(made[3]["cifar-10-binary.tar.gz"])
-    monkeypatch.setattr(cifar10, "ARCHIVE", cifar10.ARCHIVE._replace(urls=(address + "cifar-10-binary.tar.gz",)))
+    monkeypatch.setattr(
+        cifar10, "ARCHIVE", cifar10.ARCHIVE._replace(urls=(address + "cifar-10-binary.tar.gz",))
+    )
     check(load("cifar10"), made, [8, 2, 2])
     check(load("cifar10"), made, [8, 2, 2])
     assert len(asked) == 1
@@ -153,7 +166,8 @@ def test_packed_works_without_a_cache(folder, made, cache):
 def test_packed_must_be_whole_and_right(folder, made, cache, monkeypatch):
     put_packed(folder, made)
     load("cifar10")
-    (folder / "train_batch_4.xz").write_bytes(made[3]["train_batch_3.xz"])  # an error even where the cache has the batch
+    # an error even where the cache has the batch
+    (folder / "train_batch_4.xz").write_bytes(made[3]["train_batch_3.xz"])
     with pytest.raises(DataError, match=r"train_batch_4\.xz is corrupt"):
         load("cifar10")
     (folder / "train_batch_4.xz").unlink()
@@ -161,14 +175,21 @@ def test_packed_must_be_whole_and_right(folder, made, cache, monkeypatch):
         load("cifar10")
     put_packed(folder, made)
     monkeypatch.setitem(cifar10.BATCHES, "data_batch_2.bin", "0" * 64)
-    with pytest.raises(DataError, match=r"not CIFAR-10 in its official order: as data_batch_2\.bin"):
+    with pytest.raises(
+        DataError, match=r"not CIFAR-10 in its official order: as data_batch_2\.bin"
+    ):
         load("cifar10")
 
 
 @pytest.mark.parametrize(("tests", "sizes"), [(2, [8, 2, 2]), (1, [6, 2, 2])])
 def test_npz(tests, sizes, folder, made):
     x, y, _, _ = made
-    arrays = {"x_train": x[:10], "y_train": y[:10, None].astype(int), "x_test": x[10 : 10 + tests], "y_test": y[10 : 10 + tests]}
+    arrays = {
+        "x_train": x[:10],
+        "y_train": y[:10, None].astype(int),
+        "x_test": x[10 : 10 + tests],
+        "y_test": y[10 : 10 + tests],
+    }
     (folder / "cifar10.npz").write_bytes(saved(**arrays))
     check(load("cifar10"), made, sizes)
     arrays["x_train"] = x[9::-1]
@@ -187,7 +208,9 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("form", ["float", "shape", "scalar", "lacking", "pickled", "bare pickle", "cut", "plain"])
+@pytest.mark.parametrize(
+    "form", ["float", "shape", "scalar", "lacking", "pickled", "bare pickle", "cut", "plain"]
+)
 def test_npz_refused(form, folder, made, tmp_path):
     x, y, _, _ = made
     good = {"x_train": x[:10], "y_train": y[:10], "x_test": x[10:], "y_test": y[10:]}

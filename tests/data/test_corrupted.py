@@ -1,4 +1,6 @@
-"""Oracle: files written here in the published layout, and damaged in every way that a user may meet."""
+"""Oracle: files written here in the published layout, and damaged in every way that a user may
+meet.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ def _mnist(folder, n=4):
     labels = RNG.integers(0, 10, n)
     for name in ("identity", "shot_noise", "fog"):
         (folder / name).mkdir(parents=True)
-        np.save(folder / name / "test_images.npy", RNG.integers(0, 256, (n, 28, 28, 1)).astype(np.uint8))
+        np.save(
+            folder / name / "test_images.npy", RNG.integers(0, 256, (n, 28, 28, 1)).astype(np.uint8)
+        )
         np.save(folder / name / "test_labels.npy", labels)
     return labels
 
@@ -22,7 +26,9 @@ def _cifar(folder, n=4):
     folder.mkdir()
     labels = RNG.integers(0, 10, n)
     np.save(folder / "labels.npy", np.tile(labels, 5))
-    np.save(folder / "gaussian_noise.npy", RNG.integers(0, 256, (5 * n, 32, 32, 3)).astype(np.uint8))
+    np.save(
+        folder / "gaussian_noise.npy", RNG.integers(0, 256, (5 * n, 32, 32, 3)).astype(np.uint8)
+    )
     return labels
 
 
@@ -30,7 +36,9 @@ def test_mnist_c(tmp_path):
     labels = _mnist(tmp_path / "c")
     found = mnist_c(tmp_path / "c")
     assert set(found.images) == {"shot noise", "fog"}
-    np.testing.assert_array_equal(found.images["fog"][0], np.load(tmp_path / "c" / "fog" / "test_images.npy"))
+    np.testing.assert_array_equal(
+        found.images["fog"][0], np.load(tmp_path / "c" / "fog" / "test_images.npy")
+    )
     np.testing.assert_array_equal(found.y.argmax(1), labels)
     np.save(tmp_path / "c" / "fog" / "test_labels.npy", (labels + 1) % 10)
     with pytest.raises(DataError, match="labels"):
@@ -43,7 +51,10 @@ def test_cifar10_c(tmp_path):
     written = np.load(tmp_path / "c" / "gaussian_noise.npy")
     np.testing.assert_array_equal(found.images["gaussian noise"][3], written[12:16])  # severity 4
     np.testing.assert_array_equal(found.y.argmax(1), labels)
-    np.save(tmp_path / "c" / "labels.npy", np.repeat(labels, 5) if len(set(labels)) > 1 else np.arange(20) % 10)
+    np.save(
+        tmp_path / "c" / "labels.npy",
+        np.repeat(labels, 5) if len(set(labels)) > 1 else np.arange(20) % 10,
+    )
     with pytest.raises(DataError, match="five times"):
         cifar10_c(tmp_path / "c")
 

@@ -24,7 +24,9 @@ def test_stratified_divides_all_and_each_class(counts):
     for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
         assert len(part) > 0
         assert (np.diff(part) > 0).all()
-        assert (abs(np.bincount(labels[part], minlength=len(counts)) - share * np.array(counts)) < 2).all()
+        assert (
+            abs(np.bincount(labels[part], minlength=len(counts)) - share * np.array(counts)) < 2
+        ).all()
     tested = np.bincount(labels[parts[2]], minlength=len(counts))
     assert (abs(tested - 0.2 * np.array(counts)) < 1).all()
 
@@ -54,12 +56,25 @@ def test_digits():
         assert part.x.max() == 1
         assert (part.y.sum(1) == 1).all()
         assert abs(part.y.mean(0) - 0.1).max() < 0.01
-    assert np.concatenate([part.y for part in parts]).sum(0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.concatenate([part.y for part in parts]).sum(0).tolist() == [
+        178,
+        182,
+        177,
+        183,
+        181,
+        182,
+        181,
+        179,
+        174,
+        180,
+    ]
     assert "10.24432/C50P49" in data.note
 
 
 def test_digits_labels_fit_their_images():
-    """The nearest class mean of the training set finds 9 of 10 test labels; with the labels out of step it finds few."""
+    """The nearest class mean of the training set finds 9 of 10 test labels; with the labels out of
+    step it finds few.
+    """
     data = load("digits")
     x, y = data.train.x.reshape(len(data.train.x), -1), data.train.y
     means = (y.T @ x) / y.sum(0)[:, None]
@@ -78,7 +93,10 @@ def test_damaged_digits_are_refused(monkeypatch, tmp_path):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"'fashion_mnist'.*mean 'fashion-mnist'.*digits, mnist, fashion-mnist, cifar10"):
+    with pytest.raises(
+        ValueError,
+        match=r"'fashion_mnist'.*mean 'fashion-mnist'.*digits, mnist, fashion-mnist, cifar10",
+    ):
         load("fashion_mnist")
     with pytest.raises(ValueError, match="There are"):
         load("x")
@@ -104,7 +122,8 @@ def test_own_keeps_examples_with_their_labels():
 
 def test_a_class_of_one_example_trains_and_is_said_not_to_be_tested():
     moved = 0
-    for n in range(20, 30):  # wherever the split would have put it: of ten neighbouring sizes, three
+    # wherever the split would have put it: of ten neighbouring sizes, three
+    for n in range(20, 30):
         labels = np.append(np.arange(n) % 2, 2)
         data = own(np.arange(2.0 * (n + 1)).reshape(-1, 2), labels)
         moved += labels.size - 1 not in stratified(labels)[0]

@@ -1,4 +1,6 @@
-"""MNIST and Fashion-MNIST: download, cache, corrupt files, on a tiny IDX set; and the real sets where they are."""
+"""MNIST and Fashion-MNIST: download, cache, corrupt files, on a tiny IDX set; and the real sets
+where they are.
+"""
 
 import gzip
 import os
@@ -22,15 +24,25 @@ class Tiny(NamedTuple):
 
 
 def idx(array):
-    return gzip.compress(b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
+    return gzip.compress(
+        b"\0\0\x08"
+        + bytes([array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.fixture
 def tiny(monkeypatch, cache) -> Tiny:
     """30 train and 10 test images of 4 x 4 in the place of MNIST, nowhere to be downloaded from."""
     rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (40, 4, 4), np.uint8), rng.integers(0, 10, 40).astype(np.uint8)
-    files = dict(zip(PARTS, map(idx, (images[:30], labels[:30], images[30:], labels[30:])), strict=True))
+    images, labels = (
+        rng.integers(0, 256, (40, 4, 4), np.uint8),
+        rng.integers(0, 10, 40).astype(np.uint8),
+    )
+    files = dict(
+        zip(PARTS, map(idx, (images[:30], labels[:30], images[30:], labels[30:])), strict=True)
+    )
     register(monkeypatch, files)
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setitem(mnist.MIRRORS, "mnist", (f"http://127.0.0.1:{free.getsockname()[1]}/",))
@@ -39,7 +51,9 @@ def tiny(monkeypatch, cache) -> Tiny:
 
 
 def register(monkeypatch, files):
-    monkeypatch.setitem(mnist.SHA256, "mnist", {part: sha256(content) for part, content in files.items()})
+    monkeypatch.setitem(
+        mnist.SHA256, "mnist", {part: sha256(content) for part, content in files.items()}
+    )
 
 
 def put(folder, files):
@@ -58,13 +72,15 @@ def check(data, tiny):
 def test_download_then_cache(tiny, monkeypatch, cache, served):
     folder, address, asked = served
     put(folder, tiny.files)
-    monkeypatch.setitem(mnist.MIRRORS, "mnist", (*mnist.MIRRORS["mnist"], address))  # the first mirror is down
+    # the first mirror is down
+    monkeypatch.setitem(mnist.MIRRORS, "mnist", (*mnist.MIRRORS["mnist"], address))
     check(load("mnist"), tiny)
     assert sorted(asked) == sorted("/" + part for part in PARTS)
     assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == sorted(PARTS)
     check(load("mnist"), tiny)
     assert len(asked) == 4
-    (cache / "mnist" / mnist.TRAIN_Y).write_bytes(b"damaged")  # in the cache, unlike in $BIOPLAUS_DATA, it is fetched anew
+    # in the cache, unlike in $BIOPLAUS_DATA, it is fetched anew
+    (cache / "mnist" / mnist.TRAIN_Y).write_bytes(b"damaged")
     check(load("mnist"), tiny)
     assert len(asked) == 5
 
@@ -83,7 +99,9 @@ def test_wrong_or_broken_download_leaves_nothing(prefix, tiny, monkeypatch, cach
 
 
 def test_offline(tiny, cache):
-    with pytest.raises(DataError, match=r"Set BIOPLAUS_DATA .*mnist/train-images-idx3-ubyte\.gz .*not set") as caught:
+    with pytest.raises(
+        DataError, match=r"Set BIOPLAUS_DATA .*mnist/train-images-idx3-ubyte\.gz .*not set"
+    ) as caught:
         load("mnist")
     assert mnist.MIRRORS["mnist"][0] in str(caught.value)
 
@@ -98,7 +116,9 @@ def test_given_folder_comes_first(tiny, monkeypatch, tmp_path, cache):
         load("mnist")
 
 
-def test_corrupt_given_file_is_neither_used_nor_replaced(tiny, monkeypatch, tmp_path, cache, served):
+def test_corrupt_given_file_is_neither_used_nor_replaced(
+    tiny, monkeypatch, tmp_path, cache, served
+):
     folder, address, asked = served
     put(folder, tiny.files)
     monkeypatch.setitem(mnist.MIRRORS, "mnist", (address,))
@@ -160,7 +180,11 @@ def test_real(name, mean, counts):
     if not os.path.isdir(os.path.join(folder, name)):
         pytest.skip(f"BIOPLAUS_DATA is not set to a folder that holds {name}")
     data = load(name)
-    assert [len(part.x) for part in (data.train, data.validation, data.test)] == [55_000, 5_000, 10_000]
+    assert [len(part.x) for part in (data.train, data.validation, data.test)] == [
+        55_000,
+        5_000,
+        10_000,
+    ]
     assert data.train.x.shape[1:] == (28, 28, 1)
     assert data.train.x.dtype == np.float32
     assert abs((11 * data.train.x.mean() + data.validation.x.mean()) / 12 * 255 - mean) < 0.01
@@ -168,6 +192,8 @@ def test_real(name, mean, counts):
 
 
 def test_every_address_is_https():
-    urls = [url for mirrors in mnist.MIRRORS.values() for url in mirrors] + list(cifar10.ARCHIVE.urls)
+    urls = [url for mirrors in mnist.MIRRORS.values() for url in mirrors] + list(
+        cifar10.ARCHIVE.urls
+    )
     assert len(urls) >= 4
     assert not [url for url in urls if not url.startswith("https://")]

@@ -26,7 +26,8 @@ def test_symmetric_transitions():
     found = _transitions(flipped_evenly(LABELS, C, 0.4, seed=3))
     expected = np.where(np.eye(C), 0.6, 0.4 / (C - 1))
     assert _agree(found, expected)
-    assert not _agree(found, np.where(np.eye(C), 0.6 + 0.04, 0.04))  # uniform over all classes, the true one among them
+    # uniform over all classes, the true one among them
+    assert not _agree(found, np.where(np.eye(C), 0.6 + 0.04, 0.04))
 
 
 def test_asymmetric_transitions():
@@ -63,7 +64,9 @@ def test_nothing_asked_nothing_changed():
 def test_imbalance_and_fraction_by_hand():
     before = np.asarray(DIGITS.train.y).sum(0)
     counts = np.asarray(with_noise(DIGITS, imbalance=100)[0].train.y).sum(0)
-    np.testing.assert_array_equal(counts, [round(n * 100 ** (-c / 9)) for c, n in enumerate(before)])
+    np.testing.assert_array_equal(
+        counts, [round(n * 100 ** (-c / 9)) for c, n in enumerate(before)]
+    )
     few = with_noise(DIGITS, fraction=0.1)[0]
     np.testing.assert_array_equal(np.asarray(few.train.y).sum(0), [round(0.1 * n) for n in before])
     assert (np.asarray(with_noise(DIGITS, fraction=1e-4)[0].train.y).sum(0) == 1).all()

@@ -22,7 +22,9 @@ def test_split(scenario):
         y = np.asarray(tasks.train.y[t]).argmax(1)
         np.testing.assert_array_equal(y, LABELS[rows] % 2 if scenario == "domain" else LABELS[rows])
         open_ = set(np.flatnonzero(tasks.mask[t]))
-        assert open_ == ({2 * t, 2 * t + 1} if scenario == "task" else set(range(tasks.mask.shape[-1])))
+        assert open_ == (
+            {2 * t, 2 * t + 1} if scenario == "task" else set(range(tasks.mask.shape[-1]))
+        )
 
 
 def test_permuted():
@@ -37,7 +39,8 @@ def test_permuted():
     assert (flat[1] != flat[2]).any()
     order = np.argsort(np.random.PCG64(1).random_raw(64))
     np.testing.assert_array_equal(
-        np.asarray(tasks.test.x[1]).reshape(20, 64), np.asarray(DIGITS.test.x[:20]).reshape(20, 64)[:, order]
+        np.asarray(tasks.test.x[1]).reshape(20, 64),
+        np.asarray(DIGITS.test.x[:20]).reshape(20, 64)[:, order],
     )
 
 

@@ -29,7 +29,15 @@ def test_every_rule_has_a_family():
         verify("no such rule")
 
 
-PAIRS = [("bp", "fa"), ("bp", "dfa"), ("bp", "pc"), ("bp", "ep"), ("bp", "frozen"), ("frozen", "bp"), ("usf", "fa")]
+PAIRS = [
+    ("bp", "fa"),
+    ("bp", "dfa"),
+    ("bp", "pc"),
+    ("bp", "ep"),
+    ("bp", "frozen"),
+    ("frozen", "bp"),
+    ("usf", "fa"),
+]
 
 
 @pytest.mark.parametrize(("claim", "factory"), PAIRS)
@@ -45,7 +53,9 @@ def test_equal_needs_something_to_compare():
     assert not equal("", "", (), (), 1.0).passed
     assert not equal("", "", [jnp.ones(2)], [jnp.ones((2, 1))], 9.0).passed
     assert not equal("", "", jnp.full(2, jnp.nan), jnp.ones(2), 9.0).passed
-    assert relative([jnp.ones(2), 3 * jnp.ones(2)], [jnp.ones(2), 2 * jnp.ones(2)]) == pytest.approx(0.5)
+    assert relative(
+        [jnp.ones(2), 3 * jnp.ones(2)], [jnp.ones(2), 2 * jnp.ones(2)]
+    ) == pytest.approx(0.5)
 
 
 def test_not_a_number_never_passes():

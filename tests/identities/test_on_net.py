@@ -29,8 +29,18 @@ def data(*shape, classes=3):
 
 TANH = bp.mlp((6, 8, 7, 3)), data(5, 6)
 RELU = bp.mlp((6, 8, 7, 3), bp.relu()), data(5, 6)
-CONV = (bp.conv(3, 3, bp.tanh()), bp.pooled(2, bp.flattened(bp.dense(6, bp.tanh()))), bp.dense(3)), data(4, 6, 6, 2)
-NOISY = (bp.synaptic_release(bp.dense(8, bp.gaussian(bp.tanh(), 0.3)), 0.7), bp.dense(6, bp.tanh()), bp.dense(3)), data(5, 6)
+CONV = (
+    (bp.conv(3, 3, bp.tanh()), bp.pooled(2, bp.flattened(bp.dense(6, bp.tanh()))), bp.dense(3)),
+    data(4, 6, 6, 2),
+)
+NOISY = (
+    (
+        bp.synaptic_release(bp.dense(8, bp.gaussian(bp.tanh(), 0.3)), 0.7),
+        bp.dense(6, bp.tanh()),
+        bp.dense(3),
+    ),
+    data(5, 6),
+)
 
 
 class Block(nnx.Module):
@@ -51,20 +61,27 @@ def test_every_rule_has_checks_for_any_net():
 
 
 @pytest.mark.parametrize("key", ["fa", "dfa", "ldrl", "np"])
-@pytest.mark.parametrize("net", [RELU, CONV, NOISY, flax_net()], ids=["relu", "conv", "noisy", "flax"])
+@pytest.mark.parametrize(
+    "net", [RELU, CONV, NOISY, flax_net()], ids=["relu", "conv", "noisy", "flax"]
+)
 def test_on_other_nets(key, net):
     assert not [str(c) for c in bp.verify(ALL[key], *net) if not c.passed]
 
 
 def test_a_net_that_does_not_settle_is_told():
-    net, batch = bp.mlp((6, 30, 30, 3), bp.relu(), weights=jax.nn.initializers.he_normal()), data(5, 6)
+    net, batch = (
+        bp.mlp((6, 30, 30, 3), bp.relu(), weights=jax.nn.initializers.he_normal()),
+        data(5, 6),
+    )
     failed = [c.name for c in bp.verify("ep", net, batch) if not c.passed]
     assert failed[0].startswith("settles")
 
 
 @pytest.mark.parametrize("key", FIRST)
 def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
-    """Mistakes that are none at linear outputs, where every check passes, and that nonlinear outputs alone can notice."""
+    """Mistakes that are none at linear outputs, where every check passes, and that nonlinear
+    outputs alone can notice.
+    """
     (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))
     factory = factory_of(mutant)
     assert first_failure(key, factory, problem((7, 5, 4, 3), examples=6, loss=bp.mse)) is None
@@ -82,7 +99,9 @@ def test_on_a_perceptron(key):
     assert {c.rule for c in checks} == {key}
 
 
-@pytest.mark.parametrize(("claim", "factory"), [("bp", "fa"), ("bp", "frozen"), ("frozen", "bp"), ("fa", "kp")])
+@pytest.mark.parametrize(
+    ("claim", "factory"), [("bp", "fa"), ("bp", "frozen"), ("frozen", "bp"), ("fa", "kp")]
+)
 def test_another_rule(x64, claim, factory):
     """Kolen-Pollack's first gradient is feedback alignment's: passing is right there."""
     net, batch = RELU
@@ -94,7 +113,10 @@ def test_hyperparameters_and_params_of_the_caller():
     net, batch = RELU
     params = bp.init(net, jax.random.key(3), batch.x)
     assert all(
-        c.passed for c in bp.verify(partial(bp.rules.predictive_coding, steps=3, precision=0.5), net, batch, bp.mse, params)
+        c.passed
+        for c in bp.verify(
+            partial(bp.rules.predictive_coding, steps=3, precision=0.5), net, batch, bp.mse, params
+        )
     )
 
 
@@ -106,4 +128,6 @@ def test_errors():
         bp.verify("fa", net)
     with pytest.raises(ValueError, match="without a net"):
         bp.verify(partial(bp.rules.feedback_alignment, scale=2.0))
-    assert str(bp.verify("frozen", net, batch)[0]).startswith("ok     frozen identity the last layer is backprop")
+    assert str(bp.verify("frozen", net, batch)[0]).startswith(
+        "ok     frozen identity the last layer is backprop"
+    )

@@ -1,4 +1,6 @@
-"""Synapses against jax.lax, flax and hand-coded feedback; ready-made nets against their shapes and jax.grad."""
+"""Synapses against jax.lax, flax and hand-coded feedback; ready-made nets against their shapes and
+jax.grad.
+"""
 
 import functools
 
@@ -33,7 +35,9 @@ def images(*shape):
 
 def convolved(x, w, stride=1, padding=0):
     pads = [(padding, padding)] * 2
-    return jax.lax.conv_general_dilated(x, w, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.lax.conv_general_dilated(
+        x, w, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 @pytest.mark.usefixtures("x64")
@@ -44,7 +48,8 @@ def test_conv_is_that_of_lax(stride, padding):
     p = params_of(layer, x)
     current = layer.synapse(p, (), x, KEY)[1]
     np.testing.assert_allclose(current, convolved(x, p["w"], stride, padding) + p["b"], atol=1e-12)
-    flipped = convolved(x, p["w"][::-1, ::-1], stride, padding) + p["b"]  # negative control: cross-correlation, not convolution
+    # negative control: cross-correlation, not convolution
+    flipped = convolved(x, p["w"][::-1, ::-1], stride, padding) + p["b"]
     assert jnp.abs(current - flipped).max() > 0.1
 
 
@@ -56,13 +61,18 @@ def test_dense_pooled_and_flattened():
     windows = (1, 2, 2, 1)
     highest = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, windows, "VALID")
     average = jax.lax.reduce_window(x, 0.0, jax.lax.add, windows, windows, "VALID") / 4
-    for layer, below in ((bp.pooled(2, conv), highest), (bp.pooled(2, conv, pool=jnp.mean), average)):
+    for layer, below in (
+        (bp.pooled(2, conv), highest),
+        (bp.pooled(2, conv, pool=jnp.mean), average),
+    ):
         assert jnp.array_equal(layer.synapse(p, (), x, KEY)[1], conv.synapse(p, (), below, KEY)[1])
     assert jnp.abs(highest - average).max() > 0.1
     layer = bp.flattened(bp.dense(5))
     p = params_of(layer, x)
     assert p["w"].shape == (72, 5)
-    np.testing.assert_allclose(layer.synapse(p, (), x, KEY)[1], np.reshape(x, (2, 72)) @ p["w"] + p["b"], atol=1e-12)
+    np.testing.assert_allclose(
+        layer.synapse(p, (), x, KEY)[1], np.reshape(x, (2, 72)) @ p["w"] + p["b"], atol=1e-12
+    )
 
 
 @pytest.mark.usefixtures("x64")
@@ -73,7 +83,9 @@ def test_group_normed_is_that_of_flax():
     norm = nnx.GroupNorm(6, num_groups=2, epsilon=1e-5, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
     graph = nnx.split(norm)[0]
     current = convolved(x, p["inner"]["w"]) + p["inner"]["b"]
-    np.testing.assert_allclose(layer.synapse(p, (), x, KEY)[1], nnx.merge(graph, p["norm"])(current), atol=1e-10)
+    np.testing.assert_allclose(
+        layer.synapse(p, (), x, KEY)[1], nnx.merge(graph, p["norm"])(current), atol=1e-10
+    )
     assert jnp.abs(layer.synapse(p, (), x, KEY)[1] - current).max() > 0.1
 
 
@@ -83,7 +95,10 @@ LAYERS = {
     "pooled": (bp.pooled(2, bp.conv(4, 2)), (2, 6, 6, 3)),
     "flattened": (bp.flattened(bp.dense(4)), (2, 3, 3, 2)),
     "group_normed": (bp.pooled(2, bp.group_normed(2, bp.conv(4, 2))), (2, 6, 6, 3)),
-    "released": (bp.group_normed(2, bp.synaptic_release(bp.flattened(bp.dense(4)), 0.6)), (3, 5, 2)),
+    "released": (
+        bp.group_normed(2, bp.synaptic_release(bp.flattened(bp.dense(4)), 0.6)),
+        (3, 5, 2),
+    ),
 }
 
 
@@ -98,12 +113,17 @@ def test_credit_at_the_weights_is_the_vjp(name):
     def compute(p, feedback):
         current, pullback = jax.vjp(lambda p, h: layer.synapse(p, (), h, KEY)[1], p, x)
         signal = jnp.cos(jnp.arange(current.size)).reshape(current.shape)
-        return pullback(signal), layer.credit(p, p, (), x, KEY, signal), layer.credit(p, feedback, (), x, KEY, signal)
+        return (
+            pullback(signal),
+            layer.credit(p, p, (), x, KEY, signal),
+            layer.credit(p, feedback, (), x, KEY, signal),
+        )
 
     exact, credit, crossed = compute(p, feedback)
     assert all(jnp.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(exact[0]) if leaf.ndim > 1)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), credit, exact)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), crossed[0], exact[0])  # feedback is not in the grads
+    # feedback is not in the grads
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), crossed[0], exact[0])
     assert jnp.linalg.norm(crossed[1] - exact[1]) > 0.1 * jnp.linalg.norm(exact[1])
 
 
@@ -111,7 +131,11 @@ def test_credit_at_the_weights_is_the_vjp(name):
 def test_feedback_through_a_group_norm_is_the_hand_coded_one():
     x, y = images(3, 5, 5, 2), jnp.eye(3)
     stem = bp.conv(4, 3, bp.tanh(), padding=1)
-    net = (stem, bp.group_normed(2, bp.conv(4, 3), epsilon=1e-5)._replace(neuron=bp.tanh()), bp.flattened(bp.dense(3)))
+    net = (
+        stem,
+        bp.group_normed(2, bp.conv(4, 3), epsilon=1e-5)._replace(neuron=bp.tanh()),
+        bp.flattened(bp.dense(3)),
+    )
     params = drawn(jax.eval_shape(lambda: bp.init(net, KEY, x)), 1)
     feedback: tuple = ((), *drawn(params[1:], 2))
     whole = tuple(layer._replace(credit=by_vjp(layer.synapse)) for layer in net)
@@ -122,23 +146,39 @@ def test_feedback_through_a_group_norm_is_the_hand_coded_one():
     def by_hand(params):
         first, block, out = params
         h = jnp.tanh(convolved(x, first["w"], padding=1) + first["b"])
-        a = crossed(convolved, h, block["inner"]["w"], feedback[1]["inner"]["w"]) + block["inner"]["b"]
+        a = (
+            crossed(convolved, h, block["inner"]["w"], feedback[1]["inner"]["w"])
+            + block["inner"]["b"]
+        )
         groups = a.reshape(*a.shape[:-1], 2, 2)
         centred = groups - groups.mean((1, 2, 4), keepdims=True)
-        a = (centred / jnp.sqrt((centred**2).mean((1, 2, 4), keepdims=True) + 1e-5)).reshape(a.shape)
+        a = (centred / jnp.sqrt((centred**2).mean((1, 2, 4), keepdims=True) + 1e-5)).reshape(
+            a.shape
+        )
         h = jnp.tanh(a * block["norm"]["scale"] + block["norm"]["bias"]).reshape(3, -1)
-        return bp.cross_entropy(crossed(jnp.matmul, h, out["w"], feedback[2]["w"]) + out["b"], y).mean()
+        return bp.cross_entropy(
+            crossed(jnp.matmul, h, out["w"], feedback[2]["w"]) + out["b"], y
+        ).mean()
 
     @jax.jit
     def compute(params):
         batch = bp.Batch(x, y)
-        fa, wrong = (RULES["fa"](n, bp.cross_entropy).grad(params, State(feedback), batch, KEY)[0] for n in (net, whole))
-        return fa, jax.grad(by_hand)(params), wrong, RULES["bp"](net, bp.cross_entropy).grad(params, (), batch, KEY)[0]
+        fa, wrong = (
+            RULES["fa"](n, bp.cross_entropy).grad(params, State(feedback), batch, KEY)[0]
+            for n in (net, whole)
+        )
+        return (
+            fa,
+            jax.grad(by_hand)(params),
+            wrong,
+            RULES["bp"](net, bp.cross_entropy).grad(params, (), batch, KEY)[0],
+        )
 
     fa, oracle, wrong, backprop = compute(params)
     assert all(jnp.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(fa) if leaf.ndim > 1)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), fa, oracle)
-    for other in (wrong, backprop):  # negative controls: B in place of W in the norm as well; no B at all
+    # negative controls: B in place of W in the norm as well; no B at all
+    for other in (wrong, backprop):
         assert jnp.linalg.norm(fa[0]["w"] - other[0]["w"]) > 0.1 * jnp.linalg.norm(fa[0]["w"])
 
 
@@ -201,9 +241,18 @@ def test_wrong_shapes_are_refused():
     )
     refused("expected images", bp.conv(4, 3).init, KEY, x[:, 0])
     refused("does not fit", bp.conv(4, 6).init, KEY, x)
-    refused("2 channels, the weights expect 3", bp.conv(4, 3).synapse, params_of(bp.conv(4, 3), x), (), x[..., :2], KEY)
+    refused(
+        "2 channels, the weights expect 3",
+        bp.conv(4, 3).synapse,
+        params_of(bp.conv(4, 3), x),
+        (),
+        x[..., :2],
+        KEY,
+    )
     refused("2x2 window", bp.pooled(2, bp.conv(4, 2)).init, KEY, x)
-    refused("4 channels do not divide into 3", bp.init, (bp.group_normed(3, bp.conv(4, 2)),), KEY, x)
+    refused(
+        "4 channels do not divide into 3", bp.init, (bp.group_normed(3, bp.conv(4, 2)),), KEY, x
+    )
     refused("at least", bp.mlp, [4])
     refused("at least", bp.mlp, [4, 0, 2])
     refused("built for 10 inputs", bp.init, bp.mlp([10, 3]), KEY, x)

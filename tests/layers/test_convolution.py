@@ -1,4 +1,6 @@
-"""Convolution on a CPU, one product over windows, against XLA's own; and where each of the two is used."""
+"""Convolution on a CPU, one product over windows, against XLA's own; and where each of the two is
+used.
+"""
 
 import functools
 
@@ -28,7 +30,9 @@ CASES = {  # images, kernel, strides, padding
 
 
 def xlas(x, w, strides, padding):
-    return jax.lax.conv_general_dilated(x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return jax.lax.conv_general_dilated(
+        x, w, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 @pytest.mark.usefixtures("x64")
@@ -44,7 +48,11 @@ def test_there_and_back_as_xlas(name):
         return y, back(jnp.cos(jnp.arange(y.size)).reshape(y.shape))
 
     expected = there_and_back(xlas, x, w)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-11), there_and_back(convolve, x, w), expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-11),
+        there_and_back(convolve, x, w),
+        expected,
+    )
     # Negative controls: a kernel turned round along its rows, then images.
     other, (other_x, _) = there_and_back(convolve, x, w[:, ::-1])
     other_w = there_and_back(convolve, x[:, :, ::-1], w)[1][1]
@@ -55,9 +63,12 @@ def test_there_and_back_as_xlas(name):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_block_gives_the_same(stride):
-    """Windows that are whole pieces, that end within a piece, that are shorter than one; a row in one block."""
+    """Windows that are whole pieces, that end within a piece, that are shorter than one; a row in
+    one block.
+    """
     x, w = (
-        jnp.asarray(np.random.default_rng(i).normal(size=s)) for i, s in enumerate([(2, 5, 11 * stride + 3, 2), (3, 3, 2, 4)])
+        jnp.asarray(np.random.default_rng(i).normal(size=s))
+        for i, s in enumerate([(2, 5, 11 * stride + 3, 2), (3, 3, 2, 4)])
     )
     where = (stride, stride), ((0, 0), (0, 0))
     expected = xlas(x, w, *where)
@@ -73,21 +84,38 @@ def lowered(function, *args, platform="cpu") -> str:
 def test_one_product_on_a_cpu_and_xlas_own_elsewhere():
     x, w = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
     for platform, own in (("cpu", False), ("cuda", True), ("tpu", True)):
-        assert ("stablehlo.convolution" in lowered(lambda x, w: convolve(x, w, (1, 1), "SAME"), x, w, platform=platform)) == own
+        assert (
+            "stablehlo.convolution"
+            in lowered(lambda x, w: convolve(x, w, (1, 1), "SAME"), x, w, platform=platform)
+        ) == own
 
 
 def test_counted_as_the_convolution_that_it_is():
-    """Not as the product, whose zeros are no synapses: positions of the output x kernel x channels, without the padding's."""
+    """Not as the product, whose zeros are no synapses: positions of the output x kernel x channels,
+    without the padding's.
+    """
     x, w = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
-    assert total_macs(trace(lambda x, w: convolve(x, w, (1, 1), "VALID"), x, w)) == 2 * 6 * 6 * 9 * 3 * 4
-    assert total_macs(trace(lambda x, w: convolve(x, w, (1, 1), "SAME"), x, w)) == 2 * (8 * 3 - 2) ** 2 * 3 * 4
+    assert (
+        total_macs(trace(lambda x, w: convolve(x, w, (1, 1), "VALID"), x, w))
+        == 2 * 6 * 6 * 9 * 3 * 4
+    )
+    assert (
+        total_macs(trace(lambda x, w: convolve(x, w, (1, 1), "SAME"), x, w))
+        == 2 * (8 * 3 - 2) ** 2 * 3 * 4
+    )
 
 
-@pytest.mark.parametrize(("options", "own"), [({}, False), ({"feature_group_count": 2}, True), ({"kernel_dilation": 2}, True)])
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [({}, False), ({"feature_group_count": 2}, True), ({"kernel_dilation": 2}, True)],
+)
 def test_a_users_convolution_of_flax_takes_the_same_form(options, own):
     """Where it is a plain one over images, and gives what flax gives."""
     module = nnx.Conv(4, 4, (3, 3), rngs=nnx.Rngs(0), **options)
     net, x = from_flax(module), jax.random.normal(KEY, (2, 6, 6, 4))
     params = (nnx.to_pure_dict(nnx.state(module, nnx.Param)),)
-    assert ("stablehlo.convolution" in lowered(lambda p, x: bp.forward(net, p, x, KEY).output, params, x)) == own
+    assert (
+        "stablehlo.convolution"
+        in lowered(lambda p, x: bp.forward(net, p, x, KEY).output, params, x)
+    ) == own
     np.testing.assert_allclose(bp.forward(net, params, x, KEY).output, module(x), atol=1e-5)

@@ -1,4 +1,6 @@
-"""Layers from flax.nnx. Oracle of the feedback: a hand-coded net of y = sg(x) W + (x B - sg(x B)), without custom_vjp."""
+"""Layers from flax.nnx. Oracle of the feedback: a hand-coded net of y = sg(x) W + (x B - sg(x B)),
+without custom_vjp.
+"""
 
 import functools
 from typing import Any
@@ -47,12 +49,18 @@ class AttentionBlock(nnx.Module):
 
 def conv_net():
     stem = functools.partial(nnx.Conv, 2, 4, (3, 3), **WIDE)
-    return (*from_flax(stem, bp.tanh(), functools.partial(ConvBlock, 4), bp.tanh()), bp.flattened(bp.dense(3)))
+    return (
+        *from_flax(stem, bp.tanh(), functools.partial(ConvBlock, 4), bp.tanh()),
+        bp.flattened(bp.dense(3)),
+    )
 
 
 def attention_net():
     stem = functools.partial(nnx.Linear, 2, 4, **WIDE)
-    return (*from_flax(stem, bp.tanh(), functools.partial(AttentionBlock, 4)), bp.flattened(bp.dense(3)))
+    return (
+        *from_flax(stem, bp.tanh(), functools.partial(AttentionBlock, 4)),
+        bp.flattened(bp.dense(3)),
+    )
 
 
 def crossed(op, x, w, b):
@@ -62,7 +70,9 @@ def crossed(op, x, w, b):
 
 def conv(x, p, b):
     def op(x, w):
-        return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return jax.lax.conv_general_dilated(
+            x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
 
     return crossed(op, x, p["kernel"], b["kernel"]) + p["bias"]
 
@@ -73,7 +83,9 @@ def project(equation, x, p, b):
 
 def normed(x, p, axes):
     centred = x - x.mean(axes, keepdims=True)
-    return (centred / jnp.sqrt((centred**2).mean(axes, keepdims=True) + 1e-6)).reshape(*x.shape[:-2], -1) * p["scale"] + p["bias"]
+    return (centred / jnp.sqrt((centred**2).mean(axes, keepdims=True) + 1e-6)).reshape(
+        *x.shape[:-2], -1
+    ) * p["scale"] + p["bias"]
 
 
 def conv_reference(params, feedback, x):
@@ -98,8 +110,12 @@ def attention_reference(params, feedback, x):
     return crossed(jnp.matmul, h.reshape(h.shape[0], -1), out["w"], feedback[2]["w"]) + out["b"]
 
 
-TOLERANCE = {"conv": 1e-12, "attention": 1e-6}  # the softmax of jax.nn.dot_product_attention is in float32
-CASES = {"conv": (conv_net, conv_reference, (4, 6, 6, 2)), "attention": (attention_net, attention_reference, (4, 3, 2))}
+# the softmax of jax.nn.dot_product_attention is in float32
+TOLERANCE = {"conv": 1e-12, "attention": 1e-6}
+CASES = {
+    "conv": (conv_net, conv_reference, (4, 6, 6, 2)),
+    "attention": (attention_net, attention_reference, (4, 3, 2)),
+}
 
 
 def drawn(tree, seed):
@@ -122,7 +138,9 @@ def distance(a, b):
 
 
 def backprop_of(net, params, batch):
-    return jax.grad(lambda p: bp.cross_entropy(bp.forward(net, p, batch.x, KEY).output, batch.y).mean())(params)
+    return jax.grad(
+        lambda p: bp.cross_entropy(bp.forward(net, p, batch.x, KEY).output, batch.y).mean()
+    )(params)
 
 
 @functools.cache
@@ -136,28 +154,38 @@ def grads_of(case, graph_mode):
         return {
             "fa": fa.grad(params, State(feedback), batch, KEY)[0],
             "fa by hand": jax.grad(loss)(params, feedback),
-            "fa at B = W": fa.grad(params, State(copy), batch, KEY)[0],  # other arrays: no short cut through backprop
+            # other arrays: no short cut through backprop
+            "fa at B = W": fa.grad(params, State(copy), batch, KEY)[0],
             "fa by hand at B = W": jax.grad(loss)(params, copy),
-            "swapped whole": RULES["fa"](whole, bp.cross_entropy).grad(params, State(feedback), batch, KEY)[0],
+            "swapped whole": RULES["fa"](whole, bp.cross_entropy).grad(
+                params, State(feedback), batch, KEY
+            )[0],
             "backprop": RULES["bp"](net, bp.cross_entropy).grad(params, (), batch, KEY)[0],
             "jax.grad": backprop_of(net, params, batch),
         }
 
     with nnx.set_graph_mode(graph_mode):
         net, reference, batch, params = setup(case)
-        whole = tuple(layer._replace(credit=by_vjp(layer.synapse)) for layer in net)  # B in place of W in the block's whole vjp
+        # B in place of W in the block's whole vjp
+        whole = tuple(layer._replace(credit=by_vjp(layer.synapse)) for layer in net)
         fa = RULES["fa"](net, bp.cross_entropy)
         return jax.jit(compute)(params, params, ((), *drawn(params[1:], 2)))
 
 
-MODES = pytest.mark.parametrize(("case", "graph_mode"), [("conv", True), ("attention", True), ("attention", False)])
+MODES = pytest.mark.parametrize(
+    ("case", "graph_mode"), [("conv", True), ("attention", True), ("attention", False)]
+)
 
 
 @MODES
 @pytest.mark.usefixtures("x64")
 def test_feedback_crosses_the_block_as_in_the_hand_coded_net(case, graph_mode):
     grads = grads_of(case, graph_mode)
-    assert all(np.abs(leaf).max() > 1e-3 for path, leaf in jax.tree.leaves_with_path(grads["fa"]) if path[-1].key == "kernel")
+    assert all(
+        np.abs(leaf).max() > 1e-3
+        for path, leaf in jax.tree.leaves_with_path(grads["fa"])
+        if path[-1].key == "kernel"
+    )
     assert distance(grads["fa"], grads["fa by hand"]) < TOLERANCE[case]
     for wrong in ("backprop", "swapped whole"):
         for l in range(2):
@@ -175,7 +203,9 @@ def test_feedback_equal_to_the_weights_is_backprop(case, graph_mode):
 
 @pytest.mark.usefixtures("x64")
 def test_seeds_and_steps():
-    """vmap over params and feedback equals one alone; a scan of steps lowers the loss; predict has a gradient by its input."""
+    """vmap over params and feedback equals one alone; a scan of steps lowers the loss; predict has
+    a gradient by its input.
+    """
     net, _, batch, params = setup("attention")
     rule, tx = RULES["kp"](net, bp.cross_entropy), optax.sgd(0.1)
 
@@ -187,8 +217,14 @@ def test_seeds_and_steps():
             return (optax.apply_updates(params, updates), state, opt), info["loss"]
 
         state = rule.init(KEY, params, batch)._replace(feedback=((), *feedback))
-        (params, state, _), losses = jax.lax.scan(step, (params, state, tx.init(params)), jax.random.split(KEY, 12))
-        return params, losses, jax.grad(lambda x: rule.predict(params, state, x, KEY).sum())(batch.x)
+        (params, state, _), losses = jax.lax.scan(
+            step, (params, state, tx.init(params)), jax.random.split(KEY, 12)
+        )
+        return (
+            params,
+            losses,
+            jax.grad(lambda x: rule.predict(params, state, x, KEY).sum())(batch.x),
+        )
 
     alone = jax.jit(train)(params, drawn(params[1:], 2))
     seeds = [(drawn(params, seed), drawn(params[1:], seed + 1)) for seed in (1, 3)]
@@ -205,7 +241,9 @@ def test_a_module_gives_other_values_of_the_same_distribution_at_every_key():
     a, b = (layer.init(jax.random.key(seed), jnp.zeros((1, 4))) for seed in range(2))
     assert not jnp.array_equal(a["kernel"], b["kernel"])
     assert not jnp.array_equal(a["kernel"], linear.kernel[...])
-    np.testing.assert_array_equal(jnp.sort(a["kernel"].ravel()), jnp.sort(linear.kernel[...].ravel()))
+    np.testing.assert_array_equal(
+        jnp.sort(a["kernel"].ravel()), jnp.sort(linear.kernel[...].ravel())
+    )
     own = nnx.to_pure_dict(nnx.state(linear, nnx.Param))
     np.testing.assert_array_equal(a["bias"], own["bias"])
     x = jax.random.normal(KEY, (3, 4))
@@ -239,7 +277,9 @@ def test_forward_uses_the_plain_ops_and_a_bare_layer_separates_update_from_credi
     net, _, batch, params = setup("attention")
     rule = RULES["fa"](net, bp.cross_entropy)
     state = rule.init(KEY, params, batch)
-    assert "custom_vjp" not in str(jax.make_jaxpr(lambda x: rule.predict(params, state, x, KEY))(batch.x))
+    assert "custom_vjp" not in str(
+        jax.make_jaxpr(lambda x: rule.predict(params, state, x, KEY))(batch.x)
+    )
     grads = jax.jit(rule.grad).lower(params, state, batch, KEY).as_text(debug_info=True)
     assert "credit/feedback/" in grads
     assert "update/" in grads
@@ -269,13 +309,21 @@ def test_weights_without_a_hook_learn_by_backprop_and_refuse_feedback():
         def __call__(self, x):
             return self.table.attend(x + self.table(jnp.zeros(x.shape[0], int)))
 
-    for module, message in ((functools.partial(nnx.ConvTranspose, 4, 3, (1,)), "kernel"), (Tied, "attend")):
+    for module, message in (
+        (functools.partial(nnx.ConvTranspose, 4, 3, (1,)), "kernel"),
+        (Tied, "attend"),
+    ):
         net = (*from_flax(functools.partial(nnx.Linear, 4, 4), module), bp.flattened(bp.dense(3)))
         shape = (6, 4) if module is Tied else (6, 2, 4)
         batch = bp.Batch(jnp.ones(shape), jax.nn.one_hot(jnp.arange(6) % 3, 3))
         params = drawn(jax.eval_shape(lambda net=net, x=batch.x: bp.init(net, KEY, x)), 1)
         grads = jax.jit(RULES["bp"](net, bp.cross_entropy).grad)(params, (), batch, KEY)[0]
-        assert distance(grads, jax.jit(lambda p, net=net, batch=batch: backprop_of(net, p, batch))(params)) < 1e-5
+        assert (
+            distance(
+                grads, jax.jit(lambda p, net=net, batch=batch: backprop_of(net, p, batch))(params)
+            )
+            < 1e-5
+        )
         rule = RULES["fa"](net, bp.cross_entropy)
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(rule.grad, params, State(((), *params[1:])), batch, KEY)

@@ -1,4 +1,6 @@
-"""Nets out of whole flax models: what is split into layers, and what is refused. Oracle: the model itself, and the credit of bp."""
+"""Nets out of whole flax models: what is split into layers, and what is refused. Oracle: the model
+itself, and the credit of bp.
+"""
 
 import functools
 
@@ -21,11 +23,18 @@ def distance(a, b):
 
 
 def test_a_sequential_is_split_into_its_layers():
-    """As a module and as a callable: the layers that the parts give one by one, and fa is not backprop."""
+    """As a module and as a callable: the layers that the parts give one by one, and fa is not
+    backprop.
+    """
 
     def model(rngs):
         return nnx.Sequential(
-            nnx.Linear(4, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 5, rngs=rngs), jnp.tanh, jnp.sin, nnx.Linear(5, 3, rngs=rngs)
+            nnx.Linear(4, 6, rngs=rngs),
+            jnp.tanh,
+            nnx.Linear(6, 5, rngs=rngs),
+            jnp.tanh,
+            jnp.sin,
+            nnx.Linear(5, 3, rngs=rngs),
         )
 
     x = jax.random.normal(KEY, (8, 4))
@@ -36,9 +45,16 @@ def test_a_sequential_is_split_into_its_layers():
         params = bp.init(net, KEY, x)
         assert [p["kernel"].shape for p in params] == [(4, 6), (6, 5), (5, 3)]
         fa, true = RULES["fa"](net, bp.cross_entropy), RULES["bp"](net, bp.cross_entropy)
-        grads = fa.grad(params, fa.init(KEY, params, batch), batch, KEY)[0], true.grad(params, (), batch, KEY)[0]
+        grads = (
+            fa.grad(params, fa.init(KEY, params, batch), batch, KEY)[0],
+            true.grad(params, (), batch, KEY)[0],
+        )
         assert [distance(a, b) > 0.1 for a, b in zip(*grads, strict=True)] == [True, True, False]
-    own = tuple(nnx.to_pure_dict(nnx.state(part, nnx.Param)) for part in made.layers if isinstance(part, nnx.Module))
+    own = tuple(
+        nnx.to_pure_dict(nnx.state(part, nnx.Param))
+        for part in made.layers
+        if isinstance(part, nnx.Module)
+    )
     np.testing.assert_allclose(bp.forward(from_flax(made), own, x, KEY).output, made(x), rtol=1e-6)
     assert len(from_flax(made, whole=True)) == 1
 
@@ -48,7 +64,8 @@ def test_one_module_of_several_weights_is_a_net_only_by_name():
     with pytest.raises(ValueError, match=r"holds 4 weight arrays.*whole=True"):
         from_flax(attention)
     assert len(from_flax(attention, whole=True)) == 1
-    assert len(from_flax(nnx.LinearGeneral(4, (2, 3), rngs=nnx.Rngs(0)))) == 1  # its bias has two axes
+    # its bias has two axes
+    assert len(from_flax(nnx.LinearGeneral(4, (2, 3), rngs=nnx.Rngs(0)))) == 1
 
 
 def test_modules_of_linen_are_refused_in_words():
@@ -81,7 +98,9 @@ class Block(nnx.Module):
 
 @pytest.mark.parametrize("key", ["fa", "frsf", "usf", "kp", "wm"])
 def test_feedback_crosses_a_first_block_inside_as_any_other(key):
-    """The same block first, and behind a layer that is the identity: the same gradient inside, at the same B. Control: backprop."""
+    """The same block first, and behind a layer that is the identity: the same gradient inside, at
+    the same B. Control: backprop.
+    """
     first = from_flax(Block, bp.tanh(), lambda rngs: nnx.Linear(5, 3, rngs=rngs))
     second = (bp.dense(5), *first)
     x = jax.random.normal(KEY, (8, 5))
@@ -92,7 +111,10 @@ def test_feedback_crosses_a_first_block_inside_as_any_other(key):
     state = rule.init(KEY, params, batch)
     moved = other.init(KEY, behind, batch)
     moved = moved._replace(**{moved._fields[0]: ((), *state[0])})
-    got, want = rule.grad(params, state, batch, KEY)[0], other.grad(behind, moved, batch, KEY)[0][1:]
+    got, want = (
+        rule.grad(params, state, batch, KEY)[0],
+        other.grad(behind, moved, batch, KEY)[0][1:],
+    )
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     true = RULES["bp"](first, bp.cross_entropy).grad(params, (), batch, KEY)[0]

@@ -19,7 +19,9 @@ SEEDS, STEPS, SIZE = 2, 400, 64
 
 
 class Digits(NamedTuple):
-    """params, of each rule, with the axis of the seeds first; feedback: that of fa, drawn for the first layer as well."""
+    """params, of each rule, with the axis of the seeds first; feedback: that of fa, drawn for the
+    first layer as well.
+    """
 
     net: Net
     test: Batch
@@ -53,10 +55,15 @@ def digits() -> Digits:
 
     @jax.jit
     def both():
-        bp, fa = (jax.vmap(lambda s, name=name: trained(name, s))(jnp.arange(SEEDS)) for name in ("bp", "fa"))
+        bp, fa = (
+            jax.vmap(lambda s, name=name: trained(name, s))(jnp.arange(SEEDS))
+            for name in ("bp", "fa")
+        )
         return bp[0], fa
 
     bp, (fa, state) = both()
-    first = jax.vmap(lambda s: nets.init(NET, jax.random.fold_in(jax.random.key(5), s), train.x[:1])[0])(jnp.arange(SEEDS))
+    first = jax.vmap(
+        lambda s: nets.init(NET, jax.random.fold_in(jax.random.key(5), s), train.x[:1])[0]
+    )(jnp.arange(SEEDS))
     test = Batch(jnp.asarray(found.test.x[:200]), jnp.asarray(found.test.y[:200]))
     return Digits(NET, test, bp, fa, (first, *state.feedback[1:]))

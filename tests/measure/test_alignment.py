@@ -22,7 +22,10 @@ def _layer(w, b):
 def test_known_angles():
     u = _layer([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0])
     turned = _layer([[-2.0, 1.0], [-4.0, 3.0]], [-6.0, 5.0])  # each pair turned by a right angle
-    got = angles((u, u, u, u), (u, jax.tree.map(lambda a: -3 * a, u), turned, jax.tree.map(jnp.zeros_like, u)))
+    got = angles(
+        (u, u, u, u),
+        (u, jax.tree.map(lambda a: -3 * a, u), turned, jax.tree.map(jnp.zeros_like, u)),
+    )
     np.testing.assert_allclose(got[:3], [0.0, 180.0, 90.0], atol=1e-4)
     assert jnp.isnan(got[3])
 
@@ -36,7 +39,10 @@ def test_all_leaves_of_a_layer_are_one_vector():
 @pytest.mark.parametrize("scale", [1.0, 1e-25, 1e25])
 def test_accurate_in_float32(degrees, scale):
     t = np.radians(degrees)
-    u, v = scale * jnp.array([1.0, 0.0], jnp.float32), jnp.array([np.cos(t), np.sin(t)], jnp.float32)
+    u, v = (
+        scale * jnp.array([1.0, 0.0], jnp.float32),
+        jnp.array([np.cos(t), np.sin(t)], jnp.float32),
+    )
     np.testing.assert_allclose(angles((u,), (v,)), [degrees], rtol=1e-4)
     if degrees == 1e-3 and scale == 1.0:  # what the arc cosine gives
         assert abs(jnp.degrees(jnp.arccos(u @ v)) - degrees) > 5e-4
@@ -73,7 +79,8 @@ def test_feedback_angle():
         assert abs(angle - 90) < 4 * 57.3 / np.sqrt(n)
     np.testing.assert_allclose(feedback_angle(params, ((), *params[1:]))[1:], 0, atol=1e-4)
     biased = jax.tree.map(lambda w: w if w.ndim == 2 else w + 100.0, params)
-    np.testing.assert_allclose(feedback_angle(params, biased), 0, atol=1e-4)  # biases do not count here
+    # biases do not count here
+    np.testing.assert_allclose(feedback_angle(params, biased), 0, atol=1e-4)
     assert (angles(params, biased) > 45).all()
 
 

@@ -1,4 +1,6 @@
-"""Oracle: the ball that an attack promises, and lengths computed in float64 or by hand where float32 has no squares."""
+"""Oracle: the ball that an attack promises, and lengths computed in float64 or by hand where
+float32 has no squares.
+"""
 
 from functools import partial
 
@@ -36,7 +38,9 @@ EVERY = {
 
 @pytest.mark.parametrize("name", [*EVERY, "learning signal"])
 def test_no_attack_leaves_the_ball_about_an_input_outside_the_box(name):
-    """|x' - x| <= epsilon where the values of x are not known; where they are, x outside its bounds is refused."""
+    """|x' - x| <= epsilon where the values of x are not known; where they are, x outside its bounds
+    is refused.
+    """
     net = (dense(2),)
     x = jnp.asarray([[-1.0, 0.5], [2.0, 0.3], [0.4, 0.6]])
     params = nets.init(net, KEY, x)
@@ -45,7 +49,13 @@ def test_no_attack_leaves_the_ball_about_an_input_outside_the_box(name):
 
     def run(x, epsilon, **bounds):
         return attack(
-            lambda x, key: nets.forward(net, params, x, key).output, cross_entropy, x, y, KEY, epsilon=epsilon, **bounds
+            lambda x, key: nets.forward(net, params, x, key).output,
+            cross_entropy,
+            x,
+            y,
+            KEY,
+            epsilon=epsilon,
+            **bounds,
         )
 
     moved = jax.jit(run)
@@ -81,8 +91,14 @@ def test_l2_ascent_and_projection_at_any_size_of_the_gradient(scale):
     way = np.asarray(L2.ascent(jnp.asarray(scale * slope)))
     length = np.sqrt((slope**2).sum((1, 2), keepdims=True))
     np.testing.assert_allclose(way, slope / np.maximum(length, 1e-9), atol=1e-6)
-    np.testing.assert_allclose(L2.project(jnp.asarray(scale * slope), 0.5 * scale) / np.float32(scale), 0.5 * way, atol=1e-6)
-    np.testing.assert_array_equal(L2.project(jnp.asarray(scale * slope), 1e2 * scale), scale * slope)
+    np.testing.assert_allclose(
+        L2.project(jnp.asarray(scale * slope), 0.5 * scale) / np.float32(scale),
+        0.5 * way,
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(
+        L2.project(jnp.asarray(scale * slope), 1e2 * scale), scale * slope
+    )
 
 
 def test_l2_fgsm_gains_what_it_can_at_every_lead():
@@ -99,4 +115,6 @@ def test_l2_fgsm_gains_what_it_can_at_every_lead():
         moved = fgsm(predict, cross_entropy, x, y, KEY, epsilon=1.0, norm=L2)
         return (lead - jnp.subtract(*predict(moved, KEY)[0])) / 60
 
-    np.testing.assert_allclose(jax.jit(lambda: jax.lax.map(gain, jnp.arange(10.0, 86.0)))(), 1.0, atol=1e-4)
+    np.testing.assert_allclose(
+        jax.jit(lambda: jax.lax.map(gain, jnp.arange(10.0, 86.0)))(), 1.0, atol=1e-4
+    )

@@ -30,7 +30,9 @@ from bioplaus.types import Batch
 
 KEY = jax.random.key(0)
 WIDE = (-100.0, 100.0)
-FROM_X = [norm._replace(sample=lambda key, like, epsilon: jnp.zeros_like(like)) for norm in (LINF, L2)]
+FROM_X = [
+    norm._replace(sample=lambda key, like, epsilon: jnp.zeros_like(like)) for norm in (LINF, L2)
+]
 
 
 def seed(params, s=0):
@@ -38,9 +40,14 @@ def seed(params, s=0):
 
 
 def test_a_linear_net_breaks_at_its_margin(x64):
-    """Distance to the boundary w . x + b = 0: |w . x + b| / ||w||_1 in L-infinity, / ||w||_2 in L2; no attack may do better."""
+    """Distance to the boundary w . x + b = 0: |w . x + b| / ||w||_1 in L-infinity, / ||w||_2 in L2;
+    no attack may do better.
+    """
     rng = np.random.default_rng(0)
-    w, x = jnp.asarray(rng.normal(size=(20, 2))), jnp.asarray(np.clip(rng.normal(size=(30, 20)), -1, 1))
+    w, x = (
+        jnp.asarray(rng.normal(size=(20, 2))),
+        jnp.asarray(np.clip(rng.normal(size=(30, 20)), -1, 1)),
+    )
     y = jax.nn.one_hot((x @ w).argmax(-1), 2)  # the net is right
     difference = w[:, 1] - w[:, 0]
     room = jnp.abs(x @ difference)
@@ -51,12 +58,14 @@ def test_a_linear_net_breaks_at_its_margin(x64):
         del key
         return x @ w
 
-    def long(*args, epsilon, norm, bounds):  # steps of epsilon: half of the way back from the random start, each
+    # steps of epsilon: half of the way back from the random start, each
+    def long(*args, epsilon, norm, bounds):
         return pgd(*args, epsilon=epsilon, step_size=epsilon, steps=25, norm=norm, bounds=bounds)
 
     def smallest(attack):
         def broken(epsilon):
-            moved = attack(predict, cross_entropy, x, y, KEY, epsilon=epsilon[:, None])  # a radius for each example
+            # a radius for each example
+            moved = attack(predict, cross_entropy, x, y, KEY, epsilon=epsilon[:, None])
             return (moved @ w).argmax(-1) != y.argmax(-1)
 
         def halve(bounds, _):
@@ -69,8 +78,21 @@ def test_a_linear_net_breaks_at_its_margin(x64):
 
     @jax.jit
     def found():
-        by_gradient = [[smallest(partial(a, bounds=WIDE, norm=norm)) for a in (fgsm, long)] for norm in (LINF, L2)]
-        moved = ray_search(predict, cross_entropy, x, y, KEY, epsilon=100.0, queries=1500, tolerance=1e-6, bounds=WIDE)
+        by_gradient = [
+            [smallest(partial(a, bounds=WIDE, norm=norm)) for a in (fgsm, long)]
+            for norm in (LINF, L2)
+        ]
+        moved = ray_search(
+            predict,
+            cross_entropy,
+            x,
+            y,
+            KEY,
+            epsilon=100.0,
+            queries=1500,
+            tolerance=1e-6,
+            bounds=WIDE,
+        )
         return (
             by_gradient,
             smallest(partial(random_signs, bounds=WIDE)),
@@ -105,7 +127,11 @@ def test_square_finds_the_worst_corner_of_a_linear_net():
         moved = square(predict, cross_entropy, x, y, KEY, epsilon=radius, queries=600, bounds=WIDE)
         return (predict(moved, KEY).argmax(-1) != y.argmax(-1)).mean()
 
-    rates = jax.jit(lambda: [[broken(x.reshape(40, *shape), s) for s in (0.99, 1.01)] for shape in ((16,), (4, 4, 1))])()
+    rates = jax.jit(
+        lambda: [
+            [broken(x.reshape(40, *shape), s) for s in (0.99, 1.01)] for shape in ((16,), (4, 4, 1))
+        ]
+    )()
     for below, above in rates:
         assert below == 0
         assert above == 1
@@ -113,12 +139,25 @@ def test_square_finds_the_worst_corner_of_a_linear_net():
 
 @pytest.mark.parametrize(
     ("attack", "least"),
-    [(fgsm, 0.09), (pgd, 0.09), (square, 0.09), (ray_search, 0.05), (random_signs, 0.09), (random_ball, 0.09)],
+    [
+        (fgsm, 0.09),
+        (pgd, 0.09),
+        (square, 0.09),
+        (ray_search, 0.05),
+        (random_signs, 0.09),
+        (random_ball, 0.09),
+    ],
 )
 def test_stays_in_the_ball_and_the_box(attack, least, digits):
     x, y = digits.test.x[:50], digits.test.y[:50]
-    short = {square: {"queries": 30}, ray_search: {"queries": 100}, pgd: {"steps": 5}}.get(attack, {})
-    moved = jax.jit(lambda: attack(digits.answer(seed(digits.bp)), cross_entropy, x, y, KEY, epsilon=0.1, **short))()
+    short = {square: {"queries": 30}, ray_search: {"queries": 100}, pgd: {"steps": 5}}.get(
+        attack, {}
+    )
+    moved = jax.jit(
+        lambda: attack(
+            digits.answer(seed(digits.bp)), cross_entropy, x, y, KEY, epsilon=0.1, **short
+        )
+    )()
     assert moved.shape == x.shape
     assert least < jnp.abs(moved - x).max() <= 0.1 + 1e-6
     assert moved.min() >= 0
@@ -128,16 +167,23 @@ def test_stays_in_the_ball_and_the_box(attack, least, digits):
 
 def test_l2_stays_in_its_ball_and_uses_it(digits):
     x, y = digits.test.x[:50], digits.test.y[:50]
-    moved = jax.jit(lambda: pgd(digits.answer(seed(digits.bp)), cross_entropy, x, y, KEY, epsilon=0.5, steps=5, norm=L2))()
+    moved = jax.jit(
+        lambda: pgd(
+            digits.answer(seed(digits.bp)), cross_entropy, x, y, KEY, epsilon=0.5, steps=5, norm=L2
+        )
+    )()
     length = jnp.sqrt(((moved - x) ** 2).sum((1, 2, 3)))
     assert length.max() <= 0.5 + 1e-6
     assert jnp.median(length) > 0.3
     radii = jnp.sqrt((L2.sample(KEY, jnp.zeros((2000, 3)), 2.0) ** 2).sum(1))
-    np.testing.assert_allclose((radii < 2 * 0.5 ** (1 / 3)).mean(), 0.5, atol=0.04)  # uniform: half of the volume
+    # uniform: half of the volume
+    np.testing.assert_allclose((radii < 2 * 0.5 ** (1 / 3)).mean(), 0.5, atol=0.04)
 
 
 def test_agrees_with_foolbox(digits):
-    """The same steps from x. The readout is made smaller: where the loss is flat, its slope is rounding, in theirs and ours alike."""
+    """The same steps from x. The readout is made smaller: where the loss is flat, its slope is
+    rounding, in theirs and ours alike.
+    """
     foolbox = pytest.importorskip("foolbox")
     eagerpy = pytest.importorskip("eagerpy")
     *below, readout = seed(digits.bp)
@@ -151,7 +197,9 @@ def test_agrees_with_foolbox(digits):
         (partial(fgsm, epsilon=0.5, norm=L2), theirs.L2FastGradientAttack(random_start=False), 0.5),
         (
             partial(pgd, epsilon=0.1, steps=5, step_size=0.03, norm=FROM_X[0]),
-            theirs.LinfProjectedGradientDescentAttack(rel_stepsize=0.3, steps=5, random_start=False),
+            theirs.LinfProjectedGradientDescentAttack(
+                rel_stepsize=0.3, steps=5, random_start=False
+            ),
             0.1,
         ),
         (
@@ -173,7 +221,9 @@ def test_accuracy_falls_with_epsilon(digits):
     predict = digits.answer(seed(digits.bp))
     clean = (predict(digits.test.x, KEY).argmax(-1) == digits.test.y.argmax(-1)).mean()
     curve = partial(under_attack, predict=predict, loss=cross_entropy, batch=digits.test, key=KEY)
-    strong, weak, noise = jax.jit(lambda: [curve(a) for a in (partial(pgd, steps=20), partial(pgd, steps=1), random_signs)])()
+    strong, weak, noise = jax.jit(
+        lambda: [curve(a) for a in (partial(pgd, steps=20), partial(pgd, steps=1), random_signs)]
+    )()
     assert clean > 0.95
     assert strong.shape == (len(EPSILONS),)
     assert strong[0] == clean
@@ -199,14 +249,18 @@ def test_attacks_the_net_that_settles():
 
 
 def test_more_draws_follow_the_mean_gradient():
-    """L = sum_j x_j (1 + 3 xi_j): the slope of the mean of n samples has the right sign with probability Phi(sqrt(n) / 3)."""
+    """L = sum_j x_j (1 + 3 xi_j): the slope of the mean of n samples has the right sign with
+    probability Phi(sqrt(n) / 3).
+    """
     x = jnp.full((40, 50), 0.5)
 
     def predict(x, key):
         return x * (1 + 3 * jax.random.normal(key, x.shape))
 
     def right(draws):
-        return (fgsm(predict, lambda output, y: output.sum(-1), x, x, KEY, epsilon=0.1, draws=draws) > x).mean()
+        return (
+            fgsm(predict, lambda output, y: output.sum(-1), x, x, KEY, epsilon=0.1, draws=draws) > x
+        ).mean()
 
     one, many = jax.jit(lambda: (right(1), right(100)))()
     np.testing.assert_allclose(one, 0.6306, atol=0.045)  # 4 standard errors
@@ -233,17 +287,27 @@ def test_margin_by_hand():
     y = jnp.asarray([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(margin(output, y), [-1.0, 3.0])
     slope = jax.grad(lambda o: margin(1e4 * o, y).sum())(output)
-    np.testing.assert_allclose(slope, 1e4 * np.array([[-1, 0, 1], [0, 1, -1]]))  # where cross-entropy is flat
+    # where cross-entropy is flat
+    np.testing.assert_allclose(slope, 1e4 * np.array([[-1, 0, 1], [0, 1, -1]]))
 
 
 def test_transfer_is_the_attack_made_elsewhere(digits):
     """On itself it is the attack; another net's examples do less."""
     fa, bp = (digits.answer(seed(p)) for p in (digits.fa, digits.bp))
-    run = partial(transfer, partial(pgd, steps=20), loss=cross_entropy, batch=digits.test, key=KEY, severities=(0.0, 0.1))
+    run = partial(
+        transfer,
+        partial(pgd, steps=20),
+        loss=cross_entropy,
+        batch=digits.test,
+        key=KEY,
+        severities=(0.0, 0.1),
+    )
     own, direct, other = jax.jit(
         lambda: (
             run(source=fa, target=fa),
-            under_attack(partial(pgd, steps=20), fa, cross_entropy, digits.test, KEY, severities=(0.0, 0.1)),
+            under_attack(
+                partial(pgd, steps=20), fa, cross_entropy, digits.test, KEY, severities=(0.0, 0.1)
+            ),
             run(source=bp, target=fa),
         )
     )()

@@ -37,39 +37,59 @@ SQUARES = 5 * 5 + 6 * 6
 def local(words, products):
     """Heads of so many words, read forward and, after so many products more, back."""
     locking = tuple(l + products + 2 for l in (1, 2))
-    return PLAIN._replace(feedback_words=words, learns_feedback=True, forward_passes=(F + words) / F, locking=(*locking, 4))
+    return PLAIN._replace(
+        feedback_words=words,
+        learns_feedback=True,
+        forward_passes=(F + words) / F,
+        locking=(*locking, 4),
+    )
 
 
 EXPECTED = {
     "bp": PLAIN._replace(transport_words=X),
     "fa": PLAIN._replace(feedback_words=X),
     "kp": PLAIN._replace(feedback_words=X, learns_feedback=True),
-    "wm": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),  # noise at the input of the layers behind
+    # noise at the input of the layers behind
+    "wm": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
     "usf": PLAIN._replace(transport_bits=X),
     "frsf": PLAIN._replace(transport_bits=X, feedback_words=X),
     "brsf": PLAIN._replace(transport_bits=X, random=X // 4),  # a number a weight and batch of four
     "dfa": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(5, 5, 4)),
     "drtp": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(2, 3, 4)),
     "np": PLAIN._replace(forward_passes=2.0, locking=(4, 4, 4), random=HIDDEN + CLASSES),
-    "wp": PLAIN._replace(forward_passes=2.0, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)),  # a batch of four
-    "fg": PLAIN._replace(forward_passes=(2 * F + X) / F, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)),
+    # a batch of four
+    "wp": PLAIN._replace(
+        forward_passes=2.0, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)
+    ),
+    "fg": PLAIN._replace(
+        forward_passes=(2 * F + X) / F, locking=(3, 3, 3), random=Fraction(F + HIDDEN + CLASSES, 4)
+    ),
     "afg": PLAIN._replace(forward_passes=(F + X) / F, locking=(4, 4, 4), random=HIDDEN + CLASSES),
     "threefactor": PLAIN._replace(locking=(4, 4, 4), random=HIDDEN + CLASSES),
-    "phsic": PLAIN._replace(locking=(4, 5, 4)),  # after the layer's own product: similarities, and what they do to it
+    # after the layer's own product: similarities, and what they do to it
+    "phsic": PLAIN._replace(locking=(4, 5, 4)),
     "tp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
     "dtp": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
     "drl": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN),
-    "ldrl": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN + 6 + CLASSES),  # and at the outputs of f
+    # and at the outputs of f
+    "ldrl": PLAIN._replace(feedback_words=X, learns_feedback=True, random=HIDDEN + 6 + CLASSES),
     "pc": PLAIN._replace(
-        transport_words=X, forward_passes=(F - 18) / F, settling_steps=T, locking=tuple(2 * T + l for l in (2, 3, 4))
+        transport_words=X,
+        forward_passes=(F - 18) / F,
+        settling_steps=T,
+        locking=tuple(2 * T + l for l in (2, 3, 4)),
     ),
     # predictive coding that is backprop is as locked as backprop
     "zil": PLAIN._replace(transport_words=X, forward_passes=(F - 18) / F),
     "fpa": PLAIN._replace(transport_words=X, settling_steps=T),
     "epc": PLAIN._replace(
-        transport_words=X, forward_passes=35 / F, settling_steps=T, locking=tuple(4 * T + l for l in (2, 3, 4))
+        transport_words=X,
+        forward_passes=35 / F,
+        settling_steps=T,
+        locking=tuple(4 * T + l for l in (2, 3, 4)),
     ),
-    "ipc": PLAIN._replace(transport_words=X, forward_passes=(F - 18) / F, locking=(2, 3, 4)),  # the errors as they are
+    # the errors as they are
+    "ipc": PLAIN._replace(transport_words=X, forward_passes=(F - 18) / F, locking=(2, 3, 4)),
     "ep": PLAIN._replace(
         transport_words=X,
         forward_passes=EP_FORWARD,
@@ -91,7 +111,8 @@ EXPECTED = {
         settling_steps=FREE,
         locking=tuple(2 * (FREE + NUDGED) + l for l in (2, 3, 4)),
     ),
-    # the output settles, too; the readout learns once the layer below it has heard of the clamped output
+    # the output settles, too; the readout learns once the layer below it has heard of the clamped
+    # output
     **dict.fromkeys(
         ("chl", "cpl"),
         PLAIN._replace(
@@ -109,13 +130,20 @@ EXPECTED = {
         random=HIDDEN + CLASSES,
     ),
     "burstprop": PLAIN._replace(feedback_words=X),
-    "pepita": PLAIN._replace(feedback_words=CLASSES * 7, forward_passes=2.0, locking=(3 + 1 + 2, 3 + 1 + 3, 3 + 1 + 4)),
+    "pepita": PLAIN._replace(
+        feedback_words=CLASSES * 7, forward_passes=2.0, locking=(3 + 1 + 2, 3 + 1 + 3, 3 + 1 + 4)
+    ),
     "local_pred": local(CLASSES * HIDDEN, 1),
     "local_sim": local(SQUARES, 3),  # the cosines, and their derivative
     "local_losses": local(CLASSES * HIDDEN + SQUARES, 3),
-    "sigprop": PLAIN._replace(feedback_words=CLASSES * 7, forward_passes=(4 * F + 3 * (F - 18)) / (4 * F), locking=(4, 5, 4)),
+    "sigprop": PLAIN._replace(
+        feedback_words=CLASSES * 7,
+        forward_passes=(4 * F + 3 * (F - 18)) / (4 * F),
+        locking=(4, 5, 4),
+    ),
     "ff": PLAIN._replace(forward_passes=(F + 2 * (F - 18)) / F, locking=(2, 3, 4), random=CLASSES),
-    # a sweep takes the last hidden layer two products further: through the readout or the interneurons, and back
+    # a sweep takes the last hidden layer two products further: through the readout or the
+    # interneurons, and back
     "dendritic_microcircuit": PLAIN._replace(
         feedback_words=3 * X,
         learns_feedback=True,
@@ -125,9 +153,15 @@ EXPECTED = {
     ),
     **dict.fromkeys(("bcm", "softhebb", "krotov"), PLAIN._replace(locking=(2, 3, 4))),
     # the decay reads the weights of the other units of the layer
-    **dict.fromkeys(("hebb", "oja", "sanger"), PLAIN._replace(locking=(3, 4, 4), crossed=(1, 1, 0))),
+    **dict.fromkeys(
+        ("hebb", "oja", "sanger"), PLAIN._replace(locking=(3, 4, 4), crossed=(1, 1, 0))
+    ),
     "clapp": PLAIN._replace(
-        feedback_words=SQUARES, learns_feedback=True, forward_passes=(F + 2 * (F - 18)) / F, locking=(4, 5, 4), random=2 * 7
+        feedback_words=SQUARES,
+        learns_feedback=True,
+        forward_passes=(F + 2 * (F - 18)) / F,
+        locking=(4, 5, 4),
+        random=2 * 7,
     ),
     "frozen": PLAIN._replace(locking=(0, 0, 4)),
 }
@@ -173,7 +207,9 @@ CONVOLUTIONS = (conv(2, 3, tanh()), conv(4, 3, tanh(), stride=2), flattened(dens
 X_CONVOLUTIONS = 3 * 3 * 2 * 4 + 2 * 2 * 4 * 3
 
 
-@pytest.mark.parametrize(("net", "batch", "words"), [(NET, BATCH, X), (CONVOLUTIONS, IMAGES, X_CONVOLUTIONS)])
+@pytest.mark.parametrize(
+    ("net", "batch", "words"), [(NET, BATCH, X), (CONVOLUTIONS, IMAGES, X_CONVOLUTIONS)]
+)
 def test_backprop_in_disguise_is_found(net, batch, words):
     found = card(disguised(net), net, batch)
     assert (found.transport_words, found.feedback_words) == (words, 0)
@@ -182,7 +218,9 @@ def test_backprop_in_disguise_is_found(net, batch, words):
 
 
 def test_a_scope_does_not_hide_it():
-    """Backprop that calls itself forward computation, or gates its weights, or reads one matrix only."""
+    """Backprop that calls itself forward computation, or gates its weights, or reads one matrix
+    only.
+    """
 
     def rule(change, scope):
         def grad(params, state, batch, key, gate=None):
@@ -201,23 +239,33 @@ def test_a_scope_does_not_hide_it():
         return c.transport_words, c.transport_bits
 
     assert found(lambda w: w.T) == (18, 0)
-    assert found(lambda w: (w * 0.5 + 1.0).reshape(2, 3, 3).transpose(2, 0, 1).reshape(3, 6)) == (18, 0)
+    assert found(lambda w: (w * 0.5 + 1.0).reshape(2, 3, 3).transpose(2, 0, 1).reshape(3, 6)) == (
+        18,
+        0,
+    )
     assert found(lambda w: jax.lax.scan(lambda c, row: (c, row * 2), 0, w)[1].T) == (18, 0)
     assert found(lambda w: jnp.eye(3) @ w.T) == (18, 0)
     assert found(lambda w: jnp.sign(w).T) == (0, 18)
     assert found(lambda w: jnp.ones((3, 6))) == (0, 0)
-    assert found(lambda w: w.sum() * jnp.ones((3, 6))) == (0, 0)  # a scalar of the weights is no transport
+    # a scalar of the weights is no transport
+    assert found(lambda w: w.sum() * jnp.ones((3, 6))) == (0, 0)
     assert found(lambda w: w.T, "update") == (18, 0)
 
 
 def test_answers_to_inputs_of_the_rule_are_activity_while_they_are_few():
-    """A layer's answers to five inputs of a rule's own do not hold its six rows; those to six do."""
+    """A layer's answers to five inputs of a rule's own do not hold its six rows; those to six
+    do.
+    """
 
     def rule(probes):
         def grad(params, state, batch, key, gate=None):
             trace = forward(NET, params, batch.x, key)
             signal = (trace.output - batch.y) @ (probes @ params[2]["w"]).T @ probes
-            return (params[0], {"w": trace.inputs[1].T @ signal, "b": signal.sum(0)}, params[2]), (), {}
+            return (
+                (params[0], {"w": trace.inputs[1].T @ signal, "b": signal.sum(0)}, params[2]),
+                (),
+                {},
+            )
 
         return made("bp")._replace(grad=grad)
 
@@ -229,7 +277,10 @@ def two_matrices(n, neuron=None):
     first, second = dense(n), dense(n)
 
     def init(key, x):
-        return {"a": first.init(key, x)["w"], "b": second.init(key, jnp.zeros((x.shape[0], n), x.dtype))["w"]}
+        return {
+            "a": first.init(key, x)["w"],
+            "b": second.init(key, jnp.zeros((x.shape[0], n), x.dtype))["w"],
+        }
 
     def synapse(params, state, x, key):
         del key
@@ -243,7 +294,9 @@ def test_backprop_inside_a_layer_is_printed():
     found = card(made("fa", net), net, BATCH)
     assert (found.crossed, found.transport_words) == ((0, 1, 0), 0)
     assert found.feedback_words == 5 * 6 + 6 * 6 + 6 * 3
-    assert ("backprop inside a layer", "layer 2 crosses 1 of its own weight arrays") in describe(found)
+    assert ("backprop inside a layer", "layer 2 crosses 1 of its own weight arrays") in describe(
+        found
+    )
     bp = card(made("bp", net), net, BATCH)
     assert (bp.transport_words, bp.crossed) == (found.feedback_words, (0, 0, 0))
     perturbed = card(made("np", net), net, BATCH)
@@ -251,7 +304,9 @@ def test_backprop_inside_a_layer_is_printed():
 
 
 def test_flax_blocks():
-    """A block of two matrices between dense layers: feedback alignment crosses it by B, perturbation by its own W."""
+    """A block of two matrices between dense layers: feedback alignment crosses it by B,
+    perturbation by its own W.
+    """
     rngs = nnx.Rngs(0)
     block = nnx.Sequential(nnx.Linear(6, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 6, rngs=rngs))
     net = (dense(6, tanh()), *from_flax(block, tanh(), whole=True), dense(3))
@@ -275,10 +330,16 @@ def test_tied_weights():
 
 
 def test_other_layers():
-    """LeNet; weights that release at random are transported all the same; a norm is no weight array."""
+    """LeNet; weights that release at random are transported all the same; a norm is no weight
+    array.
+    """
     net, batch = cnn(10), shaped(2, 28, 28, 1, classes=10)
     words = 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * 10
-    assert card(made("bp", net), net, batch).transport_words == card(made("fa", net), net, batch).feedback_words == words
+    assert (
+        card(made("bp", net), net, batch).transport_words
+        == card(made("fa", net), net, batch).feedback_words
+        == words
+    )
     noisy = (dense(5, tanh()), synaptic_release(group_normed(2, dense(6, tanh())), 0.5), dense(3))
     assert card(made("bp", noisy), noisy, BATCH).transport_words == X
     assert card(made("fa", noisy), noisy, BATCH).transport_words == 0
@@ -291,10 +352,14 @@ def test_locking_is_per_layer_and_grows_with_depth():
 
 
 def test_description_is_plain():
-    lines = {name: dict(describe(card(made(name), NET, BATCH))) for name in ("bp", "kp", "usf", "np", "ep")}
+    lines = {
+        name: dict(describe(card(made(name), NET, BATCH)))
+        for name in ("bp", "kp", "usf", "np", "ep")
+    }
     assert lines["bp"]["weight transport"] == "yes: 48 forward weights are read backwards"
     assert lines["kp"]["feedback weights"] == "48, learned"
     assert lines["usf"]["weight transport"] == "the signs of 48 forward weights, no magnitudes"
     assert lines["np"]["random numbers"] == "14 an example"
     assert lines["ep"]["settling"] == "5 steps"
-    assert len({tuple(v) for v in lines.values()}) == 1  # the same properties, in the same order, for all
+    # the same properties, in the same order, for all
+    assert len({tuple(v) for v in lines.values()}) == 1

@@ -1,4 +1,6 @@
-"""Oracle: moments in closed form, scipy.ndimage, the authors' lists of severities, and drawings worked by hand (T-R4)."""
+"""Oracle: moments in closed form, scipy.ndimage, the authors' lists of severities, and drawings
+worked by hand (T-R4).
+"""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +45,8 @@ def within(values, mean, variance):
 def test_moments_of_noise():
     within(noise.gaussian(_flat(0.5), 0.08, U), 0.5, 0.08**2)
     within(noise.speckle(_flat(0.5), 0.15, U), 0.5, (0.5 * 0.15) ** 2)
-    for value, photons in ((51 / 255, 12.0), (102 / 255, 60.0), (128 / 255, 500.0)):  # 5 standard deviations below 1
+    # 5 standard deviations below 1
+    for value, photons in ((51 / 255, 12.0), (102 / 255, 60.0), (128 / 255, 500.0)):
         within(noise.shot(_flat(value), photons, U), value, value / photons)
     dark = np.asarray(noise.shot(_flat(0.0), 3.0, U))
     assert (dark == 0).all()
@@ -98,9 +101,16 @@ def test_the_authors_severities():
 
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 3.0])
 def test_blur_is_scipys(sigma):
-    expected = ndimage.gaussian_filter(np.asarray(IMAGE[..., 0]), sigma, mode="nearest", truncate=4.0)
+    expected = ndimage.gaussian_filter(
+        np.asarray(IMAGE[..., 0]), sigma, mode="nearest", truncate=4.0
+    )
     np.testing.assert_allclose(optical.blur(IMAGE, sigma, NONE)[..., 0], expected, atol=1e-5)
-    assert np.abs(ndimage.gaussian_filter(np.asarray(IMAGE[..., 0]), sigma, mode="wrap") - expected).max() > 1e-3
+    assert (
+        np.abs(
+            ndimage.gaussian_filter(np.asarray(IMAGE[..., 0]), sigma, mode="wrap") - expected
+        ).max()
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,23 +126,36 @@ def test_geometry_is_scipys(apply, severity, matrix, shift):
     """scipy counts (row, column); u above 1/2 is the plus sign."""
     flipped = np.asarray(matrix)[::-1, ::-1]
     offset = 13.5 - flipped @ [13.5, 13.5] + shift
-    expected = ndimage.affine_transform(np.asarray(IMAGE[..., 0], np.float64), flipped, offset, order=1, mode="grid-constant")
-    np.testing.assert_allclose(apply(IMAGE, severity, jnp.full(2, 0.9))[..., 0], expected, atol=2e-4)
+    expected = ndimage.affine_transform(
+        np.asarray(IMAGE[..., 0], np.float64), flipped, offset, order=1, mode="grid-constant"
+    )
+    np.testing.assert_allclose(
+        apply(IMAGE, severity, jnp.full(2, 0.9))[..., 0], expected, atol=2e-4
+    )
     if apply is not geometric.scale:
-        assert np.abs(np.asarray(apply(IMAGE, severity, jnp.full(2, 0.1))[..., 0]) - expected).max() > 0.1
+        assert (
+            np.abs(np.asarray(apply(IMAGE, severity, jnp.full(2, 0.1))[..., 0]) - expected).max()
+            > 0.1
+        )
 
 
 def test_light_by_hand():
     x = jnp.array([[[0.2, 0.4, 0.0], [0.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(optical.brightness(x, 0.2, NONE), [[[0.3, 0.6, 0.0], [0.2, 0.2, 0.2]]], atol=1e-6)
+    np.testing.assert_allclose(
+        optical.brightness(x, 0.2, NONE), [[[0.3, 0.6, 0.0], [0.2, 0.2, 0.2]]], atol=1e-6
+    )
     np.testing.assert_allclose(optical.contrast(x, 0.5, NONE)[0, :, 1], [0.3, 0.1], atol=1e-6)
-    np.testing.assert_allclose(optical.quantise(jnp.array([0.49, 0.51, 0.17]), 2, NONE), [1 / 3, 2 / 3, 1 / 3], atol=1e-6)
+    np.testing.assert_allclose(
+        optical.quantise(jnp.array([0.49, 0.51, 0.17]), 2, NONE), [1 / 3, 2 / 3, 1 / 3], atol=1e-6
+    )
     inverted = np.asarray(optical.stripe(IMAGE, 7.0, NONE) != IMAGE)[0, :, 0]
     assert inverted.tolist() == [True] * 7 + [False] * 14 + [True] * 7
 
 
 def test_plasma_is_diamond_square():
-    """The first halving by hand: from one corner at 0, all four neighbours of a new point are known points of the torus."""
+    """The first halving by hand: from one corner at 0, all four neighbours of a new point are known
+    points of the torus.
+    """
     u = jnp.asarray(RNG.uniform(size=15), jnp.float32)
     a, b, c = 2 * u[:3] - 1  # centre, right, down, from a corner of 0
     first = np.array([[0, (2 * a + 0) / 4 + b], [(2 * a + 0) / 4 + c, a]])
@@ -149,7 +172,11 @@ def test_fog_by_hand():
     u = jnp.asarray(RNG.uniform(size=1023), jnp.float32)
     x = 0.8 * IMAGE
     p = np.asarray(optical.plasma(u, 1.7))[:28, :28, None]
-    np.testing.assert_allclose(optical.fog(x, jnp.array([2.5, 1.7]), u), (x + 2.5 * p) * x.max() / (x.max() + 2.5), atol=1e-5)
+    np.testing.assert_allclose(
+        optical.fog(x, jnp.array([2.5, 1.7]), u),
+        (x + 2.5 * p) * x.max() / (x.max() + 2.5),
+        atol=1e-5,
+    )
 
 
 def test_drawings_by_hand():
@@ -163,7 +190,8 @@ def test_drawings_by_hand():
     flat = jnp.array([10.5 / 27] * 5 + [0.55] * 5)  # a zigzag about row 10, not rising
     wave = np.asarray(drawn.zigzag(black, 1.0, flat))[..., 0]
     assert wave[:, :2].sum() == wave[:, 26:].sum() == 0
-    peaks = [int(wave[:, c].argmax()) for c in (4, 8, 12, 16)]  # vertices at 2, 6, 10, 14 from column 2
+    # vertices at 2, 6, 10, 14 from column 2
+    peaks = [int(wave[:, c].argmax()) for c in (4, 8, 12, 16)]
     assert peaks == [12, 8, 12, 8]
     hole = np.asarray(drawn.occlusion(jnp.ones((28, 28, 1)), 7.0, jnp.array([0.0, 1.0])))[..., 0]
     expected = np.ones((28, 28))
@@ -177,7 +205,9 @@ def test_drawings_by_hand():
 def _two():
     table = {
         "gaussian noise": MNIST_C_LIKE.corruptions["gaussian noise"],
-        "halved": Corruption(lambda x, s, u: x * s + 0 * u[0], (0.5, 0.25, 0.2, 0.1, 0.0), "factor", 1),
+        "halved": Corruption(
+            lambda x, s, u: x * s + 0 * u[0], (0.5, 0.25, 0.2, 0.1, 0.0), "factor", 1
+        ),
     }
     return MNIST_C_LIKE._replace(corruptions=table)
 
@@ -185,12 +215,29 @@ def _two():
 def test_sets_are_bytes_and_depend_on_the_key_alone():
     x = jnp.asarray(RNG.uniform(size=(60, 8, 8, 1)), jnp.float32)  # more than one chunk
     make = jax.jit(lambda x, key: corrupted(_two(), x, key))
-    got, again, other = make(x, jax.random.key(0)), make(x[::-1], jax.random.key(0)), make(x, jax.random.key(1))
-    assert {k: (v.shape, v.dtype) for k, v in got.items()} == dict.fromkeys(_two().corruptions, ((5, 60, 8, 8, 1), np.uint8))
-    np.testing.assert_array_equal(got["halved"], np.round(255 * x * np.array([0.5, 0.25, 0.2, 0.1, 0.0]).reshape(5, 1, 1, 1, 1)))
-    pushed, same = (np.asarray(a["gaussian noise"][0], float) - 255 * np.asarray(b) for a, b in ((got, x), (again, x[::-1])))
-    free = (np.abs(pushed) < 250) & (got["gaussian noise"][0] % 255 > 0) & (again["gaussian noise"][0] % 255 > 0)
-    assert np.abs(pushed - same)[np.asarray(free)].max() <= 1 + 1e-3  # the noise is the place's, not the image's; rounding aside
+    got, again, other = (
+        make(x, jax.random.key(0)),
+        make(x[::-1], jax.random.key(0)),
+        make(x, jax.random.key(1)),
+    )
+    assert {k: (v.shape, v.dtype) for k, v in got.items()} == dict.fromkeys(
+        _two().corruptions, ((5, 60, 8, 8, 1), np.uint8)
+    )
+    np.testing.assert_array_equal(
+        got["halved"],
+        np.round(255 * x * np.array([0.5, 0.25, 0.2, 0.1, 0.0]).reshape(5, 1, 1, 1, 1)),
+    )
+    pushed, same = (
+        np.asarray(a["gaussian noise"][0], float) - 255 * np.asarray(b)
+        for a, b in ((got, x), (again, x[::-1]))
+    )
+    free = (
+        (np.abs(pushed) < 250)
+        & (got["gaussian noise"][0] % 255 > 0)
+        & (again["gaussian noise"][0] % 255 > 0)
+    )
+    # the noise is the place's, not the image's; rounding aside
+    assert np.abs(pushed - same)[np.asarray(free)].max() <= 1 + 1e-3
     assert (got["gaussian noise"] != other["gaussian noise"]).mean() > 0.5
 
 
@@ -202,7 +249,13 @@ def test_measures_on_sets_of_images():
     def predict(x, key):  # class 1 for white
         return jnp.stack([0.5 - x.mean((1, 2, 3)), x.mean((1, 2, 3)) - 0.5], -1)
 
-    got = on_images(lambda out, y: (out.argmax(-1) == y.argmax(-1)).mean(), predict, jnp.asarray(images), y, jax.random.key(0))
+    got = on_images(
+        lambda out, y: (out.argmax(-1) == y.argmax(-1)).mean(),
+        predict,
+        jnp.asarray(images),
+        y,
+        jax.random.key(0),
+    )
     np.testing.assert_allclose(got, [[0.25, 0.25, 0.25], [0.25, 0.25, 0.75]])
 
 

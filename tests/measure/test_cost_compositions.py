@@ -1,4 +1,6 @@
-"""Costs of composed rules, by hand: every product on its layer, and what several rules compute alike counted once."""
+"""Costs of composed rules, by hand: every product on its layer, and what several rules compute
+alike counted once.
+"""
 
 from collections import defaultdict
 from fractions import Fraction
@@ -40,18 +42,25 @@ def macs(counts) -> dict[str, dict[int, int]]:
     ("keys", "sizes", "passes", "credit"),
     [
         (("dfa", "fa", "bp"), SIZES, 1, {1: 3 * 5, 3: 4 * 3}),  # e B_1; through B_3
-        (("bp", "fa", "dfa"), SIZES, 1, {2: 5 * 4, 3: 2 * 4 * 3}),  # through W_3 and W_2, and through B_3
-        (("bp", "kp", "bp"), SIZES, 1, {2: 5 * 4, 3: 2 * 4 * 3}),  # what kp's B learns by is the products of W_2 and W_3
+        # through W_3 and W_2, and through B_3
+        (("bp", "fa", "dfa"), SIZES, 1, {2: 5 * 4, 3: 2 * 4 * 3}),
+        # what kp's B learns by is the products of W_2 and W_3
+        (("bp", "kp", "bp"), SIZES, 1, {2: 5 * 4, 3: 2 * 4 * 3}),
         (("dfa", "dfa", "bp"), SIZES, 1, {1: 3 * 5, 2: 3 * 4}),
         (("dfa", "drtp", "fa", "bp"), DEEP, 1, {1: 3 * 5, 2: 3 * 4, 4: 4 * 3}),
-        (("np", "bp", "bp"), SIZES, 2, {3: 4 * 3}),  # the noisy pass is another one, whichever rule comes first
+        # the noisy pass is another one, whichever rule comes first
+        (("np", "bp", "bp"), SIZES, 2, {3: 4 * 3}),
         (("bp", "bp", "np"), SIZES, 2, {2: 5 * 4, 3: 4 * 3}),
     ],
 )
 def test_compositions_by_hand(keys, sizes, passes, credit):
     net = bp.mlp(sizes)
     weights = {l: a * b for l, (a, b) in enumerate(pairwise(sizes), 1)}
-    want = {"forward": {l: passes * w for l, w in weights.items()}, "credit": credit, "update": weights}
+    want = {
+        "forward": {l: passes * w for l, w in weights.items()},
+        "credit": credit,
+        "update": weights,
+    }
     rule = mixed(*keys)(net, bp.cross_entropy)
     assert macs(cost(rule, net, BATCH)) == want
     assert card(rule, net, BATCH).forward_passes == passes
@@ -79,7 +88,9 @@ def test_a_run_counts_the_same():
 
 
 def test_one_rule_that_computes_twice_pays_twice():
-    """Control: what is shared is shared between rules. Two passes of one rule, even with equal noise, are two."""
+    """Control: what is shared is shared between rules. Two passes of one rule, even with equal
+    noise, are two.
+    """
     net = bp.mlp(SIZES)
 
     def twice(net, loss) -> Rule:
@@ -91,7 +102,11 @@ def test_one_rule_that_computes_twice_pays_twice():
 
         return rule._replace(grad=grad)
 
-    for factory in (twice, bp.by_layer((twice, twice, RULES["bp"])), bp.by_layer((RULES["bp"], twice, twice))):
+    for factory in (
+        twice,
+        bp.by_layer((twice, twice, RULES["bp"])),
+        bp.by_layer((RULES["bp"], twice, twice)),
+    ):
         forward = macs(cost(factory(net, bp.cross_entropy), net, BATCH))["forward"]
         assert forward == {1: 60, 2: 40, 3: 24}
 
@@ -103,7 +118,9 @@ def layers_in(name: str, sizes, **hyper) -> PyTree:
 
 
 def test_layers_are_declared_and_not_guessed_from_a_length():
-    """Tuples that happen to be as long as the net is deep: of an optimiser's parts, of heads, of two kinds of weights, of rules."""
+    """Tuples that happen to be as long as the net is deep: of an optimiser's parts, of heads, of
+    two kinds of weights, of rules.
+    """
     weights = ((), {"b": 2, "w": 2}, {"b": 3, "w": 3})
     kp = layers_in("kp", SIZES, tx=optax.chain(optax.clip(1.0), optax.adam(1e-3), optax.scale(1.0)))
     assert kp.feedback == weights
@@ -120,7 +137,9 @@ def test_layers_are_declared_and_not_guessed_from_a_length():
 
 
 def test_an_optimiser_of_three_parts_works_for_the_layers_that_it_trains():
-    """Kolen-Pollack's AdamW has three parts, as the net has layers: no operation is layer 1's, which has no feedback weights."""
+    """Kolen-Pollack's AdamW has three parts, as the net has layers: no operation is layer 1's,
+    which has no feedback weights.
+    """
     net = bp.mlp(SIZES)
     c = cost(RULES["kp"](net, bp.cross_entropy), net, BATCH)
     muls = {l: n.muls for (phase, l), n in c.cells.items() if phase == "auxiliary" and n.muls}

@@ -14,7 +14,8 @@ SIZES = (6, 5, 4, 3)
 F1, F2, F3 = 30, 20, 12
 F, X = F1 + F2 + F3, F2 + F3
 FREE, SECOND = 5, 3
-SETTLED = (F - F3) + FREE * 2 * F2  # the readout is outside of the dynamics; the current of x is computed once
+# the readout is outside of the dynamics; the current of x is computed once
+SETTLED = (F - F3) + FREE * 2 * F2
 
 
 def counted(name, **hyper):
@@ -25,7 +26,9 @@ def counted(name, **hyper):
 
 @pytest.mark.parametrize("name", ["pep", "nep"])
 def test_one_sided(name):
-    """One nudged phase and its readout; the second layer is pulled at both states, the input, which has one, and the readout once."""
+    """One nudged phase and its readout; the second layer is pulled at both states, the input, which
+    has one, and the readout once.
+    """
     phases, inference = counted(name, nudged_steps=SECOND)
     assert phases == {"forward": SETTLED + SECOND * 2 * X + F3, "update": F + F2}
     assert inference == SETTLED + F3
@@ -33,16 +36,23 @@ def test_one_sided(name):
 
 @pytest.mark.parametrize("points", [2, 4])
 def test_holomorphic(points):
-    """Nudged phases on and above the real line, their readouts and pulls. Above it each product is two; the input is pulled once."""
+    """Nudged phases on and above the real line, their readouts and pulls. Above it each product is
+    two; the input is pulled once.
+    """
     phases, inference = counted("hep", nudged_steps=SECOND, points=points)
     above = points // 2 - 1
-    assert phases == {"forward": SETTLED + (2 + 2 * above) * (SECOND * 2 * X + F3), "update": F + X + above * 2 * X}
+    assert phases == {
+        "forward": SETTLED + (2 + 2 * above) * (SECOND * 2 * X + F3),
+        "update": F + X + above * 2 * X,
+    }
     assert inference == SETTLED + F3
 
 
 @pytest.mark.parametrize("name", ["chl", "cpl"])
 def test_contrastive(name):
-    """The output settles, too; held, it is not computed. The input is pulled once for both phases."""
+    """The output settles, too; held, it is not computed. The input is pulled once for both
+    phases.
+    """
     phases, inference = counted(name, clamped_steps=SECOND)
     assert phases == {"forward": F + FREE * 2 * X, "credit": SECOND * (2 * X - F3), "update": F + X}
     assert inference == F + FREE * 2 * X

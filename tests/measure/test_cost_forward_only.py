@@ -18,7 +18,11 @@ F, READOUT, HIDDEN, CLASSES, B = 30 + 20 + 12, 12, 5 + 4, 3, 7
 def counted(name: str) -> dict:
     net = mlp(SIZES)
     batch = jax.eval_shape(lambda: Batch(jnp.zeros((B, 6)), jnp.zeros((B, 3))))
-    return {phase: p.macs for phase, p in cost(RULES[name](net, cross_entropy), net, batch).phases.items() if p.macs}
+    return {
+        phase: p.macs
+        for phase, p in cost(RULES[name](net, cross_entropy), net, batch).phases.items()
+        if p.macs
+    }
 
 
 def test_pepita():
@@ -29,23 +33,45 @@ def test_local_heads():
     """Cosines: B n_l an example; their derivative, twice that; those of the labels, B C."""
     pred, squares = CLASSES * HIDDEN, 5 * 5 + 4 * 4
     sim = B * (3 * HIDDEN + 2 * CLASSES)
-    for name, heads, compared in (("local_pred", pred, 0), ("local_sim", squares, sim), ("local_losses", pred + squares, sim)):
-        assert counted(name) == {"forward": F + heads, "credit": heads + compared, "update": F, "auxiliary": heads}
+    for name, heads, compared in (
+        ("local_pred", pred, 0),
+        ("local_sim", squares, sim),
+        ("local_losses", pred + squares, sim),
+    ):
+        assert counted(name) == {
+            "forward": F + heads,
+            "credit": heads + compared,
+            "update": F,
+            "auxiliary": heads,
+        }
 
 
 def test_forward_forward():
-    """Both labels through the hidden layers, and once the whole net without one, for the readout."""
-    assert counted("ff") == {"forward": 2 * (F - READOUT) + F, "update": 2 * (F - READOUT) + READOUT}
+    """Both labels through the hidden layers, and once the whole net without one, for the
+    readout.
+    """
+    assert counted("ff") == {
+        "forward": 2 * (F - READOUT) + F,
+        "update": 2 * (F - READOUT) + READOUT,
+    }
 
 
 def test_signal_propagation():
-    """The classes' signals pass through the hidden layers once a batch; similarities, and their derivatives by both sides."""
+    """The classes' signals pass through the hidden layers once a batch; similarities, and their
+    derivatives by both sides.
+    """
     once = Fraction(CLASSES * (F - READOUT), B)
-    assert counted("sigprop") == {"forward": F + once, "credit": 3 * CLASSES * HIDDEN, "update": F + once}
+    assert counted("sigprop") == {
+        "forward": F + once,
+        "credit": 3 * CLASSES * HIDDEN,
+        "update": F + once,
+    }
 
 
 def test_clapp():
-    """Two glimpses through the hidden layers, and the whole input through the net; P, forth and back, and what it learns."""
+    """Two glimpses through the hidden layers, and the whole input through the net; P, forth and
+    back, and what it learns.
+    """
     squares, glimpses = 5 * 5 + 4 * 4, 2 * (F - READOUT)
     assert counted("clapp") == {
         "forward": F + glimpses,

@@ -18,7 +18,10 @@ WEIGHTS, EXAMPLES = F + UNITS, 7
 
 
 def counted(name, **hyper):
-    net, batch = mlp((6, 5, 4, 3)), jax.eval_shape(lambda: Batch(jnp.zeros((EXAMPLES, 6)), jnp.zeros((EXAMPLES, 3))))
+    net, batch = (
+        mlp((6, 5, 4, 3)),
+        jax.eval_shape(lambda: Batch(jnp.zeros((EXAMPLES, 6)), jnp.zeros((EXAMPLES, 3)))),
+    )
     return cost(RULES[name](net, cross_entropy, **hyper), net, batch)
 
 
@@ -27,7 +30,8 @@ def counted(name, **hyper):
     [
         ("wp", {"shared": False}, {"forward": 2 * F, "update": WEIGHTS}, WEIGHTS),
         ("wp", {}, {"forward": 2 * F}, Fraction(WEIGHTS, EXAMPLES)),
-        ("fg", {}, {"forward": 2 * F + X}, Fraction(WEIGHTS, EXAMPLES)),  # tangents: x v_1, then dh W and h v
+        # tangents: x v_1, then dh W and h v
+        ("fg", {}, {"forward": 2 * F + X}, Fraction(WEIGHTS, EXAMPLES)),
         ("fg", {"shared": False}, {"forward": 2 * F + X, "update": WEIGHTS}, WEIGHTS),
         ("afg", {}, {"forward": F + X, "update": F}, UNITS),
     ],
@@ -45,11 +49,14 @@ def test_three_factor_by_hand(delay):
     c = counted("threefactor", delay=delay, decay=0.5)
     assert {phase: p.macs for phase, p in c.phases.items() if p.macs} == {"forward": F, "update": F}
     assert total(c).random == UNITS
-    assert c.state_words == 2 * WEIGHTS + 2 * delay + Fraction(2 * 2, EXAMPLES)  # traces, rewards, the baseline and a counter
+    # traces, rewards, the baseline and a counter
+    assert c.state_words == 2 * WEIGHTS + 2 * delay + Fraction(2 * 2, EXAMPLES)
 
 
 def test_phsic_by_hand():
-    """Similarities of the labels, of each hidden layer's outputs, and what these change: B n_l each."""
+    """Similarities of the labels, of each hidden layer's outputs, and what these change: B n_l
+    each.
+    """
     c = counted("phsic")
     assert {phase: p.macs for phase, p in c.phases.items() if p.macs} == {
         "forward": F,

@@ -15,14 +15,19 @@ F, X = W1 + W2 + W3 + W4, W2 + W3 + W4
 
 
 def by_phase(key, **hyper):
-    net, batch = mlp((6, 5, 4, 3, 3)), jax.eval_shape(lambda: Batch(jnp.zeros((7, 6)), jnp.zeros((7, 3))))
+    net, batch = (
+        mlp((6, 5, 4, 3, 3)),
+        jax.eval_shape(lambda: Batch(jnp.zeros((7, 6)), jnp.zeros((7, 3)))),
+    )
     counted = cost(RULES[key](net, cross_entropy, **hyper), net, batch)
     assert counted.inference_macs == F
     return {name: p.macs for name, p in counted.phases.items() if p.macs}
 
 
 def test_zil_by_hand():
-    """Predictions and errors of all layers, then without the last, then without the last two; the current of x is held."""
+    """Predictions and errors of all layers, then without the last, then without the last two; the
+    current of x is held.
+    """
     sweeps = 2 * (W2 + W3 + W4) + 2 * (W2 + W3) + 2 * W2
     assert by_phase("zil") == {"forward": F - W4, "credit": sweeps, "update": F}
 

@@ -21,7 +21,8 @@ ROUND = W2 + 2 * W3  # from each hidden layer to the output
     [
         ("tp", X, 3 * X),  # f, g and its pull
         ("dtp", 2 * X, 3 * X),  # credit: g at the target and at the activity
-        ("drl", 2 * X, 2 * ROUND + X + 2 * X),  # to the output, back through all inverses, the readings at h, two pulls
+        # to the output, back through all inverses, the readings at h, two pulls
+        ("drl", 2 * X, 2 * ROUND + X + 2 * X),
         ("ldrl", 2 * X, 7 * X),  # f, three readings, three pulls
     ],
 )
@@ -30,4 +31,6 @@ def test_by_hand(name, credit, lesson, steps):
     batch = jax.eval_shape(lambda: Batch(jnp.zeros((7, 6)), jnp.zeros((7, 3))))
     phases = cost(RULES[name](net, cross_entropy, feedback_steps=steps), net, batch).phases
     counted = {phase: p.macs for phase, p in phases.items() if p.macs}
-    assert counted == {"forward": F, "credit": credit, "update": F} | ({"auxiliary": steps * lesson} if steps else {})
+    assert counted == {"forward": F, "credit": credit, "update": F} | (
+        {"auxiliary": steps * lesson} if steps else {}
+    )

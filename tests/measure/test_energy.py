@@ -1,4 +1,6 @@
-"""From counts to joules: by hand at fixed constants, and the ranks that uncertain constants leave."""
+"""From counts to joules: by hand at fixed constants, and the ranks that uncertain constants
+leave.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +11,38 @@ from bioplaus.layers import mlp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.cost import cost
 from bioplaus.measure.counts import Cost, Counts, Traffic
-from bioplaus.measure.energy import energy, level, profiles, rank_robustness, surely_less, to_accuracy, training_macs
+from bioplaus.measure.energy import (
+    energy,
+    level,
+    profiles,
+    rank_robustness,
+    surely_less,
+    to_accuracy,
+    training_macs,
+)
 from bioplaus.measure.program.schedule import Residency
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.types import Batch
 
 HOROWITZ = profiles()["horowitz45"]
-EXACT = HOROWITZ._replace(constants={k: c._replace(low=c.value, high=c.value) for k, c in HOROWITZ.constants.items()})
+EXACT = HOROWITZ._replace(
+    constants={k: c._replace(low=c.value, high=c.value) for k, c in HOROWITZ.constants.items()}
+)
 
 
 def made(traffic=(), parameters=0, neurons=0, trains=True, effective=False, **counts):
-    return Cost(1, parameters, neurons, {("forward", 1): Counts(**counts)}, 0, traffic, 0, Residency(0, 0), trains, effective)
+    return Cost(
+        1,
+        parameters,
+        neurons,
+        {("forward", 1): Counts(**counts)},
+        0,
+        traffic,
+        0,
+        Residency(0, 0),
+        trains,
+        effective,
+    )
 
 
 def of(name, *, sizes=(784, 512, 512, 10), batch=128):
@@ -28,12 +51,17 @@ def of(name, *, sizes=(784, 512, 512, 10), batch=128):
 
 
 def shaped(batch, sizes):
-    return jax.eval_shape(lambda: Batch(jnp.zeros((batch, sizes[0])), jnp.zeros((batch, sizes[-1]))))
+    return jax.eval_shape(
+        lambda: Batch(jnp.zeros((batch, sizes[0])), jnp.zeros((batch, sizes[-1])))
+    )
 
 
 def test_training_macs():
     net, batch = mlp([784, 512, 512, 10]), shaped(4, (784, 10))
-    macs = {k: training_macs((RULES | BASELINES)[k](net, cross_entropy), net, batch) for k in ("bp", "dfa", "frozen")}
+    macs = {
+        k: training_macs((RULES | BASELINES)[k](net, cross_entropy), net, batch)
+        for k in ("bp", "dfa", "frozen")
+    }
     assert macs == {"bp": 1_604_608, "dfa": 1_347_584, "frozen": 673_792}
 
 
@@ -45,9 +73,17 @@ def test_a_mac_by_hand():
 
 
 def test_the_sum_by_hand():
-    """3 MACs, 5 additions, 2 products, 4 comparisons; 100 words to 4 kB and 7 to 40 kB; a mirror of 10 000 words (40 kB)."""
+    """3 MACs, 5 additions, 2 products, 4 comparisons; 100 words to 4 kB and 7 to 40 kB; a mirror of
+    10 000 words (40 kB).
+    """
     c = made(
-        macs=3, adds=5, muls=2, compares=4, traffic=(Traffic(1024, 100), Traffic(10_000, 7)), parameters=10_000, transport=10
+        macs=3,
+        adds=5,
+        muls=2,
+        compares=4,
+        traffic=(Traffic(1024, 100), Traffic(10_000, 7)),
+        parameters=10_000,
+        transport=10,
     )
     e, mirrored = energy(c, EXACT), energy(c, EXACT, mirrored=True)
     assert e.E_op.median == pytest.approx(1e-12 * (3 * 4.6 + 2 * 3.7 + 9 * 0.9))
@@ -63,17 +99,26 @@ def test_levels_hold_what_they_say():
 
 
 def test_intervals():
-    """One constant, log-uniform on [v/2, 2v]: its median is v, its 5 % quantile v 4^(0.05 - 0.5)."""
+    """One constant, log-uniform on [v/2, 2v]: its median is v, its 5 % quantile v 4^(0.05 -
+    0.5).
+    """
     e = energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, draws=40_000)
     assert e.E_mem.median == pytest.approx(10e-12, rel=0.02)
     assert e.E_mem.p05 == pytest.approx(10e-12 * 4 ** (0.05 - 0.5), rel=0.02)
     assert e.E_mem.p95 == pytest.approx(10e-12 * 4 ** (0.95 - 0.5), rel=0.02)
-    assert np.array_equal(e.E_mem.draws, energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, draws=40_000).E_mem.draws)
+    assert np.array_equal(
+        e.E_mem.draws, energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, draws=40_000).E_mem.draws
+    )
 
 
 def test_ranks_share_their_draws():
-    """1 % less of everything is less in every draw, though the intervals overlap; independent draws would not say so."""
-    more, less = made(macs=1000, traffic=(Traffic(1, 1000),)), made(macs=990, traffic=(Traffic(1, 990),))
+    """1 % less of everything is less in every draw, though the intervals overlap; independent draws
+    would not say so.
+    """
+    more, less = (
+        made(macs=1000, traffic=(Traffic(1, 1000),)),
+        made(macs=990, traffic=(Traffic(1, 990),)),
+    )
     a, b = energy(less, HOROWITZ), energy(more, HOROWITZ)
     assert a.E_total.p95 > b.E_total.p05
     assert (rank_robustness(a, b), rank_robustness(b, a), rank_robustness(a, a)) == (1, 0, 0)
@@ -84,14 +129,18 @@ def test_ranks_share_their_draws():
 
 
 def test_ranks_that_the_constants_do_not_decide():
-    """Two words to 8 kB against one to 32 kB, twice as dear: equal medians, the same spread, R = 0.5."""
+    """Two words to 8 kB against one to 32 kB, twice as dear: equal medians, the same spread, R =
+    0.5.
+    """
     a, b = (made(traffic=(Traffic(tensor, words),)) for tensor, words in ((2048, 2), (8192, 1)))
     e = [energy(c, HOROWITZ, draws=20_000) for c in (a, b)]
     assert rank_robustness(*e) == pytest.approx(0.5, abs=0.015)
 
 
 def test_an_order_holds_in_every_profile_or_not_at_all():
-    """Fewer MACs but more words: less at 45 nm, where arithmetic is dear, and not on a machine where memory is."""
+    """Fewer MACs but more words: less at 45 nm, where arithmetic is dear, and not on a machine
+    where memory is.
+    """
     a, b = made(macs=100, traffic=(Traffic(1, 20),)), made(macs=150, traffic=(Traffic(1, 10),))
     both = [{n: energy(c, profiles()[n]) for n in ("horowitz45", "h200")} for c in (a, b)]
     each = {n: rank_robustness(both[0][n], both[1][n]) for n in both[0]}
@@ -102,7 +151,9 @@ def test_an_order_holds_in_every_profile_or_not_at_all():
 
 
 def test_energy_to_an_accuracy():
-    """0.9 is first reached at step 20, though lost again; 0.99 never is, and all that was spent is what is known."""
+    """0.9 is first reached at step 20, though lost again; 0.99 never is, and all that was spent is
+    what is known.
+    """
     steps, accuracy = [0, 10, 20, 30], [0.1, 0.8, 0.92, 0.85]
     assert to_accuracy(0.9, steps, accuracy, 2.0) == (40.0, False)
     assert to_accuracy(0.99, steps, accuracy, 2.0) == (60.0, True)
@@ -111,10 +162,17 @@ def test_energy_to_an_accuracy():
 
 
 def test_rules():
-    """FA costs what backprop costs, to the last joule; DFA less in every draw; Kolen-Pollack pays for learning its feedback."""
+    """FA costs what backprop costs, to the last joule; DFA less in every draw; Kolen-Pollack pays
+    for learning its feedback.
+    """
     e = {name: energy(of(name), HOROWITZ) for name in ("bp", "fa", "dfa", "kp", "frozen")}
     assert np.array_equal(e["bp"].E_total.draws, e["fa"].E_total.draws)
-    assert rank_robustness(e["dfa"], e["bp"]) == rank_robustness(e["frozen"], e["dfa"]) == rank_robustness(e["fa"], e["kp"]) == 1
+    assert (
+        rank_robustness(e["dfa"], e["bp"])
+        == rank_robustness(e["frozen"], e["dfa"])
+        == rank_robustness(e["fa"], e["kp"])
+        == 1
+    )
     assert e["kp"].E_mem.median > e["fa"].E_mem.median > 0
 
 

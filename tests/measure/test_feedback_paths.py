@@ -1,4 +1,6 @@
-"""MACs of the rules that differ from feedback alignment and its direct form in their feedback paths, by hand."""
+"""MACs of the rules that differ from feedback alignment and its direct form in their feedback
+paths, by hand.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,9 @@ PLAIN = {"forward": F, "credit": X, "update": F}
 
 
 def counted(name, examples=7):
-    batch = jax.eval_shape(lambda: Batch(jnp.zeros((examples, SIZES[0])), jnp.zeros((examples, CLASSES))))
+    batch = jax.eval_shape(
+        lambda: Batch(jnp.zeros((examples, SIZES[0])), jnp.zeros((examples, CLASSES)))
+    )
     return cost(RULES[name](mlp(SIZES), cross_entropy), mlp(SIZES), batch)
 
 
@@ -27,7 +31,8 @@ def counted(name, examples=7):
     [
         ("frsf", PLAIN),
         ("brsf", PLAIN),
-        ("wm", PLAIN | {"auxiliary": 2 * X}),  # noise through the weights, and its correlation with the response
+        # noise through the weights, and its correlation with the response
+        ("wm", PLAIN | {"auxiliary": 2 * X}),
         ("drtp", PLAIN | {"credit": CLASSES * HIDDEN}),
     ],
 )
@@ -38,7 +43,9 @@ def test_macs(name, expected):
 
 
 def test_random_numbers_and_state():
-    """A mirror draws for each example, brSF for each batch. B with its biases is read and written where it changes."""
+    """A mirror draws for each example, brSF for each batch. B with its biases is read and written
+    where it changes.
+    """
     assert {name: total(counted(name, 4)).random for name in ("wm", "brsf", "frsf", "drtp")} == {
         "wm": HIDDEN,
         "brsf": X // 4,

@@ -17,7 +17,9 @@ KEY = jax.random.key(0)
 
 
 def _with_feedback(weights):
-    """A dense tanh net with the feedback weights inside a custom_vjp, as they are often written: every gradient is a false one."""
+    """A dense tanh net with the feedback weights inside a custom_vjp, as they are often written:
+    every gradient is a false one.
+    """
 
     def product(x, w, b):
         del b
@@ -42,9 +44,20 @@ def _with_feedback(weights):
 
 
 def test_guard_accepts_kinked_nets_on_blank_images():
-    """ReLU and max pooling with no bias on exact zeros: no derivative at x itself, in any of the units over the background."""
-    net = (conv(4, 3, relu(), padding=1), pooled(2, conv(6, 3, relu())), flattened(dense(20, relu())), dense(5))
-    x = jnp.zeros((12, 10, 10, 1)).at[:, 3:7, 3:7].set(np.random.default_rng(0).uniform(size=(12, 4, 4, 1)))
+    """ReLU and max pooling with no bias on exact zeros: no derivative at x itself, in any of the
+    units over the background.
+    """
+    net = (
+        conv(4, 3, relu(), padding=1),
+        pooled(2, conv(6, 3, relu())),
+        flattened(dense(20, relu())),
+        dense(5),
+    )
+    x = (
+        jnp.zeros((12, 10, 10, 1))
+        .at[:, 3:7, 3:7]
+        .set(np.random.default_rng(0).uniform(size=(12, 4, 4, 1)))
+    )
     params = jax.jit(lambda: nets.init(net, KEY, x))()
     y = jax.nn.one_hot(jnp.arange(12) % 5, 5)
     assert check_gradient(nets.predictor(net), cross_entropy, params, (), x, y, KEY) < 1e-6
@@ -60,12 +73,15 @@ def test_guard_rejects_feedback_in_the_forward_pass(digits):
     check = partial(check_gradient, loss=cross_entropy, params=params, x=x, y=y, key=KEY)
     with pytest.raises(PseudoGradientError, match="differs from finite differences"):
         check(_with_feedback(lambda params, state: [b["w"] for b in state]), state=feedback)
-    assert check(_with_feedback(lambda params, state: [p["w"] for p in params]), state=()) < 1e-6  # B = W is the truth
+    # B = W is the truth
+    assert check(_with_feedback(lambda params, state: [p["w"] for p in params]), state=()) < 1e-6
     assert check(nets.predictor(digits.net), state=()) < 1e-6
 
 
 def test_guard_sees_through_a_flat_loss(digits):
-    """Where the loss is next to zero, so is the difference of any two gradients: the guard must not take that for agreement."""
+    """Where the loss is next to zero, so is the difference of any two gradients: the guard must not
+    take that for agreement.
+    """
     params, feedback = of_seed(digits)
     sure = (*params[:-1], jax.tree.map(lambda w: 30 * w, params[-1]))
     predict = _with_feedback(lambda params, state: [b["w"] for b in state])
@@ -73,12 +89,24 @@ def test_guard_sees_through_a_flat_loss(digits):
     flat = jnp.argsort(losses)[:20]
     assert losses[flat].max() < 1e-6
     with pytest.raises(PseudoGradientError):
-        check_gradient(predict, cross_entropy, sure, (sure[0], *feedback[1:]), digits.test.x[flat], digits.test.y[flat], KEY)
+        check_gradient(
+            predict,
+            cross_entropy,
+            sure,
+            (sure[0], *feedback[1:]),
+            digits.test.x[flat],
+            digits.test.y[flat],
+            KEY,
+        )
 
 
 def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
-    spike = rate(lambda a: a + jax.lax.stop_gradient((a > 0) - a))  # a step, with the straight-through gradient
-    x, y = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 8)), jnp.float32), jnp.eye(3)[jnp.arange(6) % 3]
+    # a step, with the straight-through gradient
+    spike = rate(lambda a: a + jax.lax.stop_gradient((a > 0) - a))
+    x, y = (
+        jnp.asarray(np.random.default_rng(0).uniform(size=(6, 8)), jnp.float32),
+        jnp.eye(3)[jnp.arange(6) % 3],
+    )
     params = jax.jit(lambda: nets.init(mlp([8, 10, 3]), KEY, x))()
     spiking, smooth = (nets.predictor(mlp([8, 10, 3], neuron)) for neuron in (spike, tanh()))
     single = lambda p, s, x, k: smooth(p, s, x.astype(jnp.float32), k)  # noqa: E731
@@ -90,8 +118,13 @@ def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
 
 
 def test_guard_moves_labels_and_one_output_by_a_class():
-    """Labels were moved from example to example, and y of one output not at all: a loss that is flat hid a false gradient."""
-    x, labels = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4)), jnp.float32), np.arange(6) % 2
+    """Labels were moved from example to example, and y of one output not at all: a loss that is
+    flat hid a false gradient.
+    """
+    x, labels = (
+        jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4)), jnp.float32),
+        np.arange(6) % 2,
+    )
     sure = jnp.asarray(60 * labels - 30.0, jnp.float32)[:, None]
 
     @jax.custom_vjp
@@ -99,7 +132,10 @@ def test_guard_moves_labels_and_one_output_by_a_class():
         return output
 
     lie.defvjp(lambda output: (output, None), lambda _, g: (2 * g,))
-    for loss, outputs in ((binary_cross_entropy, lambda o: o[:, :1]), (cross_entropy, lambda o: jnp.concatenate([-o, o], 1))):
+    for loss, outputs in (
+        (binary_cross_entropy, lambda o: o[:, :1]),
+        (cross_entropy, lambda o: jnp.concatenate([-o, o], 1)),
+    ):
         honest = lambda p, s, x, k, outputs=outputs: outputs(sure + (x @ p)[:, :1])  # noqa: E731
         check = partial(check_gradient, loss=loss, params=jnp.ones((4, 1)), state=(), x=x, key=KEY)
         rows = labels[:, None] if loss is binary_cross_entropy else np.eye(2)[labels]

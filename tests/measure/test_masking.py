@@ -1,4 +1,6 @@
-"""Oracle: the digits example, in which an attack along the learning signal of feedback alignment is blind, and suites made by hand."""
+"""Oracle: the digits example, in which an attack along the learning signal of feedback alignment is
+blind, and suites made by hand.
+"""
 
 import math
 from typing import Any
@@ -42,10 +44,15 @@ def examined(digits):
     def both(fa, other, bp, feedback):
         sources = [digits.answer(bp), digits.answer(other)]
         ways = (pgd, attack_with_learning_signal(digits.net, fa, feedback))
-        return [suite(digits.answer(fa), cross_entropy, digits.test, KEY, BUDGET, sources, white) for white in ways]
+        return [
+            suite(digits.answer(fa), cross_entropy, digits.test, KEY, BUDGET, sources, white)
+            for white in ways
+        ]
 
     swapped = jax.tree.map(lambda a: jnp.roll(a, 1, 0), digits.fa)
-    return [claim(found, BUDGET, 0.1) for found in both(digits.fa, swapped, digits.bp, digits.feedback)]
+    return [
+        claim(found, BUDGET, 0.1) for found in both(digits.fa, swapped, digits.bp, digits.feedback)
+    ]
 
 
 def failed(found):
@@ -84,15 +91,28 @@ def test_the_text_says_no_claim_where_a_check_fails(examined):
     for text in (true, pseudo):
         assert all(f"{name} " in text and what in text for name, what in CHECKS.items())
     said = describe(BUDGET)
-    for number in ("0.1", "40 steps", "0.00625", "2 random starts", "200 queries", "20 random samples", "80 steps", "0.5"):
+    for number in (
+        "0.1",
+        "40 steps",
+        "0.00625",
+        "2 random starts",
+        "200 queries",
+        "20 random samples",
+        "80 steps",
+        "0.5",
+    ):
         assert number in said
 
 
 def by_hand(**changes: Any) -> Suite:
-    """An honest net: 100 examples, all clean right, 60 of them broken by PGD; the rest follows. One seed."""
+    """An honest net: 100 examples, all clean right, 60 of them broken by PGD; the rest follows. One
+    seed.
+    """
 
     def tries(*broken):  # how many of the first examples each try breaks
-        return np.broadcast_to((np.arange(100) >= np.array(broken)[:, None]).astype(float), (1, 2, len(broken), 100))
+        return np.broadcast_to(
+            (np.arange(100) >= np.array(broken)[:, None]).astype(float), (1, 2, len(broken), 100)
+        )
 
     honest: dict[str, Any] = {
         "clean": tries(0),
@@ -155,20 +175,33 @@ def test_checks_of_what_was_not_measured_or_stored():
         claim(Suite(*(None if a is None else a[:0] for a in by_hand())), HAND, 0.1)  # type: ignore[arg-type]
     for wrong in (HAND._replace(steps=0), HAND._replace(bounds=(1.0, 0.0))):
         with pytest.raises(ValueError, match="above 0"):
-            suite(lambda x, key: x, cross_entropy, Batch(jnp.zeros((1, 2)), jnp.ones((1, 2))), KEY, wrong)
+            suite(
+                lambda x, key: x,
+                cross_entropy,
+                Batch(jnp.zeros((1, 2)), jnp.ones((1, 2))),
+                KEY,
+                wrong,
+            )
 
 
 def test_noise_asks_for_the_mean_gradient_and_judges_afresh():
-    """Fixed noise that withstands the attack hides the gradient; the try that luck chose is reported by other samples."""
-    noisy = {"noise": np.ones(1), "fixed": np.broadcast_to(np.arange(100) >= 60, (1, 2, 1, 100)).astype(float)}
+    """Fixed noise that withstands the attack hides the gradient; the try that luck chose is
+    reported by other samples.
+    """
+    noisy = {
+        "noise": np.ones(1),
+        "fixed": np.broadcast_to(np.arange(100) >= 60, (1, 2, 1, 100)).astype(float),
+    }
     enough = HAND._replace(draws=20)
     assert failed(claim(by_hand(**noisy), enough, 0.1)) == set()
     assert failed(claim(by_hand(**noisy), HAND._replace(draws=5), 0.1)) == {"F10"}
     hidden = {**noisy, "fixed": np.ones((1, 2, 1, 100))}
     assert failed(claim(by_hand(**hidden), enough, 0.1)) == {"F10"}
-    lucky = np.random.default_rng(0).integers(0, 2, (1, 2, 200, 50)).astype(float)  # each try, each judgement: a coin
+    # each try, each judgement: a coin
+    lucky = np.random.default_rng(0).integers(0, 2, (1, 2, 200, 50)).astype(float)
     assert surviving(lucky).mean() == pytest.approx(0.5, abs=0.2)
-    assert lucky.min((1, 2)).mean() == 0  # what choosing and reporting by the same samples would say
+    # what choosing and reporting by the same samples would say
+    assert lucky.min((1, 2)).mean() == 0
 
 
 def test_examples_are_judged_one_by_one():
@@ -187,12 +220,19 @@ def test_a_net_with_noise_end_to_end():
     def predict(x, key):
         return nets.forward(net, params, x, key).output
 
-    y = jax.nn.one_hot(nets.forward(nets.noise_mode(net, "off"), params, x, KEY).output.argmax(-1), 3)
+    y = jax.nn.one_hot(
+        nets.forward(nets.noise_mode(net, "off"), params, x, KEY).output.argmax(-1), 3
+    )
     budget = Budget(0.1, steps=10, restarts=1, queries=20, samples=2, draws=20)
-    found = jax.jit(lambda: jax.tree.map(lambda a: a[None], suite(predict, cross_entropy, Batch(x, y), KEY, budget)))()
+    found = jax.jit(
+        lambda: jax.tree.map(
+            lambda a: a[None], suite(predict, cross_entropy, Batch(x, y), KEY, budget)
+        )
+    )()
     assert found.noise[0] > 0.05
     assert found.fixed is not None
-    assert 0 < ((found.clean > 0) & (found.clean < 1)).mean() < 1  # a mean over samples, not one of them
+    # a mean over samples, not one of them
+    assert 0 < ((found.clean > 0) & (found.clean < 1)).mean() < 1
     got = claim(found, budget, 1 / 3)
     assert "F7" in failed(got)
     assert "F10" not in failed(got)

@@ -1,4 +1,6 @@
-"""Measured energy with a counter made of numbers, the fit it serves, and the brain's place among them."""
+"""Measured energy with a counter made of numbers, the fit it serves, and the brain's place among
+them.
+"""
 
 import sys
 
@@ -10,7 +12,9 @@ from bioplaus.measure.energy import meter
 
 
 class Gpu:
-    """100 W at rest, 40 J and 0.1 s a call; a counter that moves every 20 ms, and a clock that moves with the work."""
+    """100 W at rest, 40 J and 0.1 s a call; a counter that moves every 20 ms, and a clock that
+    moves with the work.
+    """
 
     def __init__(self, stuck=False):
         self.now, self.energy, self.stuck = 0.0, 0.0, stuck
@@ -45,7 +49,12 @@ def test_a_call_costs_what_it_costs():
 def test_a_window_waits_for_the_counter():
     """500 ticks at one tick a call: 500 calls, though 5 s are over after 50."""
     gpu, calls = Gpu(), []
-    meter.measure(lambda: (calls.append(1), gpu.call()), gpu.counter(), WINDOW._replace(ticks=500, repeats=2))  # type: ignore[func-returns-value]
+
+    def call():
+        calls.append(1)
+        gpu.call()
+
+    meter.measure(call, gpu.counter(), WINDOW._replace(ticks=500, repeats=2))
     assert len(calls) >= 2 * 500
 
 
@@ -61,7 +70,9 @@ def test_what_cannot_be_measured(monkeypatch):
 
 
 class Nvml:
-    """pynvml of a machine of four GPUs, each with its number as its joules; the third, GPU-c2, is in two MIG parts."""
+    """pynvml of a machine of four GPUs, each with its number as its joules; the third, GPU-c2, is
+    in two MIG parts.
+    """
 
     NVMLError = type("NVMLError", (Exception,), {})
     uuids = ("GPU-a0", "GPU-b1", "GPU-c2", "GPU-c3")
@@ -145,7 +156,9 @@ def test_no_counter_of_a_gpu_that_cuda_does_not_see(monkeypatch, visible, device
 
 @pytest.mark.parametrize("at", [1.0, 7.0, 23.0])
 def test_a_counter_that_goes_backwards_is_no_energy(at):
-    """Reset while idle, in the first window, while idle at the end: no measure comes of it, though it would pass its start again."""
+    """Reset while idle, in the first window, while idle at the end: no measure comes of it, though
+    it would pass its start again.
+    """
     gpu, window = Gpu(), WINDOW._replace(delay=0.0)
     before, usual = gpu.counter(), gpu.wait
 
@@ -164,23 +177,32 @@ def points(noise, n=16):
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform([20, 15, -8], [28, 23, 0], (n, 3)))
     joules = x @ [1e-12, 2e-10, 60.0] * np.exp(noise * rng.normal(size=n))
-    return [meter.Point(float(row[0]), float(row[1]), float(row[2]), float(j)) for row, j in zip(x, joules, strict=True)]
+    return [
+        meter.Point(float(row[0]), float(row[1]), float(row[2]), float(j))
+        for row, j in zip(x, joules, strict=True)
+    ]
 
 
 def test_the_fit():
-    """Exact points give their law back; 10 % of noise stays below 15 % left out; energies that follow no law do not."""
+    """Exact points give their law back; 10 % of noise stays below 15 % left out; energies that
+    follow no law do not.
+    """
     exact = meter.fit(points(0.0))
     assert (exact.a, exact.b, exact.c) == pytest.approx((1e-12, 2e-10, 60.0), rel=1e-6)
     assert exact.error < 1e-6
     assert 0.01 < meter.fit(points(0.1)).error < 0.15
-    shuffled = [p._replace(joules=q.joules) for p, q in zip(points(0.0), reversed(points(0.0)), strict=True)]
+    shuffled = [
+        p._replace(joules=q.joules) for p, q in zip(points(0.0), reversed(points(0.0)), strict=True)
+    ]
     assert meter.fit(shuffled).error > 0.3
     with pytest.raises(ValueError, match="12 or more"):
         meter.fit(points(0.0, 11))
 
 
 def test_the_brain():
-    """20 W over 1e15: 2e-14 J, 35 times less than an H200 in bfloat16; over 1e21: 4.7 kT, a quarter of an ATP."""
+    """20 W over 1e15: 2e-14 J, 35 times less than an H200 in bfloat16; over 1e21: 4.7 kT, a quarter
+    of an ATP.
+    """
     assert brain.joule_per_flop(20, 1e15) == pytest.approx(2e-14)
     each = {p.place.name: p for p in brain.beside_the_brain(2e12, 5.0)}
     h200 = each["H200, bfloat16"].joule_per_operation

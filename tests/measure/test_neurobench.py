@@ -1,4 +1,6 @@
-"""NeuroBench's definitions: equal to NeuroBench 2.3.0 on the same weights and inputs (golden/make_neurobench.py)."""
+"""NeuroBench's definitions: equal to NeuroBench 2.3.0 on the same weights and inputs
+(golden/make_neurobench.py).
+"""
 
 import json
 from pathlib import Path
@@ -13,7 +15,9 @@ from bioplaus.layers import conv, dense, flattened
 from bioplaus.measure.neurobench import membrane_updates, neurobench
 from bioplaus.neurons import identity, relu
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "neurobench.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads(
+    (Path(__file__).parent / "golden" / "neurobench.json").read_text(encoding="utf-8")
+)
 KEY = jax.random.key(0)
 
 
@@ -30,7 +34,12 @@ def measured(name):
             w = w.reshape(5, 3, 8, 8).transpose(0, 2, 3, 1).reshape(5, -1)
         else:
             net.append(dense(w.shape[0], neuron))
-        params.append({"w": jnp.asarray(w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T), "b": jnp.zeros(w.shape[0])})
+        params.append(
+            {
+                "w": jnp.asarray(w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T),
+                "b": jnp.zeros(w.shape[0]),
+            }
+        )
     x = jnp.asarray(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)
     return neurobench(tuple(net), tuple(params), x, KEY)
 
@@ -50,14 +59,27 @@ def test_equals_neurobench(name):
 
 
 def test_the_document_and_the_cases_differ():
-    """The documented example, by hand; binary inputs move the first layer from MACs to ACs, and padding is no operation."""
-    assert (GOLDEN["document"]["SynapticOperations"]["Effective_MACs"], GOLDEN["document"]["SynapticOperations"]["Dense"]) == (
+    """The documented example, by hand; binary inputs move the first layer from MACs to ACs, and
+    padding is no operation.
+    """
+    assert (
+        GOLDEN["document"]["SynapticOperations"]["Effective_MACs"],
+        GOLDEN["document"]["SynapticOperations"]["Dense"],
+    ) == (
         4,
         9,
     )
-    assert GOLDEN["binary"]["SynapticOperations"]["Effective_ACs"] > 0 == GOLDEN["relu"]["SynapticOperations"]["Effective_ACs"]
+    assert (
+        GOLDEN["binary"]["SynapticOperations"]["Effective_ACs"]
+        > 0
+        == GOLDEN["relu"]["SynapticOperations"]["Effective_ACs"]
+    )
     inside = (8 + 7 + 7) ** 2  # of 24 x 24 pairs of position and kernel, those within the image
-    assert GOLDEN["conv"]["SynapticOperations"]["Dense"] == inside * 2 * 3 + 192 * 5 != 24 * 24 * 2 * 3 + 192 * 5
+    assert (
+        GOLDEN["conv"]["SynapticOperations"]["Dense"]
+        == inside * 2 * 3 + 192 * 5
+        != 24 * 24 * 2 * 3 + 192 * 5
+    )
 
 
 def test_membrane_updates():

@@ -1,4 +1,6 @@
-"""Representations: closed forms, invariances and what breaks them; errors by hand and against scipy."""
+"""Representations: closed forms, invariances and what breaks them; errors by hand and against
+scipy.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,15 @@ from scipy import stats
 
 from bioplaus.measure import error, representation
 from bioplaus.measure.representation import cka as eager
-from bioplaus.measure.representation import cka_table, dead_units, effective_dimension, rsa, rsa_table, sparseness, sparsity
+from bioplaus.measure.representation import (
+    cka_table,
+    dead_units,
+    effective_dimension,
+    rsa,
+    rsa_table,
+    sparseness,
+    sparsity,
+)
 
 cka, RNG = jax.jit(eager), np.random.default_rng(0)
 X = RNG.normal(size=(40, 6))
@@ -20,9 +30,11 @@ def _song(x, y):
     n = len(x)
     k, l = (a @ a.T * (1 - np.eye(n)) for a in (x, y))
     one = np.ones(n)
-    return (np.trace(k @ l) + one @ k @ one * (one @ l @ one) / (n - 1) / (n - 2) - 2 / (n - 2) * (one @ k @ l @ one)) / (
-        n * (n - 3)
-    )
+    return (
+        np.trace(k @ l)
+        + one @ k @ one * (one @ l @ one) / (n - 1) / (n - 2)
+        - 2 / (n - 2) * (one @ k @ l @ one)
+    ) / (n * (n - 3))
 
 
 def _biased(x, y):
@@ -31,8 +43,13 @@ def _biased(x, y):
 
 
 def test_cka():
-    """1 under rotation, scale and shift; not under a stretch; by its published terms; 0 for wide noise, where the biased form is not."""
-    found = {"same": float(cka(X, X @ TURN * 3 - 1)), "stretched": float(cka(X, X * np.array([9, 1, 1, 1, 1, 1])))}
+    """1 under rotation, scale and shift; not under a stretch; by its published terms; 0 for wide
+    noise, where the biased form is not.
+    """
+    found = {
+        "same": float(cka(X, X @ TURN * 3 - 1)),
+        "stretched": float(cka(X, X * np.array([9, 1, 1, 1, 1, 1]))),
+    }
     assert found["same"] == pytest.approx(1, abs=1e-5)
     assert 0.2 < found["stretched"] < 0.8
     shifted = X**2 + 5
@@ -53,17 +70,23 @@ def test_cka():
 
 
 def test_rsa():
-    """1 where the order of distances is kept, as by a scale of examples; near 0 for noise; below 0 when the far are near."""
+    """1 where the order of distances is kept, as by a scale of examples; near 0 for noise; below 0
+    when the far are near.
+    """
     assert rsa(X, X * RNG.uniform(1, 2, (40, 1))) == pytest.approx(1)
     assert abs(rsa(X, RNG.normal(size=(40, 6)))) < 0.15
     corners = np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0.1]])
     far = np.array([[1.0, 0, 0], [1, 0.1, 0], [0, 0, 1]])
     assert rsa(corners, far) < 0
     assert rsa(X.reshape(40, 3, 2), X) == pytest.approx(1)
-    binary = np.concatenate([X > 0.5, np.ones((40, 1)), np.zeros((40, 1))], 1)  # many distances are the same, no row is flat
+    # many distances are the same, no row is flat
+    binary = np.concatenate([X > 0.5, np.ones((40, 1)), np.zeros((40, 1))], 1)
     one, other = (1 - np.corrcoef(a)[np.triu_indices(40, 1)] for a in (X, binary))
     assert rsa(X, binary) == pytest.approx(np.asarray(stats.spearmanr(one, other))[0], rel=1e-9)
-    assert abs(rsa(X, binary) - np.corrcoef(one.argsort().argsort(), other.argsort().argsort())[0, 1]) > 1e-4
+    assert (
+        abs(rsa(X, binary) - np.corrcoef(one.argsort().argsort(), other.argsort().argsort())[0, 1])
+        > 1e-4
+    )
     table = rsa_table([X, X**2], [X, binary])
     np.testing.assert_allclose(table, [[1, rsa(X, binary)], [rsa(X**2, X), rsa(X**2, binary)]])
     assert np.isnan(rsa(X, np.ones((40, 3))))
@@ -72,14 +95,18 @@ def test_rsa():
 
 
 def test_effective_dimension():
-    """n independent units of one variance have n dimensions; one direction has one; more units than examples, B - 1 at most."""
+    """n independent units of one variance have n dimensions; one direction has one; more units than
+    examples, B - 1 at most.
+    """
     frame = np.linalg.qr(RNG.normal(size=(40, 7)) - 0)[0]
     flat = np.linalg.qr(np.concatenate([np.ones((40, 1)), frame], 1))[0][:, 1:]
     assert float(effective_dimension(flat)) == pytest.approx(7, rel=1e-4)
     assert float(effective_dimension(X[:, :1] * np.ones((1, 5)))) == pytest.approx(1, rel=1e-4)
     variances = np.array([4.0, 1, 1, 0, 0, 0, 0])
     expected = variances.sum() ** 2 / (variances**2).sum()
-    assert float(effective_dimension(flat * np.sqrt(variances))) == pytest.approx(expected, rel=1e-4)
+    assert float(effective_dimension(flat * np.sqrt(variances))) == pytest.approx(
+        expected, rel=1e-4
+    )
     assert float(effective_dimension(RNG.normal(size=(5, 100)))) <= 4
 
 
@@ -105,12 +132,18 @@ def test_errors_by_hand():
 
 
 def test_what_the_mean_scores():
-    """NRMSE 1 and R^2 0, the floor that a useful net must beat; the input itself reconstructs without error."""
+    """NRMSE 1 and R^2 0, the floor that a useful net must beat; the input itself reconstructs
+    without error.
+    """
     t = jnp.asarray(X[:, :1])
     mean = jnp.full_like(t, t.mean())
     assert float(error.nrmse(mean, t)) == pytest.approx(1, rel=1e-6)
     assert float(error.r2(mean, t)) == pytest.approx(0, abs=1e-6)
-    assert (float(error.nrmse(t, t)), float(error.r2(t, t)), float(error.psnr(t, t))) == (0, 1, np.inf)
+    assert (float(error.nrmse(t, t)), float(error.r2(t, t)), float(error.psnr(t, t))) == (
+        0,
+        1,
+        np.inf,
+    )
 
 
 def test_all_can_be_compiled():

@@ -12,7 +12,10 @@ def test_interval_is_students():
     got = interval(values)
     low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
     np.testing.assert_allclose(got[:3], (np.mean(values), low, high), rtol=1e-12)
-    assert not np.allclose(got[1:3], stats.norm.interval(0.95, np.mean(values), stats.sem(values)), rtol=1e-3)  # not the normal's
+    # not the normal's
+    assert not np.allclose(
+        got[1:3], stats.norm.interval(0.95, np.mean(values), stats.sem(values)), rtol=1e-3
+    )
     assert (got.n, got.diverged) == (5, 0)
 
 
@@ -25,8 +28,11 @@ def test_interval_ends_at_the_bounds_of_the_measure():
     """Accuracies 0.98 and 1.00: 0.99 -+ 12.7062 x 0.01, that is 0.8629 to 1.1171."""
     got = interval([0.98, 1.0], bounds=SHARE)
     np.testing.assert_allclose(got[:3], (0.99, 0.862938, 1.0), rtol=1e-6)
-    np.testing.assert_allclose(interval([0.0, 0.02], bounds=SHARE)[:3], (0.01, 0.0, 0.137062), rtol=1e-5)
-    np.testing.assert_allclose(interval([0.98, 1.0])[:3], (0.99, 0.862938, 1.117062), rtol=1e-6)  # a measure without bounds
+    np.testing.assert_allclose(
+        interval([0.0, 0.02], bounds=SHARE)[:3], (0.01, 0.0, 0.137062), rtol=1e-5
+    )
+    # a measure without bounds
+    np.testing.assert_allclose(interval([0.98, 1.0])[:3], (0.99, 0.862938, 1.117062), rtol=1e-6)
     assert np.isnan(interval([0.9], bounds=SHARE)[1:3]).all()
     gap = paired_interval([0.9, 0.5], [0.1, 0.5], bounds=SHARE)  # 0.4 -+ 12.7 x 0.4
     np.testing.assert_allclose(gap[:3], (0.4, -1.0, 1.0))
@@ -67,7 +73,8 @@ def test_paired_interval_is_the_paired_t_test():
     got, reference = paired_interval(a, b), stats.ttest_rel(a, b).confidence_interval()
     np.testing.assert_allclose(got[1:3], reference, rtol=1e-10)
     unpaired = stats.ttest_ind(a, b).confidence_interval()
-    assert unpaired.high - unpaired.low > 10 * (got.high - got.low)  # the seeds' own spread has gone
+    # the seeds' own spread has gone
+    assert unpaired.high - unpaired.low > 10 * (got.high - got.low)
 
 
 def test_paired_interval_drops_the_pair():
@@ -81,7 +88,8 @@ def test_nauc_by_hand():
     # (1.0 + 0.8) / 2 * 1 + (0.8 + 0.2) / 2 * 3 = 2.4 over a range of 4
     np.testing.assert_allclose(nauc([0, 1, 4], [1.0, 0.8, 0.2]), 0.6)
     np.testing.assert_allclose(nauc([0, 1, 4], [[1.0, 0.8, 0.2], [0.5, 0.5, 0.5]]), [0.6, 0.5])
-    assert abs(nauc([0, 1, 4], [1.0, 0.8, 0.2]) - np.mean([1.0, 0.8, 0.2])) > 0.05  # the grid is not even
+    # the grid is not even
+    assert abs(nauc([0, 1, 4], [1.0, 0.8, 0.2]) - np.mean([1.0, 0.8, 0.2])) > 0.05
 
 
 def test_nauc_refuses_a_grid_that_does_not_rise():

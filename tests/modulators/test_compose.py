@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bioplaus.modulators import acetylcholine, compose, context_gating, dopamine, noradrenaline, threshold, unmodulated
+from bioplaus.modulators import (
+    acetylcholine,
+    compose,
+    context_gating,
+    dopamine,
+    noradrenaline,
+    threshold,
+    unmodulated,
+)
 from bioplaus.modulators.compose import product
 from bioplaus.types import Gain, Modulator, Signals
 
@@ -19,7 +27,9 @@ KEY = jax.random.key(1)
 
 
 def behaviour(modulator):
-    """Two steps of a modulator: what it does to gates and to gains, numbers in the order of the contract."""
+    """Two steps of a modulator: what it does to gates and to gains, numbers in the order of the
+    contract.
+    """
     state = modulator.init(KEY, CURRENTS)
     state, first = modulator.gate(state, SIGNALS)
     _, second = modulator.gate(state, SIGNALS)
@@ -34,7 +44,13 @@ def agree(a, b, rtol):
     return all(x.shape == y.shape and np.allclose(x, y, rtol=rtol, atol=0) for x, y in pairs)
 
 
-PARTS = (dopamine(), acetylcholine(), noradrenaline(z0=-2.0), context_gating(2, keep=0.5), threshold(0.5))
+PARTS = (
+    dopamine(),
+    acetylcholine(),
+    noradrenaline(z0=-2.0),
+    context_gating(2, keep=0.5),
+    threshold(0.5),
+)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -54,9 +70,15 @@ def test_associative_and_commutative():
 
 def test_scales_and_outputs_multiply_and_offsets_add():
     def fixed(gain):
-        return Modulator(lambda key, currents: (), lambda state, context: (gain,), lambda state, signals: (state, None))
+        return Modulator(
+            lambda key, currents: (),
+            lambda state, context: (gain,),
+            lambda state, signals: (state, None),
+        )
 
-    both = compose(fixed(Gain(2.0, 0.5, jnp.arange(N))), fixed(Gain(jnp.ones((B, 1)) * 3, -2.0, 0.5)))
+    both = compose(
+        fixed(Gain(2.0, 0.5, jnp.arange(N))), fixed(Gain(jnp.ones((B, 1)) * 3, -2.0, 0.5))
+    )
     (gain,) = both.gain(((), ()), ())
     np.testing.assert_array_equal(gain.scale, 6.0)
     np.testing.assert_array_equal(gain.offset, -1.5)
@@ -64,7 +86,8 @@ def test_scales_and_outputs_multiply_and_offsets_add():
 
 
 def test_gates_of_every_shape_multiply():
-    per_example, per_unit = jnp.arange(1.0, B + 1), jnp.arange(1.0, B * B + 1).reshape(B, B)  # square: a wrong axis would pass
+    # square: a wrong axis would pass
+    per_example, per_unit = jnp.arange(1.0, B + 1), jnp.arange(1.0, B * B + 1).reshape(B, B)
     assert product(None, None) is None
     assert product(2.0, None) == 2.0
     assert product(2.0, 3.0) == 6.0

@@ -21,7 +21,9 @@ KEY, B, N = jax.random.key(0), 6, 20
 @functools.cache
 def start():
     net = mlp((4, N, N, 3), gaussian(sigmoid(), 0.3))  # a sigmoid unit is never silent by itself
-    batch = Batch(jax.random.normal(KEY, (B, 4)), jax.nn.one_hot(jnp.arange(B) % 3, 3), jnp.full(B, 1))
+    batch = Batch(
+        jax.random.normal(KEY, (B, 4)), jax.nn.one_hot(jnp.arange(B) % 3, 3), jnp.full(B, 1)
+    )
     return net, init(net, KEY, batch.x), batch
 
 
@@ -32,14 +34,20 @@ def problem(factory):
 
 
 def updates(name):
-    """Largest update of [off, on] units: on weights into them, their bias, and weights out of them."""
+    """Largest update of [off, on] units: on weights into them, their bias, and weights out of
+    them.
+    """
     rule, params, state, batch = problem(RULES[name])
     grads = jax.jit(rule.grad)(params, state, batch, KEY)[0]
     result = []
     for l, mask in enumerate(state.modulator.masks):
         on = np.asarray(mask[1], bool)
         assert 0 < on.sum() < N
-        each = (jnp.abs(grads[l]["w"]).max(0), jnp.abs(grads[l]["b"]), jnp.abs(grads[l + 1]["w"]).max(1))
+        each = (
+            jnp.abs(grads[l]["w"]).max(0),
+            jnp.abs(grads[l]["b"]),
+            jnp.abs(grads[l + 1]["w"]).max(1),
+        )
         result += [(float(g[~on].max()), float(g[on].min())) for g in each]
     return np.array(result)
 
@@ -79,7 +87,11 @@ def test_each_example_has_its_own_context():
 
 def test_a_channel_is_one_unit():
     net = (conv(8, 2, relu()), flattened(dense(2)))
-    batch = Batch(jax.random.normal(KEY, (B, 3, 3, 1)), jax.nn.one_hot(jnp.arange(B) % 2, 2), jnp.zeros(B, jnp.int32))
+    batch = Batch(
+        jax.random.normal(KEY, (B, 3, 3, 1)),
+        jax.nn.one_hot(jnp.arange(B) % 2, 2),
+        jnp.zeros(B, jnp.int32),
+    )
     rule = modulate(RULES["bp"], context_gating(2, keep=0.5))(net, cross_entropy)
     params = init(net, KEY, batch.x)
     state = rule.init(KEY, params, batch)
@@ -89,20 +101,27 @@ def test_a_channel_is_one_unit():
     np.testing.assert_array_equal(moved > 0, on)
 
 
-@pytest.mark.parametrize("context", [(), 1, jnp.zeros(B), jnp.zeros((B, 1), jnp.int32), jnp.zeros((), jnp.int32)])
+@pytest.mark.parametrize(
+    "context", [(), 1, jnp.zeros(B), jnp.zeros((B, 1), jnp.int32), jnp.zeros((), jnp.int32)]
+)
 def test_no_usable_context_is_an_error(context):
     rule, params, state, batch = problem(RULES["bp"])
     for call in (
         functools.partial(rule.grad, params, state, batch._replace(context=context), KEY),
         functools.partial(rule.predict, params, state, batch.x, KEY, context),
     ):
-        with pytest.raises(ValueError, match=r"context_gating: the batch's context is .* expected integers \[B\]"):
+        with pytest.raises(
+            ValueError, match=r"context_gating: the batch's context is .* expected integers \[B\]"
+        ):
             call()
 
 
 def test_a_context_out_of_range_is_not_silent():
     modulator = context_gating(3)
-    hidden, _ = modulator.gain(modulator.init(KEY, (jax.ShapeDtypeStruct((B, N), "float32"),) * 2), jnp.array([-1, 0, 2, 3]))
+    hidden, _ = modulator.gain(
+        modulator.init(KEY, (jax.ShapeDtypeStruct((B, N), "float32"),) * 2),
+        jnp.array([-1, 0, 2, 3]),
+    )
     np.testing.assert_array_equal(np.isnan(hidden.out).all(-1), [True, False, False, True])
     np.testing.assert_array_equal(np.isnan(hidden.out).any(-1), [True, False, False, True])
 

@@ -1,4 +1,6 @@
-"""`modulate`: every rule under a modulator, against the rule itself, against hand-written gates, gains and gradients."""
+"""`modulate`: every rule under a modulator, against the rule itself, against hand-written gates,
+gains and gradients.
+"""
 
 import functools
 import inspect
@@ -12,15 +14,26 @@ import pytest
 
 from bioplaus.layers import mlp
 from bioplaus.losses import cross_entropy
-from bioplaus.modulators import MODULATORS, acetylcholine, dopamine, modulate, threshold, unmodulated
+from bioplaus.modulators import (
+    MODULATORS,
+    acetylcholine,
+    dopamine,
+    modulate,
+    threshold,
+    unmodulated,
+)
 from bioplaus.net import init, with_gain
 from bioplaus.rules import RULES, backprop, feedback_alignment
 from bioplaus.study.comparison import CORE
 from bioplaus.types import Batch, Gain, Modulator
 
 B, LR = 6, 0.5
-FACTORIES = {  # rules with weights of their own train them by plain gradient descent: a closed gate leaves nothing to do
-    name: functools.partial(rule, tx=optax.sgd(LR)) if "tx" in inspect.signature(rule).parameters else rule
+# rules with weights of their own train them by plain gradient descent: a closed gate leaves nothing
+# to do
+FACTORIES = {
+    name: functools.partial(rule, tx=optax.sgd(LR))
+    if "tx" in inspect.signature(rule).parameters
+    else rule
     for name, rule in RULES.items()
     if name in CORE  # one of each family; gates of every rule are tested with its contract
 }
@@ -41,7 +54,11 @@ def constant(gains=None):
     def gain(state, context):
         return gains or (Gain(), Gain())
 
-    return Modulator(lambda key, currents: jnp.ones(B, currents[-1].dtype), gain, lambda state, signals: (state, state))
+    return Modulator(
+        lambda key, currents: jnp.ones(B, currents[-1].dtype),
+        gain,
+        lambda state, signals: (state, state),
+    )
 
 
 def train(factory, tx, steps=4):
@@ -86,7 +103,10 @@ def test_another_modulator_does_not_train_as_the_rule_alone():
 @pytest.mark.parametrize("name", FACTORIES)
 def test_gates_scale_the_update_of_every_rule(name):
     net, params, batch = problem()
-    plain, rule = FACTORIES[name](net, cross_entropy), modulate(FACTORIES[name], constant())(net, cross_entropy)
+    plain, rule = (
+        FACTORIES[name](net, cross_entropy),
+        modulate(FACTORIES[name], constant())(net, cross_entropy),
+    )
     state = rule.init(KEY, params, batch)
     step = jax.jit(lambda gate: rule.grad(params, state._replace(modulator=gate), batch, KEY))
     manual = jax.jit(lambda gate: plain.grad(params, state.rule, batch, KEY, gate=gate))
@@ -97,7 +117,10 @@ def test_gates_scale_the_update_of_every_rule(name):
 
     closed, after, _ = step(jnp.zeros(B))  # gate 0: nothing moves under SGD
     assert not any(bool((g != 0).any()) for g in jax.tree.leaves(closed))
-    assert all_equal(optax.apply_updates(params, optax.sgd(LR).update(closed, optax.sgd(LR).init(params))[0]), params)
+    assert all_equal(
+        optax.apply_updates(params, optax.sgd(LR).update(closed, optax.sgd(LR).init(params))[0]),
+        params,
+    )
     assert all_equal(after.rule, state.rule)
 
     quarter = step(jnp.full(B, 0.25))[0]  # a power of two is exact
@@ -108,11 +131,18 @@ def test_gates_scale_the_update_of_every_rule(name):
     ours, state_ours, info = step(gate)
     theirs, state_theirs, _ = manual(gate)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), ours, theirs)
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), state_ours.rule, state_theirs)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7),
+        state_ours.rule,
+        state_theirs,
+    )
     assert "gate" in info
     np.testing.assert_allclose(info["gate"], gate.mean(), rtol=1e-6)
     backwards = jax.tree.leaves(manual(gate[::-1])[0])
-    assert not all(np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(jax.tree.leaves(ours), backwards, strict=True))
+    assert not all(
+        np.allclose(a, b, rtol=1e-5, atol=1e-7)
+        for a, b in zip(jax.tree.leaves(ours), backwards, strict=True)
+    )
 
 
 def test_a_gate_does_not_scale_the_update_of_adam():
@@ -120,7 +150,9 @@ def test_a_gate_does_not_scale_the_update_of_adam():
     rule = modulate(backprop, constant())(net, cross_entropy)
     state = rule.init(KEY, params, batch)
 
-    grad = jax.jit(lambda gate: rule.grad(params, state._replace(modulator=jnp.full(B, gate)), batch, KEY)[0])
+    grad = jax.jit(
+        lambda gate: rule.grad(params, state._replace(modulator=jnp.full(B, gate)), batch, KEY)[0]
+    )
 
     def update(tx, gate):
         grads = grad(gate)
@@ -134,7 +166,11 @@ def test_a_gate_does_not_scale_the_update_of_adam():
 def test_gains_equal_scaled_currents_written_by_hand(x64):
     del x64
     net, params, batch = problem()
-    scale, offset, out = jnp.linspace(0.5, 2, 5), jnp.linspace(-1, 1, B * 5).reshape(B, 5), jnp.linspace(2, 0, 5)
+    scale, offset, out = (
+        jnp.linspace(0.5, 2, 5),
+        jnp.linspace(-1, 1, B * 5).reshape(B, 5),
+        jnp.linspace(2, 0, 5),
+    )
     gains = (Gain(scale, offset, out), Gain(scale=1.5))
 
     def by_hand(params, x):
@@ -143,7 +179,9 @@ def test_gains_equal_scaled_currents_written_by_hand(x64):
 
     rule = modulate(backprop, constant(gains))(net, cross_entropy)
     state = rule.init(KEY, params, batch)
-    np.testing.assert_allclose(rule.predict(params, state, batch.x, KEY), by_hand(params, batch.x), rtol=1e-12)
+    np.testing.assert_allclose(
+        rule.predict(params, state, batch.x, KEY), by_hand(params, batch.x), rtol=1e-12
+    )
     truth = jax.jit(jax.grad(lambda p: cross_entropy(by_hand(p, batch.x), batch.y).mean()))(params)
     grads = jax.jit(rule.grad)(params, state, batch, KEY)[0]
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-10), grads, truth)
@@ -151,7 +189,9 @@ def test_gains_equal_scaled_currents_written_by_hand(x64):
     assert not np.allclose(grads[0]["w"], plain[0]["w"], rtol=1e-2)
 
 
-@pytest.mark.parametrize("outer", [0.5, (None, 0.5), lambda signals: (None, signals.loss), np.arange(B) / B])
+@pytest.mark.parametrize(
+    "outer", [0.5, (None, 0.5), lambda signals: (None, signals.loss), np.arange(B) / B]
+)
 def test_a_gate_given_to_grad_multiplies_the_modulators(outer):
     net, params, batch = problem()
     rule = modulate(feedback_alignment, threshold(1.1))(net, cross_entropy)
@@ -161,8 +201,13 @@ def test_a_gate_given_to_grad_multiplies_the_modulators(outer):
     own = (loss > 1.1).astype(loss.dtype)
     assert 0 < own.sum() < B
     given: Any = outer(info["signals"]) if callable(outer) else outer
-    both = tuple(own if g is None else own * g for g in (given if isinstance(given, tuple) else (given, given)))
-    truth = feedback_alignment(net, cross_entropy).grad(params, state.rule, batch, KEY, gate=both)[0]
+    both = tuple(
+        own if g is None else own * g
+        for g in (given if isinstance(given, tuple) else (given, given))
+    )
+    truth = feedback_alignment(net, cross_entropy).grad(params, state.rule, batch, KEY, gate=both)[
+        0
+    ]
     assert all_equal(grads, truth)
     assert "gate" in info
     np.testing.assert_allclose(info["gate"], np.mean([np.mean(g) for g in both]), rtol=1e-6)
@@ -174,7 +219,9 @@ def test_modulating_twice_applies_both():
     once = modulate(backprop, constant((Gain(2.0), Gain())))
     twice = modulate(once, constant((Gain(offset=0.5), Gain())))(net, cross_entropy)
     state = twice.init(KEY, params, batch)
-    state = state._replace(modulator=jnp.full(B, 0.5), rule=state.rule._replace(modulator=jnp.full(B, 0.25)))
+    state = state._replace(
+        modulator=jnp.full(B, 0.5), rule=state.rule._replace(modulator=jnp.full(B, 0.25))
+    )
     grads, _, info = twice.grad(params, state, batch, KEY)
     gained = with_gain(net, (Gain(2.0, 0.5), Gain()))
     truth = backprop(gained, cross_entropy).grad(params, (), batch, KEY, gate=0.125)[0]
@@ -194,13 +241,16 @@ def test_labels_do_not_reach_a_modulator_at_evaluation(name):
     before = jax.tree.map(np.array, trained)
 
     closed = jax.make_jaxpr(rule.predict)(params, trained, batch.x, KEY, batch.context)
-    assert len(closed.jaxpr.invars) == len(jax.tree.leaves((params, trained, batch.x, KEY, batch.context)))
+    assert len(closed.jaxpr.invars) == len(
+        jax.tree.leaves((params, trained, batch.x, KEY, batch.context))
+    )
     assert not any(c.shape == batch.y.shape for c in closed.consts if hasattr(c, "shape"))
     answers = rule.predict(params, trained, batch.x, KEY, batch.context)
     assert answers.shape == batch.y.shape
     assert all_equal(before, trained)
 
-    rule.grad(params, trained, batch._replace(y=jnp.roll(batch.y, 1, -1)), KEY)  # a step whose state is thrown away
+    # a step whose state is thrown away
+    rule.grad(params, trained, batch._replace(y=jnp.roll(batch.y, 1, -1)), KEY)
     assert all_equal(answers, rule.predict(params, trained, batch.x, KEY, batch.context))
 
 
@@ -237,5 +287,9 @@ def test_jit_scan_and_vmap_change_nothing(x64):
     mapped = jax.vmap(lambda c: jax.lax.scan(step, c, length=5))(doubled)
     assert float(carry[1].modulator.expected) > 0
     for (p, s), g in (scanned, jax.tree.map(lambda leaf: leaf[1], mapped)):
-        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-14), (p, s, g), (*carry, jnp.stack(gates)))
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-14),
+            (p, s, g),
+            (*carry, jnp.stack(gates)),
+        )
     assert not np.allclose(carry[0][0]["w"], params[0]["w"])

@@ -1,4 +1,6 @@
-"""Dopamine, acetylcholine, noradrenaline, threshold: each against the number that its equations predict."""
+"""Dopamine, acetylcholine, noradrenaline, threshold: each against the number that its equations
+predict.
+"""
 
 from typing import Any
 
@@ -10,7 +12,15 @@ import pytest
 
 from bioplaus.layers import dense, mlp
 from bioplaus.losses import cross_entropy, mse
-from bioplaus.modulators import acetylcholine, dopamine, modulate, noradrenaline, signed, threshold, unmodulated
+from bioplaus.modulators import (
+    acetylcholine,
+    dopamine,
+    modulate,
+    noradrenaline,
+    signed,
+    threshold,
+    unmodulated,
+)
 from bioplaus.net import init
 from bioplaus.rules import backprop
 from bioplaus.types import Batch, Signals
@@ -33,7 +43,9 @@ def scale(modulator, state) -> float:
 
 
 def track(modulator, observations, lr):
-    """One weight and one bias, seeing 1, follow a signal [T, B]: the estimate moves by 2 lr g mean_b (observation - estimate)."""
+    """One weight and one bias, seeing 1, follow a signal [T, B]: the estimate moves by 2 lr g
+    mean_b (observation - estimate).
+    """
     net = (dense(1, weights=jax.nn.initializers.zeros),)
     rule = modulate(backprop, modulator)(net, mse)
     x = jnp.ones((observations.shape[1], 1))
@@ -44,7 +56,10 @@ def track(modulator, observations, lr):
         params, state = carry
         estimate = rule.predict(params, state, x, KEY)[0, 0]
         grads, state, info = rule.grad(params, state, Batch(x, y[:, None]), KEY)
-        return (jax.tree.map(lambda p, g: p - lr * g, params, grads), state), (estimate, info.get("gate"))
+        return (jax.tree.map(lambda p, g: p - lr * g, params, grads), state), (
+            estimate,
+            info.get("gate"),
+        )
 
     return jax.jit(lambda ys: jax.lax.scan(step, (params, state), ys)[1])(observations)
 
@@ -66,7 +81,8 @@ def test_the_baseline_removes_the_bias_of_a_three_factor_rule(x64):
         return float(jnp.mean(outcome(modulator, state, r)[1] * e))
 
     assert abs(float(r.mean() * e.mean())) > 0.5
-    assert third_factor(1.0) == pytest.approx(covariance, rel=1e-12)  # rbar = mean r after one step at rate 1
+    # rbar = mean r after one step at rate 1
+    assert third_factor(1.0) == pytest.approx(covariance, rel=1e-12)
     assert third_factor(0.0) == pytest.approx(covariance + float(r.mean() * e.mean()), rel=1e-12)
 
 
@@ -85,7 +101,9 @@ def test_expected_reward_is_a_running_mean():
 def test_a_supervised_gradient_needs_an_unsigned_gate(shape, learns):
     net = mlp((4, 8, 3))
     x = jax.random.normal(KEY, (32, 4))
-    batch = Batch(x, jax.nn.one_hot((x @ jax.random.normal(jax.random.key(5), (4, 3))).argmax(-1), 3))
+    batch = Batch(
+        x, jax.nn.one_hot((x @ jax.random.normal(jax.random.key(5), (4, 3))).argmax(-1), 3)
+    )
     modulator = dopamine(shape=shape) if shape else dopamine()
     rule = modulate(backprop, modulator)(net, cross_entropy)
     params = init(net, KEY, x)
@@ -94,7 +112,9 @@ def test_a_supervised_gradient_needs_an_unsigned_gate(shape, learns):
     def step(carry, _):
         params, state = carry
         grads, state, info = rule.grad(params, state, batch, KEY)
-        return (optax.apply_updates(params, tx.update(grads, tx.init(params))[0]), state), info["loss"]
+        return (optax.apply_updates(params, tx.update(grads, tx.init(params))[0]), state), info[
+            "loss"
+        ]
 
     losses = jax.jit(lambda c: jax.lax.scan(step, c, length=100)[1])((params, state))
     assert bool(losses[-1] < 0.5 * losses[0]) is learns
@@ -111,13 +131,18 @@ def test_acetylcholine_settles_at_the_kalman_gain(q):
     kalman = (-q + np.sqrt(q * q + 4 * q)) / 2
 
     def settled(u0):
-        modulator = acetylcholine(kappa=0.005, u0=u0, k=0.0, uncertainty=lambda s: 2 * s.loss - noise)
+        modulator = acetylcholine(
+            kappa=0.005, u0=u0, k=0.0, uncertainty=lambda s: 2 * s.loss - noise
+        )
         estimate, gate = track(modulator, seen[:, None], lr=0.5)
-        return float(gate[steps // 2 :].mean()), float(jnp.mean((estimate - walk)[steps // 2 :] ** 2))
+        return float(gate[steps // 2 :].mean()), float(
+            jnp.mean((estimate - walk)[steps // 2 :] ** 2)
+        )
 
     gain, error = settled(noise)
     assert gain == pytest.approx(kalman, rel=0.05)
-    assert error == pytest.approx(noise * kalman / (1 - kalman), rel=0.1)  # the prior variance P of K = P / (P + R)
+    # the prior variance P of K = P / (P + R)
+    assert error == pytest.approx(noise * kalman / (1 - kalman), rel=0.1)
     assert settled(4 * noise)[0] != pytest.approx(kalman, rel=0.05)
 
 
@@ -148,7 +173,8 @@ def test_noradrenaline_detects_a_change_and_stays_quiet_without():
     steps, change = 20_000, 10_000
     noise = 1.5 + 0.3 * jax.random.normal(KEY, (steps,))
     quiet = alarms(noise)[200:]
-    assert (quiet > 1).mean() < 0.005  # 0.0013 for known moments; estimated over 1 / kappa steps, their tails are heavier
+    # 0.0013 for known moments; estimated over 1 / kappa steps, their tails are heavier
+    assert (quiet > 1).mean() < 0.005
 
     jump = alarms(noise + 0.3 * 8 * (jnp.arange(steps) >= change))
     assert not (jump[change - 20 : change] > 1).any()
@@ -162,7 +188,9 @@ def test_noradrenaline_speeds_relearning_after_a_change():
     steps, change, seeds, examples = 400, 300, 10, 16
     level = 4.0 * (jnp.arange(steps) >= change)
     seen = level[:, None] + jax.random.normal(KEY, (seeds, steps, examples))
-    aware = noradrenaline(boost=8.0, k=0.0, surprise=lambda s: s.loss, expected=lambda s: jnp.full_like(s.loss, 0.5))
+    aware = noradrenaline(
+        boost=8.0, k=0.0, surprise=lambda s: s.loss, expected=lambda s: jnp.full_like(s.loss, 0.5)
+    )
 
     def error(modulator):
         estimate = jax.vmap(lambda ys: track(modulator, ys, lr=0.05)[0])(seen)
@@ -170,7 +198,8 @@ def test_noradrenaline_speeds_relearning_after_a_change():
 
     with_ne, without = error(aware), error(unmodulated())
     assert with_ne[change + 1 : change + 20].mean() < 0.5 * without[change + 1 : change + 20].mean()
-    assert with_ne[200:change].mean() < 1.5 * without[200:change].mean()  # and costs little while nothing changes
+    # and costs little while nothing changes
+    assert with_ne[200:change].mean() < 1.5 * without[200:change].mean()
 
 
 def test_noradrenaline_raises_the_gain_of_the_next_step():
@@ -189,4 +218,6 @@ def test_threshold_opens_for_large_errors_alone():
     state, gate = outcome(threshold(0.5), ((),), jnp.array([0.1, 0.5, 0.6, 3.0]))
     np.testing.assert_array_equal(gate, [0, 0, 1, 1])
     lazy = threshold(0.5, value=lambda s: 1 - s.correct)
-    np.testing.assert_array_equal(outcome(lazy, state, jnp.ones(2), jnp.array([1.0, 0.0]))[1], [0, 1])
+    np.testing.assert_array_equal(
+        outcome(lazy, state, jnp.ones(2), jnp.array([1.0, 0.0]))[1], [0, 1]
+    )

@@ -1,4 +1,6 @@
-"""Noise against its moments (within 4 standard errors on a fixed sample), its absence, and the sample that credit sees."""
+"""Noise against its moments (within 4 standard errors on a fixed sample), its absence, and the
+sample that credit sees.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -38,23 +40,30 @@ def errors(samples, mean, variance):
     samples = np.asarray(samples, np.float64)
     centred = samples - samples.mean(0)
     v, m4 = (centred**2).mean(0), (centred**4).mean(0)
-    return np.abs(samples.mean(0) - mean) / np.sqrt(v / len(samples)), np.abs(v - variance) / np.sqrt((m4 - v**2) / len(samples))
+    return np.abs(samples.mean(0) - mean) / np.sqrt(v / len(samples)), np.abs(
+        v - variance
+    ) / np.sqrt((m4 - v**2) / len(samples))
 
 
 @pytest.mark.parametrize("name", NEURONS)
 def test_moments(name):
     neuron, mean, variance = NEURONS[name]
-    samples = neuron.step((), jnp.broadcast_to(jnp.asarray(CURRENT, jnp.float32), (DRAWS, 3)), KEY)[1]
+    samples = neuron.step((), jnp.broadcast_to(jnp.asarray(CURRENT, jnp.float32), (DRAWS, 3)), KEY)[
+        1
+    ]
     z_mean, z_variance = errors(samples, mean, variance)
     assert z_mean.max() < 4
     assert z_variance.max() < 4
-    z_mean, z_variance = errors(samples, mean + 0.02, 1.2 * variance)  # negative control: the sample resolves this much
+    # negative control: the sample resolves this much
+    z_mean, z_variance = errors(samples, mean + 0.02, 1.2 * variance)
     assert z_mean.min() > 4
     assert z_variance.min() > 4
 
 
 def test_poisson_has_fano_factor_one_and_keeps_the_sign():
-    counts = WINDOW * NEURONS["poisson"][0].step((), jnp.full((DRAWS, 1), jnp.arctanh(-0.5)), KEY)[1]
+    counts = (
+        WINDOW * NEURONS["poisson"][0].step((), jnp.full((DRAWS, 1), jnp.arctanh(-0.5)), KEY)[1]
+    )
     assert (counts <= 0).all()
     np.testing.assert_array_equal(counts, jnp.round(counts))
     np.testing.assert_allclose(counts.var() / -counts.mean(), 1.0, atol=0.02)
@@ -78,7 +87,9 @@ def test_synaptic_release_is_independent_across_targets_and_unit_dropout_is_not(
         product = a[:, 0] * a[:, 1]
         return product.mean(), product.std() / np.sqrt(len(product))
 
-    z_mean, z_variance = errors(currents, drive.sum(0) + np.array([0.1, -0.2]), (1 - P) / P * (drive**2).sum(0))
+    z_mean, z_variance = errors(
+        currents, drive.sum(0) + np.array([0.1, -0.2]), (1 - P) / P * (drive**2).sum(0)
+    )
     assert max(z_mean.max(), z_variance.max()) < 4
     value, error = covariance(currents)
     assert abs(value) < 4 * error
@@ -91,8 +102,10 @@ def test_mean_of_a_noisy_current_is_its_expectation():
     a = jnp.linspace(-2, 2, 41)[:, None]
     relu = bp.noise_mode((bp.dense(1, bp.gaussian_current(bp.relu(), SIGMA)),), "mean")[0]
     closed = rectified_moments(np.asarray(a), SIGMA)[0]
-    np.testing.assert_allclose(fire(relu, a, KEY), closed, atol=0.016 * SIGMA)  # what 21 nodes leave at the kink
-    assert np.abs(np.asarray(jax.nn.relu(a)) - closed).max() > 0.2  # the noise-free neuron is not the mean
+    # what 21 nodes leave at the kink
+    np.testing.assert_allclose(fire(relu, a, KEY), closed, atol=0.016 * SIGMA)
+    # the noise-free neuron is not the mean
+    assert np.abs(np.asarray(jax.nn.relu(a)) - closed).max() > 0.2
     xi, step = np.linspace(-8, 8, 4001, retstep=True)
 
     def expected(f, sigma):
@@ -100,7 +113,8 @@ def test_mean_of_a_noisy_current_is_its_expectation():
 
     for f, neuron in ((np.tanh, bp.tanh()), (lambda x: np.log1p(np.exp(x)), bp.softplus())):
         once = bp.gaussian_current(neuron, SIGMA)
-        twice = bp.gaussian_current(bp.gaussian(once, 0.5), 0.4)  # sigma adds in squares; noise behind it has no mean
+        # sigma adds in squares; noise behind it has no mean
+        twice = bp.gaussian_current(bp.gaussian(once, 0.5), 0.4)
         for noisy, sigma in ((once, SIGMA), (twice, np.hypot(SIGMA, 0.4))):
             mean = bp.noise_mode((bp.dense(1, noisy),), "mean")[0]
             np.testing.assert_allclose(fire(mean, a, KEY), expected(f, sigma), atol=2e-5)
@@ -109,7 +123,11 @@ def test_mean_of_a_noisy_current_is_its_expectation():
 
 def net_of(neuron, release=None):
     def layer(n, neuron=None):
-        return bp.dense(n, neuron) if release is None else bp.synaptic_release(bp.dense(n, neuron), release)
+        return (
+            bp.dense(n, neuron)
+            if release is None
+            else bp.synaptic_release(bp.dense(n, neuron), release)
+        )
 
     return (layer(5, neuron), layer(3))
 
@@ -117,7 +135,9 @@ def net_of(neuron, release=None):
 def problem():
     """Parameters and a batch for `net_of`."""
     rng = np.random.default_rng(0)
-    x, *params = (jnp.asarray(rng.normal(0, 0.7, shape)) for shape in ((6, 4), (4, 5), (5,), (5, 3), (3,)))
+    x, *params = (
+        jnp.asarray(rng.normal(0, 0.7, shape)) for shape in ((6, 4), (4, 5), (5,), (5, 3), (3,))
+    )
     batch = bp.Batch(x, jax.nn.one_hot(jnp.arange(6) % 3, 3, dtype=x.dtype))
     return tuple({"w": w, "b": b} for w, b in (params[:2], params[2:])), batch
 
@@ -133,7 +153,9 @@ NOISY = {
     "multiplicative": net_of(bp.multiplicative(bp.tanh(), 0.5)),
     "gaussian_current": net_of(bp.gaussian_current(bp.tanh(), 0.5)),
     "synaptic_release": net_of(bp.tanh(), 0.7),
-    "stacked": net_of(bp.multiplicative(bp.gaussian(bp.gaussian_current(bp.tanh(), 0.3), 0.2), 0.4), 0.7),
+    "stacked": net_of(
+        bp.multiplicative(bp.gaussian(bp.gaussian_current(bp.tanh(), 0.3), 0.2), 0.4), 0.7
+    ),
 }
 
 
@@ -145,7 +167,11 @@ def test_zero_noise_is_bit_identical_to_none(name, rule):
 
     def run(net):
         r = RULES[rule](net, bp.cross_entropy)
-        state = r.init(KEY, params, batch) if rule == "bp" else State(((), jax.tree.map(jnp.cos, params[1])))
+        state = (
+            r.init(KEY, params, batch)
+            if rule == "bp"
+            else State(((), jax.tree.map(jnp.cos, params[1])))
+        )
         return bp.forward(net, params, batch.x, KEY), r.grad(params, state, batch, KEY)[0]
 
     def same(a, b):
@@ -163,13 +189,20 @@ def test_credit_sees_the_sample_of_the_forward_pass(name):
     rule = RULES["bp"](net, bp.cross_entropy)
 
     def gradient(key):
-        return jax.grad(lambda p: bp.cross_entropy(bp.forward(net, p, batch.x, key).output, batch.y).mean())(params)
+        return jax.grad(
+            lambda p: bp.cross_entropy(bp.forward(net, p, batch.x, key).output, batch.y).mean()
+        )(params)
 
     grads = rule.grad(params, (), batch, KEY)[0]
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(grads))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-14), grads, gradient(KEY))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-14), grads, gradient(KEY)
+    )
     other = gradient(jax.random.key(4))  # negative control: another key, another sample
-    assert all(jnp.abs(a - b).max() > 1e-3 for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(other), strict=True))
+    assert all(
+        jnp.abs(a - b).max() > 1e-3
+        for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(other), strict=True)
+    )
 
 
 @pytest.mark.usefixtures("x64")
@@ -191,12 +224,19 @@ def test_poisson_passes_the_credit_of_its_mean():
 @pytest.mark.usefixtures("x64")
 def test_feedback_weights_release_with_the_sample_of_the_weights():
     layer, eye = bp.synaptic_release(bp.dense(4), 0.5), jnp.eye(3)
-    w, b, none = jax.random.normal(KEY, (3, 4)), jax.random.normal(jax.random.key(1), (3, 4)), jnp.zeros(4)
+    w, b, none = (
+        jax.random.normal(KEY, (3, 4)),
+        jax.random.normal(jax.random.key(1), (3, 4)),
+        jnp.zeros(4),
+    )
     released = layer.synapse({"w": w, "b": none}, (), eye, KEY)[1] / w
     assert set(np.unique(released.round(12))) == {0.0, 2.0}
-    grads, below = layer.credit({"w": w, "b": none}, {"w": b, "b": none}, (), jnp.ones((4, 3)), KEY, jnp.eye(4))
+    grads, below = layer.credit(
+        {"w": w, "b": none}, {"w": b, "b": none}, (), jnp.ones((4, 3)), KEY, jnp.eye(4)
+    )
     np.testing.assert_allclose(below, (released * b).T, atol=1e-12)
-    np.testing.assert_allclose(grads["w"], released, atol=1e-12)  # a synapse that did not release does not learn
+    # a synapse that did not release does not learn
+    np.testing.assert_allclose(grads["w"], released, atol=1e-12)
     assert jnp.abs(below - b.T).max() > 0.1
 
 
@@ -208,9 +248,8 @@ def test_noise_modes_of_stacked_noises():
 
     noisy, plain = NOISY["stacked"], net_of(bp.tanh())
     assert jnp.array_equal(output(bp.noise_mode(noisy, "off")), output(plain))
-    expected = output(
-        bp.noise_mode(net_of(bp.gaussian_current(bp.tanh(), 0.3)), "mean")
-    )  # the other noises have mean one or zero
+    # the other noises have mean one or zero
+    expected = output(bp.noise_mode(net_of(bp.gaussian_current(bp.tanh(), 0.3)), "mean"))
     mean = bp.noise_mode(noisy, "mean")
     assert jnp.array_equal(output(mean), expected)
     assert jnp.array_equal(output(mean), output(mean, jax.random.key(9)))
@@ -234,5 +273,7 @@ def test_amplitudes_may_be_traced():
 
     outputs = jax.vmap(spread)(jnp.array([0.0, 0.5]), jnp.array([1.0, 0.5]))
     params, batch = problem()
-    np.testing.assert_allclose(outputs[0], bp.forward(net_of(bp.tanh()), params, batch.x, KEY).output, atol=1e-6)
+    np.testing.assert_allclose(
+        outputs[0], bp.forward(net_of(bp.tanh()), params, batch.x, KEY).output, atol=1e-6
+    )
     assert jnp.abs(outputs[1] - outputs[0]).max() > 0.1

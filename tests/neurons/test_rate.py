@@ -40,7 +40,9 @@ def test_units_compete(x64):
     """Softmax of slope 2 on each of two rows, its derivative by the third current, and mean 1."""
     a = np.stack([A, A[::-1] / 2])
     output, slope = jax.jvp(
-        lambda a: bp.neurons.softmax(2.0).step((), a, jax.random.key(0))[1], (jnp.asarray(a),), (jnp.stack([jnp.eye(5)[2]] * 2),)
+        lambda a: bp.neurons.softmax(2.0).step((), a, jax.random.key(0))[1],
+        (jnp.asarray(a),),
+        (jnp.stack([jnp.eye(5)[2]] * 2),),
     )
     p = np.exp(2 * a) / np.exp(2 * a).sum(1, keepdims=True)
     np.testing.assert_allclose(output, 5 * p, atol=1e-12)
@@ -52,7 +54,9 @@ def test_units_compete(x64):
 def test_value_and_derivative(name):
     neuron = NEURONS[name]()
     state = neuron.init(jnp.asarray(A))
-    output, slope = jax.jvp(lambda a: neuron.step(state, a, jax.random.key(0))[1], (jnp.asarray(A),), (jnp.ones(5),))
+    output, slope = jax.jvp(
+        lambda a: neuron.step(state, a, jax.random.key(0))[1], (jnp.asarray(A),), (jnp.ones(5),)
+    )
     assert state == ()
     np.testing.assert_allclose(output, CLOSED[name][0], atol=1e-12)
     np.testing.assert_allclose(slope, CLOSED[name][1], atol=1e-12)

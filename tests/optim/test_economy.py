@@ -1,4 +1,6 @@
-"""The meter against numpy and the theory of the perceptron; caching and large updates alone, to the last digit."""
+"""The meter against numpy and the theory of the perceptron; caching and large updates alone, to the
+last digit.
+"""
 
 from typing import Any
 
@@ -26,7 +28,9 @@ def start():
 
 @pytest.fixture(scope="module")
 def runs():
-    """Descent of one random walk of gradients by each of RUNS, in float64: (params, state) at the end, and all params on the way."""
+    """Descent of one random walk of gradients by each of RUNS, in float64: (params, state) at the
+    end, and all params on the way.
+    """
 
     def step(carry, key):
         grads = jax.tree.map(lambda p: jax.random.normal(key, p.shape), start())
@@ -65,7 +69,10 @@ def test_the_meter(runs):
     found = economy.efficiency(ends["plain"][1], ends["plain"][0])
     assert found.energy == pytest.approx(np.abs(d).sum(), rel=1e-12)
     assert found.growth == pytest.approx(np.maximum(d, 0).sum(), rel=1e-12)
-    assert (found.updates, found.least) == (STEPS * 9, pytest.approx(np.abs(d.sum(0)).sum(), rel=1e-12))
+    assert (found.updates, found.least) == (
+        STEPS * 9,
+        pytest.approx(np.abs(d.sum(0)).sum(), rel=1e-12),
+    )
     assert found.inefficiency == pytest.approx(found.energy / found.least)
     assert found.inefficiency > 2
     assert economy.efficiency(ends["largest"][1], ends["largest"][0]).updates == STEPS * 3
@@ -73,12 +80,18 @@ def test_the_meter(runs):
 
 
 def test_the_meter_keeps_small_changes():
-    """10^5 changes that are lost when they are added one by one in float32: 2^25 + 1 + 1 + ... stays 2^25."""
+    """10^5 changes that are lost when they are added one by one in float32: 2^25 + 1 + 1 + ...
+    stays 2^25.
+    """
 
     @jax.jit
     def both():
-        kept = jax.lax.fori_loop(0, 100_000, lambda i, t: economy._added(t, 1.0), (jnp.float32(2**25), jnp.float32(0)))
-        return kept, jax.lax.fori_loop(0, 100_000, lambda i, t: t + jnp.float32(1.0), jnp.float32(2**25))
+        kept = jax.lax.fori_loop(
+            0, 100_000, lambda i, t: economy._added(t, 1.0), (jnp.float32(2**25), jnp.float32(0))
+        )
+        return kept, jax.lax.fori_loop(
+            0, 100_000, lambda i, t: t + jnp.float32(1.0), jnp.float32(2**25)
+        )
 
     (total, lost), plain = both()
     assert float(total) - float(lost) == 2**25 + 100_000
@@ -86,14 +99,19 @@ def test_the_meter_keeps_small_changes():
 
 
 def test_perceptron():
-    """T-E6. M / M_min = sqrt(pi P) / (2 - P / N), K = 2 P / (2 - P / N)^2 updates a synapse; P patterns, N = 200 synapses.
+    """T-E6. M / M_min = sqrt(pi P) / (2 - P / N), K = 2 P / (2 - P / N)^2 updates a synapse; P
+    patterns, N = 200 synapses.
 
-    Simulated weights spread less than a random walk, by some 20 % in variance (Li and van Rossum): the tolerance.
+    Simulated weights spread less than a random walk, by some 20 % in variance (Li and van Rossum):
+    the tolerance.
     """
     n, loads = 200, (0.5, 1.0, 1.4)
     rng = np.random.default_rng(0)
     most = round(max(loads) * n)
-    x, y = jnp.asarray(rng.choice([-1.0, 1.0], (most, n))), jnp.asarray(rng.choice([-1.0, 1.0], most))
+    x, y = (
+        jnp.asarray(rng.choice([-1.0, 1.0], (most, n))),
+        jnp.asarray(rng.choice([-1.0, 1.0], most)),
+    )
     tx = economy.metered(optax.sgd(1.0))
 
     @jax.jit
@@ -107,7 +125,9 @@ def test_perceptron():
         def epoch(carry):
             return jax.lax.fori_loop(0, p, pattern, (*carry[:2], 0))
 
-        w, state, _ = jax.lax.while_loop(lambda c: c[2] > 0, epoch, (jnp.zeros(n), tx.init(jnp.zeros(n)), 1))
+        w, state, _ = jax.lax.while_loop(
+            lambda c: c[2] > 0, epoch, (jnp.zeros(n), tx.init(jnp.zeros(n)), 1)
+        )
         return w, state
 
     for load in loads:
@@ -119,7 +139,9 @@ def test_perceptron():
 
 
 def test_caching_without_decay_costs_the_least(runs):
-    """T-E7. c = 0, no decay, one consolidation at the end: M = M_min; with a low threshold more is spent; with decay w is another."""
+    """T-E7. c = 0, no decay, one consolidation at the end: M = M_min; with a low threshold more is
+    spent; with decay w is another.
+    """
     ends = runs[0]
     plain = ends["plain"][0]
 
@@ -136,7 +158,9 @@ def test_caching_without_decay_costs_the_least(runs):
 
 
 def test_the_cache_by_hand():
-    """theta 1, tau 1 / ln 2: s = 0.8, then 0.4 + 0.8 = 1.2 is consolidated, then 0.8 again; w keeps what is lasting."""
+    """theta 1, tau 1 / ln 2: s = 0.8, then 0.4 + 0.8 = 1.2 is consolidated, then 0.8 again; w keeps
+    what is lasting.
+    """
     tx = economy.cached(1.0, float(1 / np.log(2)))
     step: Any = jax.jit(lambda s: tx.update(jnp.array([0.8]), s))
     w, seen = np.zeros(1), []
@@ -151,7 +175,9 @@ def test_the_cache_by_hand():
 
 def test_only_the_largest():
     """A third of each leaf, at least one."""
-    grads = ({"w": jnp.array([[1.0, -5.0, 2.0], [3.0, -4.0, 0.5]]), "b": jnp.array([0.1, -0.3, 0.2])},)
+    grads = (
+        {"w": jnp.array([[1.0, -5.0, 2.0], [3.0, -4.0, 0.5]]), "b": jnp.array([0.1, -0.3, 0.2])},
+    )
     kept: Any = jax.jit(lambda g: economy.largest(1 / 3).update(g, optax.EmptyState(), g))(grads)[0]
     np.testing.assert_array_equal(kept[0]["w"], [[0, -5, 0], [0, -4, 0]])
     np.testing.assert_array_equal(kept[0]["b"], np.array([0, -0.3, 0], np.float32))

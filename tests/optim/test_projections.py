@@ -1,4 +1,6 @@
-"""Constraints on weights: they hold after every step of every rule, exactly, and what they allow is left as it was."""
+"""Constraints on weights: they hold after every step of every rule, exactly, and what they allow is
+left as it was.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +19,12 @@ X = jax.random.normal(KEY, (40, 6))
 DATA = bp.Batch(X, jax.nn.one_hot((X[:, 0] > 0).astype(int) + (X[:, 1] > 0), 3))
 NET = bp.mlp([6, 8, 3], bp.hard_sigmoid())
 PARAMS = bp.init(NET, KEY, X)
-CNN = bp.init((bp.conv(4, 3), bp.conv(5, 3), bp.flattened(bp.dense(9))), KEY, jnp.ones((2, 6, 6, 1)))
-ALL = optax.chain(projections.low_bit(4), projections.dale(0.75, inputs=True), projections.sparse(0.5, KEY))
+CNN = bp.init(
+    (bp.conv(4, 3), bp.conv(5, 3), bp.flattened(bp.dense(9))), KEY, jnp.ones((2, 6, 6, 1))
+)
+ALL = optax.chain(
+    projections.low_bit(4), projections.dale(0.75, inputs=True), projections.sparse(0.5, KEY)
+)
 ADAM = optax.adam(0.05)
 
 
@@ -27,7 +33,9 @@ def w_of(params) -> list[np.ndarray]:
 
 
 def moved(tx, params=PARAMS, steps=3, scales=(1.0,)) -> list[np.ndarray]:
-    """Weights [scales, steps, ...] of each layer after every one of some random updates under tx, compiled."""
+    """Weights [scales, steps, ...] of each layer after every one of some random updates under tx,
+    compiled.
+    """
 
     def run(scale):
         def step(carry, noise):
@@ -74,9 +82,13 @@ def test_no_step_of_any_rule_leaves_the_set(name, started):
             return (params, opt, kept, state), params
 
         params, kept = start
-        return jax.lax.scan(step, (params, ADAM.init(params), kept, rule.init(KEY, params, DATA)), jnp.arange(12))[1]
+        return jax.lax.scan(
+            step, (params, ADAM.init(params), kept, rule.init(KEY, params, DATA)), jnp.arange(12)
+        )[1]
 
-    both = jax.jit(jax.vmap(jax.vmap(train, (0, None), 1), (None, 0)))(started, jnp.array([True, False]))
+    both = jax.jit(jax.vmap(jax.vmap(train, (0, None), 1), (None, 0)))(
+        started, jnp.array([True, False])
+    )
     for l, (w, control) in enumerate(w_of(both)):  # [steps, seeds, n_in, n_out]
         for s in range(2):
             assert len(np.unique(w[:, s])) <= 15
@@ -90,11 +102,15 @@ def test_no_step_of_any_rule_leaves_the_set(name, started):
 
 @pytest.mark.parametrize("inputs", [False, True])
 def test_dale_signs(inputs):
-    """A channel of a convolution is one unit, in every one of its kernel's positions; so is a row of a dense layer."""
+    """A channel of a convolution is one unit, in every one of its kernel's positions; so is a row
+    of a dense layer.
+    """
     tx = projections.dale(0.75, inputs=inputs)
     start, later = w_of(projected(tx, CNN)), moved(tx, CNN)
     for l, (w, then, old) in enumerate(zip(start, later, w_of(CNN), strict=True)):
-        rows, then, old_rows = (np.moveaxis(a, -2, 0).reshape(w.shape[-2], -1) for a in (w, then, old))
+        rows, then, old_rows = (
+            np.moveaxis(a, -2, 0).reshape(w.shape[-2], -1) for a in (w, then, old)
+        )
         excitatory = (rows > 0).any(1)
         if l == 0 and not inputs:
             np.testing.assert_array_equal(w, old)
@@ -105,7 +121,9 @@ def test_dale_signs(inputs):
         assert (rows[~excitatory] <= 0).all()
         assert (then[excitatory] >= 0).all()
         assert (then[~excitatory] <= 0).all()
-        assert (rows == np.where(np.sign(old_rows) == np.where(excitatory, 1, -1)[:, None], old_rows, 0)).all()
+        assert (
+            rows == np.where(np.sign(old_rows) == np.where(excitatory, 1, -1)[:, None], old_rows, 0)
+        ).all()
         assert old_rows[excitatory].sum(1).min() > old_rows[~excitatory].sum(1).max(initial=-np.inf)
 
 
@@ -125,7 +143,11 @@ def test_density_is_exact(density):
 def test_levels_are_exact(bits, limit):
     """The second scale jumps across the range at the first step, where rounding is at its worst."""
     top = 2 ** (bits - 1) - 1
-    for w, old in zip(moved(projections.low_bit(bits, limit), steps=20, scales=(0.02, 2.0)), w_of(PARAMS), strict=True):
+    for w, old in zip(
+        moved(projections.low_bit(bits, limit), steps=20, scales=(0.02, 2.0)),
+        w_of(PARAMS),
+        strict=True,
+    ):
         reach = limit or 4 * np.sqrt((old**2).mean())
         q = 2.0 ** np.floor(np.log2(reach / top))
         assert (w / q == np.round(w / q)).all()
@@ -136,7 +158,9 @@ def test_small_updates_are_not_lost():
     tx, w = projections.low_bit(4, 1.0), {"w": jnp.zeros((2, 2))}
 
     def step(carry, _):
-        updates, state = tx.update({"w": jnp.array([[0.01, -0.01], [1e-5, 0.0]])}, carry[1], carry[0])
+        updates, state = tx.update(
+            {"w": jnp.array([[0.01, -0.01], [1e-5, 0.0]])}, carry[1], carry[0]
+        )
         w = jax.tree.map(jnp.add, carry[0], updates)
         return (w, state), w["w"]
 
@@ -163,12 +187,17 @@ def test_free_weights_leave_every_set():
 
 
 def test_what_is_allowed_is_left_as_it_was():
-    constraints = projections.bounded(-100, 100), projections.sparse(0.5, KEY), projections.dale(0.5, inputs=True)
+    constraints = (
+        projections.bounded(-100, 100),
+        projections.sparse(0.5, KEY),
+        projections.dale(0.5, inputs=True),
+    )
 
     def found(params):
         for tx in constraints:
             inside = projections.project(tx, params)
-            updates = jax.tree.map(lambda a: 1e-9 * jnp.sign(a) + (a.ndim == 1), inside)  # away from 0; biases anywhere
+            # away from 0; biases anywhere
+            updates = jax.tree.map(lambda a: 1e-9 * jnp.sign(a) + (a.ndim == 1), inside)
             yield inside, updates, tx.update(updates, tx.init(inside), inside)[0]
 
     for trees in jax.jit(lambda params: list(found(params)))(PARAMS):
@@ -179,7 +208,13 @@ def test_what_is_allowed_is_left_as_it_was():
 
 
 @pytest.mark.parametrize(
-    "tx", [projections.dale(0.5), projections.sparse(0.3, KEY), projections.bounded(-0.1, 0.1), projections.low_bit(3, 1.0)]
+    "tx",
+    [
+        projections.dale(0.5),
+        projections.sparse(0.3, KEY),
+        projections.bounded(-0.1, 0.1),
+        projections.low_bit(3, 1.0),
+    ],
 )
 def test_projecting_twice_is_projecting_once(tx):
     once = projected(tx)
@@ -189,9 +224,18 @@ def test_projecting_twice_is_projecting_once(tx):
 
 
 def test_divergence_is_not_hidden():
-    constraints = projections.dale(), projections.sparse(0.9, KEY), projections.bounded(-1, 1), projections.low_bit(4)
+    constraints = (
+        projections.dale(),
+        projections.sparse(0.9, KEY),
+        projections.bounded(-1, 1),
+        projections.low_bit(4),
+    )
     updates = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), PARAMS)
-    found = jax.jit(lambda p: [optax.apply_updates(p, tx.update(updates, tx.init(p), p)[0]) for tx in constraints])(PARAMS)
+    found = jax.jit(
+        lambda p: [
+            optax.apply_updates(p, tx.update(updates, tx.init(p), p)[0]) for tx in constraints
+        ]
+    )(PARAMS)
     assert all(np.isnan(w).any() for params in found for w in w_of(params))
 
 
@@ -240,7 +284,12 @@ def test_a_study_without_bits_is_bounded_or_free(words, bound):
         (lambda: projections.low_bit(4, 0.0), "limit is 0.0"),
         (lambda: projections.sparse(0.001, KEY).init(PARAMS), "leaves none"),
         (lambda: projections.dale(inputs=True).init(({"w": jnp.ones((2, 2, 2))},)), r"\(2, 2, 2\)"),
-        (lambda: projections.bounded(-1, 1).update(PARAMS, projections.bounded(-1, 1).init(PARAMS)), "without the params"),
+        (
+            lambda: projections.bounded(-1, 1).update(
+                PARAMS, projections.bounded(-1, 1).init(PARAMS)
+            ),
+            "without the params",
+        ),
         (lambda: Arm.model_validate({"optimiser": {"bits": 20}}), "bits"),
     ],
 )

@@ -16,7 +16,18 @@ RANKS = [
     ("frozen", "bp", 0.99),
     ("bp", "fa", 0.5),
 ]
-COLUMNS = ["data", "net", "rule", "neuron", "modulator", "seed", "condition", "measure", "value", "unit"]
+COLUMNS = [
+    "data",
+    "net",
+    "rule",
+    "neuron",
+    "modulator",
+    "seed",
+    "condition",
+    "measure",
+    "value",
+    "unit",
+]
 FINAL = {
     "bp": 0.972,
     "fa": 0.958,
@@ -29,11 +40,23 @@ FINAL = {
     "frozen": 0.893,
 }
 PROFILES = {"horowitz45": 1.0, "jouppi7": 0.31, "h200": 4.5, "loihi1": 2.2, "biology": 3e-4}
-MACS = {"bp": 1.6, "fa": 1.6, "kp": 1.9, "usf": 1.6, "dfa": 1.35, "np": 2.0, "pc": 22.0, "ep": 31.0, "frozen": 0.68}
+MACS = {
+    "bp": 1.6,
+    "fa": 1.6,
+    "kp": 1.9,
+    "usf": 1.6,
+    "dfa": 1.35,
+    "np": 2.0,
+    "pc": 22.0,
+    "ep": 31.0,
+    "frozen": 0.68,
+}
 
 
 def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
-    """The rows of a run in which np's seed 3 diverges, and the transferred attack beats PGD on fa."""
+    """The rows of a run in which np's seed 3 diverges, and the transferred attack beats PGD on
+    fa.
+    """
     rng = np.random.default_rng(0)
     rows = []
 
@@ -42,7 +65,18 @@ def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
             dict(
                 zip(
                     COLUMNS,
-                    ["mnist", "mlp 784-512-512-10", rule, "relu", "none", seed, condition, measure, value, unit],
+                    [
+                        "mnist",
+                        "mlp 784-512-512-10",
+                        rule,
+                        "relu",
+                        "none",
+                        seed,
+                        condition,
+                        measure,
+                        value,
+                        unit,
+                    ],
                     strict=True,
                 )
             )
@@ -60,24 +94,73 @@ def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
             add(rule, seed, "clean", "accuracy", final + shift, "fraction")
             for step in range(0, 2001, 200):
                 rate = 0.002 if rule in ("np", "ep") else 0.006
-                reached = 0.1 + (final + shift - 0.1) * (1 - np.exp(-rate * step)) if step < 2000 else final + shift
+                reached = (
+                    0.1 + (final + shift - 0.1) * (1 - np.exp(-rate * step))
+                    if step < 2000
+                    else final + shift
+                )
                 add(rule, seed, f"step={step}", "accuracy at step", reached, "fraction")
-                add(rule, seed, f"step={step}", "loss", 2.3 * (1.02 - reached) + abs(rng.normal(0, 0.01)), "nat")
+                add(
+                    rule,
+                    seed,
+                    f"step={step}",
+                    "loss",
+                    2.3 * (1.02 - reached) + abs(rng.normal(0, 0.01)),
+                    "nat",
+                )
                 for layer in range(1, layers + 1):
-                    top = 0.0 if rule == "bp" or (layer == layers and rule not in ("np", "ep", "pc")) else 88.0
-                    low = {"kp": 8, "usf": 32, "pc": 12, "ep": 18, "np": 84, "frozen": 90}.get(rule, 55)
-                    angle = low + (top - low) * np.exp(-0.002 * step) + rng.normal(0, 1.5) if top else 0.0
-                    add(rule, seed, f"step={step} layer={layer}", "angle to backprop", abs(angle), "degree")
+                    top = (
+                        0.0
+                        if rule == "bp" or (layer == layers and rule not in ("np", "ep", "pc"))
+                        else 88.0
+                    )
+                    low = {"kp": 8, "usf": 32, "pc": 12, "ep": 18, "np": 84, "frozen": 90}.get(
+                        rule, 55
+                    )
+                    angle = (
+                        low + (top - low) * np.exp(-0.002 * step) + rng.normal(0, 1.5)
+                        if top
+                        else 0.0
+                    )
+                    add(
+                        rule,
+                        seed,
+                        f"step={step} layer={layer}",
+                        "angle to backprop",
+                        abs(angle),
+                        "degree",
+                    )
                     if rule in ("fa", "kp") and layer > 1:
-                        add(rule, seed, f"step={step} layer={layer}", "feedback angle", abs(angle) + 5, "degree")
+                        add(
+                            rule,
+                            seed,
+                            f"step={step} layer={layer}",
+                            "feedback angle",
+                            abs(angle) + 5,
+                            "degree",
+                        )
                 if rule in ("pc", "ep"):
-                    add(rule, seed, f"step={step}", "residual", 1e-3 * (1 + step / 500) * abs(rng.normal(1, 0.2)), "relative")
+                    add(
+                        rule,
+                        seed,
+                        f"step={step}",
+                        "residual",
+                        1e-3 * (1 + step / 500) * abs(rng.normal(1, 0.2)),
+                        "relative",
+                    )
             if rule != "ep":
                 name = "between seeds" if rule == "bp" else "to backprop"
                 for l, m in np.ndindex(layers - 1, layers - 1):
                     alike = (0.9 if l == m else 0.6) - 0.1 * l + 0.01 * seed
                     for measure, value in (("cka", alike), ("rsa", alike - 0.1)):
-                        add(rule, seed, f"layer={l + 1} twin layer={m + 1}", f"{measure} {name}", value, "ratio")
+                        add(
+                            rule,
+                            seed,
+                            f"layer={l + 1} twin layer={m + 1}",
+                            f"{measure} {name}",
+                            value,
+                            "ratio",
+                        )
             for kind, grid, slope in (
                 ("input noise", (0, 0.1, 0.2, 0.4), 0.5),
                 ("weight noise", (0, 0.1, 0.2, 0.4), 1.2),
@@ -88,9 +171,18 @@ def make_rows(rules=tuple(FINAL), seeds=range(5), layers=3):
             ):
                 if kind == "transfer" and rule == "bp":
                     continue
-                slope = 4.0 if (kind, rule) == ("pgd", "fa") else 6.0 if (kind, rule) == ("transfer", "fa") else slope
+                slope = (
+                    4.0
+                    if (kind, rule) == ("pgd", "fa")
+                    else 6.0
+                    if (kind, rule) == ("transfer", "fa")
+                    else slope
+                )
                 for s in grid:
-                    value = max(0.02, (final + shift) * np.exp(-slope * s) + (rng.normal(0, 0.006) if s else 0))
+                    value = max(
+                        0.02,
+                        (final + shift) * np.exp(-slope * s) + (rng.normal(0, 0.006) if s else 0),
+                    )
                     add(rule, seed, f"{kind}={s}", "accuracy", min(value, 1.0), "fraction")
         macs = MACS.get(rule, 1.5) * 1e6
         for phase, share in (
@@ -125,7 +217,8 @@ def make_summary(rows):
     return {
         "name": "Learning rules on MNIST",
         "version": "0.1.0",
-        "data_note": "The test set (10,000 images) was used once, after training; settings were chosen on a validation split.",
+        "data_note": "The test set (10,000 images) was used once, after training; settings were"
+                     " chosen on a validation split.",
         "settings": "common",
         "energy_profile": "horowitz45",
         "energy_profiles": {name: f"what {name} is" for name in PROFILES},
@@ -135,8 +228,9 @@ def make_summary(rows):
                   "energy": {"profile": "horowitz45"}},
         "attack": "true gradient of the deployed forward function, finite-difference checked",
         "arms": [
-            {"label": r, "data": "mnist", "net": "mlp 784-512-512-10", "rule": r, "neuron": "relu", "modulator": "none",
-             "settled": {"pc": True, "ep": False}.get(r), "diverged": [3] if r == "np" else [], "card": card(r)}
+            {"label": r, "data": "mnist", "net": "mlp 784-512-512-10", "rule": r,
+             "neuron": "relu", "modulator": "none", "settled": {"pc": True, "ep": False}.get(r),
+             "diverged": [3] if r == "np" else [], "card": card(r)}
             for r in rules
         ],
         "chance": 0.0,
@@ -170,7 +264,13 @@ def rows():
 @pytest.fixture(scope="session")
 def full(tmp_path_factory, rows):
     """A folder with everything in it."""
-    timing = {"total_s": 312.4, "arms": {"bp": {"compile_s": 2.1, "train_s": 20.0}, "fa": {"compile_s": 2.3, "train_s": 21.5}}}
+    timing = {
+        "total_s": 312.4,
+        "arms": {
+            "bp": {"compile_s": 2.1, "train_s": 20.0},
+            "fa": {"compile_s": 2.3, "train_s": 21.5},
+        },
+    }
     return write_run(tmp_path_factory.mktemp("run") / "full", rows, make_summary(rows), timing)
 
 

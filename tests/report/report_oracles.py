@@ -5,7 +5,11 @@ from scipy import stats
 
 
 def of(rows, rule, measure, condition):
-    return {r["seed"]: float(r["value"]) for r in rows if (r["rule"], r["measure"], r["condition"]) == (rule, measure, condition)}
+    return {
+        r["seed"]: float(r["value"])
+        for r in rows
+        if (r["rule"], r["measure"], r["condition"]) == (rule, measure, condition)
+    }
 
 
 def by_numpy(x):

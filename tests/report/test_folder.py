@@ -12,7 +12,9 @@ from bioplaus.report.run import collect
 
 
 def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
-    """Half a table would make another arm of a cut name, and without the summary chance would be taken for 0."""
+    """Half a table would make another arm of a cut name, and without the summary chance would be
+    taken for 0.
+    """
     csv_text = (full / "results.csv").read_text(encoding="utf-8")
     lines = csv_text.splitlines(keepends=True)
     half, digit = "".join(lines[: len(lines) // 2]), csv_text.rstrip()[:-1] + "9\n"
@@ -25,24 +27,38 @@ def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
         ("summary.json", "[]", "summary.json has changed"),
         ("timing.json", "{", "timing.json has changed"),
         ("results.sums.json", None, "results.sums.json cannot be read"),
-        ("results.sums.json", "{}", "there are sums of no file, expected those of results.csv, summary.json, timing.json"),
+        (
+            "results.sums.json",
+            "{}",
+            "there are sums of no file, expected those of results.csv, summary.json, timing.json",
+        ),
         ("results.sums.json", "[", "results.sums.json is damaged"),
-        ("results.sums.json", '{"results.csv": 1, "summary.json": 2, "timing.json": 3}', "results.sums.json is damaged"),
+        (
+            "results.sums.json",
+            '{"results.csv": 1, "summary.json": 2, "timing.json": 3}',
+            "results.sums.json is damaged",
+        ),
     ):
         folder = shutil.copytree(full, tmp_path / "run", dirs_exist_ok=True)
-        (folder / name).unlink() if text is None else (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).unlink() if text is None else (folder / name).write_text(
+            text, encoding="utf-8"
+        )
         with pytest.raises(ValueError, match=f"{re.escape(match)}.*--resume"):
             report(folder)
     folder = shutil.copytree(full, tmp_path / "other")
     (folder / "summary.json").write_text("[1]", encoding="utf-8")
-    seal(folder / "results.sums.json", ("results.csv", "summary.json", "timing.json"))  # as if a program had written it so
+    # as if a program had written it so
+    seal(folder / "results.sums.json", ("results.csv", "summary.json", "timing.json"))
     with pytest.raises(ValueError, match=r"summary\.json holds a list, expected a JSON object"):
         report(folder)
 
 
 def test_where_chance_is_not_known_nothing_is_said_to_be_retained(make):
     rows = make.rows(("bp", "frozen"), range(3), 1)
-    known, zero, unknown = (headlines(collect(rows, summary))[0].retention for summary in ({"chance": 0.1}, {"chance": 0.0}, {}))
+    known, zero, unknown = (
+        headlines(collect(rows, summary))[0].retention
+        for summary in ({"chance": 0.1}, {"chance": 0.0}, {})
+    )
     assert known is not None
     assert zero is not None
     assert known.mean != zero.mean

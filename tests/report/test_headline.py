@@ -15,7 +15,9 @@ def test_baseline_differs_in_the_rule_alone(make):
     rows = make.rows(("bp", "frozen"), range(3), 1)
     other = [r | {"neuron": "gaussian"} for r in rows if r["rule"] == "bp"]
     further = [
-        r | {"rule": r["rule"] + " batch_size=8", "value": float(r["value"]) / 2} for r in rows if r["condition"] == "clean"
+        r | {"rule": r["rule"] + " batch_size=8", "value": float(r["value"]) / 2}
+        for r in rows
+        if r["condition"] == "clean"
     ]
     run = collect([*rows, *other, *further])
     found = {a.label: base and base.label for a in run.arms for base in [baseline_of(run, a)]}
@@ -30,7 +32,11 @@ def test_retention_equals_another_computation(rows, make, chance):
     for seed in range(5):
         each = []
         for kind in ("input noise", "weight noise", "lesion", "pgd"):
-            at = {float(r["condition"].split("=")[1]): 0.0 for r in rows if r["condition"].startswith(kind + "=")}
+            at = {
+                float(r["condition"].split("=")[1]): 0.0
+                for r in rows
+                if r["condition"].startswith(kind + "=")
+            }
             for s in at:
                 names = ("pgd", "transfer", "random sign") if kind == "pgd" else (kind,)
                 at[s] = min(of(rows, "fa", "accuracy", f"{n}={s:g}")[seed] for n in names)
@@ -52,7 +58,10 @@ def test_cautions(rows, make):
     said = cautions(collect(rows, make.summary(rows)))
     assert len(said) == 1  # fa alone: PGD is better than the controls on the others
     assert said[0].startswith("fa: the attack made on the bp twin beats PGD")
-    weak = [r | {"value": 0.97} if r["condition"].startswith("pgd") and r["rule"] == "kp" else r for r in rows]
+    weak = [
+        r | {"value": 0.97} if r["condition"].startswith("pgd") and r["rule"] == "kp" else r
+        for r in rows
+    ]
     said = [w for w in cautions(collect(weak)) if w.startswith("kp: ")]
     assert len(said) == 2
     assert "random signs take at least half" in said[1]
@@ -63,16 +72,27 @@ def test_labels_are_what_varies(make):
     rows = make.rows(("bp", "fa"), range(2), 1)
     rows += [r | {"neuron": "gaussian(relu, 0.1)"} for r in rows]
     run = collect(rows)
-    assert [a.label for a in run.arms] == ["bp · relu", "fa · relu", "bp · gaussian(relu, 0.1)", "fa · gaussian(relu, 0.1)"]
+    assert [a.label for a in run.arms] == [
+        "bp · relu",
+        "fa · relu",
+        "bp · gaussian(relu, 0.1)",
+        "fa · gaussian(relu, 0.1)",
+    ]
     style = looks(run)
-    assert style["bp · relu"].colour == style["bp · gaussian(relu, 0.1)"].colour != style["fa · relu"].colour
+    assert (
+        style["bp · relu"].colour
+        == style["bp · gaussian(relu, 0.1)"].colour
+        != style["fa · relu"].colour
+    )
     assert style["bp · relu"].dash != style["bp · gaussian(relu, 0.1)"].dash
     assert looks(collect(make.rows(("frozen", "bp"), (0,), 1)))["frozen"].colour == GREY
 
 
 def test_reads_what_was_written(full, rows):
     run = read_run(full)
-    assert list(curve(run, run.arms[1], "angle to backprop", "step", layer="2")) == [float(s) for s in range(0, 2001, 200)]
+    assert list(curve(run, run.arms[1], "angle to backprop", "step", layer="2")) == [
+        float(s) for s in range(0, 2001, 200)
+    ]
     assert parse("step=100 layer=1") == {"step": "100", "layer": "1"}
     assert parse("input noise=0.1") == {"input noise": "0.1"}
     assert parse("clean") == {}

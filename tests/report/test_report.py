@@ -20,7 +20,14 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.ids, self.tags, self.rows, self.cell, self.attributes = [], [], set(), [], None, []
+        self.open, self.ids, self.tags, self.rows, self.cell, self.attributes = (
+            [],
+            [],
+            set(),
+            [],
+            None,
+            [],
+        )
         self.feed(text)
         self.close()
         assert not self.open
@@ -94,13 +101,16 @@ def test_same_bytes_again(full, page):
     run = read_run(full)
     text, without = render(run, {}), render(run._replace(timing={}), {})
     assert "312 s in all" in text
-    assert re.sub(r"<dt>Duration</dt><dd>.*?</dd>", "", text) == without  # wall-clock is in that one place
+    # wall-clock is in that one place
+    assert re.sub(r"<dt>Duration</dt><dd>.*?</dd>", "", text) == without
 
 
 def test_nothing_from_elsewhere(page):
     found = Page(page)
     assert not found.tags & {"script", "link", "iframe", "img", "object", "embed", "image"}
-    references = [v for k, v in found.attributes if k in ("src", "href", "xlink:href", "srcset", "data")]
+    references = [
+        v for k, v in found.attributes if k in ("src", "href", "xlink:href", "srcset", "data")
+    ]
     assert references
     assert all(v.startswith("#") for v in references)
     assert not re.search(r"@import|url\((?!#)", page)
@@ -129,7 +139,8 @@ def test_difference_is_paired(page, rows):
 
 def test_energy_orders_only_where_robust(page):
     assert "dfa needs less energy than bp (R = 0.97)" in page
-    assert "bp needs less energy than pc (R = 1.00) and ep (R = 0.99)" in page  # 0.999 is not rounded up
+    # 0.999 is not rounded up
+    assert "bp needs less energy than pc (R = 1.00) and ep (R = 0.99)" in page
     assert "fa needs less energy" not in page.replace("dfa", "")  # 0.949 is not 0.95
     assert "2 pairs left open" in page
     assert row(page, "bp")[5] == "12.3 µJ [6.8, 22]"
@@ -137,12 +148,22 @@ def test_energy_orders_only_where_robust(page):
 
 
 def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
-    """A column a profile, which says what it has no price for; means over seeds, energy to an accuracy over those that got there."""
+    """A column a profile, which says what it has no price for; means over seeds, energy to an
+    accuracy over those that got there.
+    """
     rows = make.rows(("bp", "fa"), (0, 1), 1)
 
     def add(rule, seed, condition, measure, value):
         rows.append(
-            rows[0] | {"rule": rule, "seed": seed, "condition": condition, "measure": measure, "value": value, "unit": ""}
+            rows[0]
+            | {
+                "rule": rule,
+                "seed": seed,
+                "condition": condition,
+                "measure": measure,
+                "value": value,
+                "unit": "",
+            }
         )
 
     rows = [r for r in rows if not (r["rule"] == "bp" and r["condition"].startswith("loihi1"))]
@@ -160,8 +181,13 @@ def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
         "energy_clocked": ["horowitz45"],
         "energy_unpriced": {"loihi1": ["synapse_updates"]},
     }
-    found = Page(text := report(make.write(tmp_path / "run", rows, summary)).read_text(encoding="utf-8"))
-    assert [r[1:] for r in found.rows if r[0] == "J / sample"] == [["horowitz45"], ["loihi1 in part"]]
+    found = Page(
+        text := report(make.write(tmp_path / "run", rows, summary)).read_text(encoding="utf-8")
+    )
+    assert [r[1:] for r in found.rows if r[0] == "J / sample"] == [
+        ["horowitz45"],
+        ["loihi1 in part"],
+    ]
     assert ["fa", "12.3 µJ [6.8, 22] 7.36 µJ + 4.96 µJ"] in found.rows
     assert ["fa", "3.00 nJ [1.5, 6] 2.00 nJ + 1.00 nJ"] in found.rows
     assert ["bp", "–"] in found.rows
@@ -169,27 +195,40 @@ def test_energy_on_every_profile_and_what_learning_changed(tmp_path, make):
     assert ["bp", "–", "–", "more than 8.00 mJ 90 %, 0 of 1 seed"] in found.rows
     assert "loihi1 is without synapse updates" in text
     assert "in the profile where it is smallest" in text
-    many = {"energy_profiles": {f"p{i}": "" for i in range(12)}, "energy_clocked": [f"p{i}" for i in range(7)]}
+    many = {
+        "energy_profiles": {f"p{i}": "" for i in range(12)},
+        "energy_clocked": [f"p{i}" for i in range(7)],
+    }
     blocks = [r for r in Page(render(collect(rows, many), {})).rows if r[0] == "J / sample"]
     assert [len(r) - 1 for r in blocks] == [4, 3, 5]  # they fit on paper
 
 
 def test_likeness_equals_another_computation(page, rows):
-    """Layers at the same depth; backprop's row is between its seeds, and has no interval; ep has none, and is named."""
+    """Layers at the same depth; backprop's row is between its seeds, and has no interval; ep has
+    none, and is named.
+    """
     table = page[page.index('id="representations"') : page.index('id="robustness"')]
-    found = {r[0].split()[0]: r[1:] for r in Page(table[table.index("<div") : table.index("</div>") + 6]).rows if r[0]}
+    found = {
+        r[0].split()[0]: r[1:]
+        for r in Page(table[table.index("<div") : table.index("</div>") + 6]).rows
+        if r[0]
+    }
     expected = by_numpy(list(of(rows, "fa", "cka to backprop", "layer=2 twin layer=2").values()))
     assert found["fa"][1] == "{:.2f} [{:.2f}, {:.2f}]".format(*expected)
     other = by_numpy(list(of(rows, "fa", "rsa to backprop", "layer=1 twin layer=2").values()))
     assert "{:.2f} [{:.2f}, {:.2f}]".format(*other) not in found["fa"]
-    assert found["bp"][2] == f"{by_numpy(list(of(rows, 'bp', 'rsa between seeds', 'layer=1 twin layer=1').values()))[0]:.2f} "
+    between = of(rows, "bp", "rsa between seeds", "layer=1 twin layer=1")
+    assert found["bp"][2] == f"{by_numpy(list(between.values()))[0]:.2f} "
     assert set(found) == {"bp", "fa", "kp", "usf", "dfa", "np", "pc", "frozen"}
     assert "Left out: ep (" in table
 
 
 def test_everything_is_escaped(tmp_path, make):
     bad = "<script>alert(1)</script>"
-    rows = [r | {"data": "a & b", "net": '"><img src=x>'} for r in make.rows(("bp", bad, "$x$ _y"), range(2), 1)]
+    rows = [
+        r | {"data": "a & b", "net": '"><img src=x>'}
+        for r in make.rows(("bp", bad, "$x$ _y"), range(2), 1)
+    ]
     summary = make.summary(rows) | {
         "name": bad,
         "data_note": bad,
@@ -198,9 +237,13 @@ def test_everything_is_escaped(tmp_path, make):
         "version": bad,
         "study": {bad: bad},
     }
-    summary["arms"] = [a | {"net": '"><img src=x>', "data": "a & b", "card": [[bad, bad]]} for a in summary["arms"]]
+    summary["arms"] = [
+        a | {"net": '"><img src=x>', "data": "a & b", "card": [[bad, bad]]} for a in summary["arms"]
+    ]
     summary["energy_ranks"] = [{"a": bad, "b": "bp", "r": 1}]
-    text = report(make.write(tmp_path / "run", rows, summary, {"arms": {bad: 1.0}})).read_text(encoding="utf-8")
+    text = report(make.write(tmp_path / "run", rows, summary, {"arms": {bad: 1.0}})).read_text(
+        encoding="utf-8"
+    )
     assert "<script" not in text
     assert "<img" not in text
     assert text.count("&lt;script&gt;") > 10  # shown, not dropped
@@ -209,11 +252,17 @@ def test_everything_is_escaped(tmp_path, make):
 
 
 def test_absent_parts(tmp_path, make):
-    rows = [r for r in make.rows(("bp",), (0,), 1) if r["measure"] == "accuracy" and r["condition"] == "clean"]
+    rows = [
+        r
+        for r in make.rows(("bp",), (0,), 1)
+        if r["measure"] == "accuracy" and r["condition"] == "clean"
+    ]
     text = report(make.write(tmp_path / "one", rows)).read_text(encoding="utf-8")
     ids = Page(text).ids
     assert "result" in ids
-    assert not {"learning", "alignment", "robustness", "energy", "together", "plausibility"} & set(ids)
+    assert not {"learning", "alignment", "robustness", "energy", "together", "plausibility"} & set(
+        ids
+    )
     assert "<figure" not in text
     assert row(text, "bp")[1] == f"{100 * float(rows[0]['value']):.1f} one seed"
     assert "Only 1 seed" in text
@@ -224,7 +273,8 @@ def test_absent_parts(tmp_path, make):
     "keep",
     [
         lambda r: r["measure"] != "accuracy" or "=" not in r["condition"],  # no robustness
-        lambda r: r["condition"].partition("=")[0] in ("transfer", "random sign", "clean"),  # no PGD beside its controls
+        # no PGD beside its controls
+        lambda r: r["condition"].partition("=")[0] in ("transfer", "random sign", "clean"),
         lambda r: r["measure"].startswith("energy") or r["measure"] == "macs",  # no accuracy
         lambda r: r["condition"] == "training",  # every seed diverged
         lambda r: False,
@@ -232,7 +282,9 @@ def test_absent_parts(tmp_path, make):
 )
 def test_any_part_may_be_missing(tmp_path, make, keep):
     rows = [r for r in make.rows(("bp", "np", "frozen"), (2, 3), 1) if keep(r)]
-    Page(report(make.write(tmp_path / "part", rows, make.summary(rows))).read_text(encoding="utf-8"))
+    Page(
+        report(make.write(tmp_path / "part", rows, make.summary(rows))).read_text(encoding="utf-8")
+    )
     table(rows)
 
 
@@ -279,7 +331,8 @@ def test_terminal_says_the_same(full, page):
             assert cell in line
     assert "1 of 5 seeds diverged" in text
     assert max(map(len, text.splitlines())) <= 120
-    console.print(table([r | {"rule": "[red]x[/red"} for r in rows if r["rule"] == "bp"]))  # a name is not markup
+    # a name is not markup
+    console.print(table([r | {"rule": "[red]x[/red"} for r in rows if r["rule"] == "bp"]))
     assert "[red]x[/red" in console.export_text()
 
 
@@ -293,7 +346,11 @@ def test_no_accuracy_is_said_to_lie_beyond_its_bounds(rows):
         ("frozen", "0"): 0.05,
         ("frozen", "1"): 0.95,
     }
-    few = [r | {"value": given[key]} for r in rows if r["condition"] == "clean" and (key := (r["rule"], str(r["seed"]))) in given]
+    few = [
+        r | {"value": given[key]}
+        for r in rows
+        if r["condition"] == "clean" and (key := (r["rule"], str(r["seed"]))) in given
+    ]
     text = render(collect(few), {})
     assert row(text, "bp")[1:3] == ["99.0 [86.3, 100.0]", "+49.0 [−100.0, +100.0]"]
     assert row(text, "fa")[1] == "1.0 [0.0, 13.7]"

@@ -1,4 +1,6 @@
-"""Rules, identities, data sets and modulators of other packages: found by their entry points, without a fork."""
+"""Rules, identities, data sets and modulators of other packages: found by their entry points,
+without a fork.
+"""
 
 import os
 import subprocess
@@ -24,19 +26,32 @@ class Entry:
 
 
 def install(monkeypatch, group: str, name: str, thing: object) -> None:
-    monkeypatch.setattr(extensions, "installed", lambda asked: [Entry(name, thing)] if asked == group else [])
+    monkeypatch.setattr(
+        extensions, "installed", lambda asked: [Entry(name, thing)] if asked == group else []
+    )
 
 
 def no_checks(factory):
     yield from ()
 
 
-# group -> (what there is with it, the library's own, a key that is taken, something of another package)
+# group -> (what there is with it, the library's own, a key that is taken, something of another
+# package)
 ROOMS = {
     "bioplaus.rules": (rules.available, rules.RULES | rules.BASELINES, "fa", rules.backprop),
-    "bioplaus.identities": (identities.families, identities.FAMILIES, "fa", identities.Family(no_checks)),
+    "bioplaus.identities": (
+        identities.families,
+        identities.FAMILIES,
+        "fa",
+        identities.Family(no_checks),
+    ),
     "bioplaus.data": (data.available, data.LOADERS, "digits", data.digits.load),
-    "bioplaus.modulators": (modulators.available, modulators.MODULATORS, "dopamine", modulators.dopamine),
+    "bioplaus.modulators": (
+        modulators.available,
+        modulators.MODULATORS,
+        "dopamine",
+        modulators.dopamine,
+    ),
 }
 
 
@@ -47,7 +62,8 @@ def test_what_a_package_brings_is_found_or_refused_in_one_line(group, monkeypatc
     install(monkeypatch, group, "mine", thing)
     found = available()
     assert list(found) == [*own, "mine"]
-    assert found["mine"] == thing or found["mine"].__wrapped__ is thing  # one that checks numbers, of a modulator
+    # one that checks numbers, of a modulator
+    assert found["mine"] == thing or found["mine"].__wrapped__ is thing
     for name, broken, message in (
         (taken, thing, "has a key that is taken; rename its entry point"),
         (
@@ -68,7 +84,9 @@ def test_what_a_package_brings_is_found_or_refused_in_one_line(group, monkeypatc
 def test_a_broken_package_costs_the_command_line_one_line(monkeypatch, capsys):
     install(monkeypatch, "bioplaus.data", "mine", ImportError("it is gone"))
     assert main(["list", "data"]) == 2
-    assert capsys.readouterr().err.startswith("bioplaus: bioplaus.data: the entry point mine = elsewhere:thing cannot be loaded")
+    assert capsys.readouterr().err.startswith(
+        "bioplaus: bioplaus.data: the entry point mine = elsewhere:thing cannot be loaded"
+    )
 
 
 def test_a_loader_that_gives_no_data_set_is_told(monkeypatch):
@@ -78,7 +96,7 @@ def test_a_loader_that_gives_no_data_set_is_told(monkeypatch):
 
 
 PACKAGE = '''
-"""Backprop by halves, digits of two kinds and a gate of one half, as a package of its own brings them."""
+"""Backprop by halves, digits of two kinds and a gate of one half, as another package brings."""
 
 from bioplaus import data
 from bioplaus.hyper import Probability
@@ -148,20 +166,32 @@ def test_an_installed_package_brings_its_own(tmp_path):
     (tmp_path / "half_rule.py").write_text(PACKAGE, encoding="utf-8")
     info = tmp_path / "half_rule-0.1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: half-rule\nVersion: 0.1\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: half-rule\nVersion: 0.1\n", encoding="utf-8"
+    )
     (info / "entry_points.txt").write_text(POINTS, encoding="utf-8")
     (tmp_path / "study.toml").write_text(STUDY, encoding="utf-8")
     code = "import sys; from bioplaus.cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
     def run(*words: str) -> str:
-        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    several = "from bioplaus.cli import main; main(['list']); main(['verify', 'half']); from half_rule import half"
+    several = (
+        "from bioplaus.cli import main; main(['list']); main(['verify', 'half']); from half_rule"
+        " import half"
+    )
     said = run("-c", f"{several}; from bioplaus.testing import check_rule; check_rule(half)")
-    for text in ("Half of the gradient.", "Zeros and ones among the digits.", "All learn half as much.", "is half of backprop"):
+    for text in (
+        "Half of the gradient.",
+        "Zeros and ones among the digits.",
+        "All learn half as much.",
+        "is half of backprop",
+    ):
         assert text in said
     words = [
         "compare",
@@ -179,6 +209,8 @@ def test_an_installed_package_brings_its_own(tmp_path):
         str(tmp_path / "a"),
     ]
     assert "half" in run("-c", code, *words)
-    run("-c", code, "run", str(tmp_path / "study.toml"), "--jobs", "1", "--out", str(tmp_path / "b"))
+    run(
+        "-c", code, "run", str(tmp_path / "study.toml"), "--jobs", "1", "--out", str(tmp_path / "b")
+    )
     rows = (tmp_path / "b" / "results.csv").read_text(encoding="utf-8").splitlines()
     assert all(row.startswith("binary,mlp 128-128,half,tanh,halved,") for row in rows[1:])

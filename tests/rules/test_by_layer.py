@@ -1,4 +1,6 @@
-"""`by_layer`: each layer learns as under its own rule, nothing else is paid for, and the whole keeps the contract."""
+"""`by_layer`: each layer learns as under its own rule, nothing else is paid for, and the whole
+keeps the contract.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -43,12 +45,17 @@ def test_under_a_modulator():
 
 
 def test_what_is_not_taken_is_not_paid_for():
-    """A Hebbian body under a backprop head: no error goes back, and the products of the body's backprop are gone."""
-    phases = cost(bp.by_layer((softhebb, softhebb, backprop))(NET, bp.cross_entropy), NET, BATCH).phases
+    """A Hebbian body under a backprop head: no error goes back, and the products of the body's
+    backprop are gone.
+    """
+    phases = cost(
+        bp.by_layer((softhebb, softhebb, backprop))(NET, bp.cross_entropy), NET, BATCH
+    ).phases
     alone = cost(softhebb(NET, bp.cross_entropy), NET, BATCH).phases
     assert not phases.get("credit") or not phases["credit"].macs
     assert phases["update"].macs == alone["update"].macs
-    assert cost(RULES["bp"](NET, bp.cross_entropy), NET, BATCH).phases["credit"].macs == 20 + 12  # control
+    # control
+    assert cost(RULES["bp"](NET, bp.cross_entropy), NET, BATCH).phases["credit"].macs == 20 + 12
 
 
 def test_answers_as_the_rule_of_the_last_layer():

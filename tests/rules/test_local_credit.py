@@ -23,7 +23,9 @@ def test_pull_is_the_mean_outer_product():
 
 
 @pytest.mark.parametrize(
-    "gate", [2.0, jnp.array([3.0, 0.0]), jnp.array([[1.0, 0.0], [0.0, 2.0]])], ids=["scalar", "example", "unit"]
+    "gate",
+    [2.0, jnp.array([3.0, 0.0]), jnp.array([[1.0, 0.0], [0.0, 2.0]])],
+    ids=["scalar", "example", "unit"],
 )
 def test_pull_with_a_gate(gate):
     g = np.asarray(gate)
@@ -39,7 +41,9 @@ def test_pull_refuses_a_gate_of_another_shape():
 
 def test_send_uses_the_feedback_weights():
     feedback = jax.tree.map(lambda w: -2.0 * w + 1.0, PARAMS)
-    np.testing.assert_allclose(send(LAYER, PARAMS, feedback, X, KEY, SIGNAL), SIGNAL @ feedback["w"].T)
+    np.testing.assert_allclose(
+        send(LAYER, PARAMS, feedback, X, KEY, SIGNAL), SIGNAL @ feedback["w"].T
+    )
     assert np.abs(SIGNAL @ (feedback["w"] - PARAMS["w"]).T).min() > 0.1
 
 
@@ -57,7 +61,10 @@ def test_gates_of():
 
 
 def test_signals_by_hand():
-    output, y = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.2, 0.7, 0.1]])) + 3.0, jnp.eye(3)[jnp.array([0, 2])]
+    output, y = (
+        jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.2, 0.7, 0.1]])) + 3.0,
+        jnp.eye(3)[jnp.array([0, 2])],
+    )
     s = signals_of(bp.cross_entropy, jnp.array([1.0, 2.0]), output, y)
     np.testing.assert_array_equal(s.loss, [1.0, 2.0])
     np.testing.assert_array_equal(s.correct, [1.0, 0.0])
@@ -73,7 +80,8 @@ def test_relax_by_hand():
     assert float(residual) == pytest.approx(0.25 / 1.75)
     assert float(relax(lambda z, _: z / 2 + 1, jnp.zeros(4), 60)[1]) < 1e-6
     assert float(relax(lambda z, _: -2 * z + 1, jnp.ones(4), 60)[1]) > 0.5
-    assert not float(relax(lambda z, _: z**2, 3 * jnp.ones(4), 60)[1]) < 0.5  # overflows: not a number
+    # overflows: not a number
+    assert not float(relax(lambda z, _: z**2, 3 * jnp.ones(4), 60)[1]) < 0.5
 
 
 def test_relax_has_a_reverse_mode():

@@ -1,7 +1,8 @@
-"""What teaches the layers is the error of the output layer's current, dL/da_L, whatever neurons stand behind it.
+"""What teaches the layers is the error of the output layer's current, dL/da_L, whatever neurons
+stand behind it.
 
-Sigmoids under `bernoulli` are the same function and the same loss as logits under `binary_cross_entropy`: a rule that learns from the
-loss alone must give the same gradients.
+Sigmoids under `bernoulli` are the same function and the same loss as logits under
+`binary_cross_entropy`: a rule that learns from the loss alone must give the same gradients.
 """
 
 import jax
@@ -16,21 +17,27 @@ from bioplaus.rules import RULES
 from bioplaus.types import Batch
 
 SIGMOID = bp.sigmoid()
-# Rules that send the error elsewhere than through W or B, and one that does not. It is so for all but those that are defined by what the
-# output neurons put out: a target there (tp, dtp, drl, ldrl, dfc), a clamp (chl, cpl), a finite nudge (dendritic_microcircuit).
+# Rules that send the error elsewhere than through W or B, and one that does not. It is so for all
+# but those that are defined by what the output neurons put out: a target there (tp, dtp, drl, ldrl,
+# dfc), a clamp (chl, cpl), a finite nudge (dendritic_microcircuit).
 ALIKE = ["fa", "dfa", "drtp", "phsic", "burstprop", "pepita", "local_pred", "local_losses", "ff"]
 
 
 def pair(loss, logistic):
     """One problem twice: with logits, and with sigmoids."""
-    return (problem((7, 5, 4, 3), examples=6, output=o, loss=l) for o, l in ((bp.identity(), logistic), (SIGMOID, loss)))
+    return (
+        problem((7, 5, 4, 3), examples=6, output=o, loss=l)
+        for o, l in ((bp.identity(), logistic), (SIGMOID, loss))
+    )
 
 
 @pytest.mark.parametrize("key", ALIKE)
 def test_sigmoids_under_bernoulli_learn_as_logits_do(x64, key):
     logits, sigmoids = (gradient(RULES[key], p)[0] for p in pair(bernoulli, binary_cross_entropy))
     assert relative(sigmoids[-1], logits[-1]) < 1e-6
-    for ours, theirs in zip(jax.tree.leaves(sigmoids[:-1]), jax.tree.leaves(logits[:-1]), strict=True):
+    for ours, theirs in zip(
+        jax.tree.leaves(sigmoids[:-1]), jax.tree.leaves(logits[:-1]), strict=True
+    ):
         assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
 
 
@@ -40,7 +47,9 @@ def test_direct_feedback_is_feedback_alignment_of_one_hidden_layer(x64):
     direct, state, _ = gradient(bp.rules.direct_feedback_alignment, p)
     crossed = ((), {"w": state.feedback[0].T, "b": jnp.zeros(5)})
     through = gradient(bp.rules.feedback_alignment, p, lambda s: s._replace(feedback=crossed))[0]
-    assert np.linalg.norm(direct[0]["w"]) / np.linalg.norm(through[0]["w"]) == pytest.approx(1, abs=1e-12)
+    assert np.linalg.norm(direct[0]["w"]) / np.linalg.norm(through[0]["w"]) == pytest.approx(
+        1, abs=1e-12
+    )
     assert relative(direct, through) < 1e-12
     before = in_numpy(p, state.feedback[0], slope=False)
     assert np.linalg.norm(before) / np.linalg.norm(through[0]["w"]) > 3
@@ -48,8 +57,14 @@ def test_direct_feedback_is_feedback_alignment_of_one_hidden_layer(x64):
 
 
 def in_numpy(p, feedback, *, slope):
-    """dW_1 of direct feedback alignment under half the squared error. slope: with phi'(a_L), as it must be."""
-    x, y, (first, last) = np.asarray(p.batch.x), np.asarray(p.batch.y), jax.tree.map(np.asarray, p.params)
+    """dW_1 of direct feedback alignment under half the squared error. slope: with phi'(a_L), as it
+    must be.
+    """
+    x, y, (first, last) = (
+        np.asarray(p.batch.x),
+        np.asarray(p.batch.y),
+        jax.tree.map(np.asarray, p.params),
+    )
     h = np.tanh(x @ first["w"] + first["b"])
     o = 1 / (1 + np.exp(-(h @ last["w"] + last["b"])))
     e = (o - y) * (o * (1 - o) if slope else 1)
@@ -61,7 +76,9 @@ def test_sigmoids_under_bernoulli_are_clamped_within_their_range(x64, key):
     """Clamped by dL/dh_L, an output of 0.01 was sent to 100: digits ended at chance."""
     clamped = {"gain": 0.05, "free_steps": 40, "clamped_steps": 40}
     values, probabilities = (
-        gradient(RULES[key], problem((7, 5, 4, 3), examples=6, output=SIGMOID, loss=loss), **clamped)[0]
+        gradient(
+            RULES[key], problem((7, 5, 4, 3), examples=6, output=SIGMOID, loss=loss), **clamped
+        )[0]
         for loss in (mse, bernoulli)
     )
     assert relative(probabilities, values) < 1e-9
@@ -69,7 +86,9 @@ def test_sigmoids_under_bernoulli_are_clamped_within_their_range(x64, key):
 
 @pytest.mark.parametrize("key", ["local_pred", "local_losses"])
 def test_heads_give_what_the_loss_takes(key):
-    """A linear head gave numbers below 0 and above 1 to `bernoulli`, which took them for probabilities."""
+    """A linear head gave numbers below 0 and above 1 to `bernoulli`, which took them for
+    probabilities.
+    """
     net = bp.mlp([6, 8, 7, 3], output=SIGMOID)
     draw = np.random.default_rng(0)
     batch = Batch(jnp.asarray(draw.standard_normal((5, 6))), jnp.eye(3)[draw.integers(0, 3, 5)])

@@ -9,7 +9,9 @@ import bioplaus.report
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_quickly():
-    """Studies compile much and compute little here; runs whose bits are compared are compiled alike."""
+    """Studies compile much and compute little here; runs whose bits are compared are compiled
+    alike.
+    """
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

@@ -13,9 +13,10 @@ SMALL = Study(
 )
 
 
+# what is run again and again
 LIGHT = SMALL.model_copy(
     update={"base": {**SMALL.base, "robustness": False, "energy": False, "alignment": False}}
-)  # what is run again and again
+)
 
 
 class Written(NamedTuple):

@@ -1,4 +1,6 @@
-"""What a study's settings for unsupervised rules build: competing neurons, weights above 0, updates over their largest entry."""
+"""What a study's settings for unsupervised rules build: competing neurons, weights above 0, updates
+over their largest entry.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,14 @@ X = jnp.zeros((1, 200))
 
 
 def test_weights_above_zero_and_competing_neurons():
-    """Root mean square 35 / sqrt(200) in the hidden layer; the last layer as ever; softmax of the given slope, of mean 1."""
+    """Root mean square 35 / sqrt(200) in the hidden layer; the last layer as ever; softmax of the
+    given slope, of mean 1.
+    """
     arm = Arm.model_validate(
-        dict(net={"hidden": [50], "variance": 1225, "positive": True}, neuron={"kind": "softmax", "slope": 3})
+        dict(
+            net={"hidden": [50], "variance": 1225, "positive": True},
+            neuron={"kind": "softmax", "slope": 3},
+        )
     )
     net = build(arm, X, 4).net
     params = init(net, jax.random.key(0), X)
@@ -28,13 +35,17 @@ def test_weights_above_zero_and_competing_neurons():
     assert last.min() < 0
     a = np.linspace(-1, 1, 50)[None]
     np.testing.assert_allclose(
-        fire(net[0], jnp.asarray(a), jax.random.key(0)), 50 * np.exp(3 * a) / np.exp(3 * a).sum(), rtol=1e-5
+        fire(net[0], jnp.asarray(a), jax.random.key(0)),
+        50 * np.exp(3 * a) / np.exp(3 * a).sum(),
+        rtol=1e-5,
     )
 
 
 @pytest.mark.parametrize("rule", ["softhebb", "frozen"])
 def test_updates_over_their_largest_entry(rule):
-    """Hidden arrays move by 0.1 at most, each by its own largest entry; the last layer by plain descent. A zero stays."""
+    """Hidden arrays move by 0.1 at most, each by its own largest entry; the last layer by plain
+    descent. A zero stays.
+    """
     spec = {"kind": "sgd", "learning_rate": 0.5, "weight_decay": 0.2, "largest": 0.1}
     tx = build(Arm.model_validate(dict(net={"hidden": [3]}, rule=rule, optimiser=spec)), X, 2).tx
     params = tuple({"w": np.ones((3, 3)), "b": np.ones(3)} for _ in range(2))

@@ -18,7 +18,15 @@ from bioplaus.study.plan import plan
 
 pytestmark = pytest.mark.thorough
 
-TINY = {"suite": True, "epsilon": 0.15, "steps": 4, "restarts": 1, "queries": 12, "samples": 2, "examples": 40}
+TINY = {
+    "suite": True,
+    "epsilon": 0.15,
+    "steps": 4,
+    "restarts": 1,
+    "queries": 12,
+    "samples": 2,
+    "examples": 40,
+}
 STUDY = Study(
     name="claims",
     base={
@@ -53,19 +61,35 @@ def test_every_seed_and_check_has_its_row(found):
         worst = [rows["robust accuracy", "epsilon=0.15 attack=worst", s] for s in "01"]
         clean = [rows["robust accuracy", "epsilon=0.15 attack=clean", s] for s in "01"]
         assert np.mean(worst) < np.mean(clean) - 0.1
-        assert (rows["input bound", "epsilon=0.15 bound=low", ""], rows["input bound", "epsilon=0.15 bound=high", ""]) == (0, 1)
+        assert (
+            rows["input bound", "epsilon=0.15 bound=low", ""],
+            rows["input bound", "epsilon=0.15 bound=high", ""],
+        ) == (0, 1)
         for name in CHECKS:
             value, bound, passed = (
-                rows[f"check {part}", f"epsilon=0.15 check={name}", ""] for part in ("value", "threshold", "passed")
+                rows[f"check {part}", f"epsilon=0.15 check={name}", ""]
+                for part in ("value", "threshold", "passed")
             )
             assert passed == (value > bound if name == "F11" else value <= bound)
-        shared = [np.round(v * 40, 6) for (m, c, _), v in rows.items() if m == "robust accuracy" and "worst" in c]
+        shared = [
+            np.round(v * 40, 6)
+            for (m, c, _), v in rows.items()
+            if m == "robust accuracy" and "worst" in c
+        ]
         assert all(v == int(v) for v in shared)  # 40 examples
 
 
 def test_the_words_hold_every_hyperparameter(found):
     said = found.summary["suite"]
-    for number in ("epsilon 0.15", "4 steps", "0.0938", "1 random start", "12 queries", "2 random samples", "40 examples"):
+    for number in (
+        "epsilon 0.15",
+        "4 steps",
+        "0.0938",
+        "1 random start",
+        "12 queries",
+        "2 random samples",
+        "40 examples",
+    ):
         assert number in said
     assert "4 steps" in found.summary["attack"]
     arms = spec.arms(STUDY)
@@ -77,7 +101,10 @@ def test_the_page_states_no_number_where_a_check_fails(found):
     page = claims(collect(rows, found.summary), {})
     failing = {r.rule for r in found.rows if r.measure == "check passed" and not r.value}
     assert page.count("no claim") == len(failing)
-    forged = [r | {"value": 0.0} if (r["measure"], r["rule"]) == ("check passed", "fa") else r for r in rows]
+    forged = [
+        r | {"value": 0.0} if (r["measure"], r["rule"]) == ("check passed", "fa") else r
+        for r in rows
+    ]
     assert "no claim<small>F1, F2" in claims(collect(forged, found.summary), {})
     lost = [r for r in rows if "check=F7" not in r["condition"]]
     assert claims(collect(lost, found.summary), {}).count("no claim") == 2
@@ -88,7 +115,9 @@ def test_the_page_states_no_number_where_a_check_fails(found):
 
 def test_draws_are_for_nets_with_noise():
     noisy = {"base": {**STUDY.base, "neuron": {"noise": "gaussian", "level": 0.1}}}
-    quiet = {"base": {**STUDY.base, "neuron": {"noise": "gaussian", "level": 0.1, "evaluate": "off"}}}
+    quiet = {
+        "base": {**STUDY.base, "neuron": {"noise": "gaussian", "level": 0.1, "evaluate": "off"}}
+    }
     assert budget_of(spec.arms(STUDY)[0]).draws == 1
     assert budget_of(spec.arms(STUDY.model_copy(update=noisy))[0]).draws == 20
     assert budget_of(spec.arms(STUDY.model_copy(update=quiet))[0]).draws == 1
@@ -110,7 +139,8 @@ def test_the_range_of_the_inputs_is_that_of_the_examples_that_are_never_made_wor
 
 @pytest.mark.usefixtures("quick")
 def test_robustness_is_the_same_in_every_unit_of_the_inputs():
-    """x and 255 x - 5, and nets that undo the change of units and do not learn: equal accuracy at every noise, attack and radius.
+    """x and 255 x - 5, and nets that undo the change of units and do not learn: equal accuracy at
+    every noise, attack and radius.
 
     Taken in units of x, noise on 255 x - 5 would do next to nothing: 1.0 everywhere.
     """
@@ -125,7 +155,10 @@ def test_robustness_is_the_same_in_every_unit_of_the_inputs():
 
         def init(key, example):
             del key, example
-            return {"w": jnp.asarray(w / scale, jnp.float32), "b": jnp.asarray(-shift * w.sum(0) / scale, jnp.float32)}
+            return {
+                "w": jnp.asarray(w / scale, jnp.float32),
+                "b": jnp.asarray(-shift * w.sum(0) / scale, jnp.float32),
+            }
 
         still = {"optimiser": {"learning_rate": 1e-30}}
         found = run_study(
@@ -134,14 +167,21 @@ def test_robustness_is_the_same_in_every_unit_of_the_inputs():
             data=own(scale * x + shift, y),
             show=False,
         )
-        return {(r.measure, r.condition): r.value for r in found.rows if r.measure in ("accuracy", "robust accuracy")}
+        return {
+            (r.measure, r.condition): r.value
+            for r in found.rows
+            if r.measure in ("accuracy", "robust accuracy")
+        }
 
     unit, other = measured(1, 0), measured(255, -5)
     assert unit["accuracy", "clean"] == 1
     assert (
-        other["accuracy", "pgd=0"] == other["accuracy", "random sign=0"] == other["accuracy", "clean"]
+        other["accuracy", "pgd=0"]
+        == other["accuracy", "random sign=0"]
+        == other["accuracy", "clean"]
     )  # nothing is cut to [0, 1]
     assert unit["accuracy", "input noise=0.5"] < 0.85
     assert unit["accuracy", "pgd=0.1"] < unit["accuracy", "random sign=0.1"] < 1
     assert unit["robust accuracy", "epsilon=0.15 attack=worst"] < 0.7
-    assert other == pytest.approx(unit, abs=1.5 / 30)  # an example at the boundary falls to either side, by rounding
+    # an example at the boundary falls to either side, by rounding
+    assert other == pytest.approx(unit, abs=1.5 / 30)

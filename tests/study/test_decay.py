@@ -1,4 +1,6 @@
-"""Kolen-Pollack's weight decay: its own where a study gives none, it acts on W and B alike, and a saved study keeps it."""
+"""Kolen-Pollack's weight decay: its own where a study gives none, it acts on W and B alike, and a
+saved study keeps it.
+"""
 
 import inspect
 
@@ -24,13 +26,20 @@ def left(optimiser: dict) -> list[float]:
     """|W - B| of each layer after STEPS steps of an arm, over that at the start."""
     key = jax.random.key(0)
     data = Batch(jax.random.normal(key, (32, 6)), jax.nn.one_hot(jnp.arange(32) % 3, 3))
-    arm = Arm.model_validate({"rule": "kp", "net": {"hidden": [5, 4]}, "optimiser": optimiser, "batch_size": 8})
+    arm = Arm.model_validate(
+        {"rule": "kp", "net": {"hidden": [5, 4]}, "optimiser": optimiser, "batch_size": 8}
+    )
     built = build(arm, data.x[:1], 3)
-    program = make_program(lambda values, step: (built.net, built.rule(built.net), built.tx), batch_size=8)
+    program = make_program(
+        lambda values, step: (built.net, built.rule(built.net), built.tx), batch_size=8
+    )
 
     def apart(state):
         return np.array(
-            [jnp.linalg.norm(w["w"] - b["w"]) for w, b in zip(state.params[1:], state.rule.feedback[1:], strict=True)]
+            [
+                jnp.linalg.norm(w["w"] - b["w"])
+                for w, b in zip(state.params[1:], state.rule.feedback[1:], strict=True)
+            ]
         )
 
     start = program.init(key, data, ())
@@ -39,10 +48,16 @@ def left(optimiser: dict) -> list[float]:
 
 
 def test_weights_and_feedback_come_together_by_the_decay():
-    """(1 - lr lambda)^T, at the rule's own lambda and at that of the other rules, which leaves 98 % after 1,000 steps of 2e-3."""
+    """(1 - lr lambda)^T, at the rule's own lambda and at that of the other rules, which leaves 98 %
+    after 1,000 steps of 2e-3.
+    """
     rate = 2e-2
-    assert left({"learning_rate": rate}) == pytest.approx([(1 - rate * DECAY) ** STEPS] * 2, rel=1e-4)
-    assert left({"learning_rate": rate, "weight_decay": 0.01}) == pytest.approx([(1 - rate * 0.01) ** STEPS] * 2, rel=1e-4)
+    assert left({"learning_rate": rate}) == pytest.approx(
+        [(1 - rate * DECAY) ** STEPS] * 2, rel=1e-4
+    )
+    assert left({"learning_rate": rate, "weight_decay": 0.01}) == pytest.approx(
+        [(1 - rate * 0.01) ** STEPS] * 2, rel=1e-4
+    )
     assert (1 - 2e-3 * 0.01) ** 1000 > 0.98
     assert (1 - 2e-3 * DECAY) ** 1000 < 0.56
 
@@ -60,7 +75,11 @@ def decays(study: Study) -> dict[str, float]:
 def test_what_a_study_gives_stands_over_it():
     study = comparison(["kp", "fa"], data="digits")
     assert decays(study) == {"kp": DECAY, "fa": 0.01, "frozen": 0.01}
-    assert decays(override(study, ["--optimiser.weight_decay", "0.2"])) == {"kp": 0.2, "fa": 0.2, "frozen": 0.2}
+    assert decays(override(study, ["--optimiser.weight_decay", "0.2"])) == {
+        "kp": 0.2,
+        "fa": 0.2,
+        "frozen": 0.2,
+    }
     assert decays(override(study, ["--optimiser.learning_rate", "0.1"])) == decays(study)
     assert arms(Study(**resolved(study))) == arms(study)
     given = study.model_copy(update={"base": {**study.base, "optimiser": {"weight_decay": 0.01}}})

@@ -1,4 +1,6 @@
-"""A study of two arms on corrupted images, damaged nets and wrong labels: the rows, what is made of them, and what is refused."""
+"""A study of two arms on corrupted images, damaged nets and wrong labels: the rows, what is made of
+them, and what is refused.
+"""
 
 import jax
 import numpy as np
@@ -51,14 +53,22 @@ def found(tmp_path_factory):
         np.save(folder / name / "test_images.npy", images)
         np.save(folder / name / "test_labels.npy", labels)
     base = {**BASE, "corruptions": str(folder)}
-    study = Study.model_validate({"name": "robust", "base": base, "grid": {"rule": ["bp", "fa"]}, "contrast": CONTRASTS})
+    study = Study.model_validate(
+        {"name": "robust", "base": base, "grid": {"rule": ["bp", "fa"]}, "contrast": CONTRASTS}
+    )
     jax.config.update("jax_disable_most_optimizations", True)  # compiles much, computes little
     yield run_study(study, data=DATA, out=tmp_path_factory.mktemp("out") / "run", show=False)
     jax.config.update("jax_disable_most_optimizations", False)
 
 
 def _values(found, rule, measure, condition):
-    return np.array([r.value for r in found.rows if (r.rule, r.measure, r.condition) == (rule, measure, condition)])
+    return np.array(
+        [
+            r.value
+            for r in found.rows
+            if (r.rule, r.measure, r.condition) == (rule, measure, condition)
+        ]
+    )
 
 
 def test_rows_of_corruptions_and_calibration(found):
@@ -68,16 +78,30 @@ def test_rows_of_corruptions_and_calibration(found):
         under = _values(found, "bp", "accuracy under corruption", f"{kind}=1")
         assert under.shape == (3,)
         assert under.mean() < clean.mean()
-    for measure, unit in (("ece", "fraction"), ("nll", "nat"), ("brier", "squared probability"), ("aurc", "fraction")):
-        assert _values(found, "fa", measure, "clean").shape == _values(found, "fa", measure, "inverse=1").shape == (3,)
+    for measure, unit in (
+        ("ece", "fraction"),
+        ("nll", "nat"),
+        ("brier", "squared probability"),
+        ("aurc", "fraction"),
+    ):
+        assert (
+            _values(found, "fa", measure, "clean").shape
+            == _values(found, "fa", measure, "inverse=1").shape
+            == (3,)
+        )
         assert {r.unit for r in found.rows if r.measure == measure} == {unit}
-    assert _values(found, "bp", "nll", "inverse=1").mean() > _values(found, "bp", "nll", "clean").mean()
+    assert (
+        _values(found, "bp", "nll", "inverse=1").mean()
+        > _values(found, "bp", "nll", "clean").mean()
+    )
 
 
 def test_chosen_curves_alone_are_there(found):
     kinds = {r.condition.partition("=")[0] for r in found.rows if r.measure == "accuracy"}
     assert kinds == {"clean", "targeted lesion", "pruning", "pgd", "transfer", "random sign"}
-    np.testing.assert_array_equal(_values(found, "bp", "accuracy", "pruning=0"), _values(found, "bp", "accuracy", "clean"))
+    np.testing.assert_array_equal(
+        _values(found, "bp", "accuracy", "pruning=0"), _values(found, "bp", "accuracy", "clean")
+    )
 
 
 def test_mce_is_against_the_twin_of_the_seed(found):
@@ -92,7 +116,9 @@ def test_mce_is_against_the_twin_of_the_seed(found):
 
 def test_wrong_labels_are_followed(found):
     """After so short a training the nets know the rule, not the exceptions."""
-    memorised, recovered = (_values(found, "bp", m, "flipped labels").mean() for m in ("memorised", "recovered"))
+    memorised, recovered = (
+        _values(found, "bp", m, "flipped labels").mean() for m in ("memorised", "recovered")
+    )
     assert recovered > 0.5 > 0.2 > memorised
     assert {r.data for r in found.rows} == {"mnist + 30% symmetric label noise"}
     assert "30% symmetric" in found.summary["data_note"]
@@ -103,8 +129,12 @@ def test_planned_contrasts_alone_have_p_values(found):
     a, b = (_values(found, rule, "accuracy", "clean") for rule in ("fa", "bp"))
     np.testing.assert_allclose(first["p"], np.asarray(stats.ttest_rel(a, b))[1], rtol=1e-9)
     np.testing.assert_allclose(first["mean"], (a - b).mean())
-    np.testing.assert_allclose(third["mean"], _values(found, "fa", "mCE_BP", "all corruptions").mean() - 100)
-    assert all(c["p"] <= c["p_holm"] <= min(1, 3 * c["p"]) + 1e-12 for c in found.summary["contrasts"])
+    np.testing.assert_allclose(
+        third["mean"], _values(found, "fa", "mCE_BP", "all corruptions").mean() - 100
+    )
+    assert all(
+        c["p"] <= c["p_holm"] <= min(1, 3 * c["p"]) + 1e-12 for c in found.summary["contrasts"]
+    )
     assert first["improvement"] == np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b))
     assert not any("p" in c for c in found.summary["comparisons"])
 
@@ -133,7 +163,10 @@ def test_the_report_shows_them(found):
         ({"contrast": [{"a": "fa", "b": "bp", "metric": "mCE_BP"}]}, "has no 'mCE_BP'"),
         ({"contrast": [{"a": "fa", "b": "fa"}]}, "with itself"),
         ({"base": {"curves": ["leson"]}}, "did you mean 'lesion'"),
-        ({"base": {"curves": ["lesion_layer_3"]}}, "the net has 2 hidden layers; leave this curve out"),
+        (
+            {"base": {"curves": ["lesion_layer_3"]}},
+            "the net has 2 hidden layers; leave this curve out",
+        ),
         ({"base": {"training_data": {"symmetric": 0.1, "asymmetric": 0.1}}}, "not both"),
         ({"base": {"training_data": {"symmetric": 2.0}}}, "less than or equal to 1"),
     ],

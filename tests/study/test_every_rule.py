@@ -1,4 +1,6 @@
-"""Every rule goes through a study: its costs, its training and its probe, traced on shapes for a batch unlike the probe's."""
+"""Every rule goes through a study: its costs, its training and its probe, traced on shapes for a
+batch unlike the probe's.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -28,7 +30,9 @@ KEY = jax.random.key(0)
 
 @pytest.mark.parametrize("key", [*RULES, *BASELINES])
 def test_every_rule_goes_through_a_study(key):
-    arm = Arm.model_validate({"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8})
+    arm = Arm.model_validate(
+        {"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8}
+    )
     built = build(arm, DATA.train.x[:1], 10)
     few = jax.tree.map(lambda a: a[:16], DATA.train)
     assert bp.measure.cost(built.rule(built.net), built.net, few, tx=built.tx).batch == 16
@@ -46,16 +50,22 @@ class Traces(NamedTuple):
 
 
 def test_only_what_a_state_holds_of_single_examples_is_fresh():
-    """Whatever the size of the batch, the probe's own too, and inside of compositions; other shapes are fresh undeclared."""
+    """Whatever the size of the batch, the probe's own too, and inside of compositions; other shapes
+    are fresh undeclared.
+    """
     for size in (16, PROBE):
-        own, fresh = (Traces({"w": np.full(4, v)}, (np.full((n, 4), v),)) for v, n in ((1.0, size), (0.0, PROBE)))
+        own, fresh = (
+            Traces({"w": np.full(4, v)}, (np.full((n, 4), v),))
+            for v, n in ((1.0, size), (0.0, PROBE))
+        )
         for nest in (lambda s: s, lambda s: (s, ()), lambda s: {"rule": s}):
             got = jax.tree.leaves(fitted(nest(own), nest(fresh)))
             np.testing.assert_array_equal(got[0], np.ones(4))
             np.testing.assert_array_equal(got[1], np.zeros((PROBE, 4)))
     bare = fitted((np.ones(4), np.ones((16, 4))), (np.zeros(4), np.zeros((PROBE, 4))))
     assert [a.max() for a in bare] == [1.0, 0.0]
-    assert fitted((np.ones((PROBE, 4)),), (np.zeros((PROBE, 4)),))[0].min() == 1  # control: undeclared, it is taken for weights
+    # control: undeclared, it is taken for weights
+    assert fitted((np.ones((PROBE, 4)),), (np.zeros((PROBE, 4)),))[0].min() == 1
 
 
 @pytest.mark.parametrize("batch_size", [64, PROBE])
@@ -63,18 +73,27 @@ def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
     """Those of the same weights with no trace at all; a state left as it is shows others."""
     hyper = {"decay": 0.5}
     arm = Arm.model_validate(
-        {"rule": "threefactor", "net": {"hidden": [12]}, "batch_size": batch_size, "steps": 8, "hyper": hyper}
+        {
+            "rule": "threefactor",
+            "net": {"hidden": [12]},
+            "batch_size": batch_size,
+            "steps": 8,
+            "hyper": hyper,
+        }
     )
     compiled, values = compiled_of(arm, DATA.train.x[:1], 10), course_of(arm)
     train = bind(compiled.program, DATA.train, values)
     state, _ = train.advance(train.init(jax.random.key(0)), 8)
     built = build(arm, DATA.train.x[:1], 10)
     rule, few = built.rule(built.net), jax.tree.map(lambda a: a[:PROBE], DATA.test)
-    untraced = three_factor(built.net, built.loss, sigma=0.5)  # its state but for the baseline is empty
+    # its state but for the baseline is empty
+    untraced = three_factor(built.net, built.loss, sigma=0.5)
     truth = backprop(built.net, built.loss).grad(state.params, (), few, KEY)[0]
     none = untraced.init(KEY, state.params, few)._replace(baseline=state.rule.baseline)
     want = angles(untraced.grad(state.params, none, few, KEY)[0], truth)
-    got = compiled.probe(jax.tree.map(lambda a: a[None], state), DATA.test, values.end)["angle to backprop"][0]
+    got = compiled.probe(jax.tree.map(lambda a: a[None], state), DATA.test, values.end)[
+        "angle to backprop"
+    ][0]
     np.testing.assert_allclose(got, want, atol=0.05)
     if batch_size == PROBE:
         kept = angles(rule.grad(state.params, state.rule, few, KEY)[0], truth)
@@ -82,7 +101,9 @@ def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
 
 
 def test_states_declare_what_depends_on_the_batch():
-    """For every rule, and with traces, momentum, a modulator and compositions; counters of presentations are declared as well."""
+    """For every rule, and with traces, momentum, a modulator and compositions; counters of
+    presentations are declared as well.
+    """
     rules = {
         **RULES,
         **BASELINES,
@@ -92,14 +113,18 @@ def test_states_declare_what_depends_on_the_batch():
         "mixed": bp.by_layer((RULES["ipc"], RULES["kp"], RULES["bp"])),
     }
     net = bp.mlp((5, 6, 4, 3))
-    few, many = (jax.eval_shape(lambda n=n: Batch(jnp.zeros((n, 5)), jnp.zeros((n, 3)))) for n in (4, 8))
+    few, many = (
+        jax.eval_shape(lambda n=n: Batch(jnp.zeros((n, 5)), jnp.zeros((n, 3)))) for n in (4, 8)
+    )
     params = jax.eval_shape(lambda x: bp.init(net, KEY, x), few.x)
     holding = set()
     for name, factory in rules.items():
         init = factory(net, bp.cross_entropy).init
         small, large = (jax.eval_shape(init, KEY, params, batch) for batch in (few, many))
         assert not undeclared(small, large), name
-        for a, b, declared in zip(*map(jax.tree.leaves, (small, large, per_example(small))), strict=True):
+        for a, b, declared in zip(
+            *map(jax.tree.leaves, (small, large, per_example(small))), strict=True
+        ):
             assert declared == (a.shape != b.shape) or (declared and a.dtype == np.int32), name
             holding |= {name} if declared else set()
     assert holding == {"threefactor", "traces", "ipc", "momentum", "modulated", "mixed"}

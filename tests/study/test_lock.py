@@ -1,4 +1,6 @@
-"""One run at a time in a folder: the one at work there is named, one that has died holds nothing, and shares hold their arms alone."""
+"""One run at a time in a folder: the one at work there is named, one that has died holds nothing,
+and shares hold their arms alone.
+"""
 
 import subprocess
 import sys
@@ -11,12 +13,21 @@ from bioplaus.study.share import run_share
 
 pytestmark = pytest.mark.slow
 
-QUICK = {"steps": 2, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "robustness": False, "energy": False, "alignment": False}
+QUICK = {
+    "steps": 2,
+    "seeds": 1,
+    "points": 1,
+    "net": {"hidden": [4]},
+    "robustness": False,
+    "energy": False,
+    "alignment": False,
+}
 STUDY = Study(name="s", base=QUICK, grid={"rule": ["bp", "fa"]})
 HOLDER = """
 import os, sys, time
 from filelock import FileLock
-lock = FileLock(sys.argv[1], on_acquired=lambda file: os.write(file, b"process %d on another, since then," % os.getpid()))
+said = b"process %d on another, since then," % os.getpid()
+lock = FileLock(sys.argv[1], on_acquired=lambda file: os.write(file, said))
 lock.acquire()
 print(flush=True)
 time.sleep(60)
@@ -27,7 +38,9 @@ time.sleep(60)
 def holder(tmp_path):
     """A process that holds the folder run, and nothing else."""
     (tmp_path / "run").mkdir()
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run" / LOCK)], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run" / LOCK)], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.readline()
     yield process
@@ -38,12 +51,15 @@ def holder(tmp_path):
 def test_a_folder_is_refused_while_another_process_works_there_and_no_longer(holder, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     for resume in (False, True):
-        with pytest.raises(StudyError, match=f"process {holder.pid} on another, since then, is at work there"):
+        with pytest.raises(
+            StudyError, match=f"process {holder.pid} on another, since then, is at work there"
+        ):
             run_study(STUDY, out=tmp_path / "run", resume=resume, show=False)
     assert sorted(tmp_path.rglob("*")) == before
     holder.kill()
     holder.wait()
-    assert run_study(STUDY, out=tmp_path / "run", show=False).rows  # what a dead process has left is no folder in use
+    # what a dead process has left is no folder in use
+    assert run_study(STUDY, out=tmp_path / "run", show=False).rows
 
 
 def test_shares_hold_the_folders_of_their_arms_alone(holder, tmp_path, monkeypatch):
@@ -54,7 +70,9 @@ def test_shares_hold_the_folders_of_their_arms_alone(holder, tmp_path, monkeypat
     with held(folder):
         assert run_share(STUDY, "1/2", tmp_path / "run", show=False) == []  # another arm
         (folder / "final.sums.json").unlink()
-        with pytest.raises(StudyError, match=rf"arms/{folder.name}: process \d+ on .*, since .*, is at work there"):
+        with pytest.raises(
+            StudyError, match=rf"arms/{folder.name}: process \d+ on .*, since .*, is at work there"
+        ):
             run_share(STUDY, "2/2", tmp_path / "run", show=False)
     assert run_share(STUDY, "2/2", tmp_path / "run", show=False) == []
 

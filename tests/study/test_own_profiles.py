@@ -1,4 +1,6 @@
-"""Energy profiles of one's own in a study: priced with the others, in every table; what cannot be used is refused before any work."""
+"""Energy profiles of one's own in a study: priced with the others, in every table; what cannot be
+used is refused before any work.
+"""
 
 import pytest
 
@@ -11,11 +13,24 @@ pytestmark = pytest.mark.thorough
 OWN = """[desk]
 kind = "event"
 description = "a made-up machine"
-synop = { value = 1000.0, unit = "pJ", low = 500.0, high = 2000.0, grade = "unconfirmed", source = "made up for a test" }
+[desk.synop]
+value = 1000.0
+unit = "pJ"
+low = 500.0
+high = 2000.0
+grade = "unconfirmed"
+source = "made up for a test"
 """
 STUDY = {
     "name": "own",
-    "base": {"steps": 2, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "robustness": False, "alignment": False},
+    "base": {
+        "steps": 2,
+        "seeds": 1,
+        "points": 1,
+        "net": {"hidden": [4]},
+        "robustness": False,
+        "alignment": False,
+    },
 }
 
 
@@ -45,9 +60,18 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        (OWN.replace("[desk]", "[loihi1]"), r"profiles: .*own.toml: profiles named \['loihi1'\] are there already"),
-        (OWN.replace("low = 500.0", "low = 5000.0"), r"profiles: .*own.toml: profile desk.synop: expected numbers"),
-        (OWN.replace("kind", "inference_only = 'fixed'\nkind"), r"profiles: \['desk'\] cannot train"),
+        (
+            OWN.replace("[desk]", "[loihi1]"),
+            r"profiles: .*own.toml: profiles named \['loihi1'\] are there already",
+        ),
+        (
+            OWN.replace("low = 500.0", "low = 5000.0"),
+            r"profiles: .*own.toml: profile desk.synop: expected numbers",
+        ),
+        (
+            OWN.replace("kind", "inference_only = 'fixed'\nkind"),
+            r"profiles: \['desk'\] cannot train",
+        ),
         ("[desk", "profiles: .*own.toml: "),
     ],
 )
@@ -60,7 +84,9 @@ def test_what_cannot_be_used_is_refused_before_any_work(text, match, file, tmp_p
     ):
         with pytest.raises(StudyError, match=match):
             refused()
-    (toml := tmp_path / "study.toml").write_text(f'name = "s"\nprofiles = ["{file}", "nowhere.toml"]\n', encoding="utf-8")
+    (toml := tmp_path / "study.toml").write_text(
+        f'name = "s"\nprofiles = ["{file}", "nowhere.toml"]\n', encoding="utf-8"
+    )
     assert main(["run", str(toml), "--out", str(tmp_path / "run")]) == 2
     assert "profiles: " in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

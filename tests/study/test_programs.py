@@ -25,7 +25,11 @@ BASE = {
     "energy": False,
     "alignment": False,
 }
-GRID = {"optimiser.learning_rate": [0.002, 0.05], "neuron.level": [0.1, 0.3], "hyper.scale": [0.5, 2.0]}
+GRID = {
+    "optimiser.learning_rate": [0.002, 0.05],
+    "neuron.level": [0.1, 0.3],
+    "hyper.scale": [0.5, 2.0],
+}
 
 
 @pytest.fixture
@@ -61,7 +65,10 @@ def test_a_shared_program_gives_each_arm_its_own_result():
     few = {"hyper.scale": [0.5, 2.0], "optimiser.learning_rate": [0.002, 0.05]}
     together = run_study(Study(name="s", base=BASE, grid=few), show=False).rows
     alone = run_study(
-        Study(name="s", base={**BASE, "hyper": {"scale": 2.0}, "optimiser": {"learning_rate": 0.05}}), show=False
+        Study(
+            name="s", base={**BASE, "hyper": {"scale": 2.0}, "optimiser": {"learning_rate": 0.05}}
+        ),
+        show=False,
     ).rows
     last = [r.value for r in together if "scale=2.0" in r.rule and "learning_rate=0.05" in r.rule]
     assert last == [r.value for r in alone]
@@ -69,25 +76,50 @@ def test_a_shared_program_gives_each_arm_its_own_result():
 
 def test_what_is_a_number_and_what_is_a_shape():
     arm = Arm.model_validate(BASE)
-    assert set(arrays_of(arm)) == {"optimiser.learning_rate", "neuron.level", "hyper.scale", "modulator.hyper.kappa"}
-    other = Arm.model_validate({**BASE, "hyper": {"scale": 3.0}, "neuron": {"noise": "gaussian", "level": 0.7}})
+    assert set(arrays_of(arm)) == {
+        "optimiser.learning_rate",
+        "neuron.level",
+        "hyper.scale",
+        "modulator.hyper.kappa",
+    }
+    other = Arm.model_validate(
+        {**BASE, "hyper": {"scale": 3.0}, "neuron": {"noise": "gaussian", "level": 0.7}}
+    )
     assert shape_of(arm) == shape_of(other)
-    for change in ({"neuron": {"noise": "gaussian", "level": 0.0}}, {"rule": "kp"}, {"steps": 7}, {"hyper": {"scale": 0.0}}):
+    for change in (
+        {"neuron": {"noise": "gaussian", "level": 0.0}},
+        {"rule": "kp"},
+        {"steps": 7},
+        {"hyper": {"scale": 0.0}},
+    ):
         assert shape_of(Arm.model_validate({**BASE, **change})) != shape_of(arm)
 
 
-@pytest.mark.parametrize(("kind", "half"), [("linear", 0.25), ("cosine", 0.25), ("exponential", 0.2)])
+@pytest.mark.parametrize(
+    ("kind", "half"), [("linear", 0.25), ("cosine", 0.25), ("exponential", 0.2)]
+)
 def test_a_schedule_goes_from_the_value_to_its_end(kind, half):
-    arm = Arm.model_validate({**BASE, "hyper": {"scale": 0.4}, "schedules": {"hyper.scale": {"to": 0.1, "kind": kind}}})
+    arm = Arm.model_validate(
+        {**BASE, "hyper": {"scale": 0.4}, "schedules": {"hyper.scale": {"to": 0.1, "kind": kind}}}
+    )
     found = [float(at(course_of(arm), arm, t)["hyper.scale"]) for t in (0.0, 0.5, 1.0)]
     np.testing.assert_allclose(found, [0.4, half, 0.1], rtol=1e-6)
 
 
 def test_scheduled_training():
-    """A schedule that ends where it starts changes nothing; one that ends elsewhere does, at the last value of which it is measured."""
+    """A schedule that ends where it starts changes nothing; one that ends elsewhere does, at the
+    last value of which it is measured.
+    """
 
     def last(to):
-        study = Study(name="s", base={**BASE, "seeds": 1, "schedules": {"neuron.level": {"to": to}, "hyper.scale": {"to": 1.0}}})
+        study = Study(
+            name="s",
+            base={
+                **BASE,
+                "seeds": 1,
+                "schedules": {"neuron.level": {"to": to}, "hyper.scale": {"to": 1.0}},
+            },
+        )
         return [(r.measure, r.value) for r in run_study(study, show=False).rows]
 
     plain = run_study(Study(name="s", base={**BASE, "seeds": 1}), show=False).rows

@@ -18,12 +18,17 @@ def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
             tick(10)
     out, err = capsys.readouterr()
     assert out == ""
-    lines = ["fa: 30 of 100 steps, 1 steps/s, about 2 min left", "fa: 70 of 100 steps, 1 steps/s, about 1 min left"]
+    lines = [
+        "fa: 30 of 100 steps, 1 steps/s, about 2 min left",
+        "fa: 70 of 100 steps, 1 steps/s, about 1 min left",
+    ]
     assert err.splitlines() == (lines if show else [])
 
 
 def test_compiling_is_no_rate(monkeypatch, capsys):
-    """A minute of compiling, then 100 steps a second: the first steps set the clock, and are no rate yet."""
+    """A minute of compiling, then 100 steps a second: the first steps set the clock, and are no
+    rate yet.
+    """
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     clock = iter([0, 0, 60, 121])
@@ -32,5 +37,8 @@ def test_compiling_is_no_rate(monkeypatch, capsys):
         say("fa")
         tick(10)
         tick(6100)
-    lines = ["fa: 10 of 20,000 steps, compiling", "fa: 6,110 of 20,000 steps, 100 steps/s, about 3 min left"]
+    lines = [
+        "fa: 10 of 20,000 steps, compiling",
+        "fa: 6,110 of 20,000 steps, 100 steps/s, about 3 min left",
+    ]
     assert capsys.readouterr().err.splitlines() == lines

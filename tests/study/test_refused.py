@@ -1,4 +1,6 @@
-"""What no machine can run, what nothing reads, and what is no study at all is refused in one message, before anything starts."""
+"""What no machine can run, what nothing reads, and what is no study at all is refused in one
+message, before anything starts.
+"""
 
 import time
 from pathlib import Path
@@ -27,18 +29,30 @@ TOO_LARGE = {
     "more units than int32": ({"net": {"hidden": [10**12]}}, r"net\.hidden"),
     "layers": ({"net": {"hidden": [1] * 10**5}}, r"100,000 hidden layers, expected 1,000 or fewer"),
     "seeds": ({"seeds": 10**7}, r"memory: bp needs at least .*seeds"),
-    "seeds of a cnn": ({"seeds": 10**7, "net": {"kind": "cnn"}}, r"memory: bp needs at least .*seeds"),
+    "seeds of a cnn": (
+        {"seeds": 10**7, "net": {"kind": "cnn"}},
+        r"memory: bp needs at least .*seeds",
+    ),
     "steps": ({"steps": 10**12}, r"base\.steps: input should be less than or equal to 2147483647"),
     "steps between measures": ({"steps": MOST, "points": 1}, r"memory: .*steps / points"),
     "points": ({"steps": MOST, "points": MOST}, r"memory: .*points"),
-    "epochs": ({"epochs": 1e9}, r"epochs: bp trains for 1\.9e\+10 steps, expected 2,147,483,647 or fewer"),
+    "epochs": (
+        {"epochs": 1e9},
+        r"epochs: bp trains for 1\.9e\+10 steps, expected 2,147,483,647 or fewer",
+    ),
     "epochs beyond every float": ({"epochs": 1e300}, r"base\.epochs"),
     "batch": ({"batch_size": 10**9}, r"memory: .*batch_size"),
     "streamed batches": ({"stream": 10**6, "steps": 10**7, "points": 1}, r"memory: .*stream"),
     "jitter": ({"jitter": 10**6}, r"memory: .*jitter"),
     "draws": ({"draws": 10**8}, r"memory: .*draws"),
-    "samples of an attack": ({"adversarial": {"suite": True, "samples": 10**9}}, r"memory: .*samples"),
-    "restarts of an attack": ({"adversarial": {"suite": True, "restarts": 10**9}}, r"memory: .*restarts"),
+    "samples of an attack": (
+        {"adversarial": {"suite": True, "samples": 10**9}},
+        r"memory: .*samples",
+    ),
+    "restarts of an attack": (
+        {"adversarial": {"suite": True, "restarts": 10**9}},
+        r"memory: .*restarts",
+    ),
     "queries": ({"adversarial": {"suite": True, "queries": 10**12}}, r"adversarial\.queries"),
     "examples": ({"adversarial": {"suite": True, "examples": 10**12}}, r"adversarial\.examples"),
     "a count of a rule": (
@@ -46,10 +60,22 @@ TOO_LARGE = {
         r"base\.hyper: .*whole numbers should be 2,147,483,647 at most",
     ),
     "a number beyond every float": ({"rule": "fa", "hyper": {"scale": 10**400}}, r"base\.hyper"),
-    "a number beyond float32": ({"rule": "fa", "hyper": {"scale": 1e300}}, r"base\.hyper: .*3\.4e\+38 at most"),
-    "a level beyond float32": ({"neuron": {"noise": "gaussian", "level": 1e300}}, r"base\.neuron\.level: .*3\.4e\+38 at most"),
-    "a schedule beyond float32": ({"schedules": {"hyper.x": {"to": -1e300}}}, r"base\.schedules\.hyper\.x\.to: .*3\.4e\+38"),
-    "milestones": ({"optimiser": {"schedule": "step", "milestones": [1e300]}}, r"milestones\.0: input should be less than 1"),
+    "a number beyond float32": (
+        {"rule": "fa", "hyper": {"scale": 1e300}},
+        r"base\.hyper: .*3\.4e\+38 at most",
+    ),
+    "a level beyond float32": (
+        {"neuron": {"noise": "gaussian", "level": 1e300}},
+        r"base\.neuron\.level: .*3\.4e\+38 at most",
+    ),
+    "a schedule beyond float32": (
+        {"schedules": {"hyper.x": {"to": -1e300}}},
+        r"base\.schedules\.hyper\.x\.to: .*3\.4e\+38",
+    ),
+    "milestones": (
+        {"optimiser": {"schedule": "step", "milestones": [1e300]}},
+        r"milestones\.0: input should be less than 1",
+    ),
 }
 
 
@@ -68,7 +94,9 @@ def test_what_cannot_fit_is_refused_at_once(case, sixteen_gigabytes):
 
 
 def test_the_estimate_is_the_size_of_what_is_made():
-    """Weights and optimiser beside their own trees, of mlp and cnn, for every optimiser: never more than these, and nearly all."""
+    """Weights and optimiser beside their own trees, of mlp and cnn, for every optimiser: never more
+    than these, and nearly all.
+    """
     images = bp.data.own(np.random.default_rng(0).random((20, 28, 28, 1)), np.arange(20) % 10)
     for kind, net, data in (
         ("sgd", {"hidden": [7, 5]}, DIGITS),
@@ -76,16 +104,28 @@ def test_the_estimate_is_the_size_of_what_is_made():
         ("adam", {"kind": "cnn"}, images),
         ("adam", {"hidden": [30]}, DIGITS),
     ):
-        (p,) = plan(Study(name="s", base={"net": net, "batch_size": 4, "optimiser": {"kind": kind}}), data=data, check=False)
-        states = jax.eval_shape(lambda key, p=p: p.compiled.program.init(key, p.data.train, course_of(p.arm)), jax.random.key(0))
+        (p,) = plan(
+            Study(name="s", base={"net": net, "batch_size": 4, "optimiser": {"kind": kind}}),
+            data=data,
+            check=False,
+        )
+        states = jax.eval_shape(
+            lambda key, p=p: p.compiled.program.init(key, p.data.train, course_of(p.arm)),
+            jax.random.key(0),
+        )
         made = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves((states.params, states.opt)))
-        told = dict(sizes.needed(p.arm, p.data))["weights and their optimiser (net.hidden, seeds)"] / p.arm.seeds
+        told = (
+            dict(sizes.needed(p.arm, p.data))["weights and their optimiser (net.hidden, seeds)"]
+            / p.arm.seeds
+        )
         assert 0.8 * made < told <= made
 
 
 def test_memory_is_that_of_this_machine_or_of_its_device(monkeypatch):
     assert 10**8 < sizes.memory() < 10**15
-    monkeypatch.setattr(sizes.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
+    monkeypatch.setattr(
+        sizes.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name]
+    )
     assert sizes.memory() == 4_096_000
 
     class Device:
@@ -99,7 +139,9 @@ def test_memory_is_that_of_this_machine_or_of_its_device(monkeypatch):
 def test_more_arms_than_ten_thousand_have_to_be_asked_for(tmp_path, capsys, monkeypatch):
     million = Study(name="s", grid={"seeds": list(range(1, 1001)), "steps": list(range(1, 1001))})
     began = time.process_time()
-    with pytest.raises(StudyError, match=r"grid: makes 1,000,000 arms .* 10,000 is the most unless --many"):
+    with pytest.raises(
+        StudyError, match=r"grid: makes 1,000,000 arms .* 10,000 is the most unless --many"
+    ):
         run_study(million, show=False)
     assert time.process_time() - began < 1
     with pytest.raises(StudyError, match="makes 10,001 arms"):
@@ -112,16 +154,41 @@ def test_more_arms_than_ten_thousand_have_to_be_asked_for(tmp_path, capsys, monk
     (tmp_path / "s.toml").write_text(tomli_w.dumps(million.model_dump()), encoding="utf-8")
     assert main(["run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out")]) == 2
     assert "--many" in capsys.readouterr().err
-    assert main(["run", str(tmp_path / "s.toml"), "--many", "--rule", "fq", "--out", str(tmp_path / "out")]) == 2
+    assert (
+        main(
+            [
+                "run",
+                str(tmp_path / "s.toml"),
+                "--many",
+                "--rule",
+                "fq",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 2
+    )
     assert "there is no 'fq'" in capsys.readouterr().err  # and not their number
 
 
 GOOD = 'name = "s"\n[base]\nsteps = 2\n'
 NO_STUDY = {
-    "a list of rules": (GOOD + 'rule = ["bp"]\n', "base.rule: input should be a valid string, got ['bp']"),
-    "a list of rules beside the grid": (GOOD + '[[extra]]\nrule = ["bp"]\n', "extra[0].rule: input should be a valid string"),
-    "a list of rules in the grid": (GOOD + '[grid]\nrule = [["bp"]]\n', "rule: input should be a valid string"),
-    "a table for a rule": (GOOD + "[base.rule]\nfa = 1\n", "base.rule: input should be a valid string"),
+    "a list of rules": (
+        GOOD + 'rule = ["bp"]\n',
+        "base.rule: input should be a valid string, got ['bp']",
+    ),
+    "a list of rules beside the grid": (
+        GOOD + '[[extra]]\nrule = ["bp"]\n',
+        "extra[0].rule: input should be a valid string",
+    ),
+    "a list of rules in the grid": (
+        GOOD + '[grid]\nrule = [["bp"]]\n',
+        "rule: input should be a valid string",
+    ),
+    "a table for a rule": (
+        GOOD + "[base.rule]\nfa = 1\n",
+        "base.rule: input should be a valid string",
+    ),
     "an integer of 5,000 digits": (GOOD + "seeds = " + "9" * 5000 + "\n", "too long or too deep"),
     "an integer of 4,000 digits": (GOOD + "seeds = " + "9" * 4000 + "\n", "base.seeds: "),
     "a float of 4,000 digits": (GOOD + "jitter = " + "9" * 4000 + ".0\n", "base.jitter: "),
@@ -129,8 +196,14 @@ NO_STUDY = {
     "a deeper list": (GOOD + "seeds = " + "[" * 20000 + "]" * 20000 + "\n", "too long or too deep"),
     "a deep table": (GOOD + ".".join(["a"] * 400) + " = 1\n", "base.a: unknown key"),
     "a deep key in the grid": (GOOD + '[grid]\n"' + ".".join(["a"] * 3000) + '" = [1]\n', "grid."),
-    "a stray key of a contrast": (GOOD + '[[contrast]]\na = "bp"\nb = "fa"\nmetrik = "ece"\n', "did you mean 'metric'"),
-    "a stray key of a schedule": (GOOD + '[base.schedules."hyper.beta"]\nto = 1.0\nkin = "linear"\n', "did you mean 'kind'"),
+    "a stray key of a contrast": (
+        GOOD + '[[contrast]]\na = "bp"\nb = "fa"\nmetrik = "ece"\n',
+        "did you mean 'metric'",
+    ),
+    "a stray key of a schedule": (
+        GOOD + '[base.schedules."hyper.beta"]\nto = 1.0\nkin = "linear"\n',
+        "did you mean 'kind'",
+    ),
     "a contrast that is no table": (GOOD + "contrast = 3\n", "contrast"),
     "a path with a zero byte": ('profiles = ["\\u0000"]\n' + GOOD, "profiles"),
     "corruptions with a zero byte": (GOOD + 'corruptions = "\\u0000"\n', "corruptions"),
@@ -174,7 +247,10 @@ IDLE = {
     "restarts without suite": {"adversarial": {"restarts": 7}},
     "queries without suite": {"adversarial": {"queries": 7}},
     "samples without suite": {"adversarial": {"samples": 7}},
-    "draws of an attack without suite": {"neuron": {"noise": "gaussian", "level": 0.1}, "adversarial": {"draws": 7}},
+    "draws of an attack without suite": {
+        "neuron": {"noise": "gaussian", "level": 0.1},
+        "adversarial": {"draws": 7},
+    },
     "draws of an attack without noise": {"adversarial": {"suite": True, "draws": 7}},
     "steps of an attack without robustness": {"robustness": False, "adversarial": {"steps": 7}},
     "suite without robustness": {"robustness": False, "adversarial": {"suite": True}},
@@ -185,7 +261,16 @@ IDLE = {
     "milestones that do not rise": {"optimiser": {"schedule": "step", "milestones": [0.5, 0.5]}},
 }
 ACTING = (
-    {"neuron": {"kind": "sigmoid", "slope": 2.0, "threshold": 0.5, "noise": "gaussian", "level": 0.3, "evaluate": "off"}},
+    {
+        "neuron": {
+            "kind": "sigmoid",
+            "slope": 2.0,
+            "threshold": 0.5,
+            "noise": "gaussian",
+            "level": 0.3,
+            "evaluate": "off",
+        }
+    },
     {
         "neuron": {"kind": "softmax", "slope": 2.0},
         "net": {"hidden": [8], "positive": True},
@@ -193,17 +278,32 @@ ACTING = (
     },
     {"optimiser": {"schedule": "step", "milestones": [0.1, 0.2], "factor": 0.5}},
     {
-        "adversarial": {"suite": True, "epsilon": 0.2, "examples": 7, "restarts": 7, "queries": 7, "samples": 7, "steps": 7},
+        "adversarial": {
+            "suite": True,
+            "epsilon": 0.2,
+            "examples": 7,
+            "restarts": 7,
+            "queries": 7,
+            "samples": 7,
+            "steps": 7,
+        },
         "draws": 7,
     },
-    {"adversarial": {"suite": True, "draws": 7}, "neuron": {"noise": "gaussian", "level": 0.1}, "curves": ["lesion", "pruning"]},
+    {
+        "adversarial": {"suite": True, "draws": 7},
+        "neuron": {"noise": "gaussian", "level": 0.1},
+        "curves": ["lesion", "pruning"],
+    },
 )
 
 
 @pytest.mark.parametrize("case", IDLE)
 def test_settings_that_nothing_reads_are_refused(case):
     with pytest.raises(
-        StudyError, match=r"cannot act in an arm of bp|there is twice|is there twice|must be above the one before"
+        StudyError,
+        match=(
+            r"cannot act in an arm of bp|there is twice|is there twice|must be above the one before"
+        ),
     ):
         arms(Study(name="s", base=IDLE[case]))
 
@@ -212,13 +312,22 @@ def test_settings_that_act_and_defaults_that_are_written_out_are_not():
     for base in ({}, *ACTING):
         study = Study(name="s", base=base)
         assert arms(Study(**resolved(study))) == arms(study)
-    assert len(arms(Study(name="s", base={"rule": "bp"}, rules={"fa": {"neuron": {"slope": 2.0}}}))) == 1  # it has no arm
+    # it has no arm
+    assert (
+        len(arms(Study(name="s", base={"rule": "bp"}, rules={"fa": {"neuron": {"slope": 2.0}}})))
+        == 1
+    )
 
 
 def test_settings_of_a_net_cannot_act_where_a_net_is_given():
     noisy = bp.mlp([64, 8, 10], neuron=bp.gaussian(bp.tanh(), 0.1))
-    assert len(arms(Study(name="s", base={"neuron": {"evaluate": "off"}}), own_net=True)) == 1  # its noise is its own
-    for base in ({"net": {"hidden": [8]}}, {"neuron": {"kind": "relu"}}, {"neuron": {"noise": "gaussian"}}):
+    # its noise is its own
+    assert len(arms(Study(name="s", base={"neuron": {"evaluate": "off"}}), own_net=True)) == 1
+    for base in (
+        {"net": {"hidden": [8]}},
+        {"neuron": {"kind": "relu"}},
+        {"neuron": {"noise": "gaussian"}},
+    ):
         with pytest.raises(StudyError, match="this run was given one"):
             run_study(Study(name="s", base=base), net=noisy, show=False)
 
@@ -236,7 +345,9 @@ def test_a_contrast_is_counted_once(again):
     grid, (a, b) = {"rule": ["bp", "fa", "dfa"]}, again
 
     def planned(*contrasts):
-        return plan(Study(name="s", base={"steps": 2}, grid=grid, contrast=list(contrasts)), check=False)
+        return plan(
+            Study(name="s", base={"steps": 2}, grid=grid, contrast=list(contrasts)), check=False
+        )
 
     with pytest.raises(StudyError, match=r"contrast\[1\]: is contrast\[0\] over again"):
         planned(first, {"a": a, "b": b})
@@ -245,7 +356,11 @@ def test_a_contrast_is_counted_once(again):
 
 @pytest.mark.parametrize(
     "words",
-    [["--arms", "1/2", "--mesh", "data=1"], ["--arms", "1/2", "--jobs", "2"], ["--mesh", "data=1", "--jobs", "2"]],
+    [
+        ["--arms", "1/2", "--mesh", "data=1"],
+        ["--arms", "1/2", "--jobs", "2"],
+        ["--mesh", "data=1", "--jobs", "2"],
+    ],
 )
 def test_words_of_the_command_line_that_cannot_act_together(words, tmp_path, capsys):
     (tmp_path / "s.toml").write_text(GOOD, encoding="utf-8")
@@ -262,10 +377,21 @@ def test_every_study_here_loads():
         assert arms(load(file))
 
 
-KEYS = [*Arm.model_fields, "stray", "", "a.b", "neuron.level", "optimiser.milestones", "hyper.scale"]
-ODD = st.sampled_from([0, -1, 1, 2**31, 10**400, 1e300, -0.0, 1e-300, True, "", "bp", "\0", "none", "a.b"])
+KEYS = [
+    *Arm.model_fields,
+    "stray",
+    "",
+    "a.b",
+    "neuron.level",
+    "optimiser.milestones",
+    "hyper.scale",
+]
+ODD = st.sampled_from(
+    [0, -1, 1, 2**31, 10**400, 1e300, -0.0, 1e-300, True, "", "bp", "\0", "none", "a.b"]
+)
 VALUES = st.recursive(
-    ODD | st.floats(), lambda v: st.lists(v, max_size=3) | st.dictionaries(st.sampled_from(KEYS), v, max_size=3)
+    ODD | st.floats(),
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.sampled_from(KEYS), v, max_size=3),
 )
 TABLES = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4)
 STUDIES = st.fixed_dictionaries(
@@ -282,7 +408,9 @@ STUDIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(study=STUDIES)
 def test_a_wrong_study_is_a_study_error_and_nothing_else(study, tmp_path_factory):
     """Read, and turned to arms: either they are found, or one message says why not."""

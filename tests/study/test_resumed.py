@@ -1,4 +1,6 @@
-"""Runs that were stopped, have grown, are shared out or were damaged: the same results as in one go."""
+"""Runs that were stopped, have grown, are shared out or were damaged: the same results as in one
+go.
+"""
 
 import json
 import shutil
@@ -46,12 +48,21 @@ def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="--resume"):
         run_study(LIGHT, out=tmp_path / "run", show=False)
     resumed = written(LIGHT, tmp_path / "run", resume=True)
-    assert (resumed.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    assert (resumed.folder / "results.csv").read_bytes() == (
+        light.folder / "results.csv"
+    ).read_bytes()
 
 
 @pytest.mark.usefixtures("unreported")
 def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
-    quick = {"steps": 4, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    quick = {
+        "steps": 4,
+        "seeds": 1,
+        "points": 1,
+        "robustness": False,
+        "energy": False,
+        "alignment": False,
+    }
     small = Study(name="s", base=quick, grid={"rule": ["bp", "fa"]})
     first, final, measured = written(small, tmp_path / "run"), run.final_rows, []
 
@@ -60,10 +71,16 @@ def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch)
         return final(arm, *args)
 
     monkeypatch.setattr(run, "final_rows", counted)
-    grown = written(small.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}}), tmp_path / "run", resume=True)
+    grown = written(
+        small.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}}),
+        tmp_path / "run",
+        resume=True,
+    )
     assert measured == ["dfa"]
     assert [r for r in grown.rows if r.rule != "dfa"] == first.rows
-    another = small.model_copy(update={"extra": [{"rule": "fa", "optimiser": {"learning_rate": 0.1}}]})
+    another = small.model_copy(
+        update={"extra": [{"rule": "fa", "optimiser": {"learning_rate": 0.1}}]}
+    )
     rules = {r.rule for r in written(another, tmp_path / "run", resume=True).rows}
     assert rules == {"bp", "fa optimiser.learning_rate=0.002", "fa optimiser.learning_rate=0.1"}
     assert measured == ["dfa", "fa"]
@@ -81,7 +98,9 @@ def test_shares_of_the_arms_make_the_same_run(light, tmp_path):
     assert run_share(LIGHT, "2/2", tmp_path / "run", show=False) == ["bp", "frozen"]
     assert run_share(LIGHT, "1/2", tmp_path / "run", show=False) == []
     collected = written(LIGHT, tmp_path / "run", resume=True)
-    assert (collected.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
+    assert (collected.folder / "results.csv").read_bytes() == (
+        light.folder / "results.csv"
+    ).read_bytes()
     for share in ("0/2", "3/2", "2", "a/b", "-1/2"):
         with pytest.raises(StudyError, match="give k/n"):
             run_share(SMALL, share, tmp_path / "run")
@@ -89,7 +108,15 @@ def test_shares_of_the_arms_make_the_same_run(light, tmp_path):
 
 def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
     """The share with fa alone: bp is another share's, and not there yet."""
-    base = {"steps": 4, "seeds": 1, "points": 1, "net": {"hidden": [4]}, "energy": False, "alignment": False, "curves": []}
+    base = {
+        "steps": 4,
+        "seeds": 1,
+        "points": 1,
+        "net": {"hidden": [4]},
+        "energy": False,
+        "alignment": False,
+        "curves": [],
+    }
     study = Study(name="s", base={**base, "adversarial": {"steps": 2}}, grid={"rule": ["bp", "fa"]})
     assert run_share(study, "2/2", tmp_path / "run", show=False) == ["bp"]
     (folder,) = (tmp_path / "run" / "arms").iterdir()
@@ -102,9 +129,21 @@ def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
 
 @pytest.mark.usefixtures("unreported")
 def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
-    """The last checkpoint and the results are damaged: the one before is used, and when that is damaged too the run is refused."""
+    """The last checkpoint and the results are damaged: the one before is used, and when that is
+    damaged too the run is refused.
+    """
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
-    study = Study(name="s", base={"steps": 4, "seeds": 1, "points": 2, "robustness": False, "energy": False, "alignment": False})
+    study = Study(
+        name="s",
+        base={
+            "steps": 4,
+            "seeds": 1,
+            "points": 2,
+            "robustness": False,
+            "energy": False,
+            "alignment": False,
+        },
+    )
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
     (saved / "checkpoint-4" / "note.json").write_text("{", encoding="utf-8")
@@ -112,7 +151,11 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     assert loaded_with_a_warning(done.folder).step == 2
     again = written(study, done.folder, resume=True)
     assert again.rows == done.rows
-    assert [w for w in again.summary["warnings"] if "checkpoint-4 is damaged" in w and "went on from step 2" in w]
+    assert [
+        w
+        for w in again.summary["warnings"]
+        if "checkpoint-4 is damaged" in w and "went on from step 2" in w
+    ]
     assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
     for place in saved.glob("checkpoint-*"):
         (place / "note.json").write_text("{", encoding="utf-8")
@@ -128,12 +171,19 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
 
 def test_what_an_arm_has_written_is_checked(tmp_path):
     """A changed digit, a cut, a file of another form or none."""
-    rows = [Row("digits", "mlp", "fa", "tanh", "", str(i), "clean", "accuracy", 0.125 * i, "") for i in range(4)]
+    rows = [
+        Row("digits", "mlp", "fa", "tanh", "", str(i), "clean", "accuracy", 0.125 * i, "")
+        for i in range(4)
+    ]
     write_final(tmp_path, Final(rows, ["said"]))
     assert read_final(tmp_path) == (Final(rows, ["said"]), "")
     table = (tmp_path / "final.csv").read_text(encoding="utf-8")
     for name, text, match in (
-        ("final.csv", table.replace("0.125", "0.126"), "final.csv has changed since it was written"),
+        (
+            "final.csv",
+            table.replace("0.125", "0.126"),
+            "final.csv has changed since it was written",
+        ),
         (
             "final.csv",
             "".join(table.splitlines(keepends=True)[:-1]),
@@ -142,13 +192,19 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
         ("final.csv", table[:-9], "final.csv has changed"),
         ("final.csv", None, "final.csv cannot be read"),
         ("final.json", "5", "final.json has changed"),
-        ("final.sums.json", '{"final.csv": 3}', "there are sums of final.csv, expected those of final.csv, final.json"),
+        (
+            "final.sums.json",
+            '{"final.csv": 3}',
+            "there are sums of final.csv, expected those of final.csv, final.json",
+        ),
         ("final.sums.json", "{", "final.sums.json is damaged"),
         ("final.sums.json", None, ""),  # it was stopped before it was done
     ):
         write_final(tmp_path, Final(rows, ["said"]))
         assert finished(tmp_path)
-        (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(
+            text, encoding="utf-8"
+        )
         final, why = read_final(tmp_path)
         assert final is None
         assert why.startswith(match)
@@ -158,30 +214,63 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
 
 @pytest.mark.usefixtures("unreported")
 def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path):
-    study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+    study = Study(
+        name="s",
+        base={
+            "steps": 2,
+            "seeds": 1,
+            "points": 1,
+            "robustness": False,
+            "energy": False,
+            "alignment": False,
+        },
+    )
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
     table = (saved / "final.csv").read_text(encoding="utf-8")
-    (saved / "final.csv").write_text(table.replace(table.splitlines()[1].split(",")[8], "0.999"), encoding="utf-8")
+    (saved / "final.csv").write_text(
+        table.replace(table.splitlines()[1].split(",")[8], "0.999"), encoding="utf-8"
+    )
     again = written(study, done.folder, resume=True)
     assert again.rows == done.rows
     assert (saved / "final.csv").read_text(encoding="utf-8") == table
-    assert [w for w in again.summary["warnings"] if "final.csv has changed" in w and "measured again" in w]
+    assert [
+        w
+        for w in again.summary["warnings"]
+        if "final.csv has changed" in w and "measured again" in w
+    ]
     assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
 
 
 @pytest.mark.usefixtures("unreported")
 def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
-    study = Study(name="s", base={"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False})
+    study = Study(
+        name="s",
+        base={
+            "steps": 2,
+            "seeds": 1,
+            "points": 1,
+            "robustness": False,
+            "energy": False,
+            "alignment": False,
+        },
+    )
     run_study(study, out=tmp_path / "run", show=False)
     (saved,) = (tmp_path / "run" / "arms").iterdir()
     place = saved / "checkpoint-2"
     known = json.loads((place / "contents.json").read_text(encoding="utf-8"))
-    for note in ([], {"rows": 3, "said": [], "seconds": 1.0}, {"rows": [[1]], "said": [], "seconds": 1.0}, {"rows": []}):
+    for note in (
+        [],
+        {"rows": 3, "said": [], "seconds": 1.0},
+        {"rows": [[1]], "said": [], "seconds": 1.0},
+        {"rows": []},
+    ):
         (place / "note.json").write_text(json.dumps(note), encoding="utf-8")
         known["files"] |= sums(place, ["note.json"])  # as if a program had written it so
         (place / "contents.json").write_text(json.dumps(known), encoding="utf-8")
-        with pytest.raises(StudyError, match=r"checkpoint-2/note.json is not what a run writes .*delete"):
+        with pytest.raises(
+            StudyError, match=r"checkpoint-2/note.json is not what a run writes .*delete"
+        ):
             run_study(study, out=tmp_path / "run", resume=True, show=False)
 
 
@@ -192,12 +281,17 @@ def loaded_with_a_warning(folder: Path):
 
 @pytest.mark.usefixtures("unreported")
 def test_resume_with_nothing_there_starts(tmp_path):
-    study = Study(name="s", base={"steps": 2, "seeds": 1, "robustness": False, "energy": False, "alignment": False})
+    study = Study(
+        name="s",
+        base={"steps": 2, "seeds": 1, "robustness": False, "energy": False, "alignment": False},
+    )
     assert run_study(study, out=tmp_path / "new", resume=True, show=False).rows
 
 
 def test_jobs_make_the_same_run(light, tmp_path, capsys, monkeypatch):
-    """Two processes, with the cores between them: a product that more cores share is rounded in another way."""
+    """Two processes, with the cores between them: a product that more cores share is rounded in
+    another way.
+    """
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as here
     study = tmp_path / "light.toml"
     study.write_bytes((light.folder / "study.toml").read_bytes())
@@ -205,6 +299,8 @@ def test_jobs_make_the_same_run(light, tmp_path, capsys, monkeypatch):
     assert "report.html" in capsys.readouterr().out
     rows = read_rows(tmp_path / "run" / "results.csv")
     assert [r._replace(value=0) for r in rows] == [r._replace(value=0) for r in light.rows]
-    np.testing.assert_allclose([r.value for r in rows], [r.value for r in light.rows], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        [r.value for r in rows], [r.value for r in light.rows], rtol=1e-4, atol=1e-6
+    )
     assert main(["run", str(study), "--out", str(tmp_path / "run"), "--jobs", "0", "--resume"]) == 2
     assert "expected 1 or more" in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""Studies end to end: the files of a run, the same file for the same seeds, resuming, divergence, own nets and data."""
+"""Studies end to end: the files of a run, the same file for the same seeds, resuming, divergence,
+own nets and data.
+"""
 
 import json
 import math
@@ -30,12 +32,17 @@ def test_a_run_writes_its_files(finished):
     head = (finished.folder / "results.csv").read_text(encoding="utf-8").splitlines()[0]
     assert head == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit"
     assert read_rows(finished.folder / "results.csv") == finished.rows
-    assert set(json.loads((finished.folder / "timing.json").read_text(encoding="utf-8"))) == {"total_s", "arms"}
+    assert set(json.loads((finished.folder / "timing.json").read_text(encoding="utf-8"))) == {
+        "total_s",
+        "arms",
+    }
 
 
 def test_a_trained_arm_comes_back(finished):
     model, data = bp.load(finished.folder, "fa", seed=1), bp.data.load("digits").test
-    found = bp.measure.accuracy(model.rule.predict(model.params, model.state, data.x, jax.random.key(0)), data.y)
+    found = bp.measure.accuracy(
+        model.rule.predict(model.params, model.state, data.x, jax.random.key(0)), data.y
+    )
     assert [float(found)] == values(finished.rows, "fa", "accuracy", "clean")[1:]
     assert model.step == 20
     assert not np.array_equal(model.params[0]["w"], bp.load(finished.folder, "fa").params[0]["w"])
@@ -55,52 +62,83 @@ def test_every_arm_has_its_measures(finished):
         assert len(clean) == 2
         assert all(0 <= a <= 1 for a in clean)
         for kind in ("input noise", "weight noise", "lesion", "pgd", "transfer", "random sign"):
-            assert [r for r in finished.rows if r.rule == rule and r.condition.startswith(f"{kind}=")]
+            assert [
+                r for r in finished.rows if r.rule == rule and r.condition.startswith(f"{kind}=")
+            ]
             if kind != "transfer":
-                np.testing.assert_allclose(values(finished.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6)
+                np.testing.assert_allclose(
+                    values(finished.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6
+                )
         for part in ("op", "memory", "total"):
             (energy,) = values(finished.rows, rule, f"energy {part}", "median")
             assert energy > 0
         assert values(finished.rows, rule, "energy total", "loihi1 median")[0] > 0
-        assert not values(finished.rows, rule, "energy total", "truenorth median")  # which cannot train
-        spent, updates = (values(finished.rows, rule, m, "training") for m in ("M-energy", "synaptic updates"))
+        # which cannot train
+        assert not values(finished.rows, rule, "energy total", "truenorth median")
+        spent, updates = (
+            values(finished.rows, rule, m, "training") for m in ("M-energy", "synaptic updates")
+        )
         assert all(m >= 1 for m in values(finished.rows, rule, "inefficiency", "training"))
         assert len(spent) == len(updates) == 2
         learning = 130 if rule == "frozen" else 64 * 12 + 12 + 12 * 12 + 12 + 130
         assert all(0.5 * 20 * learning < n <= 20 * learning for n in updates)
-    (dense,), (effective,) = (values(finished.rows, "bp", m, "training") for m in ("macs", "effective macs"))
+    (dense,), (effective,) = (
+        values(finished.rows, "bp", m, "training") for m in ("macs", "effective macs")
+    )
     assert 0.3 * dense < effective < dense  # digits are half zeros
     ranks = {(r["a"], r["b"]): r["r"] for r in finished.summary["energy_ranks"]}
     assert ranks["frozen", "bp"] == 1
     assert ranks["bp", "fa"] < 0.95 > ranks["fa", "bp"]
     assert "synapse_updates" in finished.summary["energy_unpriced"]["biology"]
-    assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx([0, 0], abs=0.1)
+    assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx(
+        [0, 0], abs=0.1
+    )
     assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
     assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
     assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
-    for rule, measure in (("fa", "cka to backprop"), ("fa", "rsa to backprop"), ("bp", "cka between seeds")):
+    for rule, measure in (
+        ("fa", "cka to backprop"),
+        ("fa", "rsa to backprop"),
+        ("bp", "cka between seeds"),
+    ):
         assert len(values(finished.rows, rule, measure, "layer=2 twin layer=2")) == 2
 
 
 def test_the_same_seeds_give_the_same_file(light, tmp_path):
     again = written(LIGHT, tmp_path / "again")
-    assert (again.folder / "results.csv").read_bytes() == (light.folder / "results.csv").read_bytes()
-    assert (again.folder / "summary.json").read_bytes() == (light.folder / "summary.json").read_bytes()
+    assert (again.folder / "results.csv").read_bytes() == (
+        light.folder / "results.csv"
+    ).read_bytes()
+    assert (again.folder / "summary.json").read_bytes() == (
+        light.folder / "summary.json"
+    ).read_bytes()
     assert (again.folder / "report.html").exists()
 
 
 @pytest.mark.usefixtures("unreported")
 def test_the_written_study_runs_again(light, tmp_path):
-    again = run_study(bp.study.load(light.folder / "study.toml"), out=tmp_path / "again", show=False)
+    again = run_study(
+        bp.study.load(light.folder / "study.toml"), out=tmp_path / "again", show=False
+    )
     assert again.rows == light.rows
 
 
 @pytest.mark.usefixtures("unreported")
 def test_a_checkpoint_of_another_net_is_refused(tmp_path):
-    quick = {"steps": 2, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    quick = {
+        "steps": 2,
+        "seeds": 1,
+        "points": 1,
+        "robustness": False,
+        "energy": False,
+        "alignment": False,
+    }
     study = Study(name="s", base=quick)
     run_study(study, net=bp.mlp([64, 8, 10]), out=tmp_path / "run", show=False)
-    with pytest.raises(StudyError, match=r"another net or rule.*params\[0\].*float32\[1, 8\], expected float32\[1, 9\]"):
+    with pytest.raises(
+        StudyError,
+        match=r"another net or rule.*params\[0\].*float32\[1, 8\], expected float32\[1, 9\]",
+    ):
         run_study(study, net=bp.mlp([64, 9, 10]), out=tmp_path / "run", resume=True, show=False)
 
 
@@ -125,7 +163,9 @@ def test_a_seed_that_diverges_is_reported(tmp_path):
         "robustness": False,
         "energy": False,
     }
-    study = Study(name="wild", base=base, rules={"fa": {"optimiser": wild}}, grid={"rule": ["bp", "fa"]})
+    study = Study(
+        name="wild", base=base, rules={"fa": {"optimiser": wild}}, grid={"rule": ["bp", "fa"]}
+    )
     found = run_study(study, out=tmp_path / "wild", show=False)
     assert [a["diverged"] for a in found.summary["arms"]] == [[], [0, 1]]
     assert any("diverged at step" in w for w in found.summary["warnings"])
@@ -134,7 +174,14 @@ def test_a_seed_that_diverges_is_reported(tmp_path):
 
 
 def test_a_rule_that_does_not_settle_says_so():
-    base = {"steps": 10, "seeds": 1, "points": 1, "robustness": False, "energy": False, "alignment": False}
+    base = {
+        "steps": 10,
+        "seeds": 1,
+        "points": 1,
+        "robustness": False,
+        "energy": False,
+        "alignment": False,
+    }
     he = {"neuron": {"kind": "relu"}, "net": {"variance": 2.0, "hidden": [64, 64]}}
     calm = run_study(Study(name="calm", base={**base, "rule": "ep"}), show=False)
     assert calm.summary["arms"][0]["settled"] is True
@@ -156,9 +203,23 @@ def test_compare_takes_a_net_and_arrays():
 
 
 def test_noise_and_modulators_cross_rules():
-    grid = {"rule": ["bp", "dfa"], "neuron.level": [0.1, 0.3], "modulator.kind": ["unmodulated", "dopamine"]}
-    base = {"steps": 4, "seeds": 1, "points": 1, "neuron": {"noise": "gaussian"}, "energy": False, "robustness": False}
-    found = run_study(Study(name="cross", base={**base, "net": {"hidden": [8]}, "alignment": False}, grid=grid), show=False)
+    grid = {
+        "rule": ["bp", "dfa"],
+        "neuron.level": [0.1, 0.3],
+        "modulator.kind": ["unmodulated", "dopamine"],
+    }
+    base = {
+        "steps": 4,
+        "seeds": 1,
+        "points": 1,
+        "neuron": {"noise": "gaussian"},
+        "energy": False,
+        "robustness": False,
+    }
+    found = run_study(
+        Study(name="cross", base={**base, "net": {"hidden": [8]}, "alignment": False}, grid=grid),
+        show=False,
+    )
     labels = {(r.rule, r.neuron, r.modulator) for r in found.rows}
     assert len(labels) == 8
     assert ("dfa", "tanh gaussian 0.3", "dopamine") in labels

@@ -1,4 +1,6 @@
-"""Signals: a run that is told to stop saves, says how to go on, and ends with the signal's exit code; resumed, it is the same run."""
+"""Signals: a run that is told to stop saves, says how to go on, and ends with the signal's exit
+code; resumed, it is the same run.
+"""
 
 import multiprocessing
 import os
@@ -41,7 +43,9 @@ def whole(tmp_path_factory):
 
 
 def told(monkeypatch, name: str) -> list[int]:
-    """Send this process a signal while the second part of training runs. -> the steps of each part."""
+    """Send this process a signal while the second part of training runs. -> the steps of each
+    part.
+    """
     advance, parts = Pace.advance, []
 
     def disturbed(self, *args):
@@ -65,7 +69,9 @@ def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch
         assert main(words) == CODES[name]
     error = capsys.readouterr().err
     assert "Traceback" not in error
-    (said,) = re.findall("^bioplaus: stopped; what was done is kept. To go on: bioplaus (.*)$", error, re.M)
+    (said,) = re.findall(
+        "^bioplaus: stopped; what was done is kept. To go on: bioplaus (.*)$", error, re.M
+    )
     assert shlex.split(said) == [*words, "--resume"]
     assert parts == [2, 1]  # to the first moment of measurement: what was being computed is kept
     assert [signal.getsignal(s) for s in stop.SIGNALS] == handlers
@@ -74,7 +80,9 @@ def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch
 
 
 def test_a_part_between_two_moments_is_taken_up_to_the_bit(whole, tmp_path, monkeypatch):
-    """What was measured of the steps since the last moment is part of a mean over all of them: it is kept with the state."""
+    """What was measured of the steps since the last moment is part of a mean over all of them: it
+    is kept with the state.
+    """
     monkeypatch.setattr(bioplaus.report, "report", lambda out: None)
     words = ["run", str(whole[0]), "--out", str(tmp_path / "run"), "--resume"]
     advance = Pace.advance
@@ -89,7 +97,10 @@ def test_a_part_between_two_moments_is_taken_up_to_the_bit(whole, tmp_path, monk
         with monkeypatch.context() as patched:
             patched.setattr(Pace, "advance", disturbed)
             assert main(words) == CODES["SIGTERM"]
-        assert step == max(int(p.name.removeprefix("checkpoint-")) for p in (tmp_path / "run").glob("arms/*/checkpoint-*"))
+        assert step == max(
+            int(p.name.removeprefix("checkpoint-"))
+            for p in (tmp_path / "run").glob("arms/*/checkpoint-*")
+        )
     assert main(words) == 0
     assert (tmp_path / "run" / "results.csv").read_bytes() == whole[1]
 
@@ -98,9 +109,28 @@ def test_a_comparison_goes_on_as_the_run_that_it_is(tmp_path, monkeypatch, capsy
     told(monkeypatch, "SIGTERM")
     out = tmp_path / "run"
     assert (
-        main(["compare", "--rules", "fa", "--steps", "6", "--seeds", "1", "--out", str(out), "--jobs", "1"]) == CODES["SIGTERM"]
+        main(
+            [
+                "compare",
+                "--rules",
+                "fa",
+                "--steps",
+                "6",
+                "--seeds",
+                "1",
+                "--out",
+                str(out),
+                "--jobs",
+                "1",
+            ]
+        )
+        == CODES["SIGTERM"]
     )
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"To go on: bioplaus run {out / 'study.toml'} --out {out} --resume")
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f"To go on: bioplaus run {out / 'study.toml'} --out {out} --resume")
+    )
 
 
 def test_training_waits_for_a_look_and_all_else_is_left_at_once():
@@ -124,7 +154,9 @@ def test_training_waits_for_a_look_and_all_else_is_left_at_once():
     stop.look()  # it is not told twice
 
 
-def test_what_has_not_ended_in_time_is_ended_with_its_workers_even_those_that_only_start(monkeypatch, capsys):
+def test_what_has_not_ended_in_time_is_ended_with_its_workers_even_those_that_only_start(
+    monkeypatch, capsys
+):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
     worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))

@@ -1,4 +1,6 @@
-"""Tuning: the same budget for every rule, a better setting is found, and what is written is what a study takes."""
+"""Tuning: the same budget for every rule, a better setting is found, and what is written is what a
+study takes.
+"""
 
 import re
 
@@ -33,18 +35,43 @@ def test_every_rule_has_the_same_trials_and_starts_as_it_comes():
 
 def test_it_finds_a_rate_that_learns_and_writes_a_study(tmp_path, capsys):
     out = tmp_path / "defaults.toml"
-    assert main(["tune", "--rules", "fa", "--trials", "6", "--seeds", "2", "--steps", "60", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "tune",
+                "--rules",
+                "fa",
+                "--trials",
+                "6",
+                "--seeds",
+                "2",
+                "--steps",
+                "60",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     assert "validation" in capsys.readouterr().out
     settings = read(out).rules
     assert set(settings) == {"fa", "frozen"}
-    found = {a.rule: a.optimiser.learning_rate for a in arms(Study(name="s", rules=settings, grid={"rule": ["fa", "frozen"]}))}
-    assert all(rate > 2e-3 for rate in found.values())  # 60 steps are few: the common rate is too small for them
+    found = {
+        a.rule: a.optimiser.learning_rate
+        for a in arms(Study(name="s", rules=settings, grid={"rule": ["fa", "frozen"]}))
+    }
+    # 60 steps are few: the common rate is too small for them
+    assert all(rate > 2e-3 for rate in found.values())
 
 
 def test_the_budget_decides_nothing_else():
     said: list[str] = []
     assert tune(["bp"], trials=1, seeds=1, steps=5, say=said.append) == {
-        "bp": {"epochs": 10, "optimiser": {"kind": "adam", "schedule": "cosine", "learning_rate": 2e-3}, "hyper": {}}
+        "bp": {
+            "epochs": 10,
+            "optimiser": {"kind": "adam", "schedule": "cosine", "learning_rate": 2e-3},
+            "hyper": {},
+        }
     }
     assert len(said) == 1
 
@@ -53,7 +80,10 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
     said: list[str] = []
     out = tmp_path / "defaults.toml"
     first = tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=said.append)
-    assert tune(["bp", "frozen"], trials=1, seeds=1, steps=5, out=out, say=said.append)["bp"] == first["bp"]
+    assert (
+        tune(["bp", "frozen"], trials=1, seeds=1, steps=5, out=out, say=said.append)["bp"]
+        == first["bp"]
+    )
     assert [line.split()[0] for line in said] == ["bp", "frozen"]
     before = out.read_text(encoding="utf-8")
     with pytest.raises(StudyError, match=r"steps = 5.* and now .*steps = 6.* is asked for"):
@@ -62,8 +92,15 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
 
 
 def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
-    """Scores by hand: trial 2 is lucky on seed 0, trial 1 is best on the new seeds, trial 3 is no finalist."""
-    luck = {0.1: (0.5, 0.9, 0.9, 0.9), 0.2: (0.7, 0.8, 0.6, 0.7), 0.3: (0.9, 0.5, 0.6, 0.4), 0.4: (0.6, 0.6, 0.7, 0.5)}
+    """Scores by hand: trial 2 is lucky on seed 0, trial 1 is best on the new seeds, trial 3 is no
+    finalist.
+    """
+    luck = {
+        0.1: (0.5, 0.9, 0.9, 0.9),
+        0.2: (0.7, 0.8, 0.6, 0.7),
+        0.3: (0.9, 0.5, 0.6, 0.4),
+        0.4: (0.6, 0.6, 0.7, 0.5),
+    }
     asked = []
 
     def scorer(arm, use):
@@ -75,14 +112,27 @@ def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
         return score
 
     monkeypatch.setattr("bioplaus.study.tune._scorer", scorer)
-    monkeypatch.setattr("bioplaus.study.tune.search", lambda rule, trials: {"learning_rate": np.array([*luck])})
+    monkeypatch.setattr(
+        "bioplaus.study.tune.search", lambda rule, trials: {"learning_rate": np.array([*luck])}
+    )
     tune(["zil"], trials=4, seeds=1, steps=5, out=tmp_path / "out.toml", say=lambda line: None)
     assert asked == [(r, [0]) for r in luck] + [(r, [1, 2, 3]) for r in (0.3, 0.2, 0.4)]
     found = read(tmp_path / "out.toml")
     scores = found.scores["bp"]
-    assert found.rules["bp"]["optimiser"]["learning_rate"] == found.rules["zil"]["optimiser"]["learning_rate"] == 0.2
-    assert (scores.searched, scores.trials, scores.finalists) == (("learning_rate",), (0.5, 0.7, 0.9, 0.6), (1, 3, 2))
-    assert (scores.seeds, scores.final) == ((1, 2, 3), ((0.8, 0.6, 0.7), (0.6, 0.7, 0.5), (0.5, 0.6, 0.4)))
+    assert (
+        found.rules["bp"]["optimiser"]["learning_rate"]
+        == found.rules["zil"]["optimiser"]["learning_rate"]
+        == 0.2
+    )
+    assert (scores.searched, scores.trials, scores.finalists) == (
+        ("learning_rate",),
+        (0.5, 0.7, 0.9, 0.6),
+        (1, 3, 2),
+    )
+    assert (scores.seeds, scores.final) == (
+        (1, 2, 3),
+        ((0.8, 0.6, 0.7), (0.6, 0.7, 0.5), (0.5, 0.6, 0.4)),
+    )
     assert (scores.mean, scores.spread) == (0.7, 0.1)
     assert found.scores["zil"].like == "bp"
 
@@ -124,7 +174,19 @@ def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeyp
         (tmp_path / "file").write_text("", encoding="utf-8")
         out = tmp_path / ("file" if text == "under a file" else "folder") / "out.toml"
     monkeypatch.setattr("bioplaus.study.tune.best", lambda *args: pytest.fail("a rule was tuned"))
-    words = ["tune", "--rules", "bp", "--trials", "1", "--seeds", "1", "--steps", "5", "--out", str(out)]
+    words = [
+        "tune",
+        "--rules",
+        "bp",
+        "--trials",
+        "1",
+        "--seeds",
+        "1",
+        "--steps",
+        "5",
+        "--out",
+        str(out),
+    ]
     assert main(words) == 2
     said = capsys.readouterr().err
     assert re.search(match, said)
@@ -150,11 +212,17 @@ def test_the_shipped_settings_run():
 
 
 def test_a_study_file_may_start_from_them(tmp_path):
-    text = 'name = "s"\ntuned = true\n[base]\noptimiser.kind = "sgd"\n[rules.fa]\noptimiser.learning_rate = 0.5\n'
+    text = (
+        'name = "s"\ntuned = true\n[base]\noptimiser.kind ='
+        ' "sgd"\n[rules.fa]\noptimiser.learning_rate = 0.5\n'
+    )
     text += '[grid]\nrule = ["bp", "fa"]\n'
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     bp, fa = arms(load(tmp_path / "study.toml"))
-    assert (bp.optimiser.kind, bp.optimiser.learning_rate) == ("adam", defaults()["bp"]["optimiser"]["learning_rate"])
+    assert (bp.optimiser.kind, bp.optimiser.learning_rate) == (
+        "adam",
+        defaults()["bp"]["optimiser"]["learning_rate"],
+    )
     assert (fa.optimiser.kind, fa.optimiser.learning_rate) == ("adam", 0.5)
     assert bp.epochs == defaults()["bp"]["epochs"]
 

@@ -1,4 +1,6 @@
-"""Checkpoints: they come back to the bit, damage to any byte is noticed, and the one before is used."""
+"""Checkpoints: they come back to the bit, damage to any byte is noticed, and the one before is
+used.
+"""
 
 import json
 import re
@@ -27,7 +29,11 @@ NOTE = {"rows": [["fa", 0.1]], "seconds": 1.5}
 
 
 def same(a, b) -> bool:
-    return all(jax.tree.leaves(jax.tree.map(lambda x, y: bool((x == y).all()) and x.dtype == y.dtype, a, b)))
+    return all(
+        jax.tree.leaves(
+            jax.tree.map(lambda x, y: bool((x == y).all()) and x.dtype == y.dtype, a, b)
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +66,20 @@ def test_where_there_is_none_none_is_found(tmp_path):
 
 def test_any_changed_byte_is_noticed_and_the_one_before_is_used(copy):
     draw = np.random.default_rng(0)
-    files = [p for p in sorted((copy / "checkpoint-3").rglob("*")) if p.is_file() and p.stat().st_size]
+    files = [
+        p for p in sorted((copy / "checkpoint-3").rglob("*")) if p.is_file() and p.stat().st_size
+    ]
     assert {"note.json", "contents.json", "_METADATA"} <= {p.name for p in files}
-    assert max(p.stat().st_size for p in files) > 4000  # of random numbers: one of them holds the weights
+    # of random numbers: one of them holds the weights
+    assert max(p.stat().st_size for p in files) > 4000
     for file in files:
         whole = file.read_bytes()
         where = int(draw.integers(len(whole)))
-        for broken in (whole[:where], whole[:where] + bytes([whole[where] ^ 1]) + whole[where + 1 :], None):
+        for broken in (
+            whole[:where],
+            whole[:where] + bytes([whole[where] ^ 1]) + whole[where + 1 :],
+            None,
+        ):
             if broken is None:
                 file.unlink()
             else:
@@ -91,7 +104,8 @@ def test_two_damaged_checkpoints_are_refused(copy):
     for step in (2, 3):
         (copy / f"checkpoint-{step}" / "note.json").write_text("{}", encoding="utf-8")
     with pytest.raises(
-        CheckpointError, match=r"checkpoint-3 is damaged \(note.json.*checkpoint-2 is damaged.*delete that folder"
+        CheckpointError,
+        match=r"checkpoint-3 is damaged \(note.json.*checkpoint-2 is damaged.*delete that folder",
     ):
         latest(copy, STATE)
 
@@ -99,8 +113,12 @@ def test_two_damaged_checkpoints_are_refused(copy):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"weights": jnp.zeros((30, 40))}, r"\['weights'\]: float32\[40, 30\], expected float32\[30, 40\]"),
-        ({"weights": jnp.zeros((40, 30), jnp.bfloat16)}, r"expected bfloat16"),  # which orbax would cast
+        (
+            {"weights": jnp.zeros((30, 40))},
+            r"\['weights'\]: float32\[40, 30\], expected float32\[30, 40\]",
+        ),
+        # which orbax would cast
+        ({"weights": jnp.zeros((40, 30), jnp.bfloat16)}, r"expected bfloat16"),
         ({"keys": jnp.zeros((2, 2), jnp.uint32)}, r"key<fry>\[2\], expected uint32"),
         ({"more": jnp.zeros(3)}, r"\['more'\]: nothing, expected float32\[3\]"),
         ({"none": jnp.zeros((0, 5))}, r"\['none'\]: float32\[0, 4\]"),
@@ -114,7 +132,9 @@ def test_a_checkpoint_of_something_else_is_refused(two, change, match):
 def contents(folder, **changes):
     """Write other contents into the newest checkpoint."""
     file = folder / "checkpoint-3" / "contents.json"
-    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    file.write_text(
+        json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +168,9 @@ def test_contents_that_lack_a_part_are_refused(copy):
 
 
 def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
-    """A folder that was copied here from another run, or under another step: its arrays would fit."""
+    """A folder that was copied here from another run, or under another step: its arrays would
+    fit.
+    """
     (copy / "checkpoint-3").rename(copy / "checkpoint-9")
     assert "checkpoint-9 is of step 3 of ''" in wrong_of_newest(copy)
     save(tmp_path / "fa-1", 5, STATE, NOTE, owner="fa-1")
@@ -156,7 +178,10 @@ def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
     found = latest(tmp_path / "fa-1", STATE, owner="fa-1")
     assert found is not None
     assert found.step == 5
-    with pytest.raises(CheckpointError, match=r"checkpoint-5 is of step 5 of 'fa-1'.*where step 5 of 'fa-2' belongs.*delete"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"checkpoint-5 is of step 5 of 'fa-1'.*where step 5 of 'fa-2' belongs.*delete",
+    ):
         latest(tmp_path / "fa-2", STATE, owner="fa-2")
 
 
@@ -166,7 +191,9 @@ def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
     save(copy, 4, STATE, NOTE, keep=2)
     assert sorted(p.name for p in copy.iterdir()) == ["checkpoint-2", "checkpoint-4"]
     save(copy, 4, STATE, {"again": 1}, keep=2)
-    assert json.loads((copy / "checkpoint-4" / "note.json").read_text(encoding="utf-8")) == {"again": 1}
+    assert json.loads((copy / "checkpoint-4" / "note.json").read_text(encoding="utf-8")) == {
+        "again": 1
+    }
 
 
 def test_a_restored_run_goes_on_to_the_bit(tmp_path):
@@ -186,10 +213,14 @@ def test_a_restored_run_goes_on_to_the_bit(tmp_path):
 
 
 def test_threads_that_come_back_to_a_closed_loop_are_not_heard_of(monkeypatch):
-    """Those of tensorstore, where a checkpoint could not be written; other errors of threads are said as before."""
+    """Those of tensorstore, where a checkpoint could not be written; other errors of threads are
+    said as before.
+    """
     heard = []
     monkeypatch.setattr(sys, "excepthook", lambda kind, value, trace: heard.append(value))
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: heard.append(unraisable.exc_value))
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda unraisable: heard.append(unraisable.exc_value)
+    )
     checkpoints._without_closed_loops()
     for error in (RuntimeError("Event loop is closed"), RuntimeError("another")):
         sys.excepthook(type(error), error, None)

@@ -1,4 +1,6 @@
-"""Several devices against one: eight forced CPU devices, in a process of their own, because a process counts its devices once."""
+"""Several devices against one: eight forced CPU devices, in a process of their own, because a
+process counts its devices once.
+"""
 
 import json
 import os
@@ -29,29 +31,34 @@ data = jax.tree.map(lambda a: np.asarray(a, np.float64), bp.data.load("digits").
 net = bp.mlp([64, 16, 8, 10], bp.gaussian_current(bp.neurons.tanh(), 0.1))
 found = {}
 
-conv_net = (bp.conv(8, 3, bp.tanh()), bp.pooled(2, bp.conv(4, 2, bp.tanh())), bp.flattened(bp.dense(10)))
+below, above = bp.conv(8, 3, bp.tanh()), bp.pooled(2, bp.conv(4, 2, bp.tanh()))
+conv_net = (below, above, bp.flattened(bp.dense(10)))
 images = data._replace(x=data.x.reshape(-1, 8, 8, 1))
 
 def run_of(key, mesh, seeds, net=net, data=data):
     rule = bp.rules.RULES[key](net, bp.cross_entropy)
     train = make_train(net, rule, optax.sgd(0.1, momentum=0.9), data, batch_size=16, mesh=mesh)
-    train, start = (replicate(train, "vmap"), seed_keys(seeds)) if seeds else (train, jax.random.key(0))
-    return train, train.init(start)
+    if not seeds:
+        return train, train.init(jax.random.key(0))
+    train = replicate(train, "vmap")
+    return train, train.init(seed_keys(seeds))
 
 def trained(key, mesh, seeds):
     train, state = run_of(key, mesh, seeds)
     return train.advance(state, 5)
 
 def gap(a, b):
-    pairs = zip(jax.tree.leaves((a.params, a.rule)), jax.tree.leaves((b.params, b.rule)), strict=True)
-    return max(float(abs(np.subtract(x, y)).max() / max(abs(np.asarray(x)).max(), 1e-30)) for x, y in pairs)
+    a, b = (list(map(np.asarray, jax.tree.leaves((s.params, s.rule)))) for s in (a, b))
+    each = (abs(x - y).max() / max(abs(x).max(), 1e-30) for x, y in zip(a, b, strict=True))
+    return max(map(float, each))
 
 for key in ("bp", "fa", "dfa", "pc", "ep"):
     alone, _ = trained(key, None, 0)
     split, _ = trained(key, mesh_of("data=4,model=2"), 0)
     found[key] = gap(alone, split)
     w = split.params[0]["w"]
-    assert len(w.sharding.device_set) == 8 and w.addressable_shards[0].data.shape == (64, 8), w.sharding
+    assert len(w.sharding.device_set) == 8, w.sharding
+    assert w.addressable_shards[0].data.shape == (64, 8), w.sharding
     for leaf in jax.tree.leaves(split.rule):  # feedback weights lie as their layers do
         assert leaf.ndim < 2 or leaf.addressable_shards[0].data.shape[-1] * 2 == leaf.shape[-1], key
 for key in ("fa", "softhebb"):
@@ -62,7 +69,8 @@ for key in ("fa", "softhebb"):
 one, four = run_of("fa", None, 0), run_of("fa", mesh_of("data=4"), 0)
 with tempfile.TemporaryDirectory() as name:
     for what, (train, _), (other, like) in (("more", one, four), ("fewer", four, one)):
-        folder, (half, _) = pathlib.Path(name) / what, train.advance(train.init(jax.random.key(0)), 2)
+        folder = pathlib.Path(name) / what
+        half, _ = train.advance(train.init(jax.random.key(0)), 2)
         save(folder, 2, half, None)
         early = np.array(half.params[0]["w"])
         whole, _ = train.advance(half, 2)
@@ -94,20 +102,25 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def gaps():
-    """The largest relative difference of weights and rule states after five steps, in float64: equilibrium propagation divides rounding
-    by beta, and in float32 leaves 5e-6 of it."""
+    """The largest relative difference of weights and rule states after five steps, in float64:
+    equilibrium propagation divides rounding by beta, and in float32 leaves 5e-6 of it.
+    """
     env = {
         **os.environ,
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "1",
     }
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=400
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("what", ["bp", "fa", "dfa", "pc", "ep", "convolutions, fa", "convolutions, softhebb", "seeds"])
+@pytest.mark.parametrize(
+    "what", ["bp", "fa", "dfa", "pc", "ep", "convolutions, fa", "convolutions, softhebb", "seeds"]
+)
 def test_a_mesh_gives_the_result_of_one_device(gaps, what):
     assert gaps[what] <= 1e-6
 
@@ -130,9 +143,15 @@ def test_the_comparison_can_fail(gaps):
 @pytest.mark.parametrize("key", ["fa", "ep"])
 def test_training_is_lowered_for_accelerators(key, platform):
     """As far as one gets without one: the program of a run can be written for it."""
-    net = (bp.conv(4, 3, bp.tanh()), bp.pooled(2, bp.flattened(bp.dense(8, bp.gaussian(bp.tanh(), 0.1)))), bp.dense(10))
+    net = (
+        bp.conv(4, 3, bp.tanh()),
+        bp.pooled(2, bp.flattened(bp.dense(8, bp.gaussian(bp.tanh(), 0.1)))),
+        bp.dense(10),
+    )
     data = bp.Batch(jnp.ones((32, 8, 8, 1)), jax.nn.one_hot(jnp.arange(32) % 10, 10))
-    train = make_train(net, bp.rules.RULES[key](net, bp.cross_entropy), optax.adam(1e-3), data, batch_size=8)
+    train = make_train(
+        net, bp.rules.RULES[key](net, bp.cross_entropy), optax.adam(1e-3), data, batch_size=8
+    )
     state = jax.eval_shape(train.init, jax.random.key(0))
     traced = jax.jit(lambda s: train.program.advance(s, train.data, train.hyper, 3)).trace(state)
     text = traced.lower(lowering_platforms=(platform,)).as_text()

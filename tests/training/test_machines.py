@@ -1,4 +1,6 @@
-"""Runs on many machines: local processes with a device each, found as Slurm announces them and joined over gloo."""
+"""Runs on many machines: local processes with a device each, found as Slurm announces them and
+joined over gloo.
+"""
 
 import os
 import re
@@ -42,20 +44,37 @@ BOTH, ONE = '["bp", "fa"]', '["fa"]'
 def noise(mesh) -> np.ndarray:
     """What a noisy neuron adds to a batch of examples that lies on a mesh."""
     neuron, x = bp.gaussian(bp.neurons.identity(), 1.0), np.zeros((16, 10), np.float32)
-    return np.asarray(here(jax.jit(lambda x: neuron.step((), of_examples(bp.Batch(x, x), mesh).x, jax.random.key(1))[1])(x)))
+    return np.asarray(
+        here(
+            jax.jit(
+                lambda x: neuron.step((), of_examples(bp.Batch(x, x), mesh).x, jax.random.key(1))[1]
+            )(x)
+        )
+    )
 
 
 def machine(rank: int, count: int, port: int, words: list[str], often: bool, folder: Path) -> int:
     """One process of a run under Slurm. often: a checkpoint after every chunk."""
     if count:
-        names = {"JOB_ID": 1, "STEP_NODELIST": "localhost", "NTASKS": count, "PROCID": rank, "LOCALID": rank}
-        os.environ.update({f"SLURM_{name}": str(value) for name, value in names.items()}, JAX_COORDINATOR_PORT=str(port))
+        names = {
+            "JOB_ID": 1,
+            "STEP_NODELIST": "localhost",
+            "NTASKS": count,
+            "PROCID": rank,
+            "LOCALID": rank,
+        }
+        os.environ.update(
+            {f"SLURM_{name}": str(value) for name, value in names.items()},
+            JAX_COORDINATOR_PORT=str(port),
+        )
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 1)
     written = folder / f"written-{rank}"
 
     def watch(event: str, args) -> None:
-        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") or (event == "open" and args[2] & os.O_ACCMODE)
+        changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") or (
+            event == "open" and args[2] & os.O_ACCMODE
+        )
         if changes and str(folder / "run") in str(args[0]) and "/checkpoint." not in str(args[0]):
             os.write(descriptor, f"{event} {args[0]}\n".encode())
 
@@ -75,8 +94,18 @@ def machines(folder: Path, count: int, *words: str, rules: str = ONE, often: boo
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    words = ("run", str(folder / "study.toml"), "--out", str(folder / "run"), "--distributed", *words)
-    return [start(machine, folder / f"log-{rank}", rank, count, port, words, often, folder) for rank in range(max(count, 1))]
+    words = (
+        "run",
+        str(folder / "study.toml"),
+        "--out",
+        str(folder / "run"),
+        "--distributed",
+        *words,
+    )
+    return [
+        start(machine, folder / f"log-{rank}", rank, count, port, words, often, folder)
+        for rank in range(max(count, 1))
+    ]
 
 
 def ended(processes) -> list[int | None]:
@@ -115,7 +144,9 @@ def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, rules
     for rank in range(count):
         np.testing.assert_array_equal(np.load(tmp_path / f"noise-{rank}.npy"), whole)
         written = (tmp_path / f"written-{rank}").read_text(encoding="utf-8")
-        assert ("results.csv" in written, "final.csv" in written, "report" in written) == (rank == 0,) * 3
+        assert ("results.csv" in written, "final.csv" in written, "report" in written) == (
+            rank == 0,
+        ) * 3
         assert rank == 0 or not written, written
         assert ("report:" in log(tmp_path, rank)) == (rank == 0)
 
@@ -135,8 +166,12 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
         processes[victim].kill()
         codes, said = ended(processes), log(tmp_path, 1 - victim)
         assert codes[victim] == -9
-        assert codes[1 - victim] == STOPPED or (victim == 0 and codes[1] == -6), said[-3000:]  # JAX ends it, or we do
-        assert re.search("has stopped .* with --resume" if codes[1 - victim] == STOPPED else "another task died", said)
+        # JAX ends it, or we do
+        assert codes[1 - victim] == STOPPED or (victim == 0 and codes[1] == -6), said[-3000:]
+        assert re.search(
+            "has stopped .* with --resume" if codes[1 - victim] == STOPPED else "another task died",
+            said,
+        )
         assert not (tmp_path / "run" / "results.csv").exists()
     before = set(tmp_path.glob("run/arms/*/checkpoint-*[0-9]"))
     assert before
@@ -144,7 +179,8 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
     assert close(tmp_path, alone)
 
 
-REFUSED = ([2, 2], [2, -6])  # on a loaded machine JAX ends by SIGABRT a process that leaves a moment after the first
+# on a loaded machine JAX ends by SIGABRT a process that leaves a moment after the first
+REFUSED = ([2, 2], [2, -6])
 
 
 def test_what_is_wrong_is_said_by_all_before_any_work(tmp_path):

@@ -1,4 +1,6 @@
-"""Data that stay on the host: the same batches, and the same run, as with all of them on the device."""
+"""Data that stay on the host: the same batches, and the same run, as with all of them on the
+device.
+"""
 
 import jax
 import numpy as np
@@ -15,12 +17,17 @@ DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)
 DATA = batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])
 NET = bp.mlp([6, 8, 3])
-PROGRAM = make_program(lambda hyper, step: (NET, bp.rules.RULES["kp"](NET, bp.cross_entropy), optax.sgd(hyper)), batch_size=16)
+PROGRAM = make_program(
+    lambda hyper, step: (NET, bp.rules.RULES["kp"](NET, bp.cross_entropy), optax.sgd(hyper)),
+    batch_size=16,
+)
 
 
 def same(a, b):
     for u, v in zip(
-        jax.tree.leaves((a[0].params, a[0].rule, a[1])), jax.tree.leaves((b[0].params, b[0].rule, b[1])), strict=True
+        jax.tree.leaves((a[0].params, a[0].rule, a[1])),
+        jax.tree.leaves((b[0].params, b[0].rule, b[1])),
+        strict=True,
     ):
         np.testing.assert_array_equal(u, v)
 
@@ -28,7 +35,8 @@ def same(a, b):
 @pytest.mark.parametrize("seeds", [0, 3])
 def test_the_same_run_as_on_the_device(seeds, tmp_path):
     np.save(tmp_path / "x.npy", X)
-    mapped = DATA._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))  # 11 steps over 3 batches an epoch, in chunks of 4
+    # 11 steps over 3 batches an epoch, in chunks of 4
+    mapped = DATA._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
     whole = bind(PROGRAM, DATA, 0.1)
     many = replicate(whole, "vmap") if seeds else whole
     parts = stream(PROGRAM, mapped, 0.1, chunk=4, over=jax.vmap if seeds else None)
@@ -57,7 +65,15 @@ def test_parts_are_the_whole_to_the_bit(seeds):
 
 
 def test_a_study_streams():
-    base = {"steps": 5, "seeds": 2, "points": 2, "net": {"hidden": [8]}, "robustness": False, "energy": False, "alignment": False}
+    base = {
+        "steps": 5,
+        "seeds": 2,
+        "points": 2,
+        "net": {"hidden": [8]},
+        "robustness": False,
+        "energy": False,
+        "alignment": False,
+    }
     rows = [run_study(Study(name="s", base={**base, "stream": n}), show=False).rows for n in (0, 2)]
     assert rows[0] == rows[1]
 

@@ -1,4 +1,6 @@
-"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each other."""
+"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each
+other.
+"""
 
 import re
 from pathlib import Path
@@ -34,7 +36,9 @@ def rows_seen(name: str, steps: int, **options) -> np.ndarray:
         grads, state, info = inner.grad(params, state, batch, key, gate)
         return grads, state, info | {"shown": batch.x.sum()}
 
-    train = make_train(NET, Rule(inner.init, grad, inner.predict), optax.adam(1e-2), DATA, batch_size=16, **options)
+    train = make_train(
+        NET, Rule(inner.init, grad, inner.predict), optax.adam(1e-2), DATA, batch_size=16, **options
+    )
     return np.asarray(train.advance(train.init(KEY), steps)[1]["shown"])
 
 
@@ -49,7 +53,11 @@ def test_an_epoch_shows_no_example_twice():
     counts = np.zeros(50)
 
     def grad(params, state, batch, key, gate=None) -> Any:
-        return jax.tree.map(jnp.zeros_like, params), state, {"loss": jnp.zeros(()), **{str(i): batch.y[i, 0] for i in range(16)}}
+        return (
+            jax.tree.map(jnp.zeros_like, params),
+            state,
+            {"loss": jnp.zeros(()), **{str(i): batch.y[i, 0] for i in range(16)}},
+        )
 
     data = bp.Batch(DATA.x, jnp.arange(50.0)[:, None])
     rule = Rule(lambda *a: (), grad, lambda params, state, x, key, context=(): DATA.y)
@@ -66,11 +74,13 @@ def test_inputs_are_made_anew_at_each_presentation():
         return x + jax.random.normal(key, (len(x), 1))
 
     seen = rows_seen("bp", 9, augment=augment)
-    np.testing.assert_array_equal(rows_seen("fa", 9, augment=augment), seen)  # the same for every rule
+    # the same for every rule
+    np.testing.assert_array_equal(rows_seen("fa", 9, augment=augment), seen)
     moved = seen - rows_seen("bp", 9)
     assert len(set(moved.round(3).tolist())) == 9  # of each step its own
     held = rows_seen("bp", 6, hold=2, augment=augment)
-    np.testing.assert_array_equal(held[::2], held[1::2])  # a batch that stays is the same for as long
+    # a batch that stays is the same for as long
+    np.testing.assert_array_equal(held[::2], held[1::2])
 
 
 def test_hold_shows_each_batch_again():
@@ -126,7 +136,9 @@ def test_seeds_together_equal_seeds_alone(how):
     together, _ = many.advance(many.init(seed_keys(3)), 8)
     for s in range(3):
         alone, _ = train.advance(train.init(jax.random.key(s)), 8)
-        for a, b in zip(jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True):
+        for a, b in zip(
+            jax.tree.leaves(together.params), jax.tree.leaves(alone.params), strict=True
+        ):
             np.testing.assert_allclose(a[s], b, rtol=1e-4, atol=1e-6)
     weights = together.params[0]["w"]
     assert float(jnp.abs(weights[0] - weights[1]).max()) > 1e-2  # other seeds, other nets
@@ -141,7 +153,9 @@ def test_a_diverged_seed_does_not_disturb_the_others():
         info["loss"] = info["loss"] + bad
         return jax.tree.map(lambda g: g + bad, grads), state, info
 
-    many = replicate(make_train(NET, Rule(inner.init, grad, inner.predict), optax.sgd(0.1), DATA, batch_size=16))
+    many = replicate(
+        make_train(NET, Rule(inner.init, grad, inner.predict), optax.sgd(0.1), DATA, batch_size=16)
+    )
     _, history = many.advance(many.init(seed_keys(6)), 5)
     finite = np.isfinite(np.asarray(history["loss"])).all(1)
     assert 0 < finite.sum() < 6
@@ -152,7 +166,11 @@ def test_a_diverged_seed_does_not_disturb_the_others():
 
 @pytest.mark.parametrize(
     ("options", "match"),
-    [({"batch_size": 51}, "number of examples, 50"), ({"batch_size": 0}, "batch_size"), ({"hold": 0}, "hold")],
+    [
+        ({"batch_size": 51}, "number of examples, 50"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"hold": 0}, "hold"),
+    ],
 )
 def test_bad_options_are_refused(options, match):
     rule = bp.rules.backprop(NET, bp.cross_entropy)
@@ -173,10 +191,13 @@ def rbg():
 
 
 def test_a_seed_is_the_same_whatever_the_default_type_of_keys(rbg):
-    """Under JAX's default 'rbg', `jax.random.key` draws otherwise side by side than in turn; seeds do not."""
+    """Under JAX's default 'rbg', `jax.random.key` draws otherwise side by side than in turn; seeds
+    do not.
+    """
     numbers = {how: over(lambda key: jax.random.normal(key, (5,))) for how, over in WAYS.items()}
     rbg_keys = jax.vmap(jax.random.key)(jnp.arange(3))
-    assert np.abs(numbers["vmap"](rbg_keys) - numbers["loop"](rbg_keys)).max() > 0.1  # what would happen
+    # what would happen
+    assert np.abs(numbers["vmap"](rbg_keys) - numbers["loop"](rbg_keys)).max() > 0.1
     keys = seed_keys(3)
     assert str(jax.random.key_impl(keys)) == "threefry2x32"
     np.testing.assert_array_equal(numbers["vmap"](keys), numbers["loop"](keys))
@@ -201,6 +222,10 @@ def test_seeds_take_keys_of_one_type_alone(how):
 
 def test_studies_make_their_keys_by_seed_key():
     files = list(Path(bp.study.__path__[0]).glob("*.py"))
-    own = [f.name for f in files if re.search(r"random\.(key|PRNGKey)\(", f.read_text(encoding="utf-8"))]
+    own = [
+        f.name
+        for f in files
+        if re.search(r"random\.(key|PRNGKey)\(", f.read_text(encoding="utf-8"))
+    ]
     assert files
     assert not own

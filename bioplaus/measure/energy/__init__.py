@@ -1,4 +1,6 @@
-"""Energy of training and of answers: operations, events and memory traffic, priced by profiles with their uncertainty."""
+"""Energy of training and of answers: operations, events and memory traffic, priced by profiles with
+their uncertainty.
+"""
 
 from bioplaus.measure.energy.model import (
     Energy,

@@ -1,18 +1,21 @@
 """From counts to joules, with the uncertainty of the constants. Per example and update (or answer).
 
 A clocked machine, on dense counts:
-    E_op  = macs (e_mul + e_add) + acs e_add + muls e_mul + (adds + compares + transcendentals + random) e_add
+    E_op  = macs (e_mul + e_add) + acs e_add + muls e_mul + (adds + compares + transcendentals +
+        random) e_add
     E_mem = 1/2 sum_tensors words e(level)                    e: a 64-bit access, a word is 32 bits
 An event-driven machine, on effective counts:
     E_op  = (macs + acs) e_synop + neuron_updates e_neuron + t (P_static + neurons e_rest)
     E_mem = synapse_updates e_synapse + (spikes + broadcast) e_spike
 Both: E_total = E_op + E_mem.
-level: the smallest memory of the profile that holds the tensor, in steps, without interpolation. A comparison, a function such as
-exp and a random number are charged as one addition, a lower bound. An event's own memory cannot be told from its arithmetic, and
-is in its E_op. Clocks, wires and control are in the model as far as they are in a profile's constants: it compares rules, it does
-not predict a bill.
+level: the smallest memory of the profile that holds the tensor, in steps, without interpolation. A
+comparison, a function such as exp and a random number are charged as one addition, a lower bound.
+An event's own memory cannot be told from its arithmetic, and is in its E_op. Clocks, wires and
+control are in the model as far as they are in a profile's constants: it compares rules, it does not
+predict a bill.
 
-Horowitz, "Computing's energy problem (and what we can do about it)", 2014, doi:10.1109/ISSCC.2014.6757323.
+Horowitz, "Computing's energy problem (and what we can do about it)", 2014,
+doi:10.1109/ISSCC.2014.6757323.
 """
 
 from typing import NamedTuple
@@ -26,12 +29,19 @@ from bioplaus.types import Batch, Net, Rule
 
 WORD = 4  # bytes
 
-EVENTS = {"neuron_updates": "neuron_update", "synapse_updates": "synapse_update", "spikes": "spike", "broadcast": "spike"}
+EVENTS = {
+    "neuron_updates": "neuron_update",
+    "synapse_updates": "synapse_update",
+    "spikes": "spike",
+    "broadcast": "spike",
+}
 """Counts that an event-driven profile may have a price for, and its name."""
 
 
 class Estimate(NamedTuple):
-    """Joules an example: the median and the 90 % interval over the draws, and the draws themselves [n]."""
+    """Joules an example: the median and the 90 % interval over the draws, and the draws themselves
+    [n].
+    """
 
     median: float
     p05: float
@@ -42,7 +52,8 @@ class Estimate(NamedTuple):
 class Energy(NamedTuple):
     """Arithmetic, memory and their sum, always together; setting: (profile, number of draws, seed).
 
-    unpriced: counts that are not zero and for which the profile knows no price: the energies are without them.
+    unpriced: counts that are not zero and for which the profile knows no price: the energies are
+    without them.
     """
 
     E_op: Estimate
@@ -53,7 +64,9 @@ class Energy(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """joules spent until the target; censored: it was never reached, and this is what was spent in vain."""
+    """joules spent until the target; censored: it was never reached, and this is what was spent in
+    vain.
+    """
 
     joules: float
     censored: bool
@@ -65,60 +78,99 @@ def training_macs(rule: Rule, net: Net, batch: Batch) -> Count:
 
 
 def energy(
-    cost: Cost, profile: Profile, *, seconds: float = 0.0, mirrored: bool = False, draws: int = 1000, seed: int = 0
+    cost: Cost,
+    profile: Profile,
+    *,
+    seconds: float = 0.0,
+    mirrored: bool = False,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Energy:
-    """Energy of one update or answer, an example. Constants are drawn log-uniformly on [low, high], for all rules alike at a seed.
+    """Energy of one update or answer, an example. Constants are drawn log-uniformly on [low, high],
+    for all rules alike at a seed.
 
-    cost: `measure.cost` for a clocked profile, `measure.effective` for an event-driven one (or `inference`, with numbers).
-    seconds: how long an example takes, for the power of a machine or a neuron at rest. mirrored: a separate feedback array is kept
-    equal to the forward weights, and `transport` words are sent to it; else the weights are read from either side.
-    Raises ValueError for counts of the other kind, and for training on a machine that cannot.
+    cost: `measure.cost` for a clocked profile, `measure.effective` for an event-driven one (or
+    `inference`, with numbers).
+    seconds: how long an example takes, for the power of a machine or a neuron at rest. mirrored: a
+    separate feedback array is kept equal to the forward weights, and `transport` words are sent to
+    it; else the weights are read from either side. Raises ValueError for counts of the other kind,
+    and for training on a machine that cannot.
     """
     if draws < 1:
         raise ValueError(f"energy: draws is {draws}; give 1 or more")
     if cost.trains and profile.inference_only:
-        raise ValueError(f"energy: {profile.name} cannot train: {profile.inference_only}; give the counts of `measure.inference`")
+        raise ValueError(
+            f"energy: {profile.name} cannot train: {profile.inference_only}; give the counts of"
+            " `measure.inference`"
+        )
     if cost.effective == profile.clocked:
-        wanted = "clocked: give the dense counts of `measure.cost`" if profile.clocked else "event-driven: give effective counts"
+        wanted = (
+            "clocked: give the dense counts of `measure.cost`"
+            if profile.clocked
+            else "event-driven: give effective counts"
+        )
         raise ValueError(f"energy: {profile.name} is {wanted}")
     e, counts = _sample(profile, draws, seed), total(cost)
     op, mem = (_clocked if profile.clocked else _event)(counts, cost, e, seconds, mirrored)
-    missing = () if profile.clocked else tuple(n for n, key in EVENTS.items() if getattr(counts, n) and key not in e)
-    return Energy(_estimate(op), _estimate(mem), _estimate(op + mem), (profile.name, draws, seed), missing)
+    missing = (
+        ()
+        if profile.clocked
+        else tuple(n for n, key in EVENTS.items() if getattr(counts, n) and key not in e)
+    )
+    return Energy(
+        _estimate(op), _estimate(mem), _estimate(op + mem), (profile.name, draws, seed), missing
+    )
 
 
 def level(words: int, names=tuple(MEMORIES)) -> str:
     """The smallest of the memories that holds a tensor of so many 32-bit words."""
-    return next(n for n in MEMORIES if n in names and (MEMORIES[n] is None or words * WORD <= MEMORIES[n]))
+    return next(
+        n for n in MEMORIES if n in names and (MEMORIES[n] is None or words * WORD <= MEMORIES[n])
+    )
 
 
 def rank_robustness(a: Energy, b: Energy) -> float:
-    """R(a < b): the fraction of draws in which a uses less in total than b. Raises ValueError unless both saw the same draws."""
+    """R(a < b): the fraction of draws in which a uses less in total than b. Raises ValueError
+    unless both saw the same draws.
+    """
     if a.setting != b.setting:
-        raise ValueError(f"rank_robustness: the draws differ, {a.setting} and {b.setting}; use one profile, draws and seed")
+        raise ValueError(
+            f"rank_robustness: the draws differ, {a.setting} and {b.setting}; use one profile,"
+            " draws and seed"
+        )
     return float((a.E_total.draws < b.E_total.draws).mean())
 
 
 def surely_less(a: dict[str, Energy], b: dict[str, Energy]) -> float:
-    """R(a < b) in the profile where it is smallest: 'a needs less energy than b' may be said at 0.95 or more.
+    """R(a < b) in the profile where it is smallest: 'a needs less energy than b' may be said at
+    0.95 or more.
 
-    a, b: profile -> energy. Raises ValueError unless they have the same profiles, one or more, and the same draws in each.
+    a, b: profile -> energy. Raises ValueError unless they have the same profiles, one or more, and
+    the same draws in each.
     """
     if not a or a.keys() != b.keys():
-        raise ValueError(f"surely_less: got the profiles {sorted(a)} and {sorted(b)}; give both the same")
+        raise ValueError(
+            f"surely_less: got the profiles {sorted(a)} and {sorted(b)}; give both the same"
+        )
     return min(rank_robustness(a[name], b[name]) for name in a)
 
 
 def to_accuracy(target: float, steps, accuracy, joules: float) -> Reached:
     """Energy until a test accuracy is first reached.
 
-    steps: [K] rising, when accuracy [K] was measured; joules: of one step (of an example, times the batch).
-    Raises ValueError where they do not match.
+    steps: [K] rising, when accuracy [K] was measured; joules: of one step (of an example, times the
+    batch). Raises ValueError where they do not match.
     """
     steps, accuracy = np.asarray(steps), np.asarray(accuracy, np.float64)
-    if steps.ndim != 1 or steps.shape != accuracy.shape or not len(steps) or (np.diff(steps) <= 0).any():
+    if (
+        steps.ndim != 1
+        or steps.shape != accuracy.shape
+        or not len(steps)
+        or (np.diff(steps) <= 0).any()
+    ):
         raise ValueError(
-            f"to_accuracy: got steps {steps.tolist()} and accuracy {accuracy.shape}; give rising steps, one accuracy each"
+            f"to_accuracy: got steps {steps.tolist()} and accuracy {accuracy.shape}; give rising"
+            " steps, one accuracy each"
         )
     hit = np.flatnonzero(accuracy >= target)
     return Reached(float(joules * steps[hit[0] if len(hit) else -1]), not len(hit))
@@ -127,8 +179,13 @@ def to_accuracy(target: float, steps, accuracy, joules: float) -> Reached:
 def _clocked(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirrored: bool):
     del seconds
     simple = float(c.acs + c.adds + c.compares + c.transcendentals + c.random)
-    op = float(c.macs) * (e["fp32_mul"] + e["fp32_add"]) + float(c.muls) * e["fp32_mul"] + simple * e["fp32_add"]
-    moved = [*cost.traffic, (cost.parameters, 2 * c.transport if mirrored else 0)]  # a copied word is read and written
+    op = (
+        float(c.macs) * (e["fp32_mul"] + e["fp32_add"])
+        + float(c.muls) * e["fp32_mul"]
+        + simple * e["fp32_add"]
+    )
+    # a copied word is read and written
+    moved = [*cost.traffic, (cost.parameters, 2 * c.transport if mirrored else 0)]
     return op, np.sum([float(words) * e[level(tensor, e)] for tensor, words in moved], axis=0) / 2
 
 
@@ -143,14 +200,18 @@ def _event(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirr
 
 
 def _sample(profile: Profile, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """[draws] of every constant, in joules (static: watts, rest: watts a neuron), drawn in the order of their names."""
+    """[draws] of every constant, in joules (static: watts, rest: watts a neuron), drawn in the
+    order of their names.
+    """
     rng = np.random.default_rng(seed)
 
     def drawn(c: Constant) -> np.ndarray:
         return np.exp(rng.uniform(np.log(c.low), np.log(c.high), draws))
 
     found = {k: drawn(c) for k, c in sorted(profile.constants.items())}
-    scale = {"pJ": 1e-12, "pJ/64b": 1e-12, "W": 1.0, "J": 1.0} | dict.fromkeys(("ATP", "ATP/s"), found.get("atp", 1.0))
+    scale = {"pJ": 1e-12, "pJ/64b": 1e-12, "W": 1.0, "J": 1.0} | dict.fromkeys(
+        ("ATP", "ATP/s"), found.get("atp", 1.0)
+    )
     return {k: x * scale[profile.constants[k].unit] for k, x in found.items()}
 
 

@@ -1,7 +1,9 @@
-"""Hardware profiles: energy constants with their uncertainty and their source, from profiles.toml or a file of your own.
+"""Hardware profiles: energy constants with their uncertainty and their source, from profiles.toml
+or a file of your own.
 
-A clocked machine computes all that is written and pays for arithmetic and for memory, by the size of what it moves. An
-event-driven one pays for what happens: a synaptic event, a spike on its way, a neuron's update, a synapse's change.
+A clocked machine computes all that is written and pays for arithmetic and for memory, by the size
+of what it moves. An event-driven one pays for what happens: a synaptic event, a spike on its way, a
+neuron's update, a synapse's change.
 """
 
 import tomllib
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 MEMORIES = {"sram_8kB": 8 * 1024, "sram_32kB": 32 * 1024, "sram_1MB": 1024 * 1024, "dram": None}
-"""The memories that a clocked profile may have, and how many bytes each holds; dram holds anything."""
+"""The memories that a clocked profile may have, and how many bytes each holds; dram holds
+anything.
+"""
 
 CLOCKED = {"fp32_add": ("pJ",), "fp32_mul": ("pJ",)} | dict.fromkeys(MEMORIES, ("pJ/64b",))
 EVENT = {
@@ -21,17 +25,22 @@ EVENT = {
 }
 """The constants that a profile of each kind may have, and the units of each.
 
-synop: one synaptic event. spike: one spike sent. static: power of the machine. rest: of a neuron at rest. atp: what one ATP yields.
+synop: one synaptic event. spike: one spike sent. static: power of the machine. rest: of a neuron at
+rest. atp: what one ATP yields.
 """
 
 NEEDED = {"clocked": {"fp32_add", "fp32_mul", "dram"}, "event": {"synop"}}
 
 GRADES = ("primary", "secondary", "derived", "unconfirmed")
-"""Read in the cited work; read in a work or in code that cites it; computed from figures so read; from memory."""
+"""Read in the cited work; read in a work or in code that cites it; computed from figures so read;
+from memory.
+"""
 
 
 class Constant(NamedTuple):
-    """value, with its range [low, high], in `unit`; where it comes from, and how well that is known (one of GRADES)."""
+    """value, with its range [low, high], in `unit`; where it comes from, and how well that is known
+    (one of GRADES).
+    """
 
     value: float
     unit: str
@@ -42,7 +51,9 @@ class Constant(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A technology. clocked: else event-driven. inference_only: why it cannot train, '' where it can. constants: by name."""
+    """A technology. clocked: else event-driven. inference_only: why it cannot train, '' where it
+    can. constants: by name.
+    """
 
     name: str
     description: str
@@ -52,24 +63,34 @@ class Profile(NamedTuple):
 
 
 def profiles(*own: str | Path) -> dict[str, Profile]:
-    """The profiles that come with the library, by name, and those of TOML files of your own in the same form.
+    """The profiles that come with the library, by name, and those of TOML files of your own in the
+    same form.
 
-    Raises ValueError, naming the file and the entry, for one that is not complete, or named like one that is there.
+    Raises ValueError, naming the file and the entry, for one that is not complete, or named like
+    one that is there.
     """
-    found = parse(resources.files("bioplaus.measure.energy").joinpath("profiles.toml").read_text(encoding="utf-8"))
+    found = parse(
+        resources.files("bioplaus.measure.energy")
+        .joinpath("profiles.toml")
+        .read_text(encoding="utf-8")
+    )
     for file in own:
         try:
             more = parse(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{file}: {error}") from error
         if taken := sorted(found.keys() & more.keys()):
-            raise ValueError(f"{file}: profiles named {taken} are there already; give them other names")
+            raise ValueError(
+                f"{file}: profiles named {taken} are there already; give them other names"
+            )
         found |= more
     return found
 
 
 def parse(text: str) -> dict[str, Profile]:
-    """Profiles from TOML. Raises ValueError, naming the entry, for a missing or unknown constant or field, or an empty range."""
+    """Profiles from TOML. Raises ValueError, naming the entry, for a missing or unknown constant or
+    field, or an empty range.
+    """
     return {name: _profile(name, table) for name, table in tomllib.loads(text).items()}
 
 
@@ -80,24 +101,40 @@ def _profile(name: str, table: dict) -> Profile:
     if kind not in NEEDED:
         raise ValueError(f"profile {name}: kind is {kind!r}, expected one of {sorted(NEEDED)}")
     units = CLOCKED if kind == "clocked" else EVENT
-    in_atp = {"atp"} if any(str(c.get("unit", "")).startswith("ATP") for c in constants.values()) else set()
+    in_atp = (
+        {"atp"}
+        if any(str(c.get("unit", "")).startswith("ATP") for c in constants.values())
+        else set()
+    )
     _within(name, "constants", constants, NEEDED[kind] | in_atp, set(units))
     words = {k: v for k, v in table.items() if k not in constants}
-    _within(name, "fields", words, {"kind", "description"}, {"kind", "description", "inference_only"})
+    _within(
+        name, "fields", words, {"kind", "description"}, {"kind", "description", "inference_only"}
+    )
     checked = {k: _constant(f"{name}.{k}", units[k], v) for k, v in constants.items()}
-    return Profile(name, words["description"], kind == "clocked", words.get("inference_only", ""), checked)
+    return Profile(
+        name, words["description"], kind == "clocked", words.get("inference_only", ""), checked
+    )
 
 
 def _constant(where: str, units: tuple[str, ...], entry: dict) -> Constant:
     _within(where, "fields", entry, set(Constant._fields), set(Constant._fields))
     c = Constant(**entry)
     if c.unit not in units:
-        raise ValueError(f"profile {where}: the unit is {c.unit!r}, expected {' or '.join(map(repr, units))}")
+        raise ValueError(
+            f"profile {where}: the unit is {c.unit!r}, expected {' or '.join(map(repr, units))}"
+        )
     numbers = all(isinstance(v, int | float) for v in (c.low, c.value, c.high))
     if not numbers or not 0 < c.low <= c.value <= c.high < float("inf"):
-        raise ValueError(f"profile {where}: expected numbers 0 < low <= value <= high, got {c.low!r}, {c.value!r}, {c.high!r}")
+        raise ValueError(
+            f"profile {where}: expected numbers 0 < low <= value <= high, got {c.low!r},"
+            f" {c.value!r}, {c.high!r}"
+        )
     if c.grade not in GRADES or not c.source:
-        raise ValueError(f"profile {where}: give a source, and a grade out of {GRADES}; got {c.source!r}, {c.grade!r}")
+        raise ValueError(
+            f"profile {where}: give a source, and a grade out of {GRADES}; got {c.source!r},"
+            f" {c.grade!r}"
+        )
     return c
 
 

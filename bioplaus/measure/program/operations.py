@@ -1,4 +1,6 @@
-"""One operation of a program, and what it counts for: multiply-accumulates, elementwise operations, how often it runs."""
+"""One operation of a program, and what it counts for: multiply-accumulates, elementwise operations,
+how often it runs.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -7,23 +9,39 @@ import numpy as np
 
 MAC_OPS = ("dot_general", "conv_general_dilated")
 
-OPAQUE = ("pallas_call", "custom_call", "ffi_call", "pure_callback", "io_callback", "cholesky", "eigh", "svd", "lu", "qr")
-"""Operations that hide their work: they count as the scope around them says, 'macs=1000', and raise without one."""
+OPAQUE = (
+    "pallas_call",
+    "custom_call",
+    "ffi_call",
+    "pure_callback",
+    "io_callback",
+    "cholesky",
+    "eigh",
+    "svd",
+    "lu",
+    "qr",
+)
+"""Operations that hide their work: they count as the scope around them says, 'macs=1000', and raise
+without one.
+"""
 
 KINDS = {
     **dict.fromkeys("add sub neg add_any reduce_sum cumsum".split(), "add"),
     **dict.fromkeys("mul square integer_pow reduce_prod cumprod".split(), "mul"),
     **dict.fromkeys(
-        "max min lt le gt ge eq ne select_n sign abs clamp is_finite and or not xor reduce_max reduce_min reduce_and reduce_or"
-        " argmax argmin sort top_k cummax cummin floor ceil round shift_left shift_right_logical shift_right_arithmetic".split(),
+        "max min lt le gt ge eq ne select_n sign abs clamp is_finite and or not xor reduce_max"
+        " reduce_min reduce_and reduce_or argmax argmin sort top_k cummax cummin floor ceil round"
+        " shift_left shift_right_logical shift_right_arithmetic".split(),
         "compare",
     ),
 }
 
 MOVES = frozenset(
-    "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice dynamic_update_slice concatenate pad"
-    " rev gather scatter copy copy_p device_put convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
-    " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap random_seed random_clone".split()
+    "carry index stack branch reshape transpose broadcast_in_dim squeeze slice dynamic_slice"
+    " dynamic_update_slice concatenate pad rev gather scatter copy copy_p device_put"
+    " convert_element_type bitcast_convert_type reduce_precision stop_gradient iota split"
+    " optimization_barrier random_bits random_fold_in random_split random_wrap random_unwrap"
+    " random_seed random_clone".split()
 )
 """Operations that compute nothing: they move data, or handle random keys."""
 
@@ -35,14 +53,17 @@ class NotCountable(ValueError):
 
 
 class Loop(NamedTuple):
-    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond that is not charged."""
+    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond
+    that is not charged.
+    """
 
     id: int
     length: int | None
 
 
 class Op(NamedTuple):
-    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops: outermost first.
+    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops:
+    outermost first.
 
     primitive: what jax runs for it; None for the four that are added.
     """
@@ -57,7 +78,9 @@ class Op(NamedTuple):
 
 
 def macs(op: Op, shapes) -> int:
-    """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and dilation are not counted."""
+    """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and
+    dilation are not counted.
+    """
     if op.name not in MAC_OPS:
         return (stated(op.scope, "macs") or 0) if op.name in OPAQUE else 0
     a, b, out = shapes[op.inputs[0]], shapes[op.inputs[1]], shapes[op.outputs[0]]
@@ -67,8 +90,15 @@ def macs(op: Op, shapes) -> int:
     count = out[res[0]] * out[res[1]] * b[rhs[1]]
     for d in range(len(a) - 2):
         start = np.arange(out[res[d + 2]]) * p["window_strides"][d] - p["padding"][d][0]
-        position, hole = np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]), p["lhs_dilation"][d]
-        count *= int(((position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)).sum())
+        position, hole = (
+            np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]),
+            p["lhs_dilation"][d],
+        )
+        count *= int(
+            (
+                (position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)
+            ).sum()
+        )
     return count
 
 
@@ -80,7 +110,9 @@ def contracted(op: Op, operand: int) -> tuple[int, ...]:
 
 
 def arithmetic(op: Op, shapes) -> int:
-    """Elementwise operations of one run of op: one an output element, or one an input element of a reduction."""
+    """Elementwise operations of one run of op: one an output element, or one an input element of a
+    reduction.
+    """
     if op.name in MAC_OPS or op.name in MOVES or op.name in OPAQUE:
         return 0
     reduces = op.name.startswith(("reduce", "arg"))
@@ -88,17 +120,21 @@ def arithmetic(op: Op, shapes) -> int:
 
 
 def kind(op: Op) -> str:
-    """What an elementwise operation is: 'add', 'mul', 'compare' (with logic and selection), or 'transcendental': all others."""
+    """What an elementwise operation is: 'add', 'mul', 'compare' (with logic and selection), or
+    'transcendental': all others.
+    """
     return KINDS.get(op.name, "transcendental")
 
 
 def times(op: Op) -> int:
-    """How often op runs. Raises NotCountable for MACs in a `while` without `trips=n`; other operations there count as one trip."""
+    """How often op runs. Raises NotCountable for MACs in a `while` without `trips=n`; other
+    operations there count as one trip.
+    """
     if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
         where = "/".join(op.scope) or "none"
         raise NotCountable(
-            f"{op.name} in a `while` (scopes: {where}) runs an unknown number of times; use jax.lax.scan, or state how often:"
-            " with jax.named_scope('trips=20'): ..."
+            f"{op.name} in a `while` (scopes: {where}) runs an unknown number of times; use"
+            " jax.lax.scan, or state how often: with jax.named_scope('trips=20'): ..."
         )
     return repeats(op)
 

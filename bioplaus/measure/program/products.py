@@ -1,4 +1,5 @@
-"""Run a program once and count what its products did: which operands were zero, and which were nothing but 0, 1 and -1.
+"""Run a program once and count what its products did: which operands were zero, and which were
+nothing but 0, 1 and -1.
 
 The program is run as it stands, compiled whole, with its loops as loops. Counts are 64-bit.
 """
@@ -14,13 +15,17 @@ from bioplaus.measure.program.tracing import Program
 from bioplaus.types import PyTree
 
 Products = dict[int, tuple[int, int, int]]
-"""Position of a product -> effective MACs, effective ACs, and the words not 0 of its operands that depend on data: of all its runs."""
+"""Position of a product -> effective MACs, effective ACs, and the words not 0 of its operands that
+depend on data: of all its runs.
+"""
 
 
 def products_of(
     program: Program, args: tuple, data: set[int], then: Callable[[PyTree], PyTree] = lambda r: r
 ) -> tuple[Products, PyTree]:
-    """Run the program on args. data: the values that depend on data. Returns what its products did, and `then` of its result."""
+    """Run the program on args. data: the values that depend on data. Returns what its products did,
+    and `then` of its result.
+    """
     ids, (outputs, named) = jax.tree.leaves(program.inputs), jax.tree.flatten(program.outputs)
     inputs = jax.tree.leaves(args)
 
@@ -32,14 +37,21 @@ def products_of(
     with jax.enable_x64():
         result, counts = jax.jit(everything)(inputs)
     found = {i: (int(c[0]), int(c[1]), int(c[2])) for i, c in counts.items()}
-    rest = {i: (0, 0, 0) for i, op in enumerate(program.ops) if op.name in MAC_OPS}  # in branches that are not charged
+    # in branches that are not charged
+    rest = {i: (0, 0, 0) for i, op in enumerate(program.ops) if op.name in MAC_OPS}
     return rest | found, result
 
 
-def _run(program: Program, positions: list[int], env: dict, level: int, data: set[int]) -> dict[int, jax.Array]:
-    """Run operations in order, adding their values to env. Returns the counts of the products among them."""
+def _run(
+    program: Program, positions: list[int], env: dict, level: int, data: set[int]
+) -> dict[int, jax.Array]:
+    """Run operations in order, adding their values to env. Returns the counts of the products among
+    them.
+    """
     ops, counts = program.ops, {}
-    for loop, group in groupby(positions, key=lambda i: ops[i].loops[level] if len(ops[i].loops) > level else None):
+    for loop, group in groupby(
+        positions, key=lambda i: ops[i].loops[level] if len(ops[i].loops) > level else None
+    ):
         group = list(group)
         if loop is None:
             for i in group:
@@ -53,7 +65,9 @@ def _run(program: Program, positions: list[int], env: dict, level: int, data: se
     return counts
 
 
-def _loop(program: Program, group: list[int], env: dict, level: int, data: set[int]) -> dict[int, jax.Array]:
+def _loop(
+    program: Program, group: list[int], env: dict, level: int, data: set[int]
+) -> dict[int, jax.Array]:
     ops = program.ops
     opens = [i for i in group if ops[i].name == "carry" and len(ops[i].loops) == level + 1]
     carries, body = [ops[i] for i in opens], [i for i in group if i not in opens]
@@ -63,21 +77,29 @@ def _loop(program: Program, group: list[int], env: dict, level: int, data: set[i
         local = env | {op.outputs[0]: s for op, s in zip(carries, state, strict=True)} | {STEP: t}
         return local, _run(program, body, local, level + 1, data)
 
-    if any(len(op.inputs) > 2 for op in carries):  # a while: the values after the first two say whether it goes on
+    # a while: the values after the first two say whether it goes on
+    if any(len(op.inputs) > 2 for op in carries):
         test = carries[0].inputs[2]
 
         def again(state):
             local, counts = step(state[0], 0)
             return [local[op.inputs[1]] for op in carries], jax.tree.map(jnp.add, state[1], counts)
 
-        zeros = jax.tree.map(lambda c: jnp.zeros(c.shape, c.dtype), jax.eval_shape(lambda s: step(s, 0)[1], start))
-        final, counts = jax.lax.while_loop(lambda state: step(state[0], 0)[0][test], again, (start, zeros))
+        zeros = jax.tree.map(
+            lambda c: jnp.zeros(c.shape, c.dtype), jax.eval_shape(lambda s: step(s, 0)[1], start)
+        )
+        final, counts = jax.lax.while_loop(
+            lambda state: step(state[0], 0)[0][test], again, (start, zeros)
+        )
         env.update({op.outputs[0]: s for op, s in zip(carries, final, strict=True)})
         return counts
 
     length = next(ops[i].loops[level].length for i in group)
     outside = {v for i, op in enumerate(ops) if not group[0] <= i <= group[-1] for v in op.inputs}
-    kept = sorted({v for i in group for v in ops[i].outputs} & (outside | set(jax.tree.leaves(program.outputs))))
+    kept = sorted(
+        {v for i in group for v in ops[i].outputs}
+        & (outside | set(jax.tree.leaves(program.outputs)))
+    )
 
     def scanned(state, t):
         local, counts = step(state, t)
@@ -98,7 +120,8 @@ def _step(op: Op, shapes, env: dict) -> None:
         step = len(values[0]) - 1 - env[STEP] if op.params["reverse"] else env[STEP]
         result = jax.lax.dynamic_index_in_dim(values[0], step, keepdims=False)
     elif op.name == "stack":
-        same = jnp.broadcast_to(values[0], shapes[op.outputs[0]])  # of a value that the loop does not change
+        # of a value that the loop does not change
+        same = jnp.broadcast_to(values[0], shapes[op.outputs[0]])
         result = env.get((STACKED, op.inputs[0]), same)
         result = result[::-1] if op.params["reverse"] else result
     elif op.name == "branch":
@@ -106,15 +129,28 @@ def _step(op: Op, shapes, env: dict) -> None:
         result = jax.lax.select_n(which, *choices) if jnp.ndim(which) == 0 else choices[0]
     else:
         result = op.primitive.bind(*values, **op.params)
-    env.update(zip(op.outputs, result if isinstance(result, (list, tuple)) else (result,), strict=True))
+    env.update(
+        zip(op.outputs, result if isinstance(result, (list, tuple)) else (result,), strict=True)
+    )
 
 
 def _did(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
     """[3]: effective MACs, effective ACs, words not 0 of the operands that depend on data."""
     a, b = (env[v] for v in op.inputs)
-    binary = [jnp.isin(jnp.abs(x), jnp.array([0, 1], x.dtype)).all() for v, x in zip(op.inputs, (a, b), strict=True) if v in data]
+    binary = [
+        jnp.isin(jnp.abs(x), jnp.array([0, 1], x.dtype)).all()
+        for v, x in zip(op.inputs, (a, b), strict=True)
+        if v in data
+    ]
     simple = jnp.stack(binary).any() if binary else jnp.zeros((), bool)
-    received = sum(((x != 0).sum(dtype=jnp.int64) for v, x in zip(op.inputs, (a, b), strict=True) if v in data), jnp.int64(0))
+    received = sum(
+        (
+            (x != 0).sum(dtype=jnp.int64)
+            for v, x in zip(op.inputs, (a, b), strict=True)
+            if v in data
+        ),
+        jnp.int64(0),
+    )
     if op.name == "dot_general":
         count = (_left(op, 0, a) * _left(op, 1, b)).sum()
     else:
@@ -125,7 +161,9 @@ def _did(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
 
 
 def _left(op: Op, operand: int, x) -> jax.Array:
-    """How many values that are not 0 stand at each index of the batch and contracted axes: [batch..., contracted...]."""
+    """How many values that are not 0 stand at each index of the batch and contracted axes:
+    [batch..., contracted...].
+    """
     contract, batch = (side[operand] for side in op.params["dimension_numbers"])
     x = jnp.moveaxis(x != 0, (*batch, *contract), range(len(batch) + len(contract)))
     return x.sum(tuple(range(len(batch) + len(contract), x.ndim)), dtype=jnp.int64)

@@ -1,12 +1,14 @@
 """When values are made and how long they are held, in products that must follow one another.
 
-LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each step of a scan counted:
-backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al., "Decoupled Neural Interfaces using Synthetic
-Gradients", 2017, arXiv:1608.05343, for the term.)
+LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each
+step of a scan counted: backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al.,
+"Decoupled Neural Interfaces using Synthetic Gradients", 2017, arXiv:1608.05343, for the term.)
 
 RESIDENCY. What the forward pass leaves for later products must be held until the last of them:
-    sum_v words(v) * (last use - birth + 1),    backprop: sum_l n_l (2 (L - l) + 1) over l = 0 ... L - 1
-v: the batch, and values of the forward pass that products outside of it read, as they are or moved; birth, last use: chain lengths.
+    sum_v words(v) * (last use - birth + 1),
+        backprop: sum_l n_l (2 (L - l) + 1) over l = 0 ... L - 1
+v: the batch, and values of the forward pass that products outside of it read, as they are or moved;
+birth, last use: chain lengths.
 """
 
 import math
@@ -20,7 +22,9 @@ from bioplaus.measure.program.tracing import Program
 
 
 class Residency(NamedTuple):
-    """words: held after the forward pass, an example; word_steps: times how long, in products that follow one another."""
+    """words: held after the forward pass, an example; word_steps: times how long, in products that
+    follow one another.
+    """
 
     words: float
     word_steps: float
@@ -37,7 +41,11 @@ def residency(program: Program, size: int) -> Residency:
         op = source.get(v)
         if v in batch or (op and phase(op) == "forward"):
             return {v}
-        return set().union(*map(held, op.inputs)) if op and op.name in MOVES - {"carry", "stack"} else set()
+        return (
+            set().union(*map(held, op.inputs))
+            if op and op.name in MOVES - {"carry", "stack"}
+            else set()
+        )
 
     for op in program.ops:
         if op.name in MAC_OPS and phase(op) != "forward":
@@ -56,7 +64,9 @@ def depths(program: Program) -> list[int]:
     depth = [0] * len(program.shapes)
 
     def run(ops, level):
-        for loop, group in groupby(ops, key=lambda op: op.loops[level] if len(op.loops) > level else None):
+        for loop, group in groupby(
+            ops, key=lambda op: op.loops[level] if len(op.loops) > level else None
+        ):
             group = list(group)
             if loop is None:
                 for op in group:

@@ -1,8 +1,11 @@
-"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true gradient, and checks on the attacks.
+"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true
+gradient, and checks on the attacks.
 
-Units: an attack's epsilon is in the units of its input. What measures accuracy over disturbances of the input (`curve` of input noise,
-`under_attack`, `transfer`, `suite`) takes its severities and radii as fractions of the range of the inputs, high - low of `bounds`, so
-that they mean the same for pixels in 0..255 and in [0, 1]. A study reads the bounds off its data (`data.dataset.bounds_of`).
+Units: an attack's epsilon is in the units of its input. What measures accuracy over disturbances of
+the input (`curve` of input noise, `under_attack`, `transfer`, `suite`) takes its severities and
+radii as fractions of the range of the inputs, high - low of `bounds`, so that they mean the same
+for pixels in 0..255 and in [0, 1]. A study reads the bounds off its data
+(`data.dataset.bounds_of`).
 """
 
 from bioplaus.measure.robustness.adversarial import EPSILONS, transfer, under_attack
@@ -22,9 +25,22 @@ from bioplaus.measure.robustness.attacks import (
 )
 from bioplaus.measure.robustness.corruptions import corrupted, on_images, suite_for
 from bioplaus.measure.robustness.curves import CURVES, DRAWS, Disturbance, curve
-from bioplaus.measure.robustness.errors import corruption_error, effective_robustness, mce, relative_mce
+from bioplaus.measure.robustness.errors import (
+    corruption_error,
+    effective_robustness,
+    mce,
+    relative_mce,
+)
 from bioplaus.measure.robustness.guard import PseudoGradientError, check_gradient
-from bioplaus.measure.robustness.masking import CHECKS, Claim, Flag, claim, describe, render, surviving
+from bioplaus.measure.robustness.masking import (
+    CHECKS,
+    Claim,
+    Flag,
+    claim,
+    describe,
+    render,
+    surviving,
+)
 from bioplaus.measure.robustness.suite import Budget, Suite, radii, suite
 
 __all__ = [

@@ -1,13 +1,17 @@
-"""Robustness curves: accuracy over the severity of a disturbance of the trained net, with no retraining.
+"""Robustness curves: accuracy over the severity of a disturbance of the trained net, with no
+retraining.
 
-A `Disturbance` says how a net, its weights or its input are changed; `curve` reads the accuracy over its severities, mean over
-draws; `CURVES` holds those that a study can name. jit and vmap (over seeds) apply, and all severities and draws are one program.
+A `Disturbance` says how a net, its weights or its input are changed; `curve` reads the accuracy
+over its severities, mean over draws; `CURVES` holds those that a study can name. jit and vmap (over
+seeds) apply, and all severities and draws are one program.
 
-A disturbance depends on `key` and on shapes alone: every rule at that key meets the same one, where it is random. In a draw the
-severities share one sample, so that a larger lesion contains the smaller. Severity 0 is the net itself.
+A disturbance depends on `key` and on shapes alone: every rule at that key meets the same one, where
+it is random. In a draw the severities share one sample, so that a larger lesion contains the
+smaller. Severity 0 is the net itself.
 
-rebuild: (net) -> predict, this rule on another net of the same shapes: `lambda n: factory(n, loss, **hyper).predict`. So a rule
-that settles does so in the lesioned net. A net with noise is read with a fresh sample a draw.
+rebuild: (net) -> predict, this rule on another net of the same shapes: `lambda n: factory(n, loss,
+**hyper).predict`. So a rule that settles does so in the lesioned net. A net with noise is read with
+a fresh sample a draw.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +35,13 @@ Disturbed = tuple[Net, PyTree, Array]
 
 
 class Disturbance(NamedTuple):
-    """perturb: (net, params, x, key) -> (severity -> (net, params, x)), whose severity may be traced.
+    """perturb: (net, params, x, key) -> (severity -> (net, params, x)), whose severity may be
+    traced.
 
-    severities: rising from 0, which changes nothing. unit: what they are. random: draws differ; of the others one is enough.
-    of_range: the severities are fractions of the range of the inputs, and `perturb` takes them in units of the input.
+    severities: rising from 0, which changes nothing. unit: what they are. random: draws differ; of
+    the others one is enough.
+    of_range: the severities are fractions of the range of the inputs, and `perturb` takes them in
+    units of the input.
     """
 
     perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
@@ -59,12 +66,14 @@ def curve(
     bounds: tuple[float, float] = BOUNDS,
     loss: Loss | Kind = "logits",
 ) -> Array:
-    """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over draws.
+    """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over
+    draws.
 
     loss: what declares the outputs, see `measure.accuracy`.
-    bounds: the least and the largest value of the inputs, for a disturbance whose severities are fractions of their range. Raises
-    ValueError where such a disturbance meets inputs outside their bounds, and their values are known, as they are outside jit.
-    An answer of NaN is wrong: a net that a disturbance makes diverge has not been robust to it.
+    bounds: the least and the largest value of the inputs, for a disturbance whose severities are
+    fractions of their range. Raises ValueError where such a disturbance meets inputs outside their
+    bounds, and their values are known, as they are outside jit. An answer of NaN is wrong: a net
+    that a disturbance makes diverge has not been robust to it.
     """
     if disturbance.of_range:
         check_bounds(batch.x, bounds)
@@ -76,9 +85,15 @@ def curve(
 
         def answers(severity):
             changed, weights, x = at(severity)
-            return correct(rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context), batch.y, loss)
+            return correct(
+                rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context),
+                batch.y,
+                loss,
+            )
 
-        return jax.lax.map(answers, unit * jnp.asarray(severities or disturbance.severities, batch.x.dtype))
+        return jax.lax.map(
+            answers, unit * jnp.asarray(severities or disturbance.severities, batch.x.dtype)
+        )
 
     return jax.lax.map(draw, jnp.arange(draws if disturbance.random else 1)).mean((0, 2))
 
@@ -95,38 +110,72 @@ FRACTION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 DEGREES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 SHARE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 INVERTED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)  # 2^(1 - bits) of 8, 6, 5, 4, 3, 2 and 1 bits
+# 2^(1 - bits) of 8, 6, 5, 4, 3, 2 and 1 bits
+STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)
 
 LAYERS = 8  # hidden layers that can be lesioned alone
 _LOST, _FAULTY = "hidden units lesioned (fraction)", "synapses (fraction)"
 _RELATIVE, _BITS = "weight noise (standard deviation / weight)", "rounding step, 2^(1 - bits)"
 
 CURVES: Mapping[str, Disturbance] = {
-    "input_noise": Disturbance(input_noise, INPUT_NOISE, "input noise (standard deviation / range of the inputs)", of_range=True),
-    "weight_noise": Disturbance(synapses.weight_noise, SIGMA, "weight noise (standard deviation / rms weight)"),
+    "input_noise": Disturbance(
+        input_noise,
+        INPUT_NOISE,
+        "input noise (standard deviation / range of the inputs)",
+        of_range=True,
+    ),
+    "weight_noise": Disturbance(
+        synapses.weight_noise, SIGMA, "weight noise (standard deviation / rms weight)"
+    ),
     "lesion": Disturbance(units.lesion, FRACTION, _LOST),
     "compensated_lesion": Disturbance(units.compensated_lesion, FRACTION, _LOST),
-    "targeted_lesion": Disturbance(units.targeted_lesion, FRACTION, f"most useful {_LOST}", random=False),
+    "targeted_lesion": Disturbance(
+        units.targeted_lesion, FRACTION, f"most useful {_LOST}", random=False
+    ),
     "synapse_lesion": Disturbance(synapses.lesion, FRACTION, f"lesioned {_FAULTY}"),
     "pruning": Disturbance(synapses.pruning, FRACTION, f"smallest {_FAULTY} pruned", random=False),
-    "stuck_at_most": Disturbance(synapses.stuck_at_most, FRACTION, f"stuck at the largest weight: {_FAULTY}"),
+    "stuck_at_most": Disturbance(
+        synapses.stuck_at_most, FRACTION, f"stuck at the largest weight: {_FAULTY}"
+    ),
     "sign_flip": Disturbance(synapses.sign_flip, FRACTION, f"{_FAULTY} with their sign flipped"),
-    "multiplicative_noise": Disturbance(synapses.multiplicative_noise, SIGMA, f"static {_RELATIVE}"),
+    "multiplicative_noise": Disturbance(
+        synapses.multiplicative_noise, SIGMA, f"static {_RELATIVE}"
+    ),
     "log_normal_noise": Disturbance(
-        synapses.log_normal_noise, SIGMA, f"log-normal {_RELATIVE.replace('weight)', 'log weight)')}"
+        synapses.log_normal_noise,
+        SIGMA,
+        f"log-normal {_RELATIVE.replace('weight)', 'log weight)')}",
     ),
     "dynamic_noise": Disturbance(synapses.dynamic_noise, SIGMA, f"fresh {_RELATIVE}"),
-    "weight_quantisation": Disturbance(synapses.quantisation, STEP, f"weight {_BITS}", random=False),
-    "channel_quantisation": Disturbance(synapses.channel_quantisation, STEP, f"weight {_BITS}, by channel", random=False),
-    "activation_quantisation": Disturbance(units.quantisation, STEP, f"activation {_BITS}", random=False),
+    "weight_quantisation": Disturbance(
+        synapses.quantisation, STEP, f"weight {_BITS}", random=False
+    ),
+    "channel_quantisation": Disturbance(
+        synapses.channel_quantisation, STEP, f"weight {_BITS}, by channel", random=False
+    ),
+    "activation_quantisation": Disturbance(
+        units.quantisation, STEP, f"activation {_BITS}", random=False
+    ),
     "rotation": Disturbance(shifts.rotation, DEGREES, "rotation (degree)", random=False),
-    "low_pass": Disturbance(shifts.low_pass, SHARE, "high frequencies removed (fraction of largest)", random=False),
-    "high_pass": Disturbance(shifts.high_pass, SHARE, "low frequencies removed (fraction of largest)", random=False),
-    "inversion": Disturbance(shifts.inversion, INVERTED, "inversion (0.5: no contrast, 1: negative)", random=False),
-    "permuted_pixels": Disturbance(shifts.permuted_pixels, (*FRACTION[:-1], 1.0), "pixels permuted (fraction)"),
+    "low_pass": Disturbance(
+        shifts.low_pass, SHARE, "high frequencies removed (fraction of largest)", random=False
+    ),
+    "high_pass": Disturbance(
+        shifts.high_pass, SHARE, "low frequencies removed (fraction of largest)", random=False
+    ),
+    "inversion": Disturbance(
+        shifts.inversion, INVERTED, "inversion (0.5: no contrast, 1: negative)", random=False
+    ),
+    "permuted_pixels": Disturbance(
+        shifts.permuted_pixels, (*FRACTION[:-1], 1.0), "pixels permuted (fraction)"
+    ),
     **{
-        f"lesion_layer_{l}": Disturbance(units.layer_lesion(l), FRACTION, f"units of layer {l} lesioned (fraction)")
+        f"lesion_layer_{l}": Disturbance(
+            units.layer_lesion(l), FRACTION, f"units of layer {l} lesioned (fraction)"
+        )
         for l in range(1, LAYERS + 1)
     },
 }
-"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault. New ones go last: their place is in the key of the draws."""
+"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault. New ones go last: their
+place is in the key of the draws.
+"""

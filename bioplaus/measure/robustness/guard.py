@@ -1,6 +1,7 @@
 """A guard before attacks: is what reverse mode gives the derivative of the forward pass?
 
-Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018, arXiv:1802.00420.
+Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018,
+arXiv:1802.00420.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from bioplaus.outputs import targets
 from bioplaus.types import Array, Key, Loss, PyTree
 
 TOLERANCE = 1e-4
-STEP = 1e-8  # so short that next to no unit crosses a kink (ReLU, max pooling) on the way; float64 leaves 8 digits
+# so short that next to no unit crosses a kink (ReLU, max pooling) on the way; float64 leaves 8
+# digits
+STEP = 1e-8
 JITTER = 1e-2
 
 
@@ -33,16 +36,18 @@ def check_gradient(
     *,
     directions: int = 8,
 ) -> float:
-    """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the input.
+    """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the
+    input.
 
-    |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard normal, in float64, in
-    `directions` directions. Returns the largest left side over 1 + |g . v|. Call it before an attack, outside jit.
+    |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard
+    normal, in float64, in `directions` directions. Returns the largest left side over 1 + |g . v|.
+    Call it before an attack, outside jit.
 
-    predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few dozen examples are enough.
-    x is moved by at most 0.01, because images have exact zeros, where kinked nets have no derivative; targets are moved by
-    one class (y of one output to 1 - y), because the loss of a trained net is flat, and
-    a flat loss hides any error. Noise must be differentiable at a
-    fixed key: Poisson counts and spikes are not, and are rejected.
+    predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few
+    dozen examples are enough. x is moved by at most 0.01, because images have exact zeros, where
+    kinked nets have no derivative; targets are moved by one class (y of one output to 1 - y),
+    because the loss of a trained net is flat, and a flat loss hides any error. Noise must be
+    differentiable at a fixed key: Poisson counts and spikes are not, and are rejected.
     """
 
     rng = np.random.default_rng(0)
@@ -58,20 +63,27 @@ def check_gradient(
             return per_example(loss)(output, wrong).mean()
 
         slope = jnp.tensordot(v, jax.grad(mean_loss)(x), x.ndim)
-        up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(2, directions)
+        up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(
+            2, directions
+        )
         return jnp.max(jnp.abs(slope - (up - down) / (2 * STEP)) / (1 + jnp.abs(slope)))
 
     with jax.enable_x64():
         worst = float(jax.jit(error)(params, state, x, v))
     if not worst <= TOLERANCE:  # NaN is refused as well
         raise PseudoGradientError(
-            f"check_gradient: the input gradient of `predict` differs from finite differences by {worst:.2g} (1 + |g.v|), allowed"
-            f" are {TOLERANCE:g}. It has a derivative of its own (a custom_vjp that carries a learning rule, a surrogate gradient,"
-            " stop_gradient), or casts to float32. Attack the forward pass that is deployed, without it; to follow a learning"
-            " signal is `attack_with_learning_signal`, a diagnostic."
+            "check_gradient: the input gradient of `predict` differs from finite differences by"
+            f" {worst:.2g} (1 + |g.v|), allowed are {TOLERANCE:g}. It has a derivative of its own"
+            " (a custom_vjp that carries a learning rule, a surrogate gradient, stop_gradient), or"
+            " casts to float32. Attack the forward pass that is deployed, without it; to follow a"
+            " learning signal is `attack_with_learning_signal`, a diagnostic."
         )
     return worst
 
 
 def _double(leaf):
-    return np.asarray(leaf, np.float64) if jnp.issubdtype(getattr(leaf, "dtype", np.int32), jnp.floating) else leaf
+    return (
+        np.asarray(leaf, np.float64)
+        if jnp.issubdtype(getattr(leaf, "dtype", np.int32), jnp.floating)
+        else leaf
+    )

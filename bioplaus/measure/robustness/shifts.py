@@ -1,16 +1,18 @@
-"""Shifts of the test images as a whole. Each: (net, params, x, key) -> (severity -> (net, params, x)).
+"""Shifts of the test images as a whole. Each: (net, params, x, key) -> (severity -> (net, params,
+x)).
 
     rotation          turned by s degrees about the centre, by linear interpolation, 0 outside
     low_pass          the spatial frequencies above (1 - s) f_max are taken off: finest detail first
     high_pass         those up to s f_max are taken off, but for the mean: coarse form first
     inversion         x <- (1 - s) x + s (low + high - x);  low, high: the least and largest of x
-    permuted_pixels   a random fraction s of the pixels change places, in the same way in every image
-|f|: the length of (f_row, f_column) in cycles a pixel; f_max: the largest there is. Images [B, H, W, C]; inversion and permuted
-pixels take any input, of which the features are the pixels.
+    permuted_pixels   a random fraction s of the pixels change places, in the same way in every
+        image
+|f|: the length of (f_row, f_column) in cycles a pixel; f_max: the largest there is. Images [B, H,
+W, C]; inversion and permuted pixels take any input, of which the features are the pixels.
 
-Frequencies: Yin et al., "A Fourier Perspective on Model Robustness in Computer Vision", 2019, arXiv:1906.08988. Permuted pixels:
-Goodfellow et al., "An Empirical Investigation of Catastrophic Forgetting", 2013, arXiv:1312.6211, where all of them are
-(unconfirmed).
+Frequencies: Yin et al., "A Fourier Perspective on Model Robustness in Computer Vision", 2019,
+arXiv:1906.08988. Permuted pixels: Goodfellow et al., "An Empirical Investigation of Catastrophic
+Forgetting", 2013, arXiv:1312.6211, where all of them are (unconfirmed).
 """
 
 from collections.abc import Callable
@@ -27,7 +29,9 @@ def rotation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     """To one side. Raises ValueError for what are no images."""
     del key
     _images("rotation", x)
-    turned = jax.vmap(lambda image, angle: geometric.rotate(image, angle, jnp.ones(1, x.dtype)), (0, None))
+    turned = jax.vmap(
+        lambda image, angle: geometric.rotate(image, angle, jnp.ones(1, x.dtype)), (0, None)
+    )
     return lambda degrees: (net, params, turned(x, jnp.deg2rad(degrees)))
 
 
@@ -58,7 +62,8 @@ def permuted_pixels(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     rank, place = jax.random.uniform(key, (2, n))
 
     def at(s):
-        moves = rank < s  # each of these takes what another of them held; the rest come last, in order, on both sides
+        # each of these takes what another of them held; the rest come last, in order, on both sides
+        moves = rank < s
         to = jnp.argsort(jnp.where(moves, -1.0, jnp.arange(n)))
         source = jnp.argsort(jnp.where(moves, place - 2, jnp.arange(n)))
         return net, params, flat.at[:, to].set(flat[:, source]).reshape(x.shape)
@@ -68,13 +73,17 @@ def permuted_pixels(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 def _images(name: str, x: Array) -> None:
     if x.ndim != 4:
-        raise ValueError(f"{name}: needs images [B, H, W, C], got {list(x.shape)}; leave this curve out")
+        raise ValueError(
+            f"{name}: needs images [B, H, W, C], got {list(x.shape)}; leave this curve out"
+        )
 
 
 def _frequencies(name: str, x: Array) -> Array:
     """|f| [H, W], in cycles a pixel, in the order of the Fourier transform."""
     _images(name, x)
-    return jnp.hypot(jnp.fft.fftfreq(x.shape[1])[:, None], jnp.fft.fftfreq(x.shape[2])).astype(x.dtype)
+    return jnp.hypot(jnp.fft.fftfreq(x.shape[1])[:, None], jnp.fft.fftfreq(x.shape[2])).astype(
+        x.dtype
+    )
 
 
 def _filtered(x: Array, kept: Array, s: Array) -> Array:

@@ -1,9 +1,12 @@
 """Every attack on a net at one radius, example by example: what a claim of robustness is made of.
 
-    the gradient   FGSM; PGD from many starts, the even ones on the loss L, the odd ones on the margin, which does not saturate
+    the gradient   FGSM; PGD from many starts, the even ones on the loss L, the odd ones on the
+        margin, which does not saturate
     other nets     PGD on the backprop twin and on other seeds, tried on this net
-    queries        Square by the margin, ray search by the class alone, random signs, random points of the ball
-Call `check_gradient` first: no attack by a false gradient measures robustness. All restarts and radii share one program.
+    queries        Square by the margin, ray search by the class alone, random signs, random points
+        of the ball
+Call `check_gradient` first: no attack by a false gradient measures robustness. All restarts and
+radii share one program.
 """
 
 from collections.abc import Sequence
@@ -15,7 +18,17 @@ import jax.numpy as jnp
 
 from bioplaus.entry import paired, per_example
 from bioplaus.measure.accuracy import Answer, correct
-from bioplaus.measure.robustness.attacks import BOUNDS, Attack, fgsm, margin, pgd, random_ball, random_signs, ray_search, square
+from bioplaus.measure.robustness.attacks import (
+    BOUNDS,
+    Attack,
+    fgsm,
+    margin,
+    pgd,
+    random_ball,
+    random_signs,
+    ray_search,
+    square,
+)
 from bioplaus.outputs import kind_of
 from bioplaus.salts import CLIMB, FGSM, JUDGE, RAYS, SAMPLE, SQUARE
 from bioplaus.types import Array, Batch, Key, Loss
@@ -24,9 +37,11 @@ from bioplaus.types import Array, Batch, Key, Loss
 class Budget(NamedTuple):
     """Every hyperparameter of `suite`, in the L-infinity ball.
 
-    epsilon: radius, as a fraction of the range of the inputs. steps: of PGD, alpha = 2.5 epsilon / steps. restarts: of PGD.
-    queries: of Square and of the ray search, each. samples: random ones an example, half signs, half points of the ball. draws:
-    noise samples of a gradient and of an answer; 1 for a net without noise. bounds: least and largest value of the inputs.
+    epsilon: radius, as a fraction of the range of the inputs. steps: of PGD, alpha = 2.5 epsilon /
+    steps. restarts: of PGD.
+    queries: of Square and of the ray search, each. samples: random ones an example, half signs,
+    half points of the ball. draws: noise samples of a gradient and of an answer; 1 for a net
+    without noise. bounds: least and largest value of the inputs.
     """
 
     epsilon: float
@@ -39,12 +54,16 @@ class Budget(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """What `suite` found. Arrays [2, R, B] say how often the answer to each of R tries on an example was right: 1 or 0, or a mean
-    over noise samples. The first half is to choose a try by, the second to report what was chosen: else noise would be an attack.
+    """What `suite` found. Arrays [2, R, B] say how often the answer to each of R tries on an
+    example was right: 1 or 0, or a mean over noise samples. The first half is to choose a try by,
+    the second to report what was chosen: else noise would be an attack.
 
-    further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each of `radii(budget)`.
-    transfer: PGD on each source (none: R = 0). fixed: PGD on the net at one noise sample for good, judged there; None for draws = 1.
-    blind: [B], the gradients of the loss and of the margin are both exactly zero. softmax: [B], the outputs are probabilities.
+    further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each
+    of `radii(budget)`.
+    transfer: PGD on each source (none: R = 0). fixed: PGD on the net at one noise sample for good,
+    judged there; None for draws = 1.
+    blind: [B], the gradients of the loss and of the margin are both exactly zero. softmax: [B], the
+    outputs are probabilities.
     noise: largest difference between two answers to the same input.
     """
 
@@ -66,7 +85,8 @@ class Suite(NamedTuple):
 
 
 def radii(budget: Budget) -> tuple[float, ...]:
-    """The radii of the sweep that goes with a claim, as fractions of the range of the inputs; the third is epsilon.
+    """The radii of the sweep that goes with a claim, as fractions of the range of the inputs; the
+    third is epsilon.
 
     At the last every image can be made plain grey.
     """
@@ -75,15 +95,24 @@ def radii(budget: Budget) -> tuple[float, ...]:
 
 
 def suite(
-    predict: Answer, loss: Loss, batch: Batch, key: Key, budget: Budget, sources: Sequence[Answer] = (), white: Attack = pgd
+    predict: Answer,
+    loss: Loss,
+    batch: Batch,
+    key: Key,
+    budget: Budget,
+    sources: Sequence[Answer] = (),
+    white: Attack = pgd,
 ) -> Suite:
     """Attack a net in every way. jit and vmap (over seeds) apply; `claim` reads the result.
 
-    sources: nets whose adversarial examples are tried on this one: the backprop twin, other seeds. white: the attack by the
-    gradient; any other than `pgd` makes a diagnostic. Raises ValueError unless every number is above 0, and the bounds in order.
+    sources: nets whose adversarial examples are tried on this one: the backprop twin, other seeds.
+    white: the attack by the gradient; any other than `pgd` makes a diagnostic. Raises ValueError
+    unless every number is above 0, and the bounds in order.
     """
     if min(budget[:-1]) <= 0 or not budget.bounds[0] < budget.bounds[1]:
-        raise ValueError(f"suite: got {budget}; every number must be above 0, and the bounds (low, high)")
+        raise ValueError(
+            f"suite: got {budget}; every number must be above 0, and the bounds (low, high)"
+        )
     loss, bounds, (x, y, _) = per_example(loss), budget.bounds, paired(batch)
     unit = bounds[1] - bounds[0]  # attacks take their radius in units of x
     epsilon = unit * budget.epsilon
@@ -100,7 +129,15 @@ def suite(
             return jnp.where(r % 2, lead(output, y), loss(output, y))
 
         return attack(
-            answer, aim, x, y, jax.random.fold_in(way(CLIMB), r), epsilon=radius, steps=steps, draws=draws, bounds=bounds
+            answer,
+            aim,
+            x,
+            y,
+            jax.random.fold_in(way(CLIMB), r),
+            epsilon=radius,
+            steps=steps,
+            draws=draws,
+            bounds=bounds,
         )
 
     def judge(moved: Array, answer: Answer = predict) -> Array:
@@ -123,20 +160,33 @@ def suite(
         + [(a, 0, steps) for a in others]
     )
     sizes, starts, lengths = zip(*runs, strict=True)
-    climbed = tried(partial(climb, white, predict), jnp.asarray(sizes, x.dtype), jnp.asarray(starts), jnp.asarray(lengths))
+    climbed = tried(
+        partial(climb, white, predict),
+        jnp.asarray(sizes, x.dtype),
+        jnp.asarray(starts),
+        jnp.asarray(lengths),
+    )
 
     def random(r):
         k = jax.random.fold_in(way(SAMPLE), r)
         return jnp.where(
-            r % 2, *(draw(predict, loss, x, y, k, epsilon=epsilon, bounds=bounds) for draw in (random_ball, random_signs))
+            r % 2,
+            *(
+                draw(predict, loss, x, y, k, epsilon=epsilon, bounds=bounds)
+                for draw in (random_ball, random_signs)
+            ),
         )
 
     sampled = tried(random, jnp.arange(2 * -(-budget.samples // 2)))
     moved = [
         x,
         fgsm(predict, loss, x, y, way(FGSM), epsilon=epsilon, draws=budget.draws, bounds=bounds),
-        square(predict, loss, x, y, way(SQUARE), epsilon=epsilon, queries=budget.queries, bounds=bounds),
-        ray_search(predict, loss, x, y, way(RAYS), epsilon=epsilon, queries=budget.queries, bounds=bounds),
+        square(
+            predict, loss, x, y, way(SQUARE), epsilon=epsilon, queries=budget.queries, bounds=bounds
+        ),
+        ray_search(
+            predict, loss, x, y, way(RAYS), epsilon=epsilon, queries=budget.queries, bounds=bounds
+        ),
         *(climb(pgd, source, epsilon, 0, steps) for source in sources),
     ]
     once = tried(lambda moved: moved, jnp.stack(moved))
@@ -145,7 +195,9 @@ def suite(
         del key
         return predict(x, way(6))
 
-    slopes = [jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, lead)]
+    slopes = [
+        jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, lead)
+    ]
     blind = [((g == 0) | ~jnp.isfinite(g)).reshape(len(x), -1).all(1) for g in slopes]
     outputs = predict(x, way(6))
     return Suite(
@@ -160,7 +212,9 @@ def suite(
         ray_search=once[:, 3:4],
         random_signs=sampled[:, ::2],
         random_ball=sampled[:, 1::2],
-        fixed=judge(climb(white, still, epsilon, 0, steps, 1), still)[:, None] if budget.draws > 1 else None,
+        fixed=judge(climb(white, still, epsilon, 0, steps, 1), still)[:, None]
+        if budget.draws > 1
+        else None,
         blind=blind[0] & blind[1],
         softmax=(outputs >= 0).all(1) & (jnp.abs(outputs.sum(1) - 1) < 1e-3),
         noise=jnp.abs(outputs - predict(x, way(7))).max(),

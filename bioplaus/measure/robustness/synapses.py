@@ -1,20 +1,28 @@
-"""Synapses lost, faulty, noisy or of few levels. Each: (net, params, x, key) -> (severity -> (net, params, x)).
+"""Synapses lost, faulty, noisy or of few levels. Each: (net, params, x, key) -> (severity -> (net,
+params, x)).
 
-    lesion                 w <- 0                    for a random fraction f (also the stuck-at-0 fault)
-    pruning                w <- 0                    for the fraction f of the smallest |w| of each matrix
-    stuck_at_most          w <- max |w|              for a random fraction f; the largest of the matrix
+    lesion                 w <- 0                    for a random fraction f (also the stuck-at-0
+        fault)
+    pruning                w <- 0                    for the fraction f of the smallest |w| of each
+        matrix
+    stuck_at_most          w <- max |w|              for a random fraction f; the largest of the
+        matrix
     sign_flip              w <- -w                   for a random fraction f
     weight_noise           w <- w + sigma rms(w) xi            rms of the matrix
     multiplicative_noise   w <- w (1 + sigma xi)
-    log_normal_noise       w <- w exp(sigma xi - sigma^2 / 2): mean w, variance (exp(sigma^2) - 1) w^2
-    dynamic_noise          w <- w (1 + sigma xi), drawn anew at each use of a weight; the others are drawn once ("static")
-    quantisation           w <- Q(w), `units.levels`; the largest |w| of the matrix, or of an output channel, sets the range
+    log_normal_noise       w <- w exp(sigma xi - sigma^2 / 2): mean w, variance (exp(sigma^2) - 1)
+        w^2
+    dynamic_noise          w <- w (1 + sigma xi), drawn anew at each use of a weight; the others are
+        drawn once ("static")
+    quantisation           w <- Q(w), `units.levels`; the largest |w| of the matrix, or of an output
+        channel, sets the range
 xi: standard normal, independent. w: leaves of two axes or more; biases are left alone.
 
-Fresh noise at every use, in every example, adds to the current of a unit a normal of variance sigma^2 sum_i (w_i x_i)^2: that is
-what is drawn ("local reparameterisation": Kingma, Salimans, Welling, 2015, arXiv:1506.02557). It is exact for dense and
-convolutional synapses; for pooled ones it is an upper bound, and normalised ones must not be read so. Signals that a settling
-rule sends back are without it.
+Fresh noise at every use, in every example, adds to the current of a unit a normal of variance
+sigma^2 sum_i (w_i x_i)^2: that is what is drawn ("local reparameterisation": Kingma, Salimans,
+Welling, 2015, arXiv:1506.02557). It is exact for dense and convolutional synapses; for pooled ones
+it is an upper bound, and normalised ones must not be read so. Signals that a settling rule sends
+back are without it.
 """
 
 from collections.abc import Callable
@@ -64,7 +72,11 @@ def multiplicative_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callab
 def log_normal_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     """In proportion to each weight, which keeps its sign and its mean."""
     xi = _sampled(jax.random.normal, params, key)
-    return lambda sigma: (net, _on_weights(lambda w, n: w * jnp.exp(sigma * n - sigma**2 / 2), params, xi), x)
+    return lambda sigma: (
+        net,
+        _on_weights(lambda w, n: w * jnp.exp(sigma * n - sigma**2 / 2), params, xi),
+        x,
+    )
 
 
 def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
@@ -76,8 +88,12 @@ def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
             state, current = layer.synapse(params, state, x, key)
             squares = jax.tree.map(lambda w: w**2 if w.ndim >= 2 else jnp.zeros_like(w), params)
             variance = layer.synapse(squares, state, x**2, key)[1]
-            xi = jax.random.normal(jax.random.fold_in(key, DISTURBANCE), current.shape, current.dtype)
-            return state, current + jax.lax.stop_gradient(sigma * jnp.sqrt(jnp.maximum(variance, 0)) * xi)
+            xi = jax.random.normal(
+                jax.random.fold_in(key, DISTURBANCE), current.shape, current.dtype
+            )
+            return state, current + jax.lax.stop_gradient(
+                sigma * jnp.sqrt(jnp.maximum(variance, 0)) * xi
+            )
 
         return layer._replace(synapse=synapse)
 
@@ -87,7 +103,11 @@ def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     """Weights on few levels, one range a matrix."""
     del key
-    return lambda step: (net, _on_weights(lambda w: levels(w, jnp.abs(w).max(), jnp.abs(w).mean(), step), params), x)
+    return lambda step: (
+        net,
+        _on_weights(lambda w: levels(w, jnp.abs(w).max(), jnp.abs(w).mean(), step), params),
+        x,
+    )
 
 
 def channel_quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
@@ -104,10 +124,14 @@ def channel_quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callab
 def weight_sample(params: PyTree, key: Key) -> PyTree:
     """rms(w) xi for each weight matrix, zero for the other leaves: weight noise at sigma = 1."""
     xi = _sampled(jax.random.normal, params, key)
-    return jax.tree.map(lambda w, n: jnp.sqrt(jnp.mean(w**2)) * n if w.ndim >= 2 else jnp.zeros_like(w), params, xi)
+    return jax.tree.map(
+        lambda w, n: jnp.sqrt(jnp.mean(w**2)) * n if w.ndim >= 2 else jnp.zeros_like(w), params, xi
+    )
 
 
-def _faults(net: Net, params: PyTree, x: Array, key: Key, fault: Callable[[Array], Array]) -> Callable:
+def _faults(
+    net: Net, params: PyTree, x: Array, key: Key, fault: Callable[[Array], Array]
+) -> Callable:
     rank = _sampled(jax.random.uniform, params, key)
     return lambda f: (net, _on_weights(lambda w, r: jnp.where(r < f, fault(w), w), params, rank), x)
 

@@ -1,16 +1,22 @@
-"""Hidden units lost, or sending few levels. Each: (net, params, x, key) -> (severity -> (net, params, x)).
+"""Hidden units lost, or sending few levels. Each: (net, params, x, key) -> (severity -> (net,
+params, x)).
 
     lesion               h_j <- m_j h_j,             m_j = 0 with probability f, independent
-    compensated_lesion   h_j <- m_j h_j / (1 - f):   the current y = sum_i w_i h_i of a unit then keeps its mean over lesions,
-                                                     and has the variance f / (1 - f) sum_i (w_i h_i)^2
+    compensated_lesion   h_j <- m_j h_j / (1 - f):   the current y = sum_i w_i h_i of a unit then
+        keeps its mean over lesions,
+                                                     and has the variance f / (1 - f) sum_i (w_i
+                                                         h_i)^2
     layer_lesion(l)      as lesion, in hidden layer l alone, from 1
-    targeted_lesion      m_j = 0 for the fraction f of a layer of the largest sum_k |w_jk| mean |h_j|
-    quantisation         h_j <- Q(h_j), see `levels`;  the largest |h| of the layer over x sets the range
-The lost units' outputs are 0, not their mean. f: the same in every hidden layer, but for layer_lesion. The mean and the largest
-|h| are of the forward pass on x. A channel of a convolution at one position is one unit.
+    targeted_lesion      m_j = 0 for the fraction f of a layer of the largest sum_k |w_jk| mean
+        |h_j|
+    quantisation         h_j <- Q(h_j), see `levels`;
+        the largest |h| of the layer over x sets the range
+The lost units' outputs are 0, not their mean. f: the same in every hidden layer, but for
+layer_lesion. The mean and the largest |h| are of the forward pass on x. A channel of a convolution
+at one position is one unit.
 
-Utility: Dohare et al., "Loss of plasticity in deep continual learning", 2024, Nature 632, doi:10.1038/s41586-024-07711-7 (there
-a running mean, here over x).
+Utility: Dohare et al., "Loss of plasticity in deep continual learning", 2024, Nature 632,
+doi:10.1038/s41586-024-07711-7 (there a running mean, here over x).
 """
 
 import math
@@ -32,12 +38,20 @@ def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def layer_lesion(layer: int) -> Callable:
-    """A random fraction of the units of one hidden layer: those that `lesion` takes there at the same key."""
+    """A random fraction of the units of one hidden layer: those that `lesion` takes there at the
+    same key.
+    """
 
     def perturb(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
         if layer >= len(net):
-            raise ValueError(f"lesion of layer {layer}: the net has {len(net) - 1} hidden layers; leave this curve out")
-        rank = [r if l == layer else jnp.ones_like(r) for l, r in enumerate(unit_sample(net, params, x, key), 1)]
+            raise ValueError(
+                f"lesion of layer {layer}: the net has {len(net) - 1} hidden layers; leave this"
+                " curve out"
+            )
+        rank = [
+            r if l == layer else jnp.ones_like(r)
+            for l, r in enumerate(unit_sample(net, params, x, key), 1)
+        ]
         return lambda fraction: (lesioned(net, rank, fraction), params, x)
 
     return perturb
@@ -56,32 +70,42 @@ def targeted_lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Activations on few levels; the derivative is that of the unrounded ones, so that rules still settle."""
+    """Activations on few levels; the derivative is that of the unrounded ones, so that rules still
+    settle.
+    """
     sizes = [jnp.abs(h) for h in forward(net, params, x, key).inputs[1:]]
 
     def rounded(neuron: Neuron, size: Array, step: Array) -> Neuron:
         def fire(state, current, key):
             state, out = neuron.step(state, current, key)
-            return state, out + jax.lax.stop_gradient(levels(out, size.max(), size.mean(), step) - out)
+            return state, out + jax.lax.stop_gradient(
+                levels(out, size.max(), size.mean(), step) - out
+            )
 
         return neuron._replace(step=fire)
 
     def at(step):
-        hidden = [l._replace(neuron=rounded(l.neuron, size, step)) for l, size in zip(net[:-1], sizes, strict=True)]
+        hidden = [
+            l._replace(neuron=rounded(l.neuron, size, step))
+            for l, size in zip(net[:-1], sizes, strict=True)
+        ]
         return (*hidden, net[-1]), params, x
 
     return at
 
 
 def levels(w: Array, top: Array, mean: Array, step: Array) -> Array:
-    """Q(w): symmetric uniform rounding to b bits, step = 2^(1 - b): K = 1 / step - 1 levels of top / K to either side, and 0.
+    """Q(w): symmetric uniform rounding to b bits, step = 2^(1 - b): K = 1 / step - 1 levels of top
+    / K to either side, and 0.
 
     One bit is sign(w) mean. step 0: w. An even rounding error has the variance (top / K)^2 / 12.
     One bit: Rastegari et al., "XNOR-Net", 2016, arXiv:1603.05279.
     """
     count = jnp.maximum(1 / jnp.maximum(step, 2.0**-30) - 1, 1)
     width = jnp.where(top > 0, top, 1) / count
-    rounded = jnp.where(step < 1, width * jnp.clip(jnp.round(w / width), -count, count), jnp.sign(w) * mean)
+    rounded = jnp.where(
+        step < 1, width * jnp.clip(jnp.round(w / width), -count, count), jnp.sign(w) * mean
+    )
     return jnp.where(step > 0, rounded, w).astype(w.dtype)
 
 
@@ -91,25 +115,33 @@ def utility(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
     for l in range(1, len(net)):
         size = jax.tree.map(jnp.abs, params[l])
         mean = jnp.abs(trace.inputs[l]).mean(0, keepdims=True)
-        leaving = jax.grad(lambda h, l=l, size=size: drive(net[l], size, h, layer_key(key, l)).sum())(mean)
+        leaving = jax.grad(
+            lambda h, l=l, size=size: drive(net[l], size, h, layer_key(key, l)).sum()
+        )(mean)
         found.append((leaving * mean)[0])
     return found
 
 
 def order(a: Array) -> Array:
-    """The place of each of a's n values among them, smallest first, in (0, 1): those below f are the round(f n) smallest."""
+    """The place of each of a's n values among them, smallest first, in (0, 1): those below f are
+    the round(f n) smallest.
+    """
     place = jnp.zeros(a.size, jnp.int32).at[jnp.argsort(a.ravel())].set(jnp.arange(a.size))
     return ((place + 0.5) / a.size).reshape(a.shape)
 
 
 def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
-    """One uniform number in [0, 1) a hidden unit, by layer: a lesion of fraction f takes those below f."""
+    """One uniform number in [0, 1) a hidden unit, by layer: a lesion of fraction f takes those
+    below f.
+    """
     hidden = jax.eval_shape(lambda: [h[0] for h in forward(net, params, x, key).inputs[1:]])
     return sample(jax.random.uniform, hidden, key)
 
 
 def sample(sampler: Callable[..., Array], like: Sequence, key: Key) -> list[Array]:
-    """Samples of the shapes and dtype of `like`, out of one call: every call costs a compilation."""
+    """Samples of the shapes and dtype of `like`, out of one call: every call costs a
+    compilation.
+    """
     if not like:
         return []
     ends = np.cumsum([math.prod(a.shape) for a in like])
@@ -117,10 +149,19 @@ def sample(sampler: Callable[..., Array], like: Sequence, key: Key) -> list[Arra
     return [part.reshape(a.shape) for part, a in zip(jnp.split(flat, ends[:-1]), like, strict=True)]
 
 
-def lesioned(net: Net, rank: Sequence[Array], fraction: ArrayLike, *, compensate: bool = False) -> Net:
-    """The net without the hidden units whose rank (in [0, 1), by layer) is below the fraction: their output is 0.
+def lesioned(
+    net: Net, rank: Sequence[Array], fraction: ArrayLike, *, compensate: bool = False
+) -> Net:
+    """The net without the hidden units whose rank (in [0, 1), by layer) is below the fraction:
+    their output is 0.
 
     compensate: the others send 1 / (1 - fraction) times as much.
     """
-    left = jnp.maximum(1.0 - jnp.asarray(fraction), jnp.finfo(jnp.float32).tiny) if compensate else 1.0
-    return with_gain(net, [Gain(out=jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)) for r in rank] + [Gain()])
+    left = (
+        jnp.maximum(1.0 - jnp.asarray(fraction), jnp.finfo(jnp.float32).tiny) if compensate else 1.0
+    )
+    return with_gain(
+        net,
+        [Gain(out=jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)) for r in rank]
+        + [Gain()],
+    )

@@ -1,1 +1,3 @@
-"""What families of rules share: relaxation to equilibrium, inverses for target propagation, unsupervised layers."""
+"""What families of rules share: relaxation to equilibrium, inverses for target propagation,
+unsupervised layers.
+"""

@@ -11,13 +11,18 @@ from bioplaus.net import drive, fire, layer_key
 from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
-def relax(step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int) -> tuple[PyTree, Array]:
-    """state <- step(state, t) for t < steps, in a scan of fixed length (a while loop has no reverse mode: attacks would fail).
+def relax(
+    step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int
+) -> tuple[PyTree, Array]:
+    """state <- step(state, t) for t < steps, in a scan of fixed length (a while loop has no reverse
+    mode: attacks would fail).
 
-    Returns the state and the residual: the root-mean-square change of the last step over that of the state itself. A
-    residual that is not small against 1 says that the state had not settled. Layers whose output does not depend on the size of their
-    input, such as LayerNorm, hide that from everything else: under neurons without a bound activities can grow in every step while
-    outputs and loss stay ordinary, until what a nudge adds is below their rounding, and the gradients of those layers are exactly 0.
+    Returns the state and the residual: the root-mean-square change of the last step over that of
+    the state itself. A residual that is not small against 1 says that the state had not settled.
+    Layers whose output does not depend on the size of their input, such as LayerNorm, hide that
+    from everything else: under neurons without a bound activities can grow in every step while
+    outputs and loss stay ordinary, until what a nudge adds is below their rounding, and the
+    gradients of those layers are exactly 0.
     """
 
     def rms(tree):
@@ -27,10 +32,13 @@ def relax(step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int) ->
     def body(states, t):
         return (step(states[0], t), states[0]), None
 
-    # Two steps a turn: one would copy the state into the place of the one before. The last change is measured once, at the end.
+    # Two steps a turn: one would copy the state into the place of the one before. The last change
+    # is measured once, at the end.
     (state, before), _ = jax.lax.scan(body, (state, state), jnp.arange(steps), unroll=2)
     size = rms(state)
-    return state, rms(jax.tree.map(jnp.subtract, state, before)) / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
+    return state, rms(jax.tree.map(jnp.subtract, state, before)) / jnp.maximum(
+        size, jnp.finfo(size.dtype).tiny
+    )
 
 
 def settle(
@@ -46,11 +54,13 @@ def settle(
     rate: ArrayLike | None = None,
     fresh: bool = False,
 ) -> tuple[tuple[Array, ...], Array]:
-    """Sweeps in layer order of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}) over the layers whose activities h are given, from there.
+    """Sweeps in layer order of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}) over the layers whose
+    activities h are given, from there.
 
-    h: [B, n_l] of the first layers, one or more fewer than the net has or all of them; returned as it settled, with the residual
-    of `relax`. first: a_1, the current of the input, which does not move. above: (h_l of the last of them) -> what the weights
-    over it carry down, or None. gain: of the feedback, 1 where None. rate: h <- h + rate (f(..) - h) instead, 1 where None.
+    h: [B, n_l] of the first layers, one or more fewer than the net has or all of them; returned as
+    it settled, with the residual of `relax`. first: a_1, the current of the input, which does not
+    move. above: (h_l of the last of them) -> what the weights over it carry down, or None. gain: of
+    the feedback, 1 where None. rate: h <- h + rate (f(..) - h) instead, 1 where None.
     fresh: neurons and synapses draw their noise anew in each sweep, rather than once.
     """
     fixed = [layer_key(key, l) for l in range(len(net))]
@@ -72,8 +82,10 @@ def settle(
 
 
 def current(layer: Layer, params: PyTree, h: Array, key: Key) -> Array:
-    """`drive` at activities that may be complex, by products of real numbers: the weights are real, and synapses are linear but for a
-    bias, and for the winners of a pool, which the real part chooses."""
+    """`drive` at activities that may be complex, by products of real numbers: the weights are real,
+    and synapses are linear but for a bias, and for the winners of a pool, which the real part
+    chooses.
+    """
     if not jnp.iscomplexobj(h):
         return drive(layer, params, h, key)
     return jax.lax.complex(*jax.jvp(lambda z: drive(layer, params, z, key), (h.real,), (h.imag,)))
@@ -83,22 +95,29 @@ def below(layer: Layer, params: PyTree, h: Array, key: Key, signal: Array) -> Ar
     """`send` through the forward weights, of a signal that may be complex."""
     if not jnp.iscomplexobj(signal):
         return send(layer, params, params, h.real, key, signal)
-    return jax.lax.complex(*(send(layer, params, params, h.real, key, part) for part in (signal.real, signal.imag)))
+    return jax.lax.complex(
+        *(send(layer, params, params, h.real, key, part) for part in (signal.real, signal.imag))
+    )
 
 
 def pulled(layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, gate) -> PyTree:
-    """The real part of `pull`, of activities and a signal that may be complex: Re p Re s - Im p Im s."""
+    """The real part of `pull`, of activities and a signal that may be complex: Re p Re s - Im p Im
+    s.
+    """
     if not jnp.iscomplexobj(pre):
         return pull(layer, params, pre, key, signal.real, gate)
     real = pull(layer, params, pre.real, key, signal.real, gate)
-    turned = jax.jvp(lambda z: pull(layer, params, z, key, signal.imag, gate), (pre.real,), (pre.imag,))[1]
+    turned = jax.jvp(
+        lambda z: pull(layer, params, z, key, signal.imag, gate), (pre.real,), (pre.imag,)
+    )[1]
     return jax.tree.map(jnp.subtract, real, turned)
 
 
 def holomorphic(function: Callable[[Array], Array], width: int) -> bool:
-    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4 about the real line its Laurent
-    coefficients of negative order vanish (Cauchy), and on that line it is itself. True where it cannot be tested alone: it asks for
-    another shape, or has a traced gain or noise level. False where it refuses complex numbers; other errors are its own.
+    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4
+    about the real line its Laurent coefficients of negative order vanish (Cauchy), and on that line
+    it is itself. True where it cannot be tested alone: it asks for another shape, or has a traced
+    gain or noise level. False where it refuses complex numbers; other errors are its own.
     """
     with jax.ensure_compile_time_eval():
         centre = jnp.broadcast_to(jnp.linspace(-4, 4, 33)[:, None], (33, width))
@@ -107,9 +126,16 @@ def holomorphic(function: Callable[[Array], Array], width: int) -> bool:
         except (TypeError, ValueError):
             return True
         try:
-            circle = jax.vmap(function)(centre + 0.25 * jnp.exp(2j * jnp.pi * jnp.arange(64) / 64)[:, None, None])
+            circle = jax.vmap(function)(
+                centre + 0.25 * jnp.exp(2j * jnp.pi * jnp.arange(64) / 64)[:, None, None]
+            )
             negative = jnp.abs(jnp.fft.fft(circle, axis=0))[32:].max(0) / 64
-            return bool(jnp.all(jnp.maximum(negative, jnp.abs(circle[0] - real)) <= 1e-2 * jnp.abs(circle).max(0)))
+            return bool(
+                jnp.all(
+                    jnp.maximum(negative, jnp.abs(circle[0] - real))
+                    <= 1e-2 * jnp.abs(circle).max(0)
+                )
+            )
         except jax.errors.ConcretizationTypeError:
             return True
         except (TypeError, ValueError) as error:

@@ -1,14 +1,20 @@
-"""Hidden layers that learn from what they see, under a readout that alone learns from the labels; shared by Hebb's family.
+"""Hidden layers that learn from what they see, under a readout that alone learns from the labels;
+shared by Hebb's family.
 
-    dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l),    dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
+    dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l),
+        dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
     m <- m + averaging (mean x - m)
-x: [B, n_{l-1}] input of layer l, m its running mean;  u: [B, n_l] current relative to that of the mean input;  h: [B, n_l] output;
-e: [B, C] = dL/dh_L. What is returned is -dW, to be descended. A convolution learns at every position, by its patches.
+x: [B, n_{l-1}] input of layer l, m its running mean;
+u: [B, n_l] current relative to that of the mean input;  h: [B, n_l] output;
+e: [B, C] = dL/dh_L. What is returned is -dW, to be descended. A convolution learns at every
+position, by its patches.
 
-m makes of a product of pre and post their covariance: Sejnowski, "Storing covariance with nonlinearly interacting neurons", 1977,
-doi:10.1007/BF00275079. Biases keep the mean current at 0 (homeostasis), as in mean-only batch normalisation: Salimans and Kingma,
-"Weight Normalization", 2016, arXiv:1602.07868.
-Departures: all layers learn at once; m and the biases follow step by step, where those papers take the mean of all data, or of a batch.
+m makes of a product of pre and post their covariance: Sejnowski, "Storing covariance with
+nonlinearly interacting neurons", 1977, doi:10.1007/BF00275079. Biases keep the mean current at 0
+(homeostasis), as in mean-only batch normalisation: Salimans and Kingma, "Weight Normalization",
+2016, arXiv:1602.07868.
+Departures: all layers learn at once; m and the biases follow step by step, where those papers take
+the mean of all data, or of a batch.
 """
 
 from collections.abc import Callable
@@ -24,14 +30,18 @@ from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PerLayer, PyTree,
 
 
 class State(NamedTuple):
-    """mean: m, one a hidden layer; threshold: theta [n_l], one a hidden layer, () for rules without."""
+    """mean: m, one a hidden layer; threshold: theta [n_l], one a hidden layer, () for rules
+    without.
+    """
 
     mean: PerLayer
     threshold: PerLayer
 
 
 class Seen(NamedTuple):
-    """What a hidden layer learns from. u, h: [B, n_l], see above; theta: None but for rules with a threshold."""
+    """What a hidden layer learns from. u, h: [B, n_l], see above; theta: None but for rules with a
+    threshold.
+    """
 
     layer: Layer
     params: PyTree
@@ -50,12 +60,17 @@ Growth = Callable[[Seen, ArrayLike | None], PyTree]
 def product(seen: Seen, s: Array, gate) -> PyTree:
     """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
     at_mean = _over_batch(spread(gate, s) * s)[None]
-    parts = pull(seen.layer, seen.params, seen.x, seen.key, s, gate), pull(*seen[:2], seen.mean[None], seen.key, at_mean)
+    parts = (
+        pull(seen.layer, seen.params, seen.x, seen.key, s, gate),
+        pull(*seen[:2], seen.mean[None], seen.key, at_mean),
+    )
     return jax.tree.map(jnp.subtract, *parts)
 
 
 def _over_batch(x: Array) -> Array:
-    """The mean over the first axis. On a CPU it is added up by halves: XLA's sum takes 3 to 30 times as long there."""
+    """The mean over the first axis. On a CPU it is added up by halves: XLA's sum takes 3 to 30
+    times as long there.
+    """
 
     def halves(x):
         count, odd = len(x), jnp.zeros_like(x[0])
@@ -67,8 +82,12 @@ def _over_batch(x: Array) -> Array:
     return jax.lax.platform_dependent(x, cpu=halves, default=lambda x: x.mean(0))
 
 
-def inhibited(seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate) -> PyTree:
-    """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not learned again. R: length."""
+def inhibited(
+    seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate
+) -> PyTree:
+    """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not
+    learned again. R: length.
+    """
     u, gated = (a.reshape(-1, a.shape[-1]) for a in (seen.u, spread(gate, s) * s))
     with jax.named_scope("update"):
         m = part(u.T @ gated) / (len(s) * jnp.asarray(length, u.dtype) ** 2)
@@ -84,7 +103,8 @@ def unsupervised(
     homeostasis: bool,
     slide: Callable[[Seen, ArrayLike | None], Array] | None = None,
 ) -> Rule:
-    """A rule whose hidden layers grow by `growth`. averaging: rate of m, a step. homeostasis: False leaves biases as they are.
+    """A rule whose hidden layers grow by `growth`. averaging: rate of m, a step. homeostasis: False
+    leaves biases as they are.
 
     slide: (seen, gate) -> theta, for rules with a threshold.
     """
@@ -97,10 +117,18 @@ def unsupervised(
             shapes = [jnp.shape(w) for w in jax.tree.leaves(params[l])]
             if len(shapes) > 2 or [s[-1] for s in shapes if len(s) > 1] != [currents[l].shape[-1]]:
                 raise ValueError(
-                    f"layer {l}: weights [..., n] and at most one bias are expected, not {shapes}; use plain synapses"
+                    f"layer {l}: weights [..., n] and at most one bias are expected, not {shapes};"
+                    " use plain synapses"
                 )
         mean = tuple(jnp.zeros(inputs[l].shape[1:], inputs[l].dtype) for l in hidden)
-        return State(mean, tuple(jnp.zeros(currents[l].shape[-1], currents[l].dtype) for l in hidden) if slide else ())
+        return State(
+            mean,
+            (
+                tuple(jnp.zeros(currents[l].shape[-1], currents[l].dtype) for l in hidden)
+                if slide
+                else ()
+            ),
+        )
 
     def grad(params, state, batch, key, gate=None):
         trace, k = forward(net, params, batch.x, key), [layer_key(key, l) for l in range(len(net))]
@@ -118,9 +146,15 @@ def unsupervised(
             drift = jnp.zeros(rest.shape[-1:], x.dtype)
             if homeostasis:
                 drift = (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
-            grads.append(jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l])))
+            grads.append(
+                jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l]))
+            )
             mean.append(m + averaging * (x.mean(0) - m))
             threshold += [slide(seen, gates[l])] if slide else []
-        return (*grads, readout), State(tuple(mean), tuple(threshold)), Info(loss=losses.mean(), signals=signals)
+        return (
+            (*grads, readout),
+            State(tuple(mean), tuple(threshold)),
+            Info(loss=losses.mean(), signals=signals),
+        )
 
     return Rule(init, grad, predictor(net))

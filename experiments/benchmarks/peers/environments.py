@@ -1,4 +1,6 @@
-"""What each peer needs, and an environment for it, made once and kept in a cache folder. Peers with the same needs share it."""
+"""What each peer needs, and an environment for it, made once and kept in a cache folder. Peers with
+the same needs share it.
+"""
 
 import hashlib
 import subprocess
@@ -12,9 +14,11 @@ class Missing(Exception):
 
 
 class Peer(NamedTuple):
-    """requirements: pinned, for pip.  alone: pinned, installed without their own dependencies, which the task does not import.
+    """requirements: pinned, for pip.
+    alone: pinned, installed without their own dependencies, which the task does not import.
 
-    clone: 'owner/name' on GitHub, of what the package index does not have.  install: the clone is a package to be installed.
+    clone: 'owner/name' on GitHub, of what the package index does not have.
+    install: the clone is a package to be installed.
     """
 
     requirements: tuple[str, ...] = ()
@@ -29,12 +33,18 @@ PEERS = {
     "numpy": Peer(),
     "flax": Peer(),
     "pytorch": Peer(TORCH),
-    "biotorch": Peer(TORCH, alone=("biotorch==0.0.16",)),  # asks for Jupyter, TensorBoard and torchvision
+    # asks for Jupyter, TensorBoard and torchvision
+    "biotorch": Peer(TORCH, alone=("biotorch==0.0.16",)),
     "pcx": Peer(("pcx==0.6.3", "jax==0.4.38", "jaxlib==0.4.38")),  # the newest JAX that it admits
-    "jpc": Peer(("jax==0.5.2", "jaxlib==0.5.1"), clone="thebuckleylab/jpc", install=True),  # the newest JAX that it admits
-    "ngclearn": Peer(("ngclearn==3.2.1", "jax==0.10.2", "jaxlib==0.10.2"), clone="NACLab/ngc-museum"),
+    # the newest JAX that it admits
+    "jpc": Peer(("jax==0.5.2", "jaxlib==0.5.1"), clone="thebuckleylab/jpc", install=True),
+    "ngclearn": Peer(
+        ("ngclearn==3.2.1", "jax==0.10.2", "jaxlib==0.10.2"), clone="NACLab/ngc-museum"
+    ),
     "ebl": Peer(TORCH, clone="rain-neuromorphics/energy-based-learning"),
-    "softhebb": Peer((*TORCH, "einops==0.8.2", "tabulate==0.9.0"), clone="NeuromorphicComputing/SoftHebb"),
+    "softhebb": Peer(
+        (*TORCH, "einops==0.8.2", "tabulate==0.9.0"), clone="NeuromorphicComputing/SoftHebb"
+    ),
     "forward_forward": Peer(TORCH, clone="loeweX/Forward-Forward"),
 }
 
@@ -46,26 +56,30 @@ def clone_of(name: str, peer: Peer, repos: Path | None) -> Path | None:
     path = (repos or Path("DIR")) / peer.clone.split("/")[1]
     if repos is None or not path.is_dir():
         raise Missing(
-            f"{name} is run from its repository: git clone https://github.com/{peer.clone} {path}, and give --repos {path.parent}"
+            f"{name} is run from its repository: git clone https://github.com/{peer.clone} {path},"
+            f" and give --repos {path.parent}"
         )
     return path.resolve()
 
 
 def commit_of(clone: Path) -> str:
     """The commit of a clone, for the report."""
-    done = subprocess.run(["git", "-C", clone, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", clone, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     return done.stdout.strip() or "unknown commit"
 
 
 def python_of(name: str, peer: Peer, cache: Path, clone: Path | None) -> Path:
-    """The Python of the peer's environment, which is made if need be. Raises Missing if it cannot be installed."""
+    """The Python of the peer's environment, which is made if need be. Raises Missing if it cannot
+    be installed.
+    """
     built = [str(clone)] if peer.install and clone else []
     if not (peer.requirements or peer.alone or built):
         return Path(sys.executable)
     pins = [*peer.requirements, *peer.alone, *([commit_of(clone)] if built and clone else [])]
-    folder = (
-        cache / f"{(built or pins)[0].split('/')[-1]}-{hashlib.sha256(' '.join([sys.version, *pins]).encode()).hexdigest()[:8]}"
-    )
+    digest = hashlib.sha256(" ".join([sys.version, *pins]).encode()).hexdigest()
+    folder = cache / f"{(built or pins)[0].split('/')[-1]}-{digest[:8]}"
     python, ready = folder / "bin" / "python", folder / "installed"
     if not ready.exists():
         print(f"{name}: making {folder}", flush=True)
@@ -82,4 +96,6 @@ def _run(name: str, *command: str) -> None:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines
-        raise Missing(f"{name} cannot be installed here: {errors[-1] if errors else ' '.join(command)}")
+        raise Missing(
+            f"{name} cannot be installed here: {errors[-1] if errors else ' '.join(command)}"
+        )

@@ -9,7 +9,9 @@ from torch import nn
 
 
 class Residual(nn.Module):
-    """relu(conv(relu(conv(x))) + x); across a stride, every other pixel of x, and zeros for the new channels."""
+    """relu(conv(relu(conv(x))) + x); across a stride, every other pixel of x, and zeros for the new
+    channels.
+    """
 
     def __init__(self, channels: int, n: int, stride: int):
         super().__init__()
@@ -17,24 +19,43 @@ class Residual(nn.Module):
         self.more, self.stride = n - channels, stride
 
     def forward(self, x):
-        past = nn.functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        past = nn.functional.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more)
+        )
         return torch.relu(self.second(torch.relu(self.first(x))) + past)
 
 
 def resnet(task: dict) -> nn.Sequential:
     """ResNet-20 without normalisation."""
-    stem = nn.Unflatten(1, (task["image"][-1], *task["image"][:-1])), nn.Conv2d(3, 16, 3, 1, 1), nn.ReLU()
+    stem = (
+        nn.Unflatten(1, (task["image"][-1], *task["image"][:-1])),
+        nn.Conv2d(3, 16, 3, 1, 1),
+        nn.ReLU(),
+    )
     blocks = [Residual(*shape) for shape in task["blocks"]]
-    return nn.Sequential(*stem, *blocks, nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, task["sizes"][-1]))
+    return nn.Sequential(
+        *stem, *blocks, nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, task["sizes"][-1])
+    )
 
 
 def model_of(task: dict) -> nn.Sequential:
-    """A perceptron of the task's sizes with tanh units; a ResNet where it has blocks; LeNet-5 where it has images alone."""
+    """A perceptron of the task's sizes with tanh units; a ResNet where it has blocks; LeNet-5 where
+    it has images alone.
+    """
     if "blocks" in task:
         return resnet(task)
     pairs = list(pairwise([400, 120, 84, task["sizes"][-1]] if "image" in task else task["sizes"]))
-    dense = [f for m, n in pairs[:-1] for f in (nn.Linear(m, n), nn.Tanh())] + [nn.Linear(*pairs[-1])]
+    dense = [f for m, n in pairs[:-1] for f in (nn.Linear(m, n), nn.Tanh())] + [
+        nn.Linear(*pairs[-1])
+    ]
     if "image" not in task:
         return nn.Sequential(*dense)
-    convolutions = [f for m, n in ((1, 6), (6, 16)) for f in (nn.Conv2d(m, n, 5), nn.Tanh(), nn.MaxPool2d(2))]
-    return nn.Sequential(nn.Unflatten(1, (task["image"][-1], *task["image"][:-1])), *convolutions, nn.Flatten(), *dense)
+    convolutions = [
+        f for m, n in ((1, 6), (6, 16)) for f in (nn.Conv2d(m, n, 5), nn.Tanh(), nn.MaxPool2d(2))
+    ]
+    return nn.Sequential(
+        nn.Unflatten(1, (task["image"][-1], *task["image"][:-1])),
+        *convolutions,
+        nn.Flatten(),
+        *dense,
+    )

@@ -1,4 +1,6 @@
-"""Workers as processes: started, asked for N steps, stopped. One that dies or hangs is a Missing, with its last words."""
+"""Workers as processes: started, asked for N steps, stopped. One that dies or hangs is a Missing,
+with its last words.
+"""
 
 import json
 import os
@@ -26,7 +28,13 @@ def start(name: str, command: list[str], limit: float) -> Worker:
     log = tempfile.TemporaryFile("w+", prefix="worker")
     env = os.environ | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=env, cwd=tempfile.gettempdir()
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        env=env,
+        cwd=tempfile.gettempdir(),
     )
     worker = Worker(name, process, log, {})
     return worker._replace(ready=_answer(worker, limit))
@@ -66,7 +74,11 @@ def _answer(worker: Worker, limit: float) -> dict[str, Any]:
     worker.log.seek(0)
     said = [line.strip() for line in worker.log if line.strip()]
     stop(worker)
-    why = f"gave no answer in {limit:.0f} s" if hung else f"ended: {said[-1] if said else 'it said nothing'}"
+    why = (
+        f"gave no answer in {limit:.0f} s"
+        if hung
+        else f"ended: {said[-1] if said else 'it said nothing'}"
+    )
     raise Missing(f"{worker.name} {why}")
 
 

@@ -1,7 +1,9 @@
-"""What every worker shares: its task, the images, and the loop in which it answers. Runs in the peer's environment.
+"""What every worker shares: its task, the images, and the loop in which it answers. Runs in the
+peer's environment.
 
-A worker is started with its task as JSON. It prints a line when it is ready, and one for each line "go N" that it reads: the
-seconds that N steps took and the peak of its memory. Lines of the protocol begin with MARK; libraries may print others.
+A worker is started with its task as JSON. It prints a line when it is ready, and one for each line
+"go N" that it reads: the seconds that N steps took and the peak of its memory. Lines of the
+protocol begin with MARK; libraries may print others.
 """
 
 import importlib.metadata
@@ -41,12 +43,16 @@ def answer(**values) -> None:
 
 
 def serve(train, device: str, *packages: str) -> None:
-    """Answers until its input ends. train: (steps) -> None, which returns when the work is done; packages: whose versions are told."""
+    """Answers until its input ends. train: (steps) -> None, which returns when the work is done;
+    packages: whose versions are told.
+    """
     answer(device=device, versions={name: importlib.metadata.version(name) for name in packages})
     for line in sys.stdin:
         steps = int(line.removeprefix("go "))
         start = time.perf_counter()
         train(steps)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**20 if sys.platform == "darwin" else 2**10
+        )
         answer(seconds=seconds, peak_mib=peak)

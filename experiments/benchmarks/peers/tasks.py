@@ -1,4 +1,5 @@
-"""What is compared: in each group ours against its peers, on the same net, batch, optimiser and images.
+"""What is compared: in each group ours against its peers, on the same net, batch, optimiser and
+images.
 
 `aim`: the factor ours / peer that we hold ourselves to on two CPU cores, None where there is none.
 """
@@ -7,7 +8,9 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """A program to be timed. peer: a key of PEERS.  extra: what its worker is told beside the group's task."""
+    """A program to be timed. peer: a key of PEERS.
+    extra: what its worker is told beside the group's task.
+    """
 
     peer: str
     extra: dict[str, Any] = {}  # noqa: RUF012 - never changed
@@ -15,7 +18,9 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        return " ".join([self.peer, *(str(self.extra[k]) for k in ("form", "rule") if k in self.extra)])
+        return " ".join(
+            [self.peer, *(str(self.extra[k]) for k in ("form", "rule") if k in self.extra)]
+        )
 
 
 class Group(NamedTuple):
@@ -35,15 +40,31 @@ RESNET = {
     "examples": 10_000,
     "image": [32, 32, 3],
     "neuron": "relu",
-    "blocks": [*[(16, 16, 1)] * 3, (16, 32, 2), *[(32, 32, 1)] * 2, (32, 64, 2), *[(64, 64, 1)] * 2],  # channels in, out; stride
+    # channels in, out; stride
+    "blocks": [
+        *[(16, 16, 1)] * 3,
+        (16, 32, 2),
+        *[(32, 32, 1)] * 2,
+        (32, 64, 2),
+        *[(64, 64, 1)] * 2,
+    ],
 }
 AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
 
 
 def settling(steps: int) -> Group:
-    task = {"sizes": [784, 256, 256, 10], "batch": 128, "hyperparameters": {"steps": steps, "rate": 0.1}}
+    task = {
+        "sizes": [784, 256, 256, 10],
+        "batch": 128,
+        "hyperparameters": {"steps": steps, "rate": 0.1},
+    }
     peers = (Entry("pcx", aim=1.35), Entry("jpc", aim=1.4), Entry("ngclearn", aim=6.0))
-    return Group(f"predictive coding, MLP 784-256-256-10, {steps} steps, Adam", task, Entry("bioplaus", {"rule": "pc"}), peers)
+    return Group(
+        f"predictive coding, MLP 784-256-256-10, {steps} steps, Adam",
+        task,
+        Entry("bioplaus", {"rule": "pc"}),
+        peers,
+    )
 
 
 TASKS: dict[str, tuple[Group, ...]] = {
@@ -63,27 +84,44 @@ TASKS: dict[str, tuple[Group, ...]] = {
     ),
     "T2": tuple(
         Group(
-            f"{mode}, MLP 784-500-500-10, Adam", MLP, Entry("bioplaus", {"rule": mode}), (Entry("biotorch", {"form": mode}, aim),)
+            f"{mode}, MLP 784-500-500-10, Adam",
+            MLP,
+            Entry("bioplaus", {"rule": mode}),
+            (Entry("biotorch", {"form": mode}, aim),),
         )
         for mode, aim in AIMS.items()
     ),
-    "T2 conv": tuple(
-        Group(f"{rule}, LeNet-5 on 32x32x1, Adam", LENET, Entry("bioplaus", {"rule": rule}), (Entry(peer, {"form": form}, 1.0),))
-        for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"), ("dfa", "biotorch", "dfa"))
-    )
-    + tuple(  # not dfa: ours sends the error to the blocks, theirs to every convolution
-        Group(
-            f"{rule}, ResNet-20 on 32x32x3 without normalisation, Adam",
-            RESNET,
-            Entry("bioplaus", {"rule": rule}),
-            (Entry(peer, {"form": form}, 1.0),),
+    "T2 conv": (
+        tuple(
+            Group(
+                f"{rule}, LeNet-5 on 32x32x1, Adam",
+                LENET,
+                Entry("bioplaus", {"rule": rule}),
+                (Entry(peer, {"form": form}, 1.0),),
+            )
+            for rule, peer, form in (
+                ("bp", "pytorch", "eager"),
+                ("fa", "biotorch", "fa"),
+                ("dfa", "biotorch", "dfa"),
+            )
         )
-        for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"))
+        + tuple(  # not dfa: ours sends the error to the blocks, theirs to every convolution
+            Group(
+                f"{rule}, ResNet-20 on 32x32x3 without normalisation, Adam",
+                RESNET,
+                Entry("bioplaus", {"rule": rule}),
+                (Entry(peer, {"form": form}, 1.0),),
+            )
+            for rule, peer, form in (("bp", "pytorch", "eager"), ("fa", "biotorch", "fa"))
+        )
     ),
     "T3": (settling(8), settling(20)),
     "T4": (
-        Group(  # theirs settles the output layer with the hidden one, ours reads it out: two products a sweep against one
-            "equilibrium propagation, MLP 784-512-10 of hard sigmoids, 15 free and 2 x 15 nudged sweeps, SGD with momentum",
+        # theirs settles the output layer with the hidden one, ours reads it out: two products a
+        # sweep against one
+        Group(
+            "equilibrium propagation, MLP 784-512-10 of hard sigmoids, 15 free and 2 x 15 nudged"
+            " sweeps, SGD with momentum",
             {
                 "sizes": [784, 512, 10],
                 "batch": 128,
@@ -96,7 +134,9 @@ TASKS: dict[str, tuple[Group, ...]] = {
         ),
     ),
     "T6": (
-        Group(  # theirs has a running mean of activities and a readout of two layers, ours the mean of a batch and one layer
+        # theirs has a running mean of activities and a readout of two layers, ours the mean of a
+        # batch and one layer
+        Group(
             "forward-forward, MLP 784-3x1000-10, SGD with momentum",
             {
                 "sizes": [784, 1000, 1000, 1000, 10],
@@ -109,7 +149,8 @@ TASKS: dict[str, tuple[Group, ...]] = {
             (Entry("forward_forward", aim=1.5),),
         ),
         Group(  # ours has a readout as well
-            "SoftHebb, one convolution of 96 kernels 5x5 on 32x32x3, updates over their largest entry",
+            "SoftHebb, one convolution of 96 kernels 5x5 on 32x32x3, updates over their largest"
+            " entry",
             {
                 "sizes": [3072, 10],
                 "batch": 10,
@@ -118,7 +159,13 @@ TASKS: dict[str, tuple[Group, ...]] = {
                 "channels": 96,
                 "neuron": "relu",
                 "optimiser": "largest",
-                "hyperparameters": {"temperature": 1.0, "length": 1.0, "power": 0.5, "averaging": 0.0, "homeostasis": False},
+                "hyperparameters": {
+                    "temperature": 1.0,
+                    "length": 1.0,
+                    "power": 0.5,
+                    "averaging": 0.0,
+                    "homeostasis": False,
+                },
             },
             Entry("bioplaus", {"rule": "softhebb"}),
             (Entry("softhebb", aim=2.7),),

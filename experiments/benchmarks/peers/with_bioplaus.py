@@ -1,4 +1,6 @@
-"""Ours: a rule by its key, in the library's own training run; all seeds of a task in one program."""
+"""Ours: a rule by its key, in the library's own training run; all seeds of a task in one
+program.
+"""
 
 import functools
 
@@ -15,7 +17,9 @@ from bioplaus.train import make_train, replicate, seed_keys
 
 
 class Residual(nnx.Module):
-    """conv(relu(conv(x))) + x, the current of the neurons after it; across a stride, every other pixel of x, zeros for new channels."""
+    """conv(relu(conv(x))) + x, the current of the neurons after it; across a stride, every other
+    pixel of x, zeros for new channels.
+    """
 
     def __init__(self, channels: int, n: int, stride: int, rngs: nnx.Rngs):
         self.first = nnx.Conv(channels, n, (3, 3), strides=stride, padding=1, rngs=rngs)
@@ -23,15 +27,21 @@ class Residual(nnx.Module):
         self.more, self.stride = n - channels, stride
 
     def __call__(self, x):
-        past = jax.numpy.pad(x[:, :: self.stride, :: self.stride], ((0, 0),) * 3 + ((0, self.more),))
+        past = jax.numpy.pad(
+            x[:, :: self.stride, :: self.stride], ((0, 0),) * 3 + ((0, self.more),)
+        )
         return self.second(jax.nn.relu(self.first(x))) + past
 
 
 def net_of(t: dict) -> bp.Net:
-    """A perceptron, LeNet-5, a ResNet (20 without normalisation), or one convolution with a readout of each channel's mean."""
+    """A perceptron, LeNet-5, a ResNet (20 without normalisation), or one convolution with a readout
+    of each channel's mean.
+    """
     neuron, classes = bp.neurons.NEURONS[t.get("neuron", "tanh")](), t["sizes"][-1]
     if "blocks" in t:
-        blocks = [part for shape in t["blocks"] for part in (functools.partial(Residual, *shape), neuron)]
+        blocks = [
+            part for shape in t["blocks"] for part in (functools.partial(Residual, *shape), neuron)
+        ]
         readout = bp.pooled(8, bp.flattened(bp.dense(classes)), pool=jax.numpy.mean)
         return (bp.conv(t["blocks"][0][0], 3, neuron, padding=1), *from_flax(*blocks), readout)
     if "channels" in t:

@@ -1,4 +1,6 @@
-"""BioTorch as its quick tour trains: a PyTorch model converted by BioModule, and the ordinary loop."""
+"""BioTorch as its quick tour trains: a PyTorch model converted by BioModule, and the ordinary
+loop.
+"""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 

@@ -1,4 +1,5 @@
-"""energy-based-learning by its own classes, wired as in its papers/ebl-algorithms: a deep Hopfield net, centred nudges.
+"""energy-based-learning by its own classes, wired as in its papers/ebl-algorithms: a deep Hopfield
+net, centred nudges.
 
 Its Trainer is given batches from memory. SGD with momentum is torch's, which its Optimizer is.
 """
@@ -31,7 +32,9 @@ cost = SquaredError(energy.layers()[-1])
 augmented = AugmentedFunction(energy, cost)
 free = FixedPointMinimizer(energy, network.free_layers(), own["free_steps"])
 nudged = FixedPointMinimizer(augmented, network.free_layers(), own["nudged_steps"])
-estimator = EquilibriumProp(energy.params(), energy.layers(), augmented, cost, nudged, "centered", own["beta"])
+estimator = EquilibriumProp(
+    energy.params(), energy.layers(), augmented, cost, nudged, "centered", own["beta"]
+)
 optimizer = torch.optim.SGD([param.state for param in energy.params()], lr=1e-3, momentum=0.9)
 
 

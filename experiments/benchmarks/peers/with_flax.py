@@ -1,4 +1,6 @@
-"""flax.nnx as its tutorials train: a Module, nnx.Optimizer, a jitted step called in a Python loop. Without their metrics."""
+"""flax.nnx as its tutorials train: a Module, nnx.Optimizer, a jitted step called in a Python loop.
+Without their metrics.
+"""
 
 from itertools import pairwise
 

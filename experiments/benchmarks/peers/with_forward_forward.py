@@ -1,4 +1,5 @@
-"""loeweX/Forward-Forward by its own model and optimiser, trained as its main.py does, on batches from memory.
+"""loeweX/Forward-Forward by its own model and optimiser, trained as its main.py does, on batches
+from memory.
 
 Labels are laid over a whole batch at once, which is faster than its data loader; no weight decay.
 """
@@ -13,8 +14,14 @@ from serve import batches, images, serve, task
 
 t = task()
 sys.path.insert(0, t["clone"])
-for absent, names in {"torchvision": (), "hydra": (), "hydra.utils": ("get_original_cwd",), "omegaconf": ("OmegaConf",)}.items():
-    sys.modules[absent] = ModuleType(absent)  # its utils import them for the data and the command line, neither of which is used
+for absent, names in {
+    "torchvision": (),
+    "hydra": (),
+    "hydra.utils": ("get_original_cwd",),
+    "omegaconf": ("OmegaConf",),
+}.items():
+    # its utils import them for the data and the command line, neither of which is used
+    sys.modules[absent] = ModuleType(absent)
     for name in names:
         setattr(sys.modules[absent], name, None)
 from src.utils import get_model_and_optimizer  # noqa: E402
@@ -27,10 +34,17 @@ opt = SimpleNamespace(
     device=device,
     input=SimpleNamespace(batch_size=t["batch"]),
     model=SimpleNamespace(
-        peer_normalization=t["hyperparameters"]["peers"], momentum=0.9, hidden_dim=hidden[0], num_layers=len(hidden)
+        peer_normalization=t["hyperparameters"]["peers"],
+        momentum=0.9,
+        hidden_dim=hidden[0],
+        num_layers=len(hidden),
     ),
     training=SimpleNamespace(
-        learning_rate=1e-3, weight_decay=0.0, momentum=0.9, downstream_learning_rate=1e-2, downstream_weight_decay=0.0
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        momentum=0.9,
+        downstream_learning_rate=1e-2,
+        downstream_weight_decay=0.0,
     ),
 )
 model, optimizer = get_model_and_optimizer(opt)
@@ -47,8 +61,14 @@ def train(steps: int) -> None:
         batch = torch.from_numpy(next(rows)).to(device)
         image, label = x[batch], labels[batch]
         wrong = (label + torch.randint(1, classes, label.shape, device=device)) % classes
-        pos, neg = (overlaid(image, torch.nn.functional.one_hot(y, classes).float()) for y in (label, wrong))
-        shown = {"pos_images": pos, "neg_images": neg, "neutral_sample": overlaid(image, 1 / classes)}
+        pos, neg = (
+            overlaid(image, torch.nn.functional.one_hot(y, classes).float()) for y in (label, wrong)
+        )
+        shown = {
+            "pos_images": pos,
+            "neg_images": neg,
+            "neutral_sample": overlaid(image, 1 / classes),
+        }
         optimizer.zero_grad()
         model(shown, {"class_labels": label})["Loss"].backward()
         optimizer.step()

@@ -1,7 +1,9 @@
-"""jpc by its functions for discrete updates, the whole step in one jitted function, as its documentation advises.
+"""jpc by its functions for discrete updates, the whole step in one jitted function, as its
+documentation advises.
 
-T gradient steps of the activities from a forward pass, then a step of Adam. jpc divides its energy by the batch's size, so the
-rate of the activities is that of the task times it. make_mlp puts tanh before each matrix, at the same cost.
+T gradient steps of the activities from a forward pass, then a step of Adam. jpc divides its energy
+by the batch's size, so the rate of the activities is that of the task times it. make_mlp puts tanh
+before each matrix, at the same cost.
 """
 
 # pyright: reportMissingImports=false, reportArgumentType=false
@@ -38,7 +40,9 @@ def train_step(fixed, model, opt_state):
     activities = jpc.init_activities_with_ffwd(model=model, input=x)
     activity_opt_state = activity_optim.init(activities)
     for _ in range(t["hyperparameters"]["steps"]):
-        found = jpc.update_pc_activities((model, None), activities, activity_optim, activity_opt_state, y, input=x)
+        found = jpc.update_pc_activities(
+            (model, None), activities, activity_optim, activity_opt_state, y, input=x
+        )
         activities, activity_opt_state = found["activities"], found["opt_state"]
     found = jpc.update_pc_params((model, None), activities, optim, opt_state, y, input=x)
     return found["model"], found["opt_state"]

@@ -1,4 +1,6 @@
-"""ngc-learn by the predictive coding network of its own museum, whose file is read from a clone of ngc-museum."""
+"""ngc-learn by the predictive coding network of its own museum, whose file is read from a clone of
+ngc-museum.
+"""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 

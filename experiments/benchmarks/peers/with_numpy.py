@@ -15,7 +15,8 @@ weights = [(0.5 / m**0.5 * rng.standard_normal((m, n))).astype(np.float32) for m
 biases = [np.zeros(n, np.float32) for _, n in pairs]
 params = weights + biases
 grads, first, second, scratch = ([np.zeros_like(p) for p in params] for _ in range(4))
-hidden = [np.empty((t["batch"], n), np.float32) for n in t["sizes"]]  # h_0 = x; the last is the output
+# h_0 = x; the last is the output
+hidden = [np.empty((t["batch"], n), np.float32) for n in t["sizes"]]
 signals = [np.empty((t["batch"], n), np.float32) for n in t["sizes"][1:]]
 count = 0
 
@@ -40,7 +41,9 @@ def backprop(batch) -> None:
 
 
 def adam(rate=1e-3, b1=0.9, b2=0.999, eps=1e-8) -> None:
-    """p -= rate m_hat / (sqrt(v_hat) + eps), the corrections of both moments folded into the rate and into eps."""
+    """p -= rate m_hat / (sqrt(v_hat) + eps), the corrections of both moments folded into the rate
+    and into eps.
+    """
     global count
     count += 1
     correction = (1 - b2**count) ** 0.5

@@ -1,4 +1,6 @@
-"""pcx as its first tutorial trains: value nodes, T steps of inference and one of the weights in one jitted function."""
+"""pcx as its first tutorial trains: value nodes, T steps of inference and one of the weights in one
+jitted function.
+"""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 
@@ -61,7 +63,9 @@ def train_on_batch(steps, x, y, *, model, optim_w, optim_h):
         optim_h.step(model, g["model"])
     optim_h.clear()
     with pxu.step(model, clear_params=pxc.VodeParam.Cache):
-        _, g = pxf.value_and_grad(pxu.M(pxnn.LayerParam).to([False, True]), has_aux=True)(energy)(x, model=model)
+        _, g = pxf.value_and_grad(pxu.M(pxnn.LayerParam).to([False, True]), has_aux=True)(energy)(
+            x, model=model
+        )
     optim_w.step(model, g["model"], scale_by=1 / x.shape[0])
 
 
@@ -69,14 +73,22 @@ model = Model(t["sizes"])
 optim_w = pxu.Optim(lambda: optax.adam(1e-3), pxu.M(pxnn.LayerParam)(model))
 optim_h = pxu.Optim(lambda: optax.sgd(t["hyperparameters"]["rate"]))
 first = next(rows)
-with pxu.step(model, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):  # so that the step is compiled once
+# so that the step is compiled once
+with pxu.step(model, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):
     forward(x[first], None, model=model)
 
 
 def train(steps: int) -> None:
     for _ in range(steps):
         batch = next(rows)
-        train_on_batch(t["hyperparameters"]["steps"], x[batch], onehot[batch], model=model, optim_w=optim_w, optim_h=optim_h)
+        train_on_batch(
+            t["hyperparameters"]["steps"],
+            x[batch],
+            onehot[batch],
+            model=model,
+            optim_w=optim_w,
+            optim_h=optim_h,
+        )
     jax.block_until_ready([layer.nn.weight.get() for layer in model.layers])
 
 

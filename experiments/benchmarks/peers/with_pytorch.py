@@ -1,4 +1,6 @@
-"""PyTorch as its tutorials train: a Sequential, Adam, a loop; the images lie in one tensor on the device, with no loader."""
+"""PyTorch as its tutorials train: a Sequential, Adam, a loop; the images lie in one tensor on the
+device, with no loader.
+"""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 
@@ -16,7 +18,9 @@ criterion = nn.CrossEntropyLoss()
 
 def made():
     model = model_of(t).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True if t["form"] == "fused Adam" else None)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=1e-3, fused=True if t["form"] == "fused Adam" else None
+    )
     return torch.compile(model) if t["form"] == "compile" else model, optimizer
 
 

@@ -1,4 +1,6 @@
-"""The SoftHebb repository's own first layer for CIFAR-10, trained as its engine does: a pass that learns, then the update. No readout."""
+"""The SoftHebb repository's own first layer for CIFAR-10, trained as its engine does: a pass that
+learns, then the update. No readout.
+"""
 
 # pyright: reportMissingImports=false
 

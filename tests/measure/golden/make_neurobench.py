@@ -1,7 +1,9 @@
 # pyright: reportMissingImports=false
-"""Golden values of NeuroBench for test_neurobench.py. Not part of the suite: needs torch and neurobench.
+"""Golden values of NeuroBench for test_neurobench.py. Not part of the suite: needs torch and
+neurobench.
 
-    pip install neurobench==2.3.0 && python tests/measure/golden/make_neurobench.py > tests/measure/golden/neurobench.json
+    pip install neurobench==2.3.0 && python tests/measure/golden/make_neurobench.py >
+        tests/measure/golden/neurobench.json
 
 Weights and inputs come from numpy's generator, which the test calls in the same way (`case`).
 """
@@ -16,7 +18,9 @@ def case(name: str) -> tuple[list[np.ndarray], np.ndarray]:
     """The weights [n_out, n_in] or [c_out, c_in, k, k] and the inputs of a case, float32."""
     rng = np.random.default_rng(0)
     if name == "document":  # the example in NeuroBench's documentation
-        return [np.array([[1.3, 0, -3.2], [0, 1.2, -5.1], [-1.1, 2.7, 0]], np.float32)], np.array([[0, 1.3, -1]], np.float32)
+        return [np.array([[1.3, 0, -3.2], [0, 1.2, -5.1], [-1.1, 2.7, 0]], np.float32)], np.array(
+            [[0, 1.3, -1]], np.float32
+        )
     if name == "conv":  # 2 x 8 x 8 -> 3 x 8 x 8 (3 x 3, padded), ReLU, 5 answers
         shapes, x = [(3, 2, 3, 3), (5, 192)], rng.normal(size=(20, 2, 8, 8))
     else:

@@ -1,7 +1,9 @@
-"""Attacks, each (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x within epsilon of x and within the bounds of the input.
+"""Attacks, each (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x within epsilon of x
+and within the bounds of the input.
 
-By the gradient: `fgsm`, `pgd`. By queries alone, which no masked gradient stops: `square`, `ray_search`, and the controls
-`random_signs` and `random_ball`. `attack_with_learning_signal` makes a diagnostic, no measure of robustness.
+By the gradient: `fgsm`, `pgd`. By queries alone, which no masked gradient stops: `square`,
+`ray_search`, and the controls `random_signs` and `random_ball`. `attack_with_learning_signal` makes
+a diagnostic, no measure of robustness.
 """
 
 from bioplaus.measure.robustness.attacks.common import BOUNDS, L2, LINF, Attack, Norm

@@ -2,9 +2,10 @@
 
     L-infinity  |x' - x|_j <= epsilon,       steepest ascent sign(g)
     L2          ||x' - x||_2 <= epsilon,     steepest ascent g / ||g||_2
-After the projection into the ball, x' is clipped to a box that holds x (`box`), which moves each component towards x: so x' never
-leaves the ball. Lengths are taken of vectors divided by their largest entry, because squares leave the range of float32 early: a
-gradient of length 1e-23 would have the length 0, one of 1e20 an infinite one.
+After the projection into the ball, x' is clipped to a box that holds x (`box`), which moves each
+component towards x: so x' never leaves the ball. Lengths are taken of vectors divided by their
+largest entry, because squares leave the range of float32 early: a gradient of length 1e-23 would
+have the length 0, one of 1e20 an infinite one.
 """
 
 from collections.abc import Callable
@@ -23,16 +24,19 @@ BOUNDS = (0.0, 1.0)
 """Of the input, for images in [0, 1]."""
 
 Attack = Callable[..., Array]
-"""(predict, loss, x, y, key, *, epsilon, bounds) -> adversarial x. Those by the gradient take steps and draws as well.
+"""(predict, loss, x, y, key, *, epsilon, bounds) -> adversarial x. Those by the gradient take steps
+and draws as well.
 
 epsilon and bounds (least, largest) are in the units of x.
 """
 
 
 class Norm(NamedTuple):
-    """A ball about 0. epsilon: its radius, a scalar, or one for each example, of a shape that fits x [B, ...].
+    """A ball about 0. epsilon: its radius, a scalar, or one for each example, of a shape that fits
+    x [B, ...].
 
-    ascent: slope -> direction of steepest ascent, of norm 1;  project: (delta, epsilon) -> delta in the ball;
+    ascent: slope -> direction of steepest ascent, of norm 1;
+    project: (delta, epsilon) -> delta in the ball;
     sample: (key, like, epsilon) -> uniform in the ball.
     """
 
@@ -42,7 +46,8 @@ class Norm(NamedTuple):
 
 
 def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
-    """Least and largest value of each component of x': the bounds of the input, moved out to x where x lies beyond them.
+    """Least and largest value of each component of x': the bounds of the input, moved out to x
+    where x lies beyond them.
 
     Raises ValueError as `check_bounds` does.
     """
@@ -51,22 +56,30 @@ def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
 
 
 def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
-    """Raise ValueError for bounds that are not (low, high), for x that is not floating point, and for x outside the bounds.
+    """Raise ValueError for bounds that are not (low, high), for x that is not floating point, and
+    for x outside the bounds.
 
     The last only where the values of x are known: inside jit they are not.
     """
     low, high = bounds
     if not low < high:
-        raise ValueError(f"bounds are {bounds}; give (low, high), the least and the largest value that an input can have")
+        raise ValueError(
+            f"bounds are {bounds}; give (low, high), the least and the largest value that an input"
+            " can have"
+        )
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"x has the type {x.dtype}, to which no small change can be made; give x as floats")
+        raise ValueError(
+            f"x has the type {x.dtype}, to which no small change can be made; give x as floats"
+        )
     if not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
-        values = np.asarray(x)  # on the host: JAX would trace this inside jit, even for values that are known
+        # on the host: JAX would trace this inside jit, even for values that are known
+        values = np.asarray(x)
         least, largest = values.min(), values.max()
         if not (least >= low and largest <= high):
             raise ValueError(
-                f"x reaches from {least:g} to {largest:g}, outside its bounds [{low:g}, {high:g}]; give the least and the largest value"
-                " of the inputs as bounds=(low, high); an attack's epsilon is in the same units"
+                f"x reaches from {least:g} to {largest:g}, outside its bounds [{low:g}, {high:g}];"
+                " give the least and the largest value of the inputs as bounds=(low, high); an"
+                " attack's epsilon is in the same units"
             )
 
 
@@ -85,7 +98,9 @@ def _split(delta: Array) -> tuple[Array, Array]:
 
 def _uniform_l2(key: Key, like: Array, epsilon: ArrayLike) -> Array:
     way = jax.random.normal(key, like.shape, like.dtype)
-    radius = jax.random.uniform(jax.random.fold_in(key, RADIUS), (len(like), *(1,) * (like.ndim - 1)), like.dtype)
+    radius = jax.random.uniform(
+        jax.random.fold_in(key, RADIUS), (len(like), *(1,) * (like.ndim - 1)), like.dtype
+    )
     return jnp.asarray(epsilon) * radius ** (1 / like[0].size) * _split(way)[1]
 
 
@@ -94,5 +109,7 @@ def _shorten(delta: Array, epsilon: ArrayLike) -> Array:
     return jnp.where(length > epsilon, epsilon * way, delta)
 
 
-LINF = Norm(jnp.sign, lambda delta, epsilon: jnp.clip(delta, -jnp.asarray(epsilon), epsilon), _uniform)
+LINF = Norm(
+    jnp.sign, lambda delta, epsilon: jnp.clip(delta, -jnp.asarray(epsilon), epsilon), _uniform
+)
 L2 = Norm(lambda slope: _split(slope)[1], _shorten, _uniform_l2)

@@ -1,15 +1,19 @@
 """Adversarial examples by the gradient of the DEPLOYED forward pass.
 
     fgsm   x' = clip(x + epsilon u(g))
-    pgd    x' <- clip(x + project(x' + alpha u(g) - x)), `steps` times from a random point of the ball
-g = (1/n) sum_k dL/dx' at n noise samples, for a net with noise (expectation over transformation);  u: steepest ascent, `Norm`.
+    pgd    x' <- clip(x + project(x' + alpha u(g) - x)), `steps` times from a random point of the
+        ball
+g = (1/n) sum_k dL/dx' at n noise samples, for a net with noise (expectation over transformation);
+u: steepest ascent, `Norm`.
 
-A net that learns by feedback weights still answers by its forward weights. An attack that follows the LEARNING signal back to
-the input is blind, and its failure reads as robustness: `check_gradient` refuses such a net, and `claim` tells the symptoms.
+A net that learns by feedback weights still answers by its forward weights. An attack that follows
+the LEARNING signal back to the input is blind, and its failure reads as robustness:
+`check_gradient` refuses such a net, and `claim` tells the symptoms.
 
-Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015, arXiv:1412.6572.
-Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", 2018, arXiv:1706.06083.
-Athalye, Engstrom, Ilyas, Kwok, "Synthesizing Robust Adversarial Examples", 2018, arXiv:1707.07397: the mean over noise.
+Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015,
+arXiv:1412.6572. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
+2018, arXiv:1706.06083. Athalye, Engstrom, Ilyas, Kwok, "Synthesizing Robust Adversarial Examples",
+2018, arXiv:1707.07397: the mean over noise.
 Departures: none. `predict` is (x, key) -> outputs [B, C]; every step draws its noise afresh.
 """
 
@@ -44,7 +48,9 @@ def fgsm(
     norm: Norm = LINF,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """The fast gradient (sign) method: one step of size epsilon from x. Exact for a linear two-class net."""
+    """The fast gradient (sign) method: one step of size epsilon from x. Exact for a linear
+    two-class net.
+    """
     return _ascend(_slope(predict, loss, y, draws), x, None, key, epsilon, 1, epsilon, norm, bounds)
 
 
@@ -65,27 +71,45 @@ def pgd(
 ) -> Array:
     """Projected gradient ascent from a random start. draws: noise samples a step.
 
-    step_size: alpha, 2.5 epsilon / steps where None. steps may be a tracer: no second program for an attack that is longer.
+    step_size: alpha, 2.5 epsilon / steps where None. steps may be a tracer: no second program for
+    an attack that is longer.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
     start = jax.random.fold_in(key, START)
-    return _ascend(_slope(predict, loss, y, draws), x, start, key, epsilon, steps, size, norm, bounds)
+    return _ascend(
+        _slope(predict, loss, y, draws), x, start, key, epsilon, steps, size, norm, bounds
+    )
 
 
 def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> Attack:
-    """DIAGNOSTIC ONLY, no measure of robustness: PGD along the teaching signal that feedback alignment would send to the input.
+    """DIAGNOSTIC ONLY, no measure of robustness: PGD along the teaching signal that feedback
+    alignment would send to the input.
 
-    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer, the first included, which no rule has: draw
-    it with `net.init`. At B = W this is `pgd`. Shows how large the error of a reported robustness would have been.
+    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer, the first
+    included, which no rule has: draw it with `net.init`. At B = W this is `pgd`. Shows how large
+    the error of a reported robustness would have been.
     """
 
     @declared
-    def attack(predict, loss, x, y, key, *, epsilon: NonNegative, steps: Steps = 40, draws: Count = 1, bounds=BOUNDS):
+    def attack(
+        predict,
+        loss,
+        x,
+        y,
+        key,
+        *,
+        epsilon: NonNegative,
+        steps: Steps = 40,
+        draws: Count = 1,
+        bounds=BOUNDS,
+    ):
         del predict
 
         def slope(x, key):
             trace = forward(net, params, x, key)
-            signal = error_of(per_example(loss), trace.output, targets("attack", trace.output, y))[1]
+            signal = error_of(per_example(loss), trace.output, targets("attack", trace.output, y))[
+                1
+            ]
             for l in reversed(range(len(net))):
                 k = layer_key(key, l)
                 signal = through(net[l], trace.currents[l], k, signal)
@@ -93,7 +117,9 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
             return signal
 
         start = jax.random.fold_in(key, START)
-        return _ascend(_mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, bounds)
+        return _ascend(
+            _mean(slope, draws), x, start, key, epsilon, steps, 2.5 * epsilon / steps, LINF, bounds
+        )
 
     return attack
 
@@ -110,11 +136,14 @@ def _mean(slope: Slope, draws: int) -> Slope:
     """The mean of the slope over noise samples."""
     if draws == 1:
         return slope
-    return lambda x, key: jax.vmap(lambda d: slope(x, jax.random.fold_in(key, d)))(jnp.arange(draws)).mean(0)
+    return lambda x, key: jax.vmap(lambda d: slope(x, jax.random.fold_in(key, d)))(
+        jnp.arange(draws)
+    ).mean(0)
 
 
 def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bounds) -> Array:
-    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball about x and in its `box`.
+    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball about x and
+    in its `box`.
 
     start: the key of a random point of the ball to start from; None to start from x.
     """
@@ -126,7 +155,8 @@ def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bound
 
     def step(t, moved):
         g = slope(moved, jax.random.fold_in(key, t))
-        g = jnp.where(jnp.isfinite(g), g, 0.0)  # not a number would count as an example that was broken
+        # not a number would count as an example that was broken
+        g = jnp.where(jnp.isfinite(g), g, 0.0)
         return inside(moved + size * norm.ascent(g))
 
     return jax.lax.fori_loop(1, steps + 1, step, inside(first))

@@ -1,15 +1,19 @@
 """Attacks that see the answers alone, in the L-infinity ball: what a masked gradient does not stop.
 
-    square       x' = clip(x + epsilon s), s in {-1, 1}: a random window of s gets a random sign; kept where the margin grows
-    ray_search   the direction s in {-1, 1} along which the boundary is nearest, by the class of the answer alone: blocks of s,
-                 ever finer, are flipped where x + r s then still is misclassified, and the radius r is bisected anew
+    square       x' = clip(x + epsilon s), s in {-1, 1}: a random window of s gets a random sign;
+        kept where the margin grows
+    ray_search   the direction s in {-1, 1} along which the boundary is nearest, by the class of the
+        answer alone: blocks of s,
+                 ever finer, are flipped where x + r s then still is misclassified, and the radius r
+                     is bisected anew
     random_signs, random_ball   no search at all, the control that any attack must beat by far
 
-Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial attack via random search",
-2020, arXiv:1912.00049. Chen, Gu, "RayS: A Ray Searching Method for Hard-label Adversarial Attack", 2020, arXiv:2006.12792.
-Departures: the window of Square is an interval for an input that is a vector, and may lie anywhere; both attacks use up their
-queries where the paper's stop at a success. Of `loss`, only what it declares outputs to be is used.
-A net with noise is asked with a fresh sample a query.
+Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial
+attack via random search", 2020, arXiv:1912.00049. Chen, Gu, "RayS: A Ray Searching Method for
+Hard-label Adversarial Attack", 2020, arXiv:2006.12792.
+Departures: the window of Square is an interval for an input that is a vector, and may lie anywhere;
+both attacks use up their queries where the paper's stop at a success. Of `loss`, only what it
+declares outputs to be is used. A net with noise is asked with a fresh sample a query.
 """
 
 import math
@@ -41,9 +45,11 @@ def square(
     p: Share = 0.8,
     bounds=BOUNDS,
 ) -> Array:
-    """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: the window's first share of the input.
+    """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: the window's first
+    share of the input.
 
-    A window has one sign a channel; the start is vertical stripes of an image, random signs of a vector.
+    A window has one sign a channel; the start is vertical stripes of an image, random signs of a
+    vector.
     """
     kind = kind_of(loss, "square")
     low, high = box(x, bounds)
@@ -62,10 +68,16 @@ def square(
         inside = jnp.ones((len(x), *(1 for _ in sides), 1), bool)
         for axis, side in enumerate(sides):
             width = jnp.clip(jnp.round(share ** (1 / len(sides)) * side), 1, side)
-            first = jnp.floor(jax.random.uniform(jax.random.fold_in(draw, axis), (len(x),)) * (side - width + 1))
+            first = jnp.floor(
+                jax.random.uniform(jax.random.fold_in(draw, axis), (len(x),)) * (side - width + 1)
+            )
             at = jnp.arange(side) - first[:, None]
-            inside &= ((at >= 0) & (at < width)).reshape(len(x), *(side if i == axis else 1 for i in range(len(sides))), 1)
-        window = jax.random.rademacher(jax.random.fold_in(draw, len(sides)), (len(x), *(1 for _ in sides), channels), x.dtype)
+            inside &= ((at >= 0) & (at < width)).reshape(
+                len(x), *(side if i == axis else 1 for i in range(len(sides))), 1
+            )
+        window = jax.random.rademacher(
+            jax.random.fold_in(draw, len(sides)), (len(x), *(1 for _ in sides), channels), x.dtype
+        )
         trial = jnp.where(inside, window, signs)
         found = ask(trial, t)
         better = found > best
@@ -73,7 +85,9 @@ def square(
         return (kept, jnp.where(better, found, best)), None
 
     stripes = (len(x), *((1, *sides[1:]) if len(sides) > 1 else sides), channels)
-    signs = jnp.broadcast_to(jax.random.rademacher(key, stripes, x.dtype), (len(x), *sides, channels))
+    signs = jnp.broadcast_to(
+        jax.random.rademacher(key, stripes, x.dtype), (len(x), *sides, channels)
+    )
     return moved(jax.lax.scan(step, (signs, ask(signs, 0)), jnp.arange(1, queries))[0][0])
 
 
@@ -90,10 +104,11 @@ def ray_search(
     tolerance: Positive = 1e-3,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """RayS: hard labels only. x' lies at the boundary where that is within epsilon. tolerance: of the radius, in units of x.
+    """RayS: hard labels only. x' lies at the boundary where that is within epsilon. tolerance: of
+    the radius, in units of x.
 
-    One query a step: either a flipped block is tried at the present radius, or the radius of a block that won is bisected.
-    The bounds must be finite.
+    One query a step: either a flipped block is tried at the present radius, or the radius of a
+    block that won is bisected. The bounds must be finite.
     """
     kind = kind_of(loss, "ray_search")
     low, high = box(x, bounds)
@@ -123,14 +138,30 @@ def ray_search(
 
     none = jnp.zeros(len(x), x.dtype)
     count = none.astype(int)
-    start = (jnp.ones((len(x), n), x.dtype), none + (bounds[1] - bounds[0]), none, count, count, none > 0)
+    start = (
+        jnp.ones((len(x), n), x.dtype),
+        none + (bounds[1] - bounds[0]),
+        none,
+        count,
+        count,
+        none > 0,
+    )
     signs, radius, *_ = jax.lax.scan(step, start, jnp.arange(queries))[0]
     within = jnp.broadcast_to(epsilon, (len(x), *(1,) * (x.ndim - 1))).reshape(len(x))
     return at(jnp.minimum(radius, within), signs)
 
 
 @declared
-def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: NonNegative, bounds=BOUNDS) -> Array:
+def random_signs(
+    predict: Answer,
+    loss: Loss,
+    x: Array,
+    y: Array,
+    key: Key,
+    *,
+    epsilon: NonNegative,
+    bounds=BOUNDS,
+) -> Array:
     """x +- epsilon, a fair coin a component."""
     del predict, loss, y
     low, high = box(x, bounds)
@@ -138,7 +169,16 @@ def random_signs(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, e
 
 
 @declared
-def random_ball(predict: Answer, loss: Loss, x: Array, y: Array, key: Key, *, epsilon: NonNegative, bounds=BOUNDS) -> Array:
+def random_ball(
+    predict: Answer,
+    loss: Loss,
+    x: Array,
+    y: Array,
+    key: Key,
+    *,
+    epsilon: NonNegative,
+    bounds=BOUNDS,
+) -> Array:
     """x + a point of the ball, uniform."""
     del predict, loss, y
     low, high = box(x, bounds)

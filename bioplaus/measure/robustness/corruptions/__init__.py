@@ -11,4 +11,13 @@ from bioplaus.measure.robustness.corruptions.suites import (
     suite_for,
 )
 
-__all__ = ["CIFAR10_C_LIKE", "MNIST_C_LIKE", "SEVERITIES", "Corruption", "Suite", "corrupted", "on_images", "suite_for"]
+__all__ = [
+    "CIFAR10_C_LIKE",
+    "MNIST_C_LIKE",
+    "SEVERITIES",
+    "Corruption",
+    "Suite",
+    "corrupted",
+    "on_images",
+    "suite_for",
+]

@@ -1,13 +1,17 @@
-"""Things drawn over the image. x: [H, W, C] in [0, 1]; results are clipped to [0, 1]. u: [n] uniform in [0, 1).
+"""Things drawn over the image. x: [H, W, C] in [0, 1]; results are clipped to [0, 1]. u: [n]
+uniform in [0, 1).
 
     occlusion     a black square, anywhere inside
     dotted line   straight lines from the left edge to the right, two columns drawn, two left out
     zigzag        triangle waves of half-period 4 and amplitude 2 along a line that rises by -5 to 4
-A line adds 1 + ln(1 - d / 2.3), clipped to [0, 1], at vertical distance d. Lines live in the coordinates of a 28 x 28 image,
-whatever the image's size. The severity is the number of lines; the first are those of a lower severity.
+A line adds 1 + ln(1 - d / 2.3), clipped to [0, 1], at vertical distance d. Lines live in the
+coordinates of a 28 x 28 image, whatever the image's size. The severity is the number of lines; the
+first are those of a lower severity.
 
-Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the authors' code.
-Departures: theirs have one line and no severity, which is severity 1 here; occlusion is not among them.
+Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the
+authors' code.
+Departures: theirs have one line and no severity, which is severity 1 here; occlusion is not among
+them.
 """
 
 import jax.numpy as jnp
@@ -18,7 +22,8 @@ from bioplaus.types import Array
 
 MOST = 5  # lines
 SIZE, REACH = 28, 2.3
-VERTICES = np.array([(0, 0), (2, 2), (6, -2), (10, 2), (14, -2), (18, 2), (22, -2)], np.float32)  # of a zigzag: along, across
+# of a zigzag: along, across
+VERTICES = np.array([(0, 0), (2, 2), (6, -2), (10, 2), (14, -2), (18, 2), (22, -2)], np.float32)
 
 
 def occlusion(x: Array, side: ArrayLike, u: Array) -> Array:
@@ -33,7 +38,9 @@ def occlusion(x: Array, side: ArrayLike, u: Array) -> Array:
 def dotted_line(x: Array, count: ArrayLike, u: Array) -> Array:
     """So many dotted lines, up to 5. u: [10]."""
     left, right = jnp.floor(u * (SIZE - 1)).reshape(2, MOST)
-    drawn = _segments(x, jnp.stack([jnp.zeros(MOST), left, jnp.full(MOST, SIZE - 1.0), right])[:, None])
+    drawn = _segments(
+        x, jnp.stack([jnp.zeros(MOST), left, jnp.full(MOST, SIZE - 1.0), right])[:, None]
+    )
     return _added(x, jnp.where(_grid(x.shape[1]) // 2 % 2 == 1, drawn, 0), count)
 
 
@@ -45,7 +52,8 @@ def zigzag(x: Array, count: ArrayLike, u: Array) -> Array:
     length = (last - first) / jnp.cos(theta)  # 23 to 23.5: always six vertices
     along, across = jnp.repeat(VERTICES.T[:, :, None], MOST, -1)
     along = jnp.concatenate([along, length[None]])  # [8, lines]
-    across = jnp.concatenate([across, -1 / (length - 20)[None]])  # where the last segment of the authors' code ends
+    # where the last segment of the authors' code ends
+    across = jnp.concatenate([across, -1 / (length - 20)[None]])
     c = first + jnp.cos(theta) * along - jnp.sin(theta) * across
     r = start + jnp.sin(theta) * along + jnp.cos(theta) * across
     return _added(x, _segments(x, jnp.stack([c[:-1], r[:-1], c[1:], r[1:]])), count)
@@ -57,7 +65,9 @@ def _grid(n: int) -> Array:
 
 
 def _segments(x: Array, ends: Array) -> Array:
-    """Brightness [lines, H, W] of lines made of segments. ends: [4, segments, lines], from (c0, r0) to (c1, r1)."""
+    """Brightness [lines, H, W] of lines made of segments. ends: [4, segments, lines], from (c0, r0)
+    to (c1, r1).
+    """
     row, column = _grid(x.shape[0])[:, None], _grid(x.shape[1])
     c0, r0, c1, r1 = ends[..., None, None]
     d = jnp.abs(row - (r0 + (r1 - r0) / (c1 - c0) * (column - c0)))

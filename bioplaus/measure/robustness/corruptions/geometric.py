@@ -1,15 +1,18 @@
-"""Geometry about the centre of the image, by linear interpolation, 0 outside. x: [H, W, C] in [0, 1].
+"""Geometry about the centre of the image, by linear interpolation, 0 outside. x: [H, W, C] in [0,
+1].
 
-    y(p) = x(c + M (p - c) + d)              p: (column, row);  c: the centre;  d = 0, M = 1 unless given
+    y(p) = x(c + M (p - c) + d)              p: (column, row);  c: the centre;
+        d = 0, M = 1 unless given
     translate   d = (+-s, +-s)
     rotate      M = [cos a, -sin a; sin a, cos a],   a = +-s rad
     scale       M = 1 / s                            the image shrinks to the fraction s
     shear       M = [1, -sin a; 0, cos a],           a = +-s rad
 u: [n] uniform in [0, 1), one for each sign: above 1/2 is plus.
 
-Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the authors' code.
-Departures: none in distribution. For shear, scikit-image of that year is taken to give the matrix above; later releases have
-[1, -tan a; 0, 1] (unconfirmed).
+Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the
+authors' code.
+Departures: none in distribution. For shear, scikit-image of that year is taken to give the matrix
+above; later releases have [1, -tan a; 0, 1] (unconfirmed).
 """
 
 import jax
@@ -51,6 +54,8 @@ def _warp(x: Array, matrix: Array, d: ArrayLike = 0.0) -> Array:
     rows, columns = x.shape[:2]
     centre = jnp.array([(columns - 1) / 2, (rows - 1) / 2], x.dtype)
     grid = jnp.stack(jnp.meshgrid(jnp.arange(columns), jnp.arange(rows)), -1) - centre  # [H, W, 2]
-    column, row = jnp.moveaxis(jnp.einsum("ij,hwj->hwi", matrix, grid, precision="highest") + centre + d, -1, 0)
+    column, row = jnp.moveaxis(
+        jnp.einsum("ij,hwj->hwi", matrix, grid, precision="highest") + centre + d, -1, 0
+    )
     at = lambda channel: map_coordinates(channel, [row, column], order=1, mode="constant")  # noqa: E731
     return jax.vmap(at, -1, -1)(x)

@@ -1,14 +1,18 @@
-"""Noise, independent for every value of an image. x: [H, W, C] in [0, 1]; results are clipped to [0, 1].
+"""Noise, independent for every value of an image. x: [H, W, C] in [0, 1]; results are clipped to
+[0, 1].
 
     gaussian   x + sigma xi
-    shot       n / c,  n ~ Poisson(c x)          c: photons at full brightness; mean x, variance x / c
+    shot       n / c,  n ~ Poisson(c x)
+        c: photons at full brightness; mean x, variance x / c
     impulse    0 or 1 with probability p / 2 each, else x
     speckle    x + sigma x xi
-u: [H W C] uniform in [0, 1), the only randomness; xi = Phi^-1(u) is standard normal; n is the smallest count whose cumulative
-probability is above u.
+u: [H W C] uniform in [0, 1), the only randomness; xi = Phi^-1(u) is standard normal; n is the
+smallest count whose cumulative probability is above u.
 
-Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019, arXiv:1903.12261.
-Departures: none in distribution, but that shot takes brightness at the nearest of 256 levels, as 8-bit images have it.
+Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", 2019, arXiv:1903.12261.
+Departures: none in distribution, but that shot takes brightness at the nearest of 256 levels, as
+8-bit images have it.
 """
 
 import jax
@@ -29,15 +33,20 @@ def gaussian(x: Array, sigma: ArrayLike, u: Array) -> Array:
 def shot(x: Array, photons: ArrayLike, u: Array) -> Array:
     """The counting noise of few photons: `photons` at full brightness, 800 at most."""
     n = jnp.arange(2**DEPTH, dtype=x.dtype)
-    mean = jnp.maximum(photons * jnp.arange(256, dtype=x.dtype)[:, None] / 255, jnp.finfo(x.dtype).tiny)
-    cumulative = jnp.cumsum(jnp.exp(n * jnp.log(mean) - mean - gammaln(n + 1)), -1)  # [256, 2^DEPTH]
+    mean = jnp.maximum(
+        photons * jnp.arange(256, dtype=x.dtype)[:, None] / 255, jnp.finfo(x.dtype).tiny
+    )
+    # [256, 2^DEPTH]
+    cumulative = jnp.cumsum(jnp.exp(n * jnp.log(mean) - mean - gammaln(n + 1)), -1)
     level, u = jnp.round(255 * x).astype(jnp.int32), u.reshape(x.shape)
 
     def search(i, count):  # the highest bit first
         step = 2 ** (DEPTH - 1 - i)
         return jnp.where(cumulative[level, count + step - 1] <= u, count + step, count)
 
-    return jnp.clip(jax.lax.fori_loop(0, DEPTH, search, jnp.zeros(x.shape, jnp.int32)) / photons, 0, 1).astype(x.dtype)
+    return jnp.clip(
+        jax.lax.fori_loop(0, DEPTH, search, jnp.zeros(x.shape, jnp.int32)) / photons, 0, 1
+    ).astype(x.dtype)
 
 
 def impulse(x: Array, fraction: ArrayLike, u: Array) -> Array:

@@ -1,4 +1,5 @@
-"""Light, lens and digitisation: one change for the whole image. x: [H, W, C] in [0, 1]; results are clipped to [0, 1].
+"""Light, lens and digitisation: one change for the whole image. x: [H, W, C] in [0, 1]; results are
+clipped to [0, 1].
 
     contrast     m + c (x - m)                    m: mean of the image, by channel
     brightness   V + b, with V = max over colours and hue and saturation kept; x + b for grey
@@ -7,12 +8,14 @@
     blur         G_sigma * x                      Gaussian to 4 sigma, edges repeated
     fog          (x + k p) m / (m + k)            p: plasma in [0, 1];  m = max x, of the image
 
-Plasma is diamond-square on a torus: from one corner, each new point is the mean of its 4 neighbours plus a_n (2 u - 1), first at
-the centres of the squares, then of the diamonds; a_n = decay^(-2 n) at the n-th halving; then moved and scaled to [0, 1].
+Plasma is diamond-square on a torus: from one corner, each new point is the mean of its 4 neighbours
+plus a_n (2 u - 1), first at the centres of the squares, then of the diamonds; a_n = decay^(-2 n) at
+the n-th halving; then moved and scaled to [0, 1].
 u: uniform in [0, 1), of which only fog needs any.
 
-Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019, arXiv:1903.12261;
-Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the authors' code.
+Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", 2019, arXiv:1903.12261; Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer
+Vision", 2019, arXiv:1906.02337, and the authors' code.
 Departures: none in distribution.
 """
 
@@ -53,14 +56,18 @@ def stripe(x: Array, width: ArrayLike, u: Array) -> Array:
 
 
 def blur(x: Array, sigma: ArrayLike, u: Array) -> Array:
-    """Gaussian blur of sigma pixels, truncated at 4 sigma or at the size of the image, whichever is less."""
+    """Gaussian blur of sigma pixels, truncated at 4 sigma or at the size of the image, whichever is
+    less.
+    """
     del u
     rows, columns = (_smoothing(n, sigma, x.dtype) for n in x.shape[:2])
     return jnp.clip(jnp.einsum("ih,hwc,jw->ijc", rows, x, columns), 0, 1)
 
 
 def fog(x: Array, thickness: Array, u: Array) -> Array:
-    """thickness: (k, decay). u: [n^2 - 1], n the size of the plasma, of which the image shows the first corner."""
+    """thickness: (k, decay). u: [n^2 - 1], n the size of the plasma, of which the image shows the
+    first corner.
+    """
     k, decay = thickness[0], thickness[1]
     p = plasma(u, decay)[: x.shape[0], : x.shape[1], None]
     top = x.max()
@@ -68,10 +75,14 @@ def fog(x: Array, thickness: Array, u: Array) -> Array:
 
 
 def plasma(u: Array, decay: ArrayLike) -> Array:
-    """A cloud [n, n] from 0 to 1 of u [n^2 - 1], n a power of two. Raises ValueError for another number of them."""
+    """A cloud [n, n] from 0 to 1 of u [n^2 - 1], n a power of two. Raises ValueError for another
+    number of them.
+    """
     size = round((u.size + 1) ** 0.5)
     if size < 2 or size & (size - 1) or u.shape != (size * size - 1,):
-        raise ValueError(f"plasma: got u of shape {u.shape}, expected [n^2 - 1] with n a power of two, 2 or more")
+        raise ValueError(
+            f"plasma: got u of shape {u.shape}, expected [n^2 - 1] with n a power of two, 2 or more"
+        )
     corner, amplitude, used = jnp.zeros((1, 1), u.dtype), 1.0, 0
     while (n := len(corner)) < size:
         a, b, c = amplitude * (2 * u[used : used + 3 * n * n].reshape(3, n, n) - 1)
@@ -80,8 +91,11 @@ def plasma(u: Array, decay: ArrayLike) -> Array:
         centre = (below + jnp.roll(below, -1, 1)) / 4 + a
         right = (centre + jnp.roll(centre, 1, 0) + corner + jnp.roll(corner, -1, 1)) / 4 + b
         down = (centre + jnp.roll(centre, 1, 1) + corner + jnp.roll(corner, -1, 0)) / 4 + c
-        corner = jnp.stack([jnp.stack([corner, right], -1), jnp.stack([down, centre], -1)], 1).reshape(2 * n, 2 * n)
-        corner = jax.lax.optimization_barrier(corner)  # fused across levels, it takes the compiler many seconds
+        corner = jnp.stack(
+            [jnp.stack([corner, right], -1), jnp.stack([down, centre], -1)], 1
+        ).reshape(2 * n, 2 * n)
+        # fused across levels, it takes the compiler many seconds
+        corner = jax.lax.optimization_barrier(corner)
         amplitude = amplitude / decay**2
     corner = corner - corner.min()
     return corner / corner.max()
@@ -90,6 +104,12 @@ def plasma(u: Array, decay: ArrayLike) -> Array:
 def _smoothing(n: int, sigma: ArrayLike, dtype) -> Array:
     """The blur of a line of n pixels as a matrix [n, n], so that sigma may be traced."""
     offset = jnp.arange(-n, n + 1)
-    weight = jnp.where(jnp.abs(offset) <= jnp.floor(4 * sigma + 0.5), jnp.exp(-0.5 * (offset / sigma) ** 2), 0.0)
+    weight = jnp.where(
+        jnp.abs(offset) <= jnp.floor(4 * sigma + 0.5), jnp.exp(-0.5 * (offset / sigma) ** 2), 0.0
+    )
     source = jnp.clip(jnp.arange(n)[:, None] + offset, 0, n - 1)
-    return jnp.zeros((n, n), dtype).at[jnp.arange(n)[:, None], source].add((weight / weight.sum()).astype(dtype))
+    return (
+        jnp.zeros((n, n), dtype)
+        .at[jnp.arange(n)[:, None], source]
+        .add((weight / weight.sum()).astype(dtype))
+    )
