@@ -48,7 +48,7 @@ MUTANTS = [
             ),
         ),
     ),
-    ("dfc", "residual not reported", (("'residual': residual", "'residual': 0 * residual"),)),
+    ("dfc", "residual not reported", (("residual=residual", "residual=0 * residual"),)),
     (
         "dfc",
         "Q never learns",

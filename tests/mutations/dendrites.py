@@ -107,6 +107,6 @@ MUTANTS = [
     (
         "dendritic_microcircuit",
         "residual not reported",
-        (("'residual': residual", "'residual': residual + 1"),),
+        (("residual=residual", "residual=residual + 1"),),
     ),
 ]

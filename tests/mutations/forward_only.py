@@ -164,7 +164,7 @@ MUTANTS = [
     (
         "clapp",
         "the optimiser of P forgets",
-        (("State(prediction, opt), {", "State(prediction, state.opt), {"),),
+        (("State(prediction, opt), Info", "State(prediction, state.opt), Info"),),
     ),
     ("clapp", "P ignores the gate", (("(weight * error).T @ c", "error.T @ c"),)),
     ("clapp", "P learns from the sum over the batch", (("@ c / len(c)", "@ c"),)),

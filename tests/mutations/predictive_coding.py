@@ -1,6 +1,6 @@
 """Mutants of predictive coding's variants."""
 
-IPC_STATE = "Held(z, v, (state.step + 1) % hold), {"
+IPC_STATE = "Held(z, v, (state.step + 1) % hold), Info"
 INFER = "inference(net, loss, params, batch, trace.currents[0], k, rate, precision)"
 PULL = "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l])"
 
@@ -27,7 +27,7 @@ MUTANTS = [
     ("fpa", "one step", (("relax(infer, eps, steps)", "relax(infer, eps, 1)"),)),
     ("fpa", "climbs the upper errors", (("(e + down[l])", "(e - down[l])"),)),
     ("fpa", "the error relaxes to half", (("rate * (e + down[l])", "rate * (2 * e + down[l])"),)),
-    ("fpa", "residual not reported", (("'residual': residual", "'residual': 0 * residual"),)),
+    ("fpa", "residual not reported", (("residual=residual", "residual=0 * residual"),)),
     ("fpa", "gate ignored", (("signal[l], gates[l])", "signal[l], None)"),)),
     (
         "fpa",
@@ -65,13 +65,13 @@ MUTANTS = [
         "stops at one layer",
         (("new.insert(0, eps[l] - rate", "new.insert(0, eps[l] - 0 ** (last - 1 - l) * rate"),),
     ),
-    ("epc", "residual not reported", (("'residual': residual", "'residual': 0 * residual"),)),
+    ("epc", "residual not reported", (("residual=residual", "residual=0 * residual"),)),
     ("ipc", "sign flipped", (("signal = [s / precision", "signal = [-s / precision"),)),
     ("ipc", "1 / pi dropped", (("signal = [s / precision", "signal = [s"),)),
     ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
-    ("ipc", "activities forgotten", ((IPC_STATE, "Held(fresh, v, (state.step + 1) % hold), {"),)),
-    ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, v, state.step + 1), {"),)),
-    ("ipc", "every batch is new", ((IPC_STATE, "Held(z, v, state.step), {"),)),
+    ("ipc", "activities forgotten", ((IPC_STATE, "Held(fresh, v, (state.step + 1) % hold), Info"),)),
+    ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, v, state.step + 1), Info"),)),
+    ("ipc", "every batch is new", ((IPC_STATE, "Held(z, v, state.step), Info"),)),
     ("ipc", "a forward pass at each step", (("jnp.where(state.step == 0, new, old)", "new"),)),
     (
         "ipc",
