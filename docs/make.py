@@ -36,17 +36,19 @@ FIGURE, WIDTH = "frontier", 880  # of the report; pixels
 
 HEAD = """# Every key of a study file
 
-Made by `python docs/make.py`; a test compares this page with what the command makes. [studies.md](studies.md) explains how a
-study file is put together. On the command line each key is an option of the command `run`, as in `--net.hidden "[64]"`.
+Made by `python docs/make.py`; a test compares this page with what the command makes.
+[studies.md](studies.md) explains how a study file is put together. On the command line each key is
+an option of the command `run`, as in `--net.hidden "[64]"`.
 
 Whole numbers are at most 2^31 - 1. A default of - means that nothing is set unless you set it.
 """
 
 RULES_HEAD = """## Hyperparameters of rules
 
-Keys of `hyper`, for the rules that have some. Those of `rule = "pc"` are set as `hyper = {steps = 30}`. A hyperparameter that is
-"a number" may be scheduled, and shares a compiled program with other values; whole numbers and truth values are compiled in. The
-letters of costs are defined in [rules.md](rules.md#what-an-update-costs).
+Keys of `hyper`, for the rules that have some. Those of `rule = "pc"` are set as `hyper = {steps =
+30}`. A hyperparameter that is "a number" may be scheduled, and shares a compiled program with other
+values; whole numbers and truth values are compiled in. The letters of costs are defined in
+[rules.md](rules.md#what-an-update-costs).
 """
 
 

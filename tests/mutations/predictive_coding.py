@@ -69,7 +69,11 @@ MUTANTS = [
     ("ipc", "sign flipped", (("signal = [s / precision", "signal = [-s / precision"),)),
     ("ipc", "1 / pi dropped", (("signal = [s / precision", "signal = [s"),)),
     ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
-    ("ipc", "activities forgotten", ((IPC_STATE, "Held(fresh, v, (state.step + 1) % hold), Info"),)),
+    (
+        "ipc",
+        "activities forgotten",
+        ((IPC_STATE, "Held(fresh, v, (state.step + 1) % hold), Info"),),
+    ),
     ("ipc", "a new batch is not noticed", ((IPC_STATE, "Held(z, v, state.step + 1), Info"),)),
     ("ipc", "every batch is new", ((IPC_STATE, "Held(z, v, state.step), Info"),)),
     ("ipc", "a forward pass at each step", (("jnp.where(state.step == 0, new, old)", "new"),)),
