@@ -28,6 +28,8 @@ from bioplaus.measure.robustness import (
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(0)
 WIDE = (-100.0, 100.0)
 FROM_X = [

@@ -21,6 +21,8 @@ from bioplaus.measure.robustness.corruptions import (
     suite_for,
 )
 
+pytestmark = pytest.mark.thorough
+
 RNG = np.random.default_rng(0)
 N = 40_000
 U = jnp.asarray(RNG.uniform(size=N), jnp.float32)

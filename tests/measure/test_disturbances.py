@@ -18,6 +18,8 @@ from bioplaus.measure.robustness.synapses import (
 from bioplaus.measure.robustness.units import levels, order, utility
 from bioplaus.neurons import relu
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 NET = mlp([12, 20, 20, 5])

@@ -13,6 +13,8 @@ from bioplaus.losses import binary_cross_entropy, cross_entropy
 from bioplaus.measure.robustness import PseudoGradientError, check_gradient
 from bioplaus.neurons import rate, relu, tanh
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(0)
 
 

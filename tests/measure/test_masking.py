@@ -29,7 +29,7 @@ from bioplaus.measure.robustness import (
 from bioplaus.neurons import gaussian, tanh
 from bioplaus.types import Batch
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 KEY = jax.random.key(0)
 BUDGET = Budget(0.1, steps=40, restarts=2, queries=200, samples=20)

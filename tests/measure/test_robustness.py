@@ -20,6 +20,8 @@ from bioplaus.neurons import gaussian, relu, tanh
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(0)
 NET = mlp([12, 30, 30, 5])
 X = jnp.asarray(np.random.default_rng(0).normal(size=(50, 12)), jnp.float32)

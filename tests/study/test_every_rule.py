@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from variants import RULES_AND_SLOW_VARIANTS
 
 import bioplaus as bp
 from bioplaus.measure.alignment import angles
@@ -28,7 +29,7 @@ DATA = bp.data.load("digits")
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("key", [*RULES, *BASELINES])
+@pytest.mark.parametrize("key", RULES_AND_SLOW_VARIANTS)
 def test_every_rule_goes_through_a_study(key):
     arm = Arm.model_validate(
         {"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8}

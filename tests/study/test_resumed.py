@@ -17,7 +17,7 @@ from bioplaus.study import Study, StudyError, arm, run, run_study
 from bioplaus.study.results import Final, Row, finished, read_final, read_rows, write_final
 from bioplaus.study.share import run_share
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.usefixtures("unreported")

@@ -17,6 +17,8 @@ from bioplaus.study import Study, arm, run_study
 from bioplaus.study.results import Row
 from bioplaus.study.watch import after, risen, untrained
 
+pytestmark = pytest.mark.thorough
+
 QUICK = {
     "steps": 20,
     "seeds": 2,

@@ -21,7 +21,7 @@ from bioplaus.study.results import read_rows
 from bioplaus.training.devices import mesh_of, of_examples
 from bioplaus.training.machines import STOPPED, here
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 STUDY = """
 name = "machines"
