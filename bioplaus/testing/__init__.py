@@ -1,0 +1,72 @@
+"""The contract of a rule, as tests: for the rules of this package and for anyone's.
+
+    from bioplaus.testing import check_rule
+    check_rule(my_rule)                          # a factory (net, loss, *, ...) -> Rule
+
+The tests are plain assertions: no test framework is needed. Values are compared in float64; shapes
+and dtypes in float32 as well. CONTRACT maps the name of each item to its test, a function of a
+`Case`. An item that a rule breaks raises AssertionError, whose message starts with that name.
+"""
+
+from collections.abc import Callable
+
+import jax
+
+from bioplaus.losses import cross_entropy
+from bioplaus.testing.arguments import host_arrays, mean, refusals, shapes
+from bioplaus.testing.cases import Case, case, convolutional, perceptron
+from bioplaus.testing.gating import gates, unit_gates
+from bioplaus.testing.programs import hyperparameters, one_trace, plain, transforms
+from bioplaus.types import Batch, Loss, Net, RuleFactory
+
+ON_EVERY_NET = (shapes, one_trace, gates, unit_gates, refusals)
+ITEMS = (plain, transforms, hyperparameters, mean, host_arrays, *ON_EVERY_NET)
+CONTRACT: dict[str, Callable[[Case], None]] = {item.__name__: item for item in ITEMS}
+__all__ = [
+    "CONTRACT",
+    "ITEMS",
+    "ON_EVERY_NET",
+    "Case",
+    "case",
+    "check_rule",
+    "convolutional",
+    "gates",
+    "host_arrays",
+    "hyperparameters",
+    "mean",
+    "one_trace",
+    "perceptron",
+    "plain",
+    "refusals",
+    "shapes",
+    "transforms",
+    "unit_gates",
+]
+
+
+def check_rule(
+    factory: RuleFactory,
+    net: Net | None = None,
+    loss: Loss = cross_entropy,
+    batch: Batch | None = None,
+) -> None:
+    """Raise AssertionError where a rule breaks the contract of `bioplaus.types.Rule`.
+
+    factory: (net, loss, *, hyperparameters with defaults) -> Rule. Bind hyperparameters without
+    defaults by `functools.partial`.
+    net, batch: give both or neither. The default is a small perceptron and a small convolutional
+    net, on random data.
+    """
+    with jax.enable_x64():
+        if net is not None and batch is not None:
+            cases = [(case(factory, net, loss, batch), ITEMS)]
+        elif net is None and batch is None:
+            cases = [
+                (perceptron(factory, loss), ITEMS),
+                (convolutional(factory, loss), ON_EVERY_NET),
+            ]
+        else:
+            raise ValueError("check_rule: give both a net and a batch for it, or neither")
+        for c, items in cases:
+            for item in items:
+                item(c)
