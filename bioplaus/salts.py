@@ -13,7 +13,8 @@ SYNAPSE, NEURON = 0, 1
 
 # Keys of `bioplaus.measure.robustness`.
 DISTURB, ANSWER = 0, 1  # of one draw: what is changed, and the noise of the answer to it
-CLIMB, JUDGE, SAMPLE, FGSM, SQUARE, RAYS = range(6)  # of a suite
+# of a suite; each new attack takes the next number
+CLIMB, JUDGE, SAMPLE, FGSM, SQUARE, RAYS, STILL, OTHER = range(8)
 START = 0  # of an attack by the gradient, whose steps count from 1
 RADIUS = 1  # of a point in a ball: how far it is from the centre
 SIGNS = 1  # of a step of the square attack: which window it tries

@@ -1,11 +1,11 @@
 """Makes the parts of docs/ that are not written by hand.
 
-    python docs/make.py                      # docs/settings.md, from the models and signatures of
-        the library
+    python docs/make.py                      # docs/settings.md and the table of docs/rules.md, from
+        what the library declares
     python docs/make.py --figure FOLDER      # docs/compare.svg too, from a folder that `bioplaus
         compare` has written
 
-A test compares settings.md with what the command makes of the sources.
+A test compares both with what the command makes of the sources.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bioplaus.hyper import Hyperparameter, hyperparameters
+from bioplaus.identities import FAMILIES
 from bioplaus.measure.robustness import CURVES
 from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST_C_LIKE
 from bioplaus.modulators import MODULATORS
@@ -42,6 +43,8 @@ an option of the command `run`, as in `--net.hidden "[64]"`.
 
 Whole numbers are at most 2^31 - 1. A default of - means that nothing is set unless you set it.
 """
+
+RULES_TABLE = "| key | rule | credit travels by | equals backprop, or is parallel to it, when |"
 
 RULES_HEAD = """## Hyperparameters of rules
 
@@ -75,6 +78,22 @@ def settings_page() -> str:
         *factories(MODULATORS),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def rules_page(page: str) -> str:
+    """The text of docs/rules.md: `page` with its table of rules made anew, from what identities
+    declare.
+    """
+    before, _, rest = page.partition(RULES_TABLE)
+    rows = [
+        row((key, f.__name__.replace("_", " "), FAMILIES[key].credit, FAMILIES[key].equals))
+        for key, f in RULES.items()
+    ]
+    return (
+        "\n".join([before + RULES_TABLE, "|---|---|---|---|", *rows])
+        + "\n\n"
+        + rest.partition("\n\n")[2]
+    )
 
 
 def section(title: str, model: type[BaseModel]) -> Iterator[str]:
@@ -205,6 +224,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="a results folder of `bioplaus compare`")
     folder = parser.parse_args().figure
     (HERE / "settings.md").write_text(settings_page(), encoding="utf-8")
+    rules = HERE / "rules.md"
+    rules.write_text(rules_page(rules.read_text(encoding="utf-8")), encoding="utf-8")
     if folder:
         (HERE / "compare.svg").write_text(figure(folder), encoding="utf-8")
 

@@ -151,6 +151,6 @@ def readout_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 FAMILIES = {
-    "bp": Family(checks, on_net),
+    "bp": Family(checks, on_net, credit="the transposes of the forward weights", equals="always"),
     "frozen": Family(readout_checks, readout_on_net),
 }

@@ -120,4 +120,11 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield from weakly_nudged("burstprop", factory, p, symmetric(p), slope=4.0, inhibition=1.0)
 
 
-FAMILIES = {"burstprop": Family(checks, on_net)}
+FAMILIES = {
+    "burstprop": Family(
+        checks,
+        on_net,
+        credit="burst probabilities, by fixed random weights",
+        equals="B = W and a small nudge",
+    )
+}

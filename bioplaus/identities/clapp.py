@@ -195,4 +195,11 @@ def added(a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(jnp.add, a, b)
 
 
-FAMILIES = {"clapp": Family(checks, on_net)}
+FAMILIES = {
+    "clapp": Family(
+        checks,
+        on_net,
+        credit="one bit for all: the same input again, or another",
+        equals="never, but for the readout",
+    )
+}

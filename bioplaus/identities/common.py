@@ -57,10 +57,15 @@ class Family(NamedTuple):
 
     checks: (factory) -> checks on problems made for them;
     on_net: (factory, problem) -> those that hold on a net of the caller's.
+    credit: by what the error, or what stands for it, reaches the hidden layers;
+    equals: when the update is backprop's, or parallel
+    to it. Both are words for the table of docs/rules.md.
     """
 
     checks: Callable[[RuleFactory], Iterator[Check]]
     on_net: Callable[[RuleFactory, Problem], Iterator[Check]] | None = None
+    credit: str = ""
+    equals: str = ""
 
 
 def small(rule: str, name: str, value: Any, limit: float) -> Check:

@@ -270,6 +270,16 @@ def cpl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 FAMILIES = {
-    "chl": Family(chl_checks, chl_on_net),
-    "cpl": Family(cpl_checks, cpl_on_net),
+    "chl": Family(
+        chl_checks,
+        chl_on_net,
+        credit="a clamped and a free equilibrium",
+        equals="as the gain of the way back -> 0",
+    ),
+    "cpl": Family(
+        cpl_checks,
+        cpl_on_net,
+        credit="a clamped and a free equilibrium",
+        equals="as the gain of the way back -> 0",
+    ),
 }

@@ -341,4 +341,11 @@ def random(feedback: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(jnp.asarray(draw.standard_normal(q.shape) / len(q) ** 0.5) for q in feedback)
 
 
-FAMILIES = {"dfc": Family(checks, on_net)}
+FAMILIES = {
+    "dfc": Family(
+        checks,
+        on_net,
+        credit="a controller that drives the output to its target",
+        equals="linear net, Q = J and a large leak",
+    )
+}

@@ -330,5 +330,10 @@ def weakly_nudged(
 
 
 FAMILIES = {
-    "dendritic_microcircuit": Family(microcircuit_checks, microcircuit_on_net),
+    "dendritic_microcircuit": Family(
+        microcircuit_checks,
+        microcircuit_on_net,
+        credit="apical potentials that interneurons cannot explain away",
+        equals="B = W, self-predicting, and a small nudge",
+    ),
 }

@@ -147,4 +147,11 @@ def sensitivity(factory: RuleFactory) -> float:
     return max(change(l) for l in range(len(p.net) - 1))
 
 
-FAMILIES = {"dfa": Family(checks, on_net)}
+FAMILIES = {
+    "dfa": Family(
+        checks,
+        on_net,
+        credit="fixed random weights from the output to each layer",
+        equals="linear hidden layers and B_l = W_{l+1} ... W_L",
+    )
+}

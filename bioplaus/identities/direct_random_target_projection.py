@@ -144,4 +144,6 @@ def sensitivity(factory: RuleFactory) -> tuple[float, float]:
     )
 
 
-FAMILIES = {"drtp": Family(checks, on_net)}
+FAMILIES = {
+    "drtp": Family(checks, on_net, credit="the label, by fixed random weights", equals="never")
+}

@@ -128,4 +128,11 @@ def equilibrium_loss(p: Problem, params: PyTree) -> jax.Array:
     return p.loss(equilibrium(p, params), p.batch.y).mean()
 
 
-FAMILIES = {"ep": Family(checks, on_net)}
+FAMILIES = {
+    "ep": Family(
+        checks,
+        on_net,
+        credit="the difference of equilibria",
+        equals="it is the gradient at equilibrium, as beta -> 0",
+    )
+}

@@ -193,7 +193,22 @@ def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 FAMILIES = {
-    "pep": Family(pep_checks, pep_on_net),
-    "nep": Family(nep_checks, nep_on_net),
-    "hep": Family(hep_checks, hep_on_net),
+    "pep": Family(
+        pep_checks,
+        pep_on_net,
+        credit="the difference of equilibria",
+        equals="it is the gradient at equilibrium, as beta -> 0",
+    ),
+    "nep": Family(
+        nep_checks,
+        nep_on_net,
+        credit="the difference of equilibria",
+        equals="it is the gradient at equilibrium, as beta -> 0",
+    ),
+    "hep": Family(
+        hep_checks,
+        hep_on_net,
+        credit="equilibria at complex nudges",
+        equals="the gradient at equilibrium, exponentially in their number",
+    ),
 }

@@ -152,4 +152,4 @@ def angle(params: PyTree, state: PyTree) -> float:
     return math.degrees(math.acos(cosine(params[1]["w"], state.feedback[1]["w"])))
 
 
-FAMILIES = {"fa": Family(checks, on_net)}
+FAMILIES = {"fa": Family(checks, on_net, credit="fixed random weights B", equals="B = W")}

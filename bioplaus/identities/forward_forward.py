@@ -219,4 +219,11 @@ def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
     return outputs
 
 
-FAMILIES = {"ff": Family(checks, on_net)}
+FAMILIES = {
+    "ff": Family(
+        checks,
+        on_net,
+        credit="nothing: each layer tells true labels from wrong ones",
+        equals="never",
+    )
+}

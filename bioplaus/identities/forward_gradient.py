@@ -344,7 +344,22 @@ def energy(draws: PyTree) -> float:
 
 
 FAMILIES = {
-    "wp": Family(wp_checks, wp_on_net),
-    "fg": Family(fg_checks, fg_on_net),
-    "afg": Family(afg_checks, afg_on_net),
+    "wp": Family(
+        wp_checks,
+        wp_on_net,
+        credit="one scalar: the change of the loss",
+        equals="in expectation, as sigma -> 0",
+    ),
+    "fg": Family(
+        fg_checks,
+        fg_on_net,
+        credit="one scalar: the slope along a random direction",
+        equals="in expectation",
+    ),
+    "afg": Family(
+        afg_checks,
+        afg_on_net,
+        credit="one scalar: the slope along a random direction",
+        equals="in expectation",
+    ),
 }

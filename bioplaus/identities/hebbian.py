@@ -329,10 +329,40 @@ def closest(w) -> float:
 
 
 FAMILIES = {
-    "hebb": Family(hebb_checks, functools.partial(on_net, "hebb")),
-    "oja": Family(oja_checks, functools.partial(on_net, "oja")),
-    "sanger": Family(sanger_checks, functools.partial(on_net, "sanger")),
-    "bcm": Family(bcm_checks, functools.partial(on_net, "bcm")),
-    "softhebb": Family(softhebb_checks, functools.partial(on_net, "softhebb")),
-    "krotov": Family(krotov_checks, functools.partial(on_net, "krotov")),
+    "hebb": Family(
+        hebb_checks,
+        functools.partial(on_net, "hebb"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
+    "oja": Family(
+        oja_checks,
+        functools.partial(on_net, "oja"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
+    "sanger": Family(
+        sanger_checks,
+        functools.partial(on_net, "sanger"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
+    "bcm": Family(
+        bcm_checks,
+        functools.partial(on_net, "bcm"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
+    "softhebb": Family(
+        softhebb_checks,
+        functools.partial(on_net, "softhebb"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
+    "krotov": Family(
+        krotov_checks,
+        functools.partial(on_net, "krotov"),
+        credit="nothing",
+        equals="never, but for the readout",
+    ),
 }

@@ -128,4 +128,4 @@ def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float)
     )
 
 
-FAMILIES = {"kp": Family(checks, on_net)}
+FAMILIES = {"kp": Family(checks, on_net, credit="weights B that learn beside W", equals="B = W")}

@@ -218,7 +218,22 @@ def _rotation(n: int) -> np.ndarray:
 
 
 FAMILIES = {
-    "local_pred": Family(prediction_checks, prediction_on_net),
-    "local_sim": Family(similarity_checks, similarity_on_net),
-    "local_losses": Family(both_checks, both_on_net),
+    "local_pred": Family(
+        prediction_checks,
+        prediction_on_net,
+        credit="nothing: each layer has a loss of its own",
+        equals="a net of one layer",
+    ),
+    "local_sim": Family(
+        similarity_checks,
+        similarity_on_net,
+        credit="nothing: each layer has a loss of its own",
+        equals="a net of one layer",
+    ),
+    "local_losses": Family(
+        both_checks,
+        both_on_net,
+        credit="nothing: each layer has a loss of its own",
+        equals="a net of one layer",
+    ),
 }

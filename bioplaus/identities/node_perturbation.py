@@ -132,4 +132,11 @@ def monte_carlo(factory: RuleFactory, p: Problem, n: int) -> list[np.ndarray]:
     return [np.asarray(d) for d in jax.tree.leaves(draws)]
 
 
-FAMILIES = {"np": Family(checks, on_net)}
+FAMILIES = {
+    "np": Family(
+        checks,
+        on_net,
+        credit="one scalar: the change of the loss",
+        equals="in expectation, as sigma -> 0",
+    )
+}

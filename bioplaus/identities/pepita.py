@@ -189,4 +189,11 @@ def size(tree: PyTree) -> float:
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
 
 
-FAMILIES = {"pepita": Family(checks, on_net)}
+FAMILIES = {
+    "pepita": Family(
+        checks,
+        on_net,
+        credit="the error, projected onto the input of a second forward pass",
+        equals="feedback alignment of the first layer, at small F",
+    )
+}

@@ -142,4 +142,11 @@ def by_grad(
     return jax.jit(jax.grad(objective))(p.params)
 
 
-FAMILIES = {"phsic": Family(checks, on_net)}
+FAMILIES = {
+    "phsic": Family(
+        checks,
+        on_net,
+        credit="labels, compared between examples",
+        equals="never, but for the last layer",
+    )
+}

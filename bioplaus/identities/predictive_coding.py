@@ -142,4 +142,11 @@ def equilibrium_energy(params: PyTree, batch, precision: float) -> jax.Array:
     return 0.5 * jnp.sum(r * jnp.linalg.solve(s, r.T).T, -1).mean() / precision
 
 
-FAMILIES = {"pc": Family(checks, on_net)}
+FAMILIES = {
+    "pc": Family(
+        checks,
+        on_net,
+        credit="relaxation of prediction errors",
+        equals="never in strict form; as the output's precision -> 0",
+    )
+}

@@ -389,8 +389,28 @@ def ipc_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 FAMILIES = {
-    "zil": Family(zil_checks, zil_on_net),
-    "fpa": Family(fpa_checks, fpa_on_net),
-    "epc": Family(epc_checks, epc_on_net),
-    "ipc": Family(ipc_checks, ipc_on_net),
+    "zil": Family(
+        zil_checks,
+        zil_on_net,
+        credit="relaxation that passes backprop's errors on",
+        equals="always: they are backprop by other means",
+    ),
+    "fpa": Family(
+        fpa_checks,
+        fpa_on_net,
+        credit="relaxation that passes backprop's errors on",
+        equals="always: they are backprop by other means",
+    ),
+    "epc": Family(
+        epc_checks,
+        epc_on_net,
+        credit="relaxation of prediction errors",
+        equals="never in strict form; as the output's precision -> 0",
+    ),
+    "ipc": Family(
+        ipc_checks,
+        ipc_on_net,
+        credit="prediction errors, the weights moving with them",
+        equals="never",
+    ),
 }

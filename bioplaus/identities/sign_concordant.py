@@ -268,7 +268,16 @@ def least(a: PyTree, b: PyTree) -> float:
 
 
 FAMILIES = {
-    "usf": Family(checks, on_net),
-    "frsf": Family(fixed_checks, fixed_on_net),
-    "brsf": Family(batchwise_checks, batchwise_on_net),
+    "usf": Family(
+        checks, on_net, credit="the signs of W", equals="all magnitudes in a layer are equal"
+    ),
+    "frsf": Family(
+        fixed_checks, fixed_on_net, credit="the signs of W", equals="the magnitudes are those of W"
+    ),
+    "brsf": Family(
+        batchwise_checks,
+        batchwise_on_net,
+        credit="the signs of W",
+        equals="the magnitudes are those of W",
+    ),
 }

@@ -132,4 +132,11 @@ def by_hand(p: Problem, contexts) -> tuple:
     return tuple(grads)
 
 
-FAMILIES = {"sigprop": Family(checks, on_net)}
+FAMILIES = {
+    "sigprop": Family(
+        checks,
+        on_net,
+        credit="nothing: signals of the classes go forward through the same layers",
+        equals="never",
+    )
+}

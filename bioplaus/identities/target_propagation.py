@@ -389,9 +389,19 @@ def inversion_errors(factory: RuleFactory) -> list[float]:
     return [float(total(state)) for state in learned(factory, p)]
 
 
+LEARNED = {
+    "credit": "targets through learned inverses",
+    "equals": "never: Gauss-Newton, at exact inverses",
+}
+TRAINED = "targets through inverses trained for it"
 FAMILIES = {
-    "tp": Family(tp_checks, tp_on_net),
-    "dtp": Family(dtp_checks, dtp_on_net),
-    "drl": Family(drl_checks, drl_on_net),
-    "ldrl": Family(ldrl_checks, ldrl_on_net),
+    "tp": Family(tp_checks, tp_on_net, **LEARNED),
+    "dtp": Family(dtp_checks, dtp_on_net, **LEARNED),
+    "drl": Family(drl_checks, drl_on_net, credit=TRAINED, equals="never"),
+    "ldrl": Family(
+        ldrl_checks,
+        ldrl_on_net,
+        credit=TRAINED,
+        equals="its inverses lead there: linear net and B = W",
+    ),
 }

@@ -265,4 +265,11 @@ def biggest(tree: PyTree) -> float:
     return max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
 
 
-FAMILIES = {"threefactor": Family(checks, on_net)}
+FAMILIES = {
+    "threefactor": Family(
+        checks,
+        on_net,
+        credit="one scalar: the reward, perhaps late",
+        equals="in expectation, of the noisy net",
+    )
+}

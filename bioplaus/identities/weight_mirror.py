@@ -270,4 +270,6 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     )
 
 
-FAMILIES = {"wm": Family(checks, on_net)}
+FAMILIES = {
+    "wm": Family(checks, on_net, credit="weights B that noise through W teaches", equals="B = W")
+}

@@ -250,11 +250,14 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     """Names and hyperparameters that live in registries rather than in the types above."""
     from bioplaus import data, modulators
     from bioplaus.measure.robustness import CURVES
+    from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
     from bioplaus.study.build import check_numbers
 
     for key, name, names in (
         ("data", arm.data, data.available()),
         ("rule", arm.rule, rules),
+        ("neuron.kind", arm.neuron.kind, NEURONS),
+        ("neuron.noise", arm.neuron.noise, ("none", *NOISES, *SYNAPTIC_NOISES)),
         ("modulator.kind", arm.modulator.kind, modulators.available()),
         *(("curves", curve, CURVES) for curve in arm.curves),
     ):

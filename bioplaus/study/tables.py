@@ -59,18 +59,16 @@ class NetSpec(Settings):
 class NeuronSpec(Settings):
     """The neurons of the hidden layers, and their noise."""
 
-    kind: Literal[
-        "tanh", "sigmoid", "hard_sigmoid", "relu", "leaky_relu", "gelu", "softplus", "softmax"
-    ] = "tanh"
-    """The rate function."""
+    kind: str = "tanh"
+    """The rate function, a key of `bioplaus.neurons.NEURONS`."""
     slope: float = Field(default=1.0, gt=0)
     """Slope of sigmoid and of softmax neurons."""
     threshold: float = 0.0
     """Threshold of sigmoid neurons: the current at which they give 1/2."""
-    noise: Literal[
-        "none", "gaussian", "gaussian_current", "multiplicative", "poisson", "synaptic_release"
-    ] = "none"
-    """The kind of noise: of the neurons, or of the synapses for synaptic_release."""
+    noise: str = "none"
+    """The kind of noise: none, a key of `bioplaus.neurons.NOISES`, or of `SYNAPTIC_NOISES` there
+    for noise of the synapses.
+    """
     level: float = Field(default=0.0, ge=0)
     """Strength of the noise: its sigma, the length of the counting window for poisson, or the
     release probability for synaptic_release.

@@ -14,13 +14,13 @@ from bioplaus.layers import dense
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.robustness import (
     L2,
+    SINGLE_TRY,
     attack_with_learning_signal,
     fgsm,
     pgd,
     random_ball,
     random_signs,
     ray_search,
-    square,
 )
 
 KEY = jax.random.key(0)
@@ -29,8 +29,10 @@ EVERY = {
     "fgsm, L2": partial(fgsm, norm=L2),
     "pgd": partial(pgd, steps=3),
     "pgd, L2": partial(pgd, steps=3, norm=L2),
-    "square": partial(square, queries=5),
-    "ray search": partial(ray_search, queries=20),
+    **{
+        name: partial(one.attack, **{"queries": 20} if one.queries else {})
+        for name, one in SINGLE_TRY.items()
+    },
     "random signs": random_signs,
     "random ball": random_ball,
 }

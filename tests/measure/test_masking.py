@@ -15,6 +15,7 @@ from bioplaus.layers import mlp
 from bioplaus.losses import cross_entropy
 from bioplaus.measure.robustness import (
     CHECKS,
+    SINGLE_TRY,
     Budget,
     Suite,
     attack_with_learning_signal,
@@ -96,7 +97,7 @@ def test_the_text_says_no_claim_where_a_check_fails(examined):
         "40 steps",
         "0.00625",
         "2 random starts",
-        "200 queries",
+        "queries 200",
         "20 random samples",
         "80 steps",
         "0.5",
@@ -122,8 +123,7 @@ def by_hand(**changes: Any) -> Suite:
         "longer": tries(60, 60),
         "sweep": tries(10, 30, 58, 100),
         "transfer": tries(50),
-        "square": tries(55),
-        "ray_search": tries(50),
+        "single_try": dict.fromkeys(SINGLE_TRY, tries(55)),
         "random_signs": tries(8, 10),
         "random_ball": tries(3, 4),
         "fixed": None,
@@ -131,7 +131,9 @@ def by_hand(**changes: Any) -> Suite:
         "softmax": np.zeros((1, 100)),
         "noise": np.zeros(1),
     }
-    honest.update({k: tries(*v) if isinstance(v, tuple) else v for k, v in changes.items()})
+    for name, change in changes.items():
+        of = honest["single_try"] if name in SINGLE_TRY else honest
+        of[name] = tries(*change) if isinstance(change, tuple) else change
     return Suite(**honest)
 
 
@@ -147,8 +149,7 @@ HAND = Budget(0.1, restarts=2, samples=4)
         ("F3", {"further": (62, 60)}, 0.02),
         ("F4", {"sweep": (10, 40, 38, 100)}, 0.02),
         ("F5", {"sweep": (10, 30, 58, 89)}, 0.11),
-        ("F6", {"square": (63,)}, 0.03),
-        ("F6", {"ray_search": (63,)}, 0.03),
+        *(("F6", {name: (63,)}, 0.03) for name, one in SINGLE_TRY.items() if one.queries),
         ("F6", {"random_ball": (1, 63)}, 0.03),
         ("F7", {"transfer": (10, 63)}, 0.03),
         ("F8", {"random_signs": (28, 34)}, 31 / 60),
@@ -172,7 +173,7 @@ def test_checks_of_what_was_not_measured_or_stored():
     wrong = claim(by_hand(clean=(95,)), HAND, 0.1)
     assert "F11" in failed(wrong)
     with pytest.raises(ValueError, match="one seed or more"):
-        claim(Suite(*(None if a is None else a[:0] for a in by_hand())), HAND, 0.1)  # type: ignore[arg-type]
+        claim(jax.tree.map(lambda a: a[:0], by_hand()), HAND, 0.1)
     for wrong in (HAND._replace(steps=0), HAND._replace(bounds=(1.0, 0.0))):
         with pytest.raises(ValueError, match="above 0"):
             suite(

@@ -35,6 +35,10 @@ NEURONS = {
 }
 
 
+def test_the_moments_of_every_noise_are_known():
+    assert NEURONS.keys() == bp.neurons.NOISES.keys()
+
+
 def errors(samples, mean, variance):
     """Distances of the sample mean and variance from the truth, in standard errors."""
     samples = np.asarray(samples, np.float64)
@@ -248,8 +252,9 @@ def test_noise_modes_of_stacked_noises():
 
     noisy, plain = NOISY["stacked"], net_of(bp.tanh())
     assert jnp.array_equal(output(bp.noise_mode(noisy, "off")), output(plain))
-    # the other noises have mean one or zero
-    expected = output(bp.noise_mode(net_of(bp.gaussian_current(bp.tanh(), 0.3)), "mean"))
+    expected = output(
+        bp.noise_mode(net_of(bp.gaussian_current(bp.tanh(), 0.3)), "mean")
+    )  # the other noises have mean one or zero
     mean = bp.noise_mode(noisy, "mean")
     assert jnp.array_equal(output(mean), expected)
     assert jnp.array_equal(output(mean), output(mean, jax.random.key(9)))

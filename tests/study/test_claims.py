@@ -86,7 +86,7 @@ def test_the_words_hold_every_hyperparameter(found):
         "4 steps",
         "0.0938",
         "1 random start",
-        "12 queries",
+        "queries 12",
         "2 random samples",
         "40 examples",
     ):

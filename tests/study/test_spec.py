@@ -31,8 +31,14 @@ BAD = {
     "unknown rule in the grid": (GOOD + '[grid]\nrule = ["bp", "fq"]\n', "there is no 'fq'"),
     "unknown data": (GOOD + 'data = "mnits"\n', "did you mean 'mnist'"),
     "unknown modulator": (GOOD + '[base.modulator]\nkind = "dopamin"\n', "did you mean 'dopamine'"),
-    "unknown neuron": (GOOD + '[base.neuron]\nkind = "tan"\n', "base.neuron.kind"),
-    "unknown noise": (GOOD + '[base.neuron]\nnoise = "gausian"\n', "base.neuron.noise"),
+    "unknown neuron": (
+        GOOD + '[base.neuron]\nkind = "tan"\n',
+        "neuron.kind: there is no 'tan'; did you mean 'tanh'",
+    ),
+    "unknown noise": (
+        GOOD + '[base.neuron]\nnoise = "gausian"\n',
+        "neuron.noise: there is no 'gausian'; did you mean 'gaussian'",
+    ),
     "negative noise": (
         GOOD + '[base.neuron]\nnoise = "gaussian"\nlevel = -0.1\n',
         "base.neuron.level",

@@ -22,12 +22,14 @@ sampling (F6).
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bioplaus.measure.robustness.suite import Budget, Suite, radii
+from bioplaus.measure.robustness.attacks import SINGLE_TRY
+from bioplaus.measure.robustness.suite import Budget, Suite, radii, settings_of
 
 POINT = 0.01
 """One point of accuracy: what twice the steps or restarts may change (F2, F3, F9), and accuracy may
@@ -90,7 +92,7 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
     found: with the axis of the seeds first, those that diverged left out. Raises ValueError for
     another shape, or no seed.
     """
-    found = Suite(*(None if a is None else np.asarray(a, np.float64) for a in found))  # type: ignore[arg-type]
+    found = jax.tree.map(lambda a: np.asarray(a, np.float64), found)
     if found.clean.ndim != 4 or not found.clean.shape[0]:
         raise ValueError(
             f"claim: got clean answers {found.clean.shape}; give [seeds, 2, 1, examples], with one"
@@ -103,7 +105,13 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
     def mean(*tries: ArrayLike) -> float:
         return float(kept(*tries).mean())
 
-    queries = (found.square, found.ray_search, found.random_signs, found.random_ball)
+    # in this order, which jit has not kept
+    single = {name: found.single_try[name] for name in SINGLE_TRY}
+    queries = (
+        *(single[name] for name, one in SINGLE_TRY.items() if one.queries),
+        found.random_signs,
+        found.random_ball,
+    )
     clean, white = mean(), mean(found.pgd)
     sweep = np.stack(
         [kept(found.sweep[..., k : k + 1, :]).mean() for k in range(found.sweep.shape[-2])]
@@ -148,9 +156,9 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
         for n, (v, t) in values.items()
     )
     each = {
-        n: a
-        for n, a in found._asdict().items()
-        if n not in ("clean", "sweep", "fixed", "blind", "softmax", "noise")
+        **{name: getattr(found, name) for name in ("fgsm", "pgd", "further", "longer", "transfer")},
+        **single,
+        **{name: getattr(found, name) for name in ("random_signs", "random_ball")},
     }
     attacks = {n: kept(a).mean(-1) for n, a in each.items() if a.shape[-2]}
     return Claim(
@@ -191,6 +199,9 @@ def render(found: Claim) -> str:
 def describe(budget: Budget) -> str:
     """Every hyperparameter in words, for the method section."""
     b, sweep = budget, ", ".join(f"{r:g}" for r in radii(budget))
+    single = "; ".join(
+        _with_settings(name, settings_of(one.attack, b)) for name, one in SINGLE_TRY.items()
+    )
     mean = (
         f", each gradient and each answer a mean over {b.draws} noise samples"
         if b.draws > 1
@@ -201,7 +212,14 @@ def describe(budget: Budget) -> str:
         f" inputs; FGSM; PGD of {b.steps} steps of {2.5 * b.epsilon / b.steps:.3g} from"
         f" {b.restarts} random starts, alternately on the loss and on the margin{mean};"
         f" {b.restarts} further restarts; {b.restarts} restarts of {2 * b.steps} steps; a sweep"
-        f" over {sweep}; PGD of {b.steps} steps, one start, on each other net; Square (p 0.8) and"
-        f" ray search (tolerance 0.001) with {b.queries} queries each; {b.samples} random samples"
-        " an example"
+        f" over {sweep}; PGD of {b.steps} steps, one start, on each other net; {single};"
+        f" {b.samples} random samples an example"
     )
+
+
+def _with_settings(name: str, settings: dict[str, Any]) -> str:
+    """'ray search (queries 1000, tolerance 0.001)'."""
+    said = ", ".join(
+        f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items() if value is not None
+    )
+    return f"{name.replace('_', ' ')} ({said})"

@@ -11,26 +11,26 @@ radii share one program.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from bioplaus.entry import paired, per_example
+from bioplaus.hyper import hyperparameters
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import (
     BOUNDS,
+    SINGLE_TRY,
     Attack,
     fgsm,
     margin,
     pgd,
     random_ball,
     random_signs,
-    ray_search,
-    square,
 )
 from bioplaus.outputs import kind_of
-from bioplaus.salts import CLIMB, FGSM, JUDGE, RAYS, SAMPLE, SQUARE
+from bioplaus.salts import CLIMB, FGSM, JUDGE, OTHER, SAMPLE, STILL
 from bioplaus.types import Array, Batch, Key, Loss
 
 
@@ -60,8 +60,8 @@ class Suite(NamedTuple):
 
     further: as many restarts again. longer: restarts of twice the steps. sweep: one restart at each
     of `radii(budget)`.
-    transfer: PGD on each source (none: R = 0). fixed: PGD on the net at one noise sample for good,
-    judged there; None for draws = 1.
+    transfer: PGD on each source (none: R = 0). single_try: the attacks of `SINGLE_TRY`, by name.
+    fixed: PGD on the net at one noise sample for good, judged there; None for draws = 1.
     blind: [B], the gradients of the loss and of the margin are both exactly zero. softmax: [B], the
     outputs are probabilities.
     noise: largest difference between two answers to the same input.
@@ -74,14 +74,24 @@ class Suite(NamedTuple):
     longer: Array
     sweep: Array
     transfer: Array
-    square: Array
-    ray_search: Array
+    single_try: dict[str, Array]
     random_signs: Array
     random_ball: Array
     fixed: Array | None
     blind: Array
     softmax: Array
     noise: Array
+
+
+def settings_of(attack: Attack, budget: Budget) -> dict[str, Any]:
+    """The numbers that an attack of `SINGLE_TRY` is made with, but for its radius: the budget's
+    where it has one, else the default.
+    """
+    return {
+        n: getattr(budget, n, h.default)
+        for n, h in hyperparameters(attack).items()
+        if n != "epsilon"
+    }
 
 
 def radii(budget: Budget) -> tuple[float, ...]:
@@ -181,11 +191,18 @@ def suite(
     moved = [
         x,
         fgsm(predict, loss, x, y, way(FGSM), epsilon=epsilon, draws=budget.draws, bounds=bounds),
-        square(
-            predict, loss, x, y, way(SQUARE), epsilon=epsilon, queries=budget.queries, bounds=bounds
-        ),
-        ray_search(
-            predict, loss, x, y, way(RAYS), epsilon=epsilon, queries=budget.queries, bounds=bounds
+        *(
+            one.attack(
+                predict,
+                loss,
+                x,
+                y,
+                way(one.salt),
+                epsilon=epsilon,
+                bounds=bounds,
+                **settings_of(one.attack, budget),
+            )
+            for one in SINGLE_TRY.values()
         ),
         *(climb(pgd, source, epsilon, 0, steps) for source in sources),
     ]
@@ -193,13 +210,14 @@ def suite(
 
     def still(x, key):
         del key
-        return predict(x, way(6))
+        return predict(x, way(STILL))
 
     slopes = [
-        jax.grad(lambda x, aim=aim: aim(predict(x, way(6)), y).sum())(x) for aim in (loss, lead)
+        jax.grad(lambda x, aim=aim: aim(predict(x, way(STILL)), y).sum())(x) for aim in (loss, lead)
     ]
     blind = [((g == 0) | ~jnp.isfinite(g)).reshape(len(x), -1).all(1) for g in slopes]
-    outputs = predict(x, way(6))
+    outputs = predict(x, way(STILL))
+    ahead = 2 + len(SINGLE_TRY)  # x itself and FGSM
     return Suite(
         clean=once[:, :1],
         fgsm=once[:, 1:2],
@@ -207,9 +225,8 @@ def suite(
         further=climbed[:, n : 2 * n],
         longer=climbed[:, 2 * n : 3 * n],
         sweep=jnp.insert(climbed[:, 3 * n :], 2, climbed[:, 0], axis=1),
-        transfer=once[:, 4:],
-        square=once[:, 2:3],
-        ray_search=once[:, 3:4],
+        transfer=once[:, ahead:],
+        single_try={name: once[:, 2 + i : 3 + i] for i, name in enumerate(SINGLE_TRY)},
         random_signs=sampled[:, ::2],
         random_ball=sampled[:, 1::2],
         fixed=judge(climb(white, still, epsilon, 0, steps, 1), still)[:, None]
@@ -217,5 +234,5 @@ def suite(
         else None,
         blind=blind[0] & blind[1],
         softmax=(outputs >= 0).all(1) & (jnp.abs(outputs.sum(1) - 1) < 1e-3),
-        noise=jnp.abs(outputs - predict(x, way(7))).max(),
+        noise=jnp.abs(outputs - predict(x, way(OTHER))).max(),
     )
