@@ -53,11 +53,12 @@ def rules_of(item) -> set[str]:
 
 
 def concerns(item, key: str) -> bool:
-    """Whether a test is of one rule alone: by its parameters, or in the test file of the rule's own
-    file.
+    """Whether a test is of one rule alone: its parameter `key` or `mutant` says so, or it stands in
+    the test file of the rule's own file.
     """
+    params = getattr(getattr(item, "callspec", None), "params", {})
     return (
-        rules_of(item) == {key}
+        key in (params.get("key"), getattr(params.get("mutant"), "key", None))
         or item.path.name == f"test_{ALL[key].__module__.rpartition('.')[2]}.py"
     )
 

@@ -118,6 +118,7 @@ def gaps():
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["bp", "fa", "dfa", "pc", "ep", "convolutions, fa", "convolutions, softhebb", "seeds"]
 )
@@ -125,16 +126,19 @@ def test_a_mesh_gives_the_result_of_one_device(gaps, what):
     assert gaps[what] <= 1e-6
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_one_device_to_the_bit(gaps):
     assert gaps["noise"] == 0
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_on_on_another_number_of_devices(gaps):
     assert gaps["resumed on more"] <= 1e-6
     assert gaps["resumed on fewer"] <= 1e-6
     assert gaps["not trained further"] > 1e-4
 
 
+@pytest.mark.slow
 def test_the_comparison_can_fail(gaps):
     assert gaps["another seed"] > 0.1
 
