@@ -32,6 +32,8 @@ rule: $(VENV)/ready
 
 check: $(VENV)/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright --venvpath $(AT)
+	@PATH=$(abspath $(BIN)):$$PATH basedpyright --verifytypes bioplaus --ignoreexternal | awk \
+	  '/completeness score/ {s = $$4 + 0} END {print "public types that are known:", s "%, of 97% at least"; exit s < 97}'
 
 # On another Python, in an environment of its own: make smoke PYTHON=python3.13 AT=.newest
 smoke: $(VENV)/ready

@@ -18,15 +18,13 @@ class replacing:
     """
 
     def __init__(self, path: Path):
-        self.path, self.part = (
-            path,
-            path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}"),
-        )
+        self.path: Path = path
+        self.part: Path = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}{PART}")
 
     def __enter__(self) -> Path:
         return self.part
 
-    def __exit__(self, kind, *rest) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         del rest
         if kind is None:
             to_disk(self.part)

@@ -15,15 +15,16 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.losses import bernoulli, binary_cross_entropy, cross_entropy, mse
 from bioplaus.net import Trace, fire, layer_key
 from bioplaus.outputs import declared_by, entropy, right_or_unknown
 from bioplaus.salts import SYNAPSE
-from bioplaus.types import Array, Gate, Key, Layer, Loss, Net, PyTree, Signals
+from bioplaus.types import Array, CreditFn, Gate, Key, Layer, Loss, Net, PyTree, Signals, SynapseFn
 
 
-def by_vjp(synapse):
+def by_vjp(synapse: SynapseFn) -> CreditFn:
     """The `credit` of synapses without parts of their own: one vjp by the parameters, one by the
     input at the feedback weights.
     """
@@ -44,7 +45,9 @@ def _credit(
     return layer.credit(params, feedback, (), x, jax.random.fold_in(key, SYNAPSE), signal)
 
 
-def pull(layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate=None) -> PyTree:
+def pull(
+    layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate: ArrayLike | None = None
+) -> PyTree:
     """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b. signal: [B,
     n]; gate: None, [], [B] or [B, n].
     """
@@ -69,7 +72,13 @@ def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
 
 
 def backward(
-    net: Net, params: PyTree, feedback: PyTree, trace: Trace, error: Array, key: Key, gates
+    net: Net,
+    params: PyTree,
+    feedback: PyTree,
+    trace: Trace,
+    error: Array,
+    key: Key,
+    gates: tuple[ArrayLike | None, ...],
 ) -> PyTree:
     """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T
     s_{l+1}. feedback = params is backprop.
@@ -135,7 +144,7 @@ class _Withheld(Signals):
     correct = entropy = surprise = property(_refuse)  # type: ignore[assignment]
 
 
-def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
+def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None, ...]:
     """One gate a layer. `gate` is called with the signals if it is a function.
 
     Raises ValueError for a tuple that does not have one entry a layer.
@@ -152,7 +161,7 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple:
     return gate
 
 
-def spread(gate, like: Array) -> Array:
+def spread(gate: ArrayLike | None, like: Array) -> Array:
     """A gate that is None (open), [], [B] or [B, n_post], with the shape of `like` [B, n_post].
     Raises ValueError for another shape.
     """
@@ -167,7 +176,7 @@ def spread(gate, like: Array) -> Array:
     )
 
 
-def weighed(gate, change: Array) -> Array:
+def weighed(gate: ArrayLike | None, change: Array) -> Array:
     """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a
     gate a unit, [B, n_post].
     """
@@ -179,5 +188,5 @@ def weighed(gate, change: Array) -> Array:
     return change * spread(gate, change)
 
 
-def _gated(signal: Array, gate) -> Array:
+def _gated(signal: Array, gate: ArrayLike | None) -> Array:
     return signal if gate is None else signal * spread(gate, signal)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.salts import END, FEEDBACK, FIRST, NEURON, SYNAPSE
-from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PyTree
+from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PredictFn, PyTree
 
 
 class Trace(NamedTuple):
@@ -99,7 +99,7 @@ def current_shapes(
     return jax.eval_shape(lambda p, x: forward(net, p, x, key).currents, params, batch.x)
 
 
-def predictor(net: Net):
+def predictor(net: Net) -> PredictFn:
     """The usual `Rule.predict`: a forward pass."""
 
     def predict(params: PyTree, state: PyTree, x: Array, key: Key, context: PyTree = ()) -> Array:

@@ -3,13 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from bioplaus.types import PyTree
 
 TOLERANCE = 1e-9  # relative, of one leaf, in float64: the order of additions differs, nothing else
 
 
-def cast(tree: PyTree, dtype) -> PyTree:
+def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:
     return jax.tree.map(
         lambda a: jnp.asarray(a, dtype) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a,
         tree,

@@ -111,7 +111,8 @@ class Unbroken:
     """
 
     def __init__(self, target: Any):
-        self.target, self.lost = target, None
+        self.target = target
+        self.lost: OSError | None = None
 
     def write(self, text: str) -> int:
         self._try(lambda: self.target.write(text))

@@ -22,7 +22,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.dataset import VALIDATION, Dataset, batch, divided, one_hot, scaled
 from bioplaus.data.fetch import DataError, File, cache, given, read, sha256, store
@@ -180,7 +179,7 @@ def _from_packed() -> list[bytes]:
     return batches
 
 
-def _records(x: NDArray, y: NDArray) -> bytes:
+def _records(x: np.ndarray, y: np.ndarray) -> bytes:
     """Images [N, 32, 32, 3] uint8 and N integer labels -> official records. Raises ValueError for
     any other arrays.
     """
@@ -192,7 +191,7 @@ def _records(x: NDArray, y: NDArray) -> bytes:
     return np.concatenate([y.reshape(len(x), 1).astype(np.uint8), planes], axis=1).tobytes()
 
 
-def _examples(content: bytes) -> tuple[NDArray, NDArray]:
+def _examples(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Official records -> x float32 [N, 32, 32, 3] in [0, 1], y one-hot [N, 10]."""
     records = np.frombuffer(content, np.uint8).reshape(-1, 3073)
     planes = records[:, 1:].reshape(-1, 3, 32, 32)

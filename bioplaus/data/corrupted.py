@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.dataset import one_hot
 from bioplaus.data.fetch import DataError
@@ -29,8 +28,8 @@ class Corrupted(NamedTuple):
     """
 
     name: str
-    images: dict[str, NDArray]
-    y: NDArray
+    images: dict[str, np.ndarray]
+    y: np.ndarray
 
 
 def mnist_c(folder: str | Path) -> Corrupted:
@@ -79,7 +78,7 @@ def _folder(folder: str | Path) -> Path:
     return path
 
 
-def _array(path: Path, shape: tuple[int, ...]) -> NDArray:
+def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     images = _read(path)
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise DataError(
@@ -89,7 +88,7 @@ def _array(path: Path, shape: tuple[int, ...]) -> NDArray:
     return images
 
 
-def _labels(path: Path) -> NDArray:
+def _labels(path: Path) -> np.ndarray:
     labels = _read(path)
     if (
         labels.ndim != 1
@@ -105,7 +104,7 @@ def _labels(path: Path) -> NDArray:
     return labels
 
 
-def _read(path: Path) -> NDArray:
+def _read(path: Path) -> np.ndarray:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -120,7 +119,11 @@ def _read(path: Path) -> NDArray:
 
 
 def _whole(
-    name: str, images: dict[str, NDArray], labels: NDArray | None, folder: str | Path, what: str
+    name: str,
+    images: dict[str, np.ndarray],
+    labels: np.ndarray | None,
+    folder: str | Path,
+    what: str,
 ) -> Corrupted:
     if labels is None or not images:
         raise DataError(f"{folder} holds no {what}. Give the folder that {name} was unpacked to.")

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bioplaus.types import Batch
 
@@ -75,8 +75,8 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
 
 
 def _all_trained(
-    labels: NDArray, parts: tuple[NDArray, NDArray, NDArray]
-) -> tuple[NDArray, NDArray, NDArray]:
+    labels: np.ndarray, parts: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The parts, with the examples of classes that training lacks moved to it: what was never shown
     is not learned.
 
@@ -92,7 +92,7 @@ def _all_trained(
     return np.union1d(parts[0], np.flatnonzero(lacking)), validation, test
 
 
-def _labels(targets: NDArray) -> tuple[NDArray, int]:
+def _labels(targets: np.ndarray) -> tuple[np.ndarray, int]:
     """Labels [N] and the number of classes, from labels [N] or one-hot [N, C]."""
     if targets.ndim == 2:
         if targets.shape[1] < 2 or not (
@@ -114,7 +114,7 @@ def _labels(targets: NDArray) -> tuple[NDArray, int]:
     return targets.astype(np.int64), len(found)
 
 
-def stratified(labels: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+def stratified(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of train, validation and test, each ascending: 70/10/20 of all, and of each class to
     within one example.
 
@@ -129,7 +129,9 @@ def stratified(labels: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     return np.flatnonzero(~(test | validation)), np.flatnonzero(validation), np.flatnonzero(test)
 
 
-def divided(name: str, x: NDArray, y: NDArray, parts: tuple[Any, Any, Any], note: str) -> Dataset:
+def divided(
+    name: str, x: np.ndarray, y: np.ndarray, parts: tuple[Any, Any, Any], note: str
+) -> Dataset:
     """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train,
     validation and test.
     """
@@ -166,18 +168,18 @@ def centred(data: Dataset) -> Dataset:
     )
 
 
-def batch(x: NDArray, y: NDArray) -> Batch:
+def batch(x: np.ndarray, y: np.ndarray) -> Batch:
     """A Batch of numpy arrays, which JAX takes as its own; they go to the device when they are
     first used.
     """
     return Batch(cast(Any, x), cast(Any, y))
 
 
-def one_hot(labels: NDArray, classes: int) -> NDArray:
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """Labels [N] -> float32 [N, C]."""
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def scaled(pixels: NDArray, top: int) -> NDArray:
+def scaled(pixels: np.ndarray, top: int) -> np.ndarray:
     """Pixels 0..top -> float32 in [0, 1], in C order."""
     return np.divide(pixels, top, dtype=np.float32, order="C")

@@ -5,7 +5,6 @@ import math
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.dataset import VALIDATION, Dataset, batch, one_hot, scaled
 from bioplaus.data.fetch import DataError, File, read
@@ -81,7 +80,7 @@ def _load(name: str, cite: str) -> Dataset:
     )
 
 
-def _array(name: str, part: str) -> NDArray:
+def _array(name: str, part: str) -> np.ndarray:
     """One file of the set, as an array."""
     path = f"{name}/{part}"
     content = read(File(path, SHA256[name][part], tuple(mirror + part for mirror in MIRRORS[name])))
@@ -93,7 +92,7 @@ def _array(name: str, part: str) -> NDArray:
         ) from error
 
 
-def read_idx(content: bytes) -> NDArray:
+def read_idx(content: bytes) -> np.ndarray:
     """IDX of unsigned bytes -> uint8 array: 0, 0, type 8, rank, the shape as big-endian uint32, the
     data in C order.
 

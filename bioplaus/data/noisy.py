@@ -22,7 +22,6 @@ the profile).
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.dataset import Dataset, batch, bounds_of, one_hot
 
@@ -37,9 +36,9 @@ SIMILAR = {
 class Flipped(NamedTuple):
     """The training examples with a wrong label. x: [N, ...]; given, truth: one-hot [N, C]."""
 
-    x: NDArray
-    given: NDArray
-    truth: NDArray
+    x: np.ndarray
+    given: np.ndarray
+    truth: np.ndarray
 
 
 def with_noise(
@@ -107,20 +106,22 @@ def with_noise(
     )
 
 
-def flipped_evenly(labels: NDArray, classes: int, rate: float, *, seed: int) -> NDArray:
+def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) -> np.ndarray:
     """Labels [N], each another one with probability `rate`, all others alike."""
     chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
     other = (labels + 1 + np.floor(which * (classes - 1)).astype(labels.dtype)) % classes
     return np.where(chance < rate, other, labels)
 
 
-def flipped_to(labels: NDArray, similar: dict[int, int], rate: float, *, seed: int) -> NDArray:
+def flipped_to(
+    labels: np.ndarray, similar: dict[int, int], rate: float, *, seed: int
+) -> np.ndarray:
     """Labels [N], each that `similar` has replaced by its image with probability `rate`."""
     image = np.array([similar.get(c, c) for c in range(labels.max() + 1)], labels.dtype)
     return np.where(_uniform(len(labels), seed) < rate, image[labels], labels)
 
 
-def _kept(labels: NDArray, classes: int, imbalance: float, fraction: float) -> NDArray:
+def _kept(labels: np.ndarray, classes: int, imbalance: float, fraction: float) -> np.ndarray:
     """Rows that stay, ascending: the first of a shuffle, class by class."""
     chance, found = _uniform(len(labels), 0), []
     for c in range(classes):
@@ -130,7 +131,7 @@ def _kept(labels: NDArray, classes: int, imbalance: float, fraction: float) -> N
     return np.sort(np.concatenate(found))
 
 
-def _uniform(n: int, seed: int) -> NDArray:
+def _uniform(n: int, seed: int) -> np.ndarray:
     """Uniform in (0, 1), from the raw output of PCG64, which NumPy promises never to change (NEP
     19).
     """

@@ -10,12 +10,11 @@ together. Each pixel is stored as its difference (mod 256) from the median of le
 import lzma
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.fetch import DataError
 
 
-def decode(content: bytes) -> NDArray:
+def decode(content: bytes) -> np.ndarray:
     """An .xz of residuals, uint8 [3, N, 32, 32] in C order -> images uint8 [N, 32, 32, 3]. Raises
     DataError.
     """

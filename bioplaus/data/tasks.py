@@ -21,7 +21,6 @@ Departure: permuted class-incremental learning, with outputs of its own for each
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioplaus.data.dataset import Dataset, batch, one_hot
 from bioplaus.types import Batch
@@ -39,7 +38,7 @@ class Tasks(NamedTuple):
     name: str
     train: Batch
     test: Batch
-    mask: NDArray
+    mask: np.ndarray
 
 
 def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:

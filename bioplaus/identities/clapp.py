@@ -23,13 +23,13 @@ from bioplaus.identities.common import (
 )
 from bioplaus.neurons import gaussian
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
-from bioplaus.types import PyTree, RuleFactory
+from bioplaus.types import Array, Key, PyTree, RuleFactory
 
 NOISY = gaussian(TANH, 0.3)
 STOP = jax.lax.stop_gradient
 
 
-def half(key, x):
+def half(key: Key, x: Array) -> Array:
     """A glimpse of half of the features."""
     return x * jax.random.bernoulli(key, 0.5, x.shape)
 
@@ -159,7 +159,7 @@ def _on_net(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Check]
         )
 
 
-def by_hand(p: Problem, state) -> tuple[tuple, tuple, list[np.ndarray]]:
+def by_hand(p: Problem, state: PyTree) -> tuple[PyTree, PyTree, list[np.ndarray]]:
     """Gradients of the hidden layers of a tanh perceptron and of P, and g+, g- of each layer, in
     numpy, example by example.
     """

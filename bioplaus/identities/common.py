@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from bioplaus.layers import conv, dense, flattened, mlp, pooled
 from bioplaus.losses import cross_entropy
@@ -176,7 +177,7 @@ def gradient(
     p: Problem,
     change: Callable[[PyTree], PyTree] = lambda state: state,
     **hyper: Any,
-):
+) -> tuple[PyTree, PyTree, Any]:
     """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info).
     `change` edits the state.
     """
@@ -209,7 +210,9 @@ def sweep(
     return [at(value) for value in values]
 
 
-def steps(rule: Rule, p: Problem, state: PyTree, tx, n: int) -> tuple[PyTree, PyTree]:
+def steps(
+    rule: Rule, p: Problem, state: PyTree, tx: optax.GradientTransformation, n: int
+) -> tuple[PyTree, PyTree]:
     """Params and rule state after n steps of an optimiser on the same batch."""
 
     def body(carry, key):

@@ -4,13 +4,13 @@ The settled controller is found here by Newton's method on its equation, and J b
 rule relaxes, and sees no J.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from bioplaus.identities.any_net import apart, directional, drawn, given, quiet, same, settings
 from bioplaus.identities.common import (
@@ -28,7 +28,7 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.net import drive, fire, layer_key
-from bioplaus.types import Array, Batch, PyTree, RuleFactory
+from bioplaus.types import Array, Batch, Key, PyTree, RuleFactory
 
 RATE = 0.05
 
@@ -223,7 +223,9 @@ def aligns(factory: RuleFactory) -> Iterator[Check]:
     )
 
 
-def controlled(factory: RuleFactory, p: Problem, *, steps: int):
+def controlled(
+    factory: RuleFactory, p: Problem, *, steps: int
+) -> Callable[..., tuple[PyTree, Array]]:
     """The rule's public `grad`, compiled: (Q, hyperparameters, batch) -> (dW, residual)."""
 
     def run(feedback, hyper, batch):
@@ -317,7 +319,7 @@ def tiled(sizes: tuple[int, ...]) -> Problem:
     return p._replace(batch=Batch(*(jnp.tile(a[:1], (examples, 1)) for a in p.batch[:2])))
 
 
-def frame(key, shape: tuple[int, ...], dtype) -> Array:
+def frame(key: Key | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Noise whose second moment is the identity exactly, on the net of 20, 16 and 5 units: one unit
     an example.
     """

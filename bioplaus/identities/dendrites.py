@@ -108,12 +108,12 @@ class Circuit(NamedTuple):
     v, m, w of the hidden layers.
     """
 
-    r: list
-    u: list
-    a: list
-    v: list
-    m: list
-    w: list
+    r: list[np.ndarray]
+    u: list[np.ndarray]
+    a: list[np.ndarray]
+    v: list[np.ndarray]
+    m: list[np.ndarray]
+    w: list[np.ndarray]
 
 
 NUDGE, APICAL, TEACHING = 0.1, 0.4, 0.4
@@ -192,7 +192,7 @@ def one_step(
     return after.predict, weights(after.cancel)
 
 
-def displaced(state):
+def displaced(state: PyTree) -> PyTree:
     """A circuit out of the self-predicting state."""
     return state._replace(
         predict=jax.tree.map(lambda w: 0.8 * w, state.predict),

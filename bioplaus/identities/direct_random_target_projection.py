@@ -1,6 +1,6 @@
 """Direct random target projection: identities and negative controls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from bioplaus.identities.direct_feedback_alignment import surrogate
 from bioplaus.losses import mse
 from bioplaus.net import forward
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
-from bioplaus.types import Batch, RuleFactory
+from bioplaus.types import Batch, PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
@@ -114,7 +114,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield from apart("drtp", p, grads)
 
 
-def least(a, b) -> float:
+def least(a: Iterable[PyTree], b: Iterable[PyTree]) -> float:
     """The smallest cosine over layers."""
     return min(cosine(g, t) for g, t in zip(a, b, strict=True))
 

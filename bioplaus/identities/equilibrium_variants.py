@@ -43,7 +43,7 @@ from bioplaus.rules import (
     negative_equilibrium_propagation,
     positive_equilibrium_propagation,
 )
-from bioplaus.types import RuleFactory
+from bioplaus.types import Loss, Neuron, RuleFactory
 
 CENTRED, POSITIVE, NEGATIVE = (
     equilibrium_propagation,
@@ -164,7 +164,7 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("hep", "accepts sigmoid, softplus and linear ones, under both losses", sum(good), 6)
 
 
-def accepts(factory: RuleFactory, neuron, loss) -> bool:
+def accepts(factory: RuleFactory, neuron: Neuron, loss: Loss) -> bool:
     """Whether the rule takes a net of these neurons and this loss."""
     p = problem()
     try:

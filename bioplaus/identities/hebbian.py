@@ -82,14 +82,14 @@ def pre_and_post(current: Callable[[PyTree], jax.Array], w: PyTree, s: np.ndarra
     return jax.jit(jax.grad(lambda w: jnp.sum(s * current(w))))(w)
 
 
-def shares(u, theta, hyper):
+def shares(u: np.ndarray, theta: np.ndarray, hyper: dict[str, Any]) -> np.ndarray:
     """Softmax, written out, and with the sign of the losers turned."""
     e = np.exp((u - u.max(-1, keepdims=True)) / hyper["temperature"])
     sign = np.where((e == 1) | (hyper["competition"] is not repelling), 1, -1)
     return sign * e / e.sum(-1, keepdims=True)
 
 
-def ranked(u, theta, hyper):
+def ranked(u: np.ndarray, theta: np.ndarray, hyper: dict[str, Any]) -> np.ndarray:
     """1 for the first, -delta for the one of rank k."""
     place = np.argsort(np.argsort(-u, -1), -1)
     return np.where(place == 0, 1.0, np.where(place == hyper["rank"] - 1, -hyper["delta"], 0.0))
@@ -113,7 +113,7 @@ MATRICES: dict[str, Callable[..., Any]] = {
 }
 
 
-def update(factory: RuleFactory, p: Problem, **hyper: Any):
+def update(factory: RuleFactory, p: Problem, **hyper: Any) -> tuple[PyTree, PyTree, PyTree]:
     """Grads and the states before and after, at a mean and thresholds that are not zero."""
     rule, draw = factory(p.net, p.loss, **hyper), DRAW(9)
     state = jax.tree.map(
@@ -154,8 +154,14 @@ def on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def learned(
-    factory: RuleFactory, x, units: int, steps: int, rate: float, seed: int = 2, **hyper: Any
-):
+    factory: RuleFactory,
+    x: np.ndarray,
+    units: int,
+    steps: int,
+    rate: float,
+    seed: int = 2,
+    **hyper: Any,
+) -> tuple[np.ndarray, PyTree]:
     """The weights of one linear hidden layer after gradient descent by the rule on the same batch,
     and the rule's state.
     """
@@ -199,7 +205,7 @@ def hebb_checks(factory: RuleFactory) -> Iterator[Check]:
     yield large("hebb", "no inhibition, no bound: length", np.linalg.norm(w, axis=0).min(), 10.0)
 
 
-def cosines(w) -> np.ndarray:
+def cosines(w: np.ndarray) -> np.ndarray:
     """|cosine| of each unit with each principal component."""
     return np.abs(COMPONENTS.T @ (w / np.linalg.norm(w, axis=0))).T
 
@@ -323,7 +329,7 @@ def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
     )
 
 
-def closest(w) -> float:
+def closest(w: np.ndarray) -> float:
     """The largest cosine of two units."""
     return max(cosine(w[:, i], w[:, j]) for i in range(w.shape[1]) for j in range(i))
 

@@ -1,6 +1,6 @@
 """PEPITA: identities and negative controls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +124,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         )
 
 
-def surrogate(p: Problem, projection: jax.Array):
+def surrogate(p: Problem, projection: jax.Array) -> Callable[[PyTree, float], jax.Array]:
     """(params, joined) -> a loss in terms of single layers, between which signals pass if joined is
     1, and do not if 0.
     """

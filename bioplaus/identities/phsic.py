@@ -96,7 +96,7 @@ def gauss(width: float) -> Callable:
     return lambda u, v: jnp.exp(-jnp.sum((u - v) ** 2) / (2 * width**2))
 
 
-def angle(u, v):
+def angle(u: jax.Array, v: jax.Array) -> jax.Array:
     """Similarity of two vectors."""
     return jnp.dot(u, v) / jnp.sqrt(jnp.dot(u, u) * jnp.dot(v, v))
 

@@ -27,7 +27,7 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.losses import mse
-from bioplaus.types import PyTree, RuleFactory
+from bioplaus.types import Batch, PyTree, RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
@@ -92,7 +92,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield from apart("pc", p, grads, 1e-6)
 
 
-def energy(p: Problem, params: PyTree, z: tuple, precision: float) -> jax.Array:
+def energy(p: Problem, params: PyTree, z: tuple[jax.Array, ...], precision: float) -> jax.Array:
     """F summed over the batch, in terms of single layers."""
     total, below = 0.0, p.batch.x
     for l, above in enumerate(z):
@@ -125,7 +125,7 @@ def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
     return jax.jit(gradients)(p.params)
 
 
-def equilibrium_energy(params: PyTree, batch, precision: float) -> jax.Array:
+def equilibrium_energy(params: PyTree, batch: Batch, precision: float) -> jax.Array:
     """Linear net, half the squared error: mean over examples of 1/2 r^T S^-1 r / pi, with r = y -
     f(x) and S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L), the covariance of the output
     under the model.

@@ -1,6 +1,7 @@
 """Sign-concordant feedback: identities and negative controls."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -250,7 +251,7 @@ def shifted(params: PyTree) -> PyTree:
     return jax.tree.map(lambda w: 0.5 * w[::-1] - 0.02, params)
 
 
-def pairs(a: PyTree, b: PyTree):
+def pairs(a: PyTree, b: PyTree) -> Iterator[tuple[Any, Any]]:
     return zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
 
 

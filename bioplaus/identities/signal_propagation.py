@@ -107,13 +107,13 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
             )
 
 
-def similarities(p: Problem, params: PyTree, contexts) -> list[np.ndarray]:
+def similarities(p: Problem, params: PyTree, contexts: jax.Array) -> list[np.ndarray]:
     """z of each hidden layer of a tanh perceptron, in numpy."""
     h, t = (passed(params, x) for x in (p.batch.x, contexts))
     return [a @ b.T for a, b in zip(h[1:], t[1:], strict=True)]
 
 
-def passed(params: PyTree, x) -> list[np.ndarray]:
+def passed(params: PyTree, x: jax.Array) -> list[np.ndarray]:
     """An input and the outputs of the hidden layers of a tanh perceptron, in numpy."""
     outputs = [np.asarray(x)]
     for w in params[:-1]:
@@ -121,7 +121,7 @@ def passed(params: PyTree, x) -> list[np.ndarray]:
     return outputs
 
 
-def by_hand(p: Problem, contexts) -> tuple:
+def by_hand(p: Problem, contexts: jax.Array) -> PyTree:
     """Gradients of the hidden layers of a tanh perceptron, in numpy."""
     h, t, y = passed(p.params, p.batch.x), passed(p.params, contexts), np.asarray(p.batch.y)
     grads = []

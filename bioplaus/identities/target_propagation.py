@@ -5,10 +5,12 @@ they are (h_l - t_l) / eta.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from bioplaus.identities.any_net import apart, same, settings
 from bioplaus.identities.common import (
@@ -31,6 +33,7 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.identities.targets_by_hand import (
+    Reconstruction,
     biased,
     by_targets,
     descent,
@@ -162,7 +165,7 @@ def ldrl_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def on_net(
-    key: str, factory: RuleFactory, p: Problem, lesson: Callable, *, corrected: bool = True
+    key: str, factory: RuleFactory, p: Problem, lesson: Reconstruction, *, corrected: bool = True
 ) -> Iterator[Check]:
     """Targets and inverses on a net of the caller's, with its noise, at the factory's eta and
     sigma.
@@ -214,7 +217,7 @@ def sent(key: str, factory: RuleFactory, *, corrected: bool = True) -> Iterator[
     yield large(key, "hidden layers at random B: 1 - |cosine| to backprop", 1 - alike, 0.5)
 
 
-def gradient_at(factory: RuleFactory, p: Problem, eta) -> tuple[PyTree, PyTree]:
+def gradient_at(factory: RuleFactory, p: Problem, eta: ArrayLike) -> tuple[PyTree, PyTree]:
     """Gradients at an eta that may be a tracer, and the state they were computed at."""
     rule = factory(p.net, p.loss, eta=eta, feedback_steps=0)
     state = biased(rule.init(jax.random.key(6), p.params, p.batch))
@@ -262,7 +265,7 @@ def from_the_top(factory: RuleFactory) -> Iterator[Check]:
     yield large("dtp", "top_gradient: nor as they do without it, 1 - |cosine|", 1 - below[1], 0.1)
 
 
-def taught_inverses(key: str, factory: RuleFactory, lesson: Callable) -> Iterator[Check]:
+def taught_inverses(key: str, factory: RuleFactory, lesson: Reconstruction) -> Iterator[Check]:
     """Descent with momentum on the inverses, at known noise, against `jax.grad` of R_l; and nothing
     else learns by it.
     """
@@ -298,12 +301,12 @@ def taught_inverses(key: str, factory: RuleFactory, lesson: Callable) -> Iterato
             )
 
 
-def moved(before, after) -> list:
+def moved(before: PyTree, after: PyTree) -> list[jax.Array]:
     """How far down the inverses went between two states."""
     return live(jax.tree.map(jnp.subtract, own(before), own(after)))
 
 
-def invertible() -> tuple[Problem, Callable]:
+def invertible() -> tuple[Problem, Callable[[PyTree], PyTree]]:
     """A linear net of square layers, one example, and the change of state that makes its inverses
     exact.
     """
@@ -320,12 +323,12 @@ def invertible() -> tuple[Problem, Callable]:
     return p, exact
 
 
-def unbiased(exact: Callable) -> Callable:
+def unbiased(exact: Callable[[PyTree], PyTree]) -> Callable[[PyTree], PyTree]:
     """Inverses without their biases: off by a constant."""
     return lambda state: exact(state)._replace(bias=state.bias)
 
 
-def images(p: Problem, grads: PyTree, eta: float) -> tuple[list, list]:
+def images(p: Problem, grads: PyTree, eta: float) -> tuple[list[jax.Array], list[jax.Array]]:
     """f(t_l) and t_{l+1} of the linear net of `invertible`, one for each hidden layer."""
     trace = forward(p.net, p.params, p.batch.x, p.key)
     targets = [
@@ -336,7 +339,9 @@ def images(p: Problem, grads: PyTree, eta: float) -> tuple[list, list]:
     ]
 
 
-def learned(factory: RuleFactory, p: Problem, steps: int = 400, **hyper) -> tuple:
+def learned(
+    factory: RuleFactory, p: Problem, steps: int = 400, **hyper: Any
+) -> tuple[PyTree, PyTree]:
     """The state before and after the inverses have learned at fixed weights of the net."""
     tx = optax.adam(optax.exponential_decay(0.03, steps // 8, 0.5))
     rule = factory(p.net, p.loss, tx=tx, **hyper)
@@ -351,7 +356,7 @@ def learned(factory: RuleFactory, p: Problem, steps: int = 400, **hyper) -> tupl
     return state, jax.jit(lambda s: jax.lax.scan(body, s, keys)[0])(state)
 
 
-def jacobian_cosines(factory: RuleFactory, **hyper) -> list[float]:
+def jacobian_cosines(factory: RuleFactory, **hyper: Any) -> list[float]:
     """Cosine between the Jacobian of g_l and the transpose of f's, the worst hidden layer, before
     and after learning.
     """

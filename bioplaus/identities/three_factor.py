@@ -6,7 +6,7 @@ traces and the delay are compared, step by step, with loops in numpy.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -174,7 +174,7 @@ def quadrature(units: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.array(list(itertools.product(w / w.sum(), repeat=units))).prod(1)
 
 
-def handing(row: Any, *, shared: bool):
+def handing(row: Any, *, shared: bool) -> Callable[..., jax.Array]:
     """A sampler that hands out the numbers of a row in order: for every unit of every example, or,
     shared, for every unit.
     """
@@ -234,7 +234,7 @@ def expected(p: Problem, sigma: float) -> PyTree:
     return jax.jit(jax.grad(mean_loss))(p.params)
 
 
-def by_loops(p: Problem, x, y, xi, gates) -> PyTree:
+def by_loops(p: Problem, x: np.ndarray, y: np.ndarray, xi: np.ndarray, gates: np.ndarray) -> PyTree:
     """The updates of a tanh perceptron of two layers under cross-entropy, [steps, *W], in numpy."""
     (w1, b1), (w2, b2) = ((np.asarray(w["w"]), np.asarray(w["b"])) for w in p.params)
 

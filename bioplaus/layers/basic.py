@@ -14,7 +14,7 @@ from bioplaus.types import Array, Layer, Neuron
 
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array, as in jax.nn.initializers
 
-settling = jax.nn.initializers.variance_scaling(0.25, "fan_in", "normal")
+settling: Initializer = jax.nn.initializers.variance_scaling(0.25, "fan_in", "normal")
 """W ~ N(0, 0.25 / fan_in): small enough for rules that settle (equilibrium propagation diverges at
 He's 2 / fan_in).
 """
@@ -26,7 +26,7 @@ def dense(
     *,
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
-):
+) -> Layer:
     """current = x w + b.  x: [B, n_in], w: [n_in, n], b: [n].
     Inputs with more axes are refused: see `flattened`.
     """
@@ -73,7 +73,7 @@ def conv(
     padding: int = 0,
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
-):
+) -> Layer:
     """current = x * w + b, cross-correlation.
     x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels].
     """

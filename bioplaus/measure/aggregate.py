@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bioplaus.hyper import Count, Level, declared
 
@@ -35,19 +35,19 @@ class Bootstrapped(NamedTuple):
     high: float
 
 
-def iqm(scores: NDArray) -> NDArray:
+def iqm(scores: np.ndarray) -> np.ndarray:
     """Interquartile mean [...] of scores [..., runs, tasks]."""
     from scipy import stats
 
     return np.asarray(stats.trim_mean(scores.reshape(*scores.shape[:-2], -1), 0.25, axis=-1))
 
 
-def optimality_gap(scores: NDArray, gamma: float = 1.0) -> NDArray:
+def optimality_gap(scores: np.ndarray, gamma: float = 1.0) -> np.ndarray:
     """How far the scores are below gamma [...]; what exceeds it does not make up for others."""
     return gamma - np.minimum(scores, gamma).mean((-2, -1))
 
 
-def probability_of_improvement(x: NDArray, y: NDArray) -> NDArray:
+def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """P(X > Y) [...] of scores [..., n_x, tasks] and [..., n_y, tasks]; 0.5 where they do not
     differ.
     """
@@ -57,7 +57,7 @@ def probability_of_improvement(x: NDArray, y: NDArray) -> NDArray:
 
 @declared
 def bootstrap(
-    statistic: Callable[..., NDArray],
+    statistic: Callable[..., np.ndarray],
     *scores: ArrayLike,
     paired: bool = True,
     repetitions: Count = REPETITIONS,

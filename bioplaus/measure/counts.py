@@ -4,6 +4,7 @@
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -117,7 +118,7 @@ def counted(
     forwards: frozenset[int],
     data: set[int],
     products: Products | None,
-) -> tuple[dict[tuple[str, int], Counter], Counter]:
+) -> tuple[dict[tuple[str, int], Counter[str]], Counter[int]]:
     """Fields of Counts by phase and layer, and words by tensor size, for the whole batch.
 
     layers: of `layers_of`. forwards: positions of products in the network's own direction.
@@ -159,7 +160,7 @@ def counted(
     return cells, traffic
 
 
-def drawn(op: Op, shapes) -> int:
+def drawn(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
     """Random numbers of one run of op."""
     return math.prod(shapes[op.outputs[0]]) if op.name == "random_bits" else 0
 

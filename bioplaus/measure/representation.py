@@ -32,7 +32,6 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
 
 from bioplaus.types import Array
 
@@ -66,7 +65,7 @@ def rsa(x: ArrayLike, y: ArrayLike) -> float:
     return float(rsa_table([x], [y])[0, 0])
 
 
-def rsa_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> NDArray:
+def rsa_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> np.ndarray:
     """[len(activities), len(others)]: RSA of every layer of one net with every layer of another."""
     _same_examples("rsa", 3, *activities, *others)
     ranks, against = (np.stack([_ranks(a) for a in some]) for some in (activities, others))
@@ -130,7 +129,7 @@ def _kernel(x: ArrayLike) -> Array:
     return gram / jnp.linalg.norm(gram)
 
 
-def _ranks(x: ArrayLike) -> NDArray:
+def _ranks(x: ArrayLike) -> np.ndarray:
     """Of the dissimilarities of all pairs of examples, ties at their mean rank; their mean taken
     off, of norm 1.
     """

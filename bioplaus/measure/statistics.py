@@ -7,7 +7,7 @@ both.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bioplaus.hyper import Level, declared
 
@@ -21,11 +21,11 @@ class Interval(NamedTuple):
     fewer than two seeds.
     """
 
-    mean: NDArray
-    low: NDArray
-    high: NDArray
-    n: NDArray
-    diverged: NDArray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+    diverged: np.ndarray
 
 
 @declared
@@ -101,7 +101,7 @@ def paired_p(a: ArrayLike, b: ArrayLike) -> float:
     )
 
 
-def holm(p: ArrayLike) -> NDArray:
+def holm(p: ArrayLike) -> np.ndarray:
     """Holm's step-down correction of the p-values [n] of n planned comparisons: each is significant
     at 5 % where it is below 0.05.
 
@@ -117,7 +117,7 @@ def holm(p: ArrayLike) -> NDArray:
     return corrected
 
 
-def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
+def nauc(severities: ArrayLike, accuracy: ArrayLike) -> np.ndarray:
     """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean
     accuracy. accuracy: [..., K].
     """
@@ -125,7 +125,7 @@ def nauc(severities: ArrayLike, accuracy: ArrayLike) -> NDArray:
     return np.asarray(np.trapezoid(a, s, axis=-1) / (s[-1] - s[0]))
 
 
-def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> NDArray:
+def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> np.ndarray:
     """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where clean is
     not above chance.
     """
@@ -134,7 +134,7 @@ def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> NDArray:
     return (area - chance) / room
 
 
-def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
+def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> np.ndarray:
     """Severity at which the accuracy has first fallen half-way from clean (at severities[0]) to
     chance, by linear interpolation.
 
@@ -154,7 +154,7 @@ def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> NDArray:
     ]
 
 
-def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[NDArray, NDArray]:
+def _curve(name: str, severities: ArrayLike, accuracy: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     s, a = np.asarray(severities, np.float64), np.asarray(accuracy, np.float64)
     if s.ndim != 1 or len(s) < 2 or not (np.diff(s) > 0).all() or a.shape[-1:] != s.shape:
         raise ValueError(

@@ -105,7 +105,9 @@ def read_run(folder: str | Path) -> Run:
 
 
 def collect(
-    rows: Iterable[Mapping[str, Any]], summary: dict | None = None, timing: dict | None = None
+    rows: Iterable[Mapping[str, Any]],
+    summary: dict[str, Any] | None = None,
+    timing: dict[str, Any] | None = None,
 ) -> Run:
     """A run from rows with the keys `COLUMNS`. Labels are those of the summary, or are made of the
     columns that vary.

@@ -23,10 +23,12 @@ Departures: any loss at the output; predictions f(W z) rather than W f(z), so th
 one other rules train; dW is divided by pi, so that it tends to backprop's as pi -> 0.
 """
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Fraction, Positive, Share
@@ -37,8 +39,15 @@ from bioplaus.types import PER_LAYER, Array, Batch, Info, Key, Loss, Net, PerExa
 
 
 def inference(
-    net: Net, loss: Loss, params: PyTree, batch: Batch, first: Array, k: list[Key], rate, precision
-):
+    net: Net,
+    loss: Loss,
+    params: PyTree,
+    batch: Batch,
+    first: Array,
+    k: list[Key],
+    rate: ArrayLike,
+    precision: ArrayLike,
+) -> Callable[[tuple[Array, ...]], tuple[tuple[Array, ...], tuple[Array, ...], list[Array]]]:
     """A step of inference: activities z of the hidden layers -> (z after it, inputs of each layer
     and -eps_l * f'(a_l) before).
 

@@ -5,6 +5,7 @@ after an interruption.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +103,7 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
-def of_precision(arm: Arm):
+def of_precision(arm: Arm) -> AbstractContextManager[Any]:
     """The context in which all of an arm is computed."""
     return jax.enable_x64(arm.precision == "float64")
 

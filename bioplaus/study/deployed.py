@@ -1,13 +1,12 @@
 """A trained arm as it answers."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from bioplaus.measure.accuracy import Answer
 from bioplaus.net import noise_mode
 from bioplaus.study.build import Built
 from bioplaus.training.train import TrainState
-from bioplaus.types import Array
+from bioplaus.types import Net, PredictFn, PyTree
 
 
 class Deployed(NamedTuple):
@@ -19,16 +18,16 @@ class Deployed(NamedTuple):
     mode: str
     state: TrainState
 
-    def rebuild(self, net) -> Callable[..., Array]:
+    def rebuild(self, net: Net) -> PredictFn:
         """This rule's predict on another net of the same shapes."""
         return self.built.rule(net).predict
 
     @property
-    def net(self):
+    def net(self) -> Net:
         """The net with its noise as it is at test time."""
         return noise_mode(self.built.net, self.mode)  # type: ignore[arg-type]
 
-    def answer(self, state: TrainState, context) -> Answer:
+    def answer(self, state: TrainState, context: PyTree) -> Answer:
         """What one seed answers. state: of that seed alone."""
         predict = self.rebuild(self.net)
         return lambda x, k: predict(state.params, state.rule, x, k, context)

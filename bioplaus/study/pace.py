@@ -25,7 +25,8 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.steps, self.unsaved = 1, 0.0
+        self.steps: int = 1
+        self.unsaved: float = 0.0
 
     def advance(
         self, train: Train, state: TrainState, chunk: int, left: int

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,8 +143,8 @@ def run_arm(
     folder: Path | None,
     twin: Plan | None,
     twins: dict[Label, Deployed],
-    images: dict[tuple, Images | None],
-    tick,
+    images: dict[tuple[Any, ...], Images | None],
+    tick: Callable[[int], None],
 ) -> tuple[Trained, list[Row], list[str]]:
     """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it
     is one.

@@ -6,10 +6,12 @@ import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bioplaus.study import spec
 from bioplaus.study.arm import Label, of_precision, train_arm
 from bioplaus.study.deployed import Deployed
+from bioplaus.study.images import Images
 from bioplaus.study.lock import held
 from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
 from bioplaus.study.progress import progress_bar
@@ -48,10 +50,11 @@ class Workshop:
     """
 
     def __init__(self, plans: list[Plan], out: Path):
-        self.plans = plans
-        self.names = short_names([p.label for p in self.plans])
-        self.folders = [folder_of(p, self.plans, out) for p in self.plans]
-        self.twins, self.images = dict[Label, Deployed](), {}
+        self.plans: list[Plan] = plans
+        self.names: list[str] = short_names([p.label for p in self.plans])
+        self.folders: list[Path] = [folder_of(p, self.plans, out) for p in self.plans]
+        self.twins: dict[Label, Deployed] = {}
+        self.images: dict[tuple[Any, ...], Images | None] = {}
 
     def finished(self, i: int) -> bool:
         return finished(self.folders[i])

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -102,7 +103,7 @@ def listening(last_words: Callable[[], str]) -> Iterator[None]:
                 signal.signal(s, handler)
 
 
-def serve(lifeline) -> None:
+def serve(lifeline: Connection) -> None:
     """Listen in a worker, which idles until it is `working`. lifeline: the end of a pipe; its
     parent holds the other one, and closes it to stop its workers, or takes it along when it is
     killed.

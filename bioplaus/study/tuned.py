@@ -7,7 +7,7 @@ trials was taken as it came.
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,7 +26,7 @@ class Budget(BaseModel):
     `final_seeds` new seeds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
     data: str
     trials: int
     seeds: int
@@ -45,7 +45,7 @@ class Scores(BaseModel):
     same algorithm; the rest is empty then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
     like: str = ""
     searched: tuple[str, ...] = ()
     trials: tuple[float, ...] = ()
@@ -60,7 +60,7 @@ class Scores(BaseModel):
 class Tuned(BaseModel):
     """rules: rule -> its settings; scores: the same for rules that were tuned by this method."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
     budget: Budget
     rules: dict[str, dict[str, Any]] = Field(default={})
     scores: dict[str, Scores] = Field(default={})

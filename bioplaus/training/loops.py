@@ -16,7 +16,7 @@ def loop(
     state: PyTree,
     xs: PyTree,
     count: Array | None,
-):
+) -> tuple[PyTree, PyTree]:
     """As jax.lax.scan, over the first `count` of xs [n, ...] where one is given: the same program
     for all of them.
     """

@@ -18,9 +18,11 @@ Horowitz, "Computing's energy problem (and what we can do about it)", 2014,
 doi:10.1109/ISSCC.2014.6757323.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bioplaus.measure.cost import cost
 from bioplaus.measure.counts import Cost, Count, Counts, total
@@ -122,7 +124,7 @@ def energy(
     )
 
 
-def level(words: int, names=tuple(MEMORIES)) -> str:
+def level(words: int, names: Collection[str] = tuple(MEMORIES)) -> str:
     """The smallest of the memories that holds a tensor of so many 32-bit words."""
     return next(
         n for n in MEMORIES if n in names and (MEMORIES[n] is None or words * WORD <= MEMORIES[n])
@@ -155,7 +157,7 @@ def surely_less(a: dict[str, Energy], b: dict[str, Energy]) -> float:
     return min(rank_robustness(a[name], b[name]) for name in a)
 
 
-def to_accuracy(target: float, steps, accuracy, joules: float) -> Reached:
+def to_accuracy(target: float, steps: ArrayLike, accuracy: ArrayLike, joules: float) -> Reached:
     """Energy until a test accuracy is first reached.
 
     steps: [K] rising, when accuracy [K] was measured; joules: of one step (of an example, times the

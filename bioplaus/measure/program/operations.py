@@ -3,6 +3,7 @@ how often it runs.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ class Op(NamedTuple):
     primitive: Any = None
 
 
-def macs(op: Op, shapes) -> int:
+def macs(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
     """Multiply-accumulates of one run of op. Products with the zeros of a convolution's padding and
     dilation are not counted.
     """
@@ -109,7 +110,7 @@ def contracted(op: Op, operand: int) -> tuple[int, ...]:
     return op.params["dimension_numbers"][operand][1:]
 
 
-def arithmetic(op: Op, shapes) -> int:
+def arithmetic(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
     """Elementwise operations of one run of op: one an output element, or one an input element of a
     reduction.
     """

@@ -21,7 +21,10 @@ depend on data: of all its runs.
 
 
 def products_of(
-    program: Program, args: tuple, data: set[int], then: Callable[[PyTree], PyTree] = lambda r: r
+    program: Program,
+    args: tuple[PyTree, ...],
+    data: set[int],
+    then: Callable[[PyTree], PyTree] = lambda r: r,
 ) -> tuple[Products, PyTree]:
     """Run the program on args. data: the values that depend on data. Returns what its products did,
     and `then` of its result.

@@ -22,10 +22,10 @@ about a fit in logits: unconfirmed).
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 
-def corruption_error(accuracy: ArrayLike, twin: ArrayLike) -> NDArray:
+def corruption_error(accuracy: ArrayLike, twin: ArrayLike) -> np.ndarray:
     """CE [..., corruptions] in percent, of accuracies [..., corruptions, severities] of a net and
     of its backprop twin.
 
@@ -35,14 +35,14 @@ def corruption_error(accuracy: ArrayLike, twin: ArrayLike) -> NDArray:
     return _percent(error.sum(-1), reference.sum(-1))
 
 
-def mce(accuracy: ArrayLike, twin: ArrayLike) -> NDArray:
+def mce(accuracy: ArrayLike, twin: ArrayLike) -> np.ndarray:
     """mCE_BP [...] in percent: 100 for backprop, less is better."""
     return corruption_error(accuracy, twin).mean(-1)
 
 
 def relative_mce(
     accuracy: ArrayLike, clean: ArrayLike, twin: ArrayLike, twin_clean: ArrayLike
-) -> NDArray:
+) -> np.ndarray:
     """Relative mCE_BP [...] in percent, of what corruption adds to the clean errors. clean,
     twin_clean: accuracies [...].
 
@@ -62,7 +62,7 @@ def effective_robustness(
     twins_clean: ArrayLike,
     *,
     examples: int,
-) -> NDArray:
+) -> np.ndarray:
     """Logit of the accuracy under corruption above the line through backprop's nets, [...]: 0 as
     robust as they, in logits.
 
@@ -80,10 +80,10 @@ def effective_robustness(
     return _logit(accuracy, examples) - (offset + slope * _logit(clean, examples))
 
 
-def _logit(accuracy: ArrayLike, examples: int) -> NDArray:
+def _logit(accuracy: ArrayLike, examples: int) -> np.ndarray:
     a = np.clip(np.asarray(accuracy, np.float64), 0.5 / examples, 1 - 0.5 / examples)
     return np.log(a / (1 - a))
 
 
-def _percent(part: NDArray, whole: NDArray) -> NDArray:
+def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return 100 * part / np.where(whole > 0, whole, np.nan)

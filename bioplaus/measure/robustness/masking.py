@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bioplaus.measure.robustness.attacks import SINGLE_TRY
 from bioplaus.measure.robustness.suite import Budget, Suite, radii, settings_of
@@ -77,7 +77,7 @@ class Claim(NamedTuple):
     """
 
     budget: Budget
-    attacks: dict[str, NDArray]
+    attacks: dict[str, np.ndarray]
     flags: tuple[Flag, ...]
 
     @property
@@ -99,7 +99,7 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
             " seed or more"
         )
 
-    def kept(*tries: ArrayLike) -> NDArray:
+    def kept(*tries: ArrayLike) -> np.ndarray:
         return surviving(found.clean, *tries)
 
     def mean(*tries: ArrayLike) -> float:
@@ -166,7 +166,7 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
     )
 
 
-def surviving(*tries: ArrayLike) -> NDArray:
+def surviving(*tries: ArrayLike) -> np.ndarray:
     """[S, B]: how often the answer to each example is right at the worst of all tries, each [S, 2,
     R, B].
     """

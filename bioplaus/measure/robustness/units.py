@@ -138,7 +138,7 @@ def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
     return sample(jax.random.uniform, hidden, key)
 
 
-def sample(sampler: Callable[..., Array], like: Sequence, key: Key) -> list[Array]:
+def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> list[Array]:
     """Samples of the shapes and dtype of `like`, out of one call: every call costs a
     compilation.
     """

@@ -100,7 +100,9 @@ def below(layer: Layer, params: PyTree, h: Array, key: Key, signal: Array) -> Ar
     )
 
 
-def pulled(layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, gate) -> PyTree:
+def pulled(
+    layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, gate: ArrayLike | None
+) -> PyTree:
     """The real part of `pull`, of activities and a signal that may be complex: Re p Re s - Im p Im
     s.
     """

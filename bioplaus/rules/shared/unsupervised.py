@@ -57,7 +57,7 @@ Growth = Callable[[Seen, ArrayLike | None], PyTree]
 """(seen, gate) -> dW of a layer; entries for biases are not read."""
 
 
-def product(seen: Seen, s: Array, gate) -> PyTree:
+def product(seen: Seen, s: Array, gate: ArrayLike | None) -> PyTree:
     """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
     at_mean = _over_batch(spread(gate, s) * s)[None]
     parts = (
@@ -83,7 +83,7 @@ def _over_batch(x: Array) -> Array:
 
 
 def inhibited(
-    seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate
+    seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate: ArrayLike | None
 ) -> PyTree:
     """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not
     learned again. R: length.

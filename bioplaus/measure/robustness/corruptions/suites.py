@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.corruptions import drawn, geometric, noise, optical
@@ -197,7 +198,7 @@ def on_images(
     y: Array,
     key: Key,
     *,
-    dtype=jnp.float32,
+    dtype: DTypeLike = jnp.float32,
 ) -> PyTree:
     """measure(outputs, y) on each set of images: uint8 [..., B, H, W, C] -> leaves [..., *]. One
     program for all sets.
