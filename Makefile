@@ -26,9 +26,9 @@ slow: $(VENV)/ready
 quick: $(VENV)/ready
 	$(SUITE) -m "not slow and not thorough"
 
-# All that is tested of one rule, with all of its mutants: make rule KEY=fa
+# One rule: its contract, its identities, all of its mutants, the tests of its file: make rule KEY=fa
 rule: $(VENV)/ready
-	$(SUITE:loadfile=load) --rule $(KEY)
+	$(SUITE:loadfile=load) --rule "$(KEY)" tests/test_contract.py tests/identities tests/rules tests/test_mutants.py
 
 check: $(VENV)/ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright --venvpath $(AT)
