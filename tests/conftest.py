@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {known_flags()}"
 
 import jax
 import pytest
+from small_run import small  # noqa: F401
 
 from bioplaus.rules import BASELINES, RULES
 

@@ -49,6 +49,7 @@ ALLOWED = {
     "training": ("types", "salts", "net", "entry", "files"),
     "files": (),
     "optim": ("types", "hyper"),
+    "record": ("files", "measure"),
 }
 
 # rules with weights of their own, which optax trains
@@ -141,6 +142,8 @@ def test_imports(path):
         ("measure.cost", "from bioplaus import rules"),
         ("measure.cost", "from bioplaus.local import pull"),
         ("data.digits", "from bioplaus.net import forward"),
+        ("record.rows", "from bioplaus.study.settings import Arm"),
+        ("record.measures", "from bioplaus.report.text import si"),
         ("study.runner", "import experiments.sweep"),
         ("cli", "from tests import mutants"),
     ],
@@ -232,10 +235,8 @@ def test_files_are_short():
         str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in SOURCES
     }
     assert len(lengths) > 30
-    assert not {
-        f: n for f, n in lengths.items() if n > 430
-    }  # 300 again, when those that the shorter lines made longer are split
-    assert not {f.name for f in RULE_FILES if lengths[str(f.relative_to(ROOT))] > 265}
+    assert not {f: n for f, n in lengths.items() if n > 300}
+    assert not {f.name for f in RULE_FILES if lengths[str(f.relative_to(ROOT))] > 200}
 
 
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda p: p.stem)

@@ -42,9 +42,6 @@ class Calibration(NamedTuple):
     aurc: Array
 
 
-UNITS = Calibration("fraction", "nat", "squared probability", "fraction")  # type: ignore[arg-type]
-
-
 def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Calibration:
     """All of outputs [B, C] on one-hot targets [B, C]. loss: what declares them, see `accuracy`.
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bioplaus.measure.statistics import FREE, SHARE
+from bioplaus.record import Measure
 from bioplaus.report.look import INK, Look
 from bioplaus.report.run import Arm, Seeds, interval
 
@@ -62,16 +62,14 @@ def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Fig
 
 
 def line(
-    ax: Axes, points: dict[float, Seeds], look: Look, percent: bool = False, band: bool = True
+    ax: Axes, points: dict[float, Seeds], look: Look, measure: Measure, band: bool = True
 ) -> tuple[float, float]:
     """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points
     must not be empty.
-
-    percent: they are accuracies.
     """
     x = list(points)
-    scale, bounds = (100.0, SHARE) if percent else (1.0, FREE)
-    stats = [interval(seeds.values(), bounds) for seeds in points.values()]
+    scale = measure.scale
+    stats = [interval(seeds.values(), measure.bounds) for seeds in points.values()]
     mean = [scale * s.mean for s in stats]
     style = {
         "color": look.colour,

@@ -4,10 +4,12 @@ import math
 from html import escape
 
 from bioplaus.measure.robustness.masking import CHECKS
-from bioplaus.measure.statistics import SHARE
-from bioplaus.report.markup import arm, blocks, estimate, listed, note, plural
-from bioplaus.report.run import Arm, Run, interval, levels, seeds_of
-from bioplaus.report.text import NONE
+from bioplaus.record import Condition, Measure
+from bioplaus.record.conditions import EPSILON
+from bioplaus.record.measures import CHECK_PASSED, CHECK_THRESHOLD, CHECK_VALUE, ROBUST
+from bioplaus.report.markup import arm, blocks, listed, note, plural, stated
+from bioplaus.report.run import Arm, Run, levels, seeds_of
+from bioplaus.report.text import NONE, written
 
 NOT_ATTACKS = ("clean", "worst")
 
@@ -15,39 +17,28 @@ NOT_ATTACKS = ("clean", "worst")
 def claims(run: Run, svgs: dict[str, str]) -> str:
     """The claims, the checks behind them, and accuracy attack by attack."""
     del svgs
-    return "".join(_at(run, epsilon) for epsilon in levels(run, "robust accuracy", "epsilon"))
+    return "".join(
+        _at(run, Condition(EPSILON, epsilon)) for epsilon in levels(run, ROBUST, "severity")
+    )
 
 
-def _at(run: Run, epsilon: str) -> str:
-    def reached(of: Arm, attack: str) -> dict[str, float]:
-        return seeds_of(run, of, "robust accuracy", f"epsilon={epsilon} attack={attack}")
+def _at(run: Run, radius: Condition) -> str:
+    def reached(of: Arm, attack: str) -> str:
+        return stated(run, of, ROBUST, radius._replace(attack=attack))
 
     examined = [a for a in run.arms if reached(a, "worst")]
-    attacks = [n for n in levels(run, "robust accuracy", "attack") if n not in NOT_ATTACKS]
+    attacks = [n for n in levels(run, ROBUST, "attack") if n not in NOT_ATTACKS]
     cells = []
     for of in examined:
-        failed = [name for name in CHECKS if not check(run, of, epsilon, name, "passed")]
-        robust = (
-            estimate(interval(reached(of, "worst").values(), SHARE))
-            if not failed
-            else f"no claim<small>{listed(failed)}</small>"
-        )
-        cells.append(
-            [
-                estimate(interval(reached(of, "clean").values(), SHARE)),
-                robust,
-                *(_value(run, of, epsilon, n) for n in CHECKS),
-            ]
-        )
+        failed = [name for name in CHECKS if not check(run, of, radius, name, CHECK_PASSED)]
+        robust = reached(of, "worst") if not failed else f"no claim<small>{listed(failed)}</small>"
+        cells.append([reached(of, "clean"), robust, *(_value(run, of, radius, n) for n in CHECKS)])
     heads = [arm(run, a) for a in examined]
     columns = ["Clean<small>%</small>", "Robust accuracy<small>%</small>", *CHECKS]
-    each = [
-        [estimate(interval(reached(a, n).values(), SHARE)) or NONE for n in attacks]
-        for a in examined
-    ]
+    each = [[reached(a, n) or NONE for n in attacks] for a in examined]
     said = "; ".join(f"{name} {what}" for name, what in CHECKS.items())
     return (
-        f"<h3>L-infinity, ε = {escape(epsilon)}</h3>"
+        f"<h3>L-infinity, ε = {radius.severity:g}</h3>"
         + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all"
         " twelve checks against a masked gradient pass, and nowhere else.</p>"
         + blocks(columns, heads, cells, 7)
@@ -65,19 +56,19 @@ def _at(run: Run, epsilon: str) -> str:
     )
 
 
-def check(run: Run, of: Arm, epsilon: str, name: str, part: str) -> float:
-    """value, threshold or passed (1 or 0) of one check; NaN is never written, so that passed
+def check(run: Run, of: Arm, radius: Condition, name: str, part: Measure) -> float:
+    """Value, threshold or outcome (1 or 0) of one check; NaN is never written, so that an outcome
     without a row reads as 0.
     """
-    missing = 0.0 if part == "passed" else math.nan
-    return seeds_of(run, of, f"check {part}", f"epsilon={epsilon} check={name}").get("", missing)
+    missing = 0.0 if part == CHECK_PASSED else math.nan
+    return seeds_of(run, of, part, radius._replace(check=name)).get("", missing)
 
 
-def _value(run: Run, of: Arm, epsilon: str, name: str) -> str:
+def _value(run: Run, of: Arm, radius: Condition, name: str) -> str:
     value, bound, passed = (
-        check(run, of, epsilon, name, part) for part in ("value", "threshold", "passed")
+        check(run, of, radius, name, part) for part in (CHECK_VALUE, CHECK_THRESHOLD, CHECK_PASSED)
     )
-    text = f"{value:.3f}".replace("-", "−")
+    text = written(CHECK_VALUE, value)
     sign = "&gt;" if name == "F11" else "≤"
     if not math.isfinite(value):
         return f"<b class='mark'>{NONE}</b><small class='mark'>not measured</small>"

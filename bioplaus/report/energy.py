@@ -6,10 +6,19 @@ import math
 from html import escape
 
 from bioplaus.measure.brain import CAVEAT, beside_the_brain
+from bioplaus.record import TRAINING, measures_of
+from bioplaus.record.measures import (
+    ENERGY,
+    ENERGY_MEMORY,
+    ENERGY_OP,
+    MACS,
+    SHORT_OF_ACCURACY,
+    TO_ACCURACY,
+)
 from bioplaus.report.headline import energy as price
-from bioplaus.report.markup import arms, blocks, count, figure, listed, note, plural, table
-from bioplaus.report.run import Arm, Run, interval, number, seeds_of
-from bioplaus.report.text import NONE, joules, si
+from bioplaus.report.markup import arms, blocks, figure, heading, listed, note, plural, table
+from bioplaus.report.run import Arm, Run, conditions, interval, number, seeds_of
+from bioplaus.report.text import NONE, joules, si, written
 
 CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
 MANY = 6  # orders that are listed one by one; of more, the exceptions are
@@ -27,12 +36,13 @@ def energy(run: Run, svgs: dict[str, str]) -> str:
     out = (
         figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run) + _brain(run)
     )
-    phases = list(dict.fromkeys(c for (_, m), cs in run.values.items() if m == "macs" for c in cs))
+    phases = conditions(run, MACS)
     if phases:
         cells = [
-            [count(seeds_of(run, a, "macs", p).get("", math.nan)) for p in phases] for a in run.arms
+            [written(MACS, seeds_of(run, a, MACS, p).get("", math.nan)) for p in phases]
+            for a in run.arms
         ]
-        out += table([escape(p) for p in phases], arms(run), cells, corner="MAC / sample")
+        out += table([escape(str(p)) for p in phases], arms(run), cells, corner=MACS.title)
         out += note("Multiply-accumulates counted on each rule's own program, by phase.")
     return out
 
@@ -85,7 +95,7 @@ def _titled(run: Run, name: str) -> str:
 
 def _priced(run: Run, a: Arm, name: str) -> str:
     """Median, interval and parts of one arm on one profile."""
-    total, *parts = (price(run, a, f"energy {part}", name) for part in ("total", "op", "memory"))
+    total, *parts = (price(run, a, part, name) for part in (ENERGY, ENERGY_OP, ENERGY_MEMORY))
     if total is None:
         return NONE
     median, spread = joules(total)
@@ -95,24 +105,19 @@ def _priced(run: Run, a: Arm, name: str) -> str:
 
 def _learning(run: Run) -> str:
     """What training changed in all: a mean over seeds."""
-    measures = {
-        "M-energy": "M-energy<small>sum of |change|</small>",
-        "synaptic updates": "Synaptic updates<small>number</small>",
-        "inefficiency": "M / least<small>ratio</small>",
-    }
-    columns = {
-        m: head for m, head in measures.items() if any((a.label, m) in run.values for a in run.arms)
-    }
-    if not columns:
+    measures = [m for m in measures_of("learning") if conditions(run, m)]
+    if not measures:
         return ""
     reached = {a.label: _reached(run, a) for a in run.arms}
     cells = [
-        [si(interval(seeds_of(run, a, m, "training").values()).mean) for m in columns]
+        [written(m, interval(seeds_of(run, a, m, TRAINING).values()).mean) for m in measures]
         + [reached[a.label]]
         for a in run.arms
     ]
     return table(
-        [*columns.values(), "Energy to an accuracy<small>J, all training</small>"], arms(run), cells
+        [*map(heading, measures), "Energy to an accuracy<small>J, all training</small>"],
+        arms(run),
+        cells,
     ) + note(
         "Means over seeds. M-energy: all changes of all weights, added up; divided by the least"
         " that leads from the first weights to the last (Li and van Rossum 2020). Energy to an"
@@ -125,7 +130,7 @@ def _brain(run: Run) -> str:
     """What the operations of one training sample would take in brains and on chips, by published
     rates and powers.
     """
-    macs = {a.label: seeds_of(run, a, "macs", "training").get("", math.nan) for a in run.arms}
+    macs = {a.label: seeds_of(run, a, MACS, TRAINING).get("", math.nan) for a in run.arms}
     counted = [a for a in run.arms if macs[a.label] > 0]
     if not counted:
         return ""
@@ -143,14 +148,15 @@ def _brain(run: Run) -> str:
 
 
 def _reached(run: Run, of: Arm) -> str:
-    found, short = (
-        run.values.get((of.label, f"energy {kind} accuracy"), {}) for kind in ("to", "short of")
+    target = next(iter([*conditions(run, TO_ACCURACY), *conditions(run, SHORT_OF_ACCURACY)]), None)
+    if target is None or target.accuracy is None:
+        return NONE
+    hits, misses = (
+        seeds_of(run, of, measure, target) for measure in (TO_ACCURACY, SHORT_OF_ACCURACY)
     )
-    condition = next(iter([*found, *short]), "")
-    hits, misses = found.get(condition, {}), short.get(condition, {})
     if not hits and not misses:
         return NONE
-    where = f"{100 * number(condition.partition('=')[2]):g} %"
+    where = f"{100 * target.accuracy:g} %"
     n = len(hits) + len(misses)
     mean = (
         f"<b>{si(interval(hits.values()).mean, 'J')}</b>"

@@ -6,6 +6,7 @@ import re
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bioplaus.record.measures import ACCURACY, ENERGY, ENERGY_MEMORY, ENERGY_OP
 from bioplaus.report.canvas import log_axis, name_points, panels
 from bioplaus.report.headline import energy, headlines
 from bioplaus.report.look import INK, Look
@@ -13,9 +14,9 @@ from bioplaus.report.run import Run
 from bioplaus.report.text import si
 
 PARTS = {
-    "energy op": ("operations, or events", "o"),
-    "energy memory": ("memory, or spikes sent and synapses changed", "s"),
-    "energy total": ("total", "D"),
+    ENERGY_OP: ("operations, or events", "o"),
+    ENERGY_MEMORY: ("memory, or spikes sent and synapses changed", "s"),
+    ENERGY: ("total", "D"),
 }
 COLUMNS = 4
 
@@ -25,7 +26,7 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
     axis has no zero for bars.
     """
     names = list(run.summary.get("energy_profiles") or [run.summary.get("energy_profile")])
-    arms = [a for a in run.arms if energy(run, a, "energy total")]
+    arms = [a for a in run.arms if energy(run, a, ENERGY)]
     if not arms:
         return None
     fig, axes = panels(
@@ -39,7 +40,7 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
             ):
                 e = energy(run, arm, measure, name)
                 if e and e[0] > 0:  # what has no price is not on a log axis
-                    fill = colour if measure == "energy total" else "white"
+                    fill = colour if measure == ENERGY else "white"
                     ax.plot(e[1:], [row + offset] * 2, color=colour, linewidth=1.1)
                     ax.plot(
                         e[0],
@@ -53,8 +54,8 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.set_ylim(len(arms) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
-        in_part = name in (run.summary.get("energy_unpriced") or {})
-        ax.set_title(f"{name or ''}{' (in part)' if in_part else ''}")
+        in_part = " (in part)" if name in (run.summary.get("energy_unpriced") or {}) else ""
+        ax.set_title(f"{name or ''}{in_part}")
         ax.set_xlabel("J / sample")
         log_axis(ax, "x", _joule, 3 if len(names) > 1 else 8)
     key = {"color": INK, "linestyle": "", "markersize": 4}
@@ -73,7 +74,7 @@ def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
     points = [h for h in headlines(run) if h.energy and h.accuracy.n]
     if not points:
         return None
-    shown = [([(h, h.accuracy) for h in points], "test accuracy (%)")]
+    shown = [([(h, h.accuracy) for h in points], ACCURACY.axis)]
     shown.append(
         ([(h, h.retention) for h in points if h.retention], "robustness: accuracy retained (%)")
     )

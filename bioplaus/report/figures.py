@@ -10,22 +10,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bioplaus.measure.robustness import CURVES
+from bioplaus.record import CLEAN, Condition, Measure
+from bioplaus.record.conditions import ATTACKS, PGD, RANDOM_SIGN, TRANSFER, in_words
+from bioplaus.record.measures import (
+    ACCURACY,
+    ANGLE,
+    AT_STEP,
+    CKA,
+    FEEDBACK_ANGLE,
+    LOSS,
+    RESIDUAL,
+    UNDER_CORRUPTION,
+)
 from bioplaus.report import energy_figures, likeness
 from bioplaus.report.canvas import SETTINGS, legend, line, log_axis, name_ends, panels, to_svg
-from bioplaus.report.headline import ATTACKS, kinds, severities
+from bioplaus.report.headline import kinds, severities
 from bioplaus.report.look import INK, Look, looks
-from bioplaus.report.run import Run, curve, interval, levels, number, parse, seeds_of
+from bioplaus.report.run import Arm, Run, Seeds, conditions, curve, interval, levels, seeds_of
+from bioplaus.report.text import written
 
-AXES = {name.replace("_", " "): d.unit for name, d in CURVES.items()} | {
-    "pgd": "attack size ε / range of the inputs"
+AXES = {in_words(name): d.unit for name, d in CURVES.items()} | {
+    PGD: "attack size ε / range of the inputs"
 }
 SHEET = 12  # panels of robustness in a figure
-CORRUPTION = "accuracy under corruption"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
-BLIND = {
-    "transfer": (DASHED, "dashed on the bp twin"),
-    "random sign": (DOTTED, "dotted random signs"),
-}
+BLIND = {TRANSFER: (DASHED, "dashed on the bp twin"), RANDOM_SIGN: (DOTTED, "dotted random signs")}
 
 
 def figures(run: Run) -> dict[str, str]:
@@ -34,8 +43,8 @@ def figures(run: Run) -> dict[str, str]:
     plots = {
         "learning": learning,
         "settling": settling,
-        "angles": lambda run, style: angles(run, style, "angle to backprop"),
-        "feedback": lambda run, style: angles(run, style, "feedback angle"),
+        "angles": lambda run, style: angles(run, style, ANGLE),
+        "feedback": lambda run, style: angles(run, style, FEEDBACK_ANGLE),
         **{
             name: lambda run, style, some=some: robustness(run, style, some)
             for name, some in pages(run).items()
@@ -66,20 +75,18 @@ def pages(run: Run) -> dict[str, list[str]]:
 
 def learning(run: Run, style: dict[str, Look]) -> Figure | None:
     """Test accuracy and training loss over steps: mean over seeds with the 95 % interval."""
-    titles = {"accuracy at step": "test accuracy (%)", "loss": "training loss (nat)"}
-    shown = [m for m in titles if any(curve(run, a, m, "step") for a in run.arms)]
+    shown = [m for m in (AT_STEP, LOSS) if any(curve(run, a, m, "step") for a in run.arms)]
     if not shown:
         return None
     fig, axes = panels(len(shown), 2, 3.2)
     for ax, measure in zip(axes, shown, strict=True):
-        fraction = measure == "accuracy at step"
         curves = {a.label: curve(run, a, measure, "step") for a in run.arms}
         ends = {
-            label: line(ax, points, style[label], fraction)
+            label: line(ax, points, style[label], measure)
             for label, points in curves.items()
             if points
         }
-        if fraction:
+        if measure == AT_STEP:
             # the axis is for telling the ends apart: early steps may lie below it
             final = [y for _, y in ends.values()]
             ax.set_ylim(
@@ -87,8 +94,8 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
                 min(101.0, max(final) + 3),
             )
         ax.set_xlabel("training step")
-        ax.set_ylabel(titles[measure])
-        if not fraction:
+        ax.set_ylabel(measure.axis)
+        if measure == LOSS:
             log_axis(ax, "y", "{:g}".format)
         name_ends(ax, ends, style)
     return fig
@@ -96,18 +103,16 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
 
 def settling(run: Run, style: dict[str, Look]) -> Figure | None:
     """The residual of the rules that settle, over steps."""
-    fig = _multiples(run, style, "residual", [({}, "")], "residual (relative)", 0.6)
+    fig = _multiples(run, style, RESIDUAL, [(Condition(), "")], 0.6)
     for ax in fig.axes if fig else ():
         log_axis(ax, "y", "{:g}".format)
     return fig
 
 
-def angles(run: Run, style: dict[str, Look], measure: str) -> Figure | None:
+def angles(run: Run, style: dict[str, Look], measure: Measure) -> Figure | None:
     """Angles over training, a panel a layer, with the line of no alignment at 90 degrees."""
-    layers = sorted(levels(run, measure, "layer"), key=number)
-    fig = _multiples(
-        run, style, measure, [({"layer": l}, f"layer {l}") for l in layers], f"{measure} (°)"
-    )
+    layers = sorted(levels(run, measure, "layer"))
+    fig = _multiples(run, style, measure, [(Condition(layer=l), f"layer {l}") for l in layers])
     for ax in fig.axes if fig else ():
         top = max(100.0, ax.get_ylim()[1])
         ax.axhline(90, color=INK, linewidth=0.8, linestyle=DASHED, zorder=1)
@@ -123,16 +128,14 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
     del style
     depths = likeness.layers(run)
     arms = [
-        a
-        for a in run.arms
-        if any(likeness.pair(run, a, "cka", l, m) for l in depths for m in depths)
+        a for a in run.arms if any(likeness.pair(run, a, CKA, l, m) for l in depths for m in depths)
     ]
     if not arms or len(depths) < 2:
         return None
     fig, axes = panels(len(arms), 5, 1.75)
     for i, (ax, arm) in enumerate(zip(axes, arms, strict=True)):
         each = [
-            [interval(likeness.pair(run, arm, "cka", l, m).values()).mean for m in depths]
+            [interval(likeness.pair(run, arm, CKA, l, m).values()).mean for m in depths]
             for l in depths
         ]
         ends = [l - 0.5 for l in range(len(depths) + 1)]
@@ -141,13 +144,11 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
         ax.pcolormesh(ends, ends, each, cmap="Blues", vmin=0, vmax=1.7, edgecolor="white")
         for l, row in enumerate(each):
             for m, value in enumerate(row):
-                ax.text(
-                    m, l, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=7.5
-                )
+                ax.text(m, l, written(CKA, value), ha="center", va="center", fontsize=7.5)
         ax.set_title(arm.label)
         ax.grid(visible=False)
-        ax.set_xticks(range(len(depths)), depths)
-        ax.set_yticks(range(len(depths)), depths)
+        ax.set_xticks(range(len(depths)), [*map(str, depths)])
+        ax.set_yticks(range(len(depths)), [*map(str, depths)])
         ax.tick_params(length=0)
         ax.set_xlabel("layer of backprop")
         ax.set_ylabel("" if i % 5 else "layer of the arm")
@@ -160,24 +161,24 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
     """
     columns = 2 if len(names) < 5 else 3
     fig, axes = panels(len(names), columns, 2.6 if columns == 2 else 2.05)
-    blind = [name for name in BLIND if any(curve(run, a, "accuracy", name) for a in run.arms)]
+    blind = [name for name in BLIND if any(_disturbed(run, a, name) for a in run.arms)]
     for ax, kind in zip(axes, names, strict=True):
-        attack = kind == ATTACKS[0]
+        attack = kind == PGD
         for arm in run.arms:
             look = style[arm.label]._replace(dash="-")
             for other in blind if attack else ():
-                points = curve(run, arm, "accuracy", other)
+                points = _disturbed(run, arm, other)
                 if points:
                     line(
                         ax,
                         points,
                         look._replace(marker="", dash=BLIND[other][0]),
-                        percent=True,
+                        ACCURACY,
                         band=False,
                     )
             points = severities(run, arm, kind)
             if points:
-                line(ax, points, look, percent=True)
+                line(ax, points, look, ACCURACY)
         ax.set_title(
             "\n".join(["attack: solid PGD", ", ".join(BLIND[name][1] for name in blind)]).strip()
             if attack
@@ -188,62 +189,65 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
         ax.set_xlim(left=0)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for ax in axes[::columns]:
-        ax.set_ylabel("test accuracy (%)")
-    drawn = [a for a in run.arms if any(curve(run, a, "accuracy", k) for k in (*names, *ATTACKS))]
+        ax.set_ylabel(ACCURACY.axis)
+    drawn = [a for a in run.arms if any(_disturbed(run, a, k) for k in (*names, *ATTACKS))]
     legend(fig, drawn, {k: s._replace(dash="-") for k, s in style.items()})
     return fig
 
 
 def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
     """Accuracy over the severity of each corruption, a panel each; clean images are severity 0."""
-    names = list(
-        dict.fromkeys(
-            k for (_, m), cs in run.values.items() if m == CORRUPTION for c in cs for k in parse(c)
-        )
-    )
+    names = list(dict.fromkeys(c.name for c in conditions(run, UNDER_CORRUPTION)))
     if not names:
         return None
     fig, axes = panels(len(names), 4, 1.7)
     for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
         for arm in run.arms:
-            points = curve(run, arm, CORRUPTION, name)
+            points = curve(run, arm, UNDER_CORRUPTION, "severity", Condition(name))
             if points:
                 line(
                     ax,
-                    {0.0: seeds_of(run, arm, "accuracy", "clean"), **points},
+                    {0.0: seeds_of(run, arm, ACCURACY, CLEAN), **points},
                     style[arm.label],
-                    percent=True,
+                    ACCURACY,
                 )
         ax.set_title(name)
         ax.set_ylim(0, 101)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        ax.set_ylabel("" if i % 4 else "test accuracy (%)")
+        ax.set_ylabel("" if i % 4 else ACCURACY.axis)
         if i >= len(names) - 4:
             ax.set_xlabel("severity (0: clean)")
-    legend(fig, [a for a in run.arms if any(curve(run, a, CORRUPTION, n) for n in names)], style)
+    legend(fig, [a for a in run.arms if (a.label, UNDER_CORRUPTION.key) in run.values], style)
     return fig
 
 
+def _disturbed(run: Run, arm: Arm, kind: str) -> dict[float, Seeds]:
+    """Accuracy under a disturbance or an attack, over its severity."""
+    return curve(run, arm, ACCURACY, "severity", Condition(kind))
+
+
 def _multiples(
-    run: Run, style: dict[str, Look], measure: str, parts: list, ylabel: str, width: float = 1.0
+    run: Run,
+    style: dict[str, Look],
+    measure: Measure,
+    parts: list[tuple[Condition, str]],
+    width: float = 1.0,
 ) -> Figure | None:
-    """A measure over steps, a panel for each of `parts` (fixed part of the condition, title), with
+    """A measure over steps, a panel for each of `parts` (the rest of the condition, title), with
     one legend on top.
     """
-    arms = [
-        a for a in run.arms if any(curve(run, a, measure, "step", **fixed) for fixed, _ in parts)
-    ]
+    arms = [a for a in run.arms if any(curve(run, a, measure, "step", fixed) for fixed, _ in parts)]
     if not arms:
         return None
     fig, axes = panels(len(parts), 4, 2.3, width)
     for i, (ax, (fixed, title)) in enumerate(zip(axes, parts, strict=True)):
         for arm in arms:
-            points = curve(run, arm, measure, "step", **fixed)
+            points = curve(run, arm, measure, "step", fixed)
             if points:
-                line(ax, points, style[arm.label])
+                line(ax, points, style[arm.label], measure)
         ax.set_title(title)
         ax.set_xlabel("training step")
-        ax.set_ylabel("" if i % 4 else ylabel)
+        ax.set_ylabel("" if i % 4 else measure.axis)
         ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     legend(fig, arms, style)
     return fig

@@ -9,22 +9,22 @@ import numpy as np
 
 from bioplaus.measure import statistics
 from bioplaus.measure.robustness.masking import NOISE_SHARE, POINT
-from bioplaus.measure.statistics import SHARE
+from bioplaus.record import CLEAN, FROZEN, TRAINING, Condition, Measure, paired, partners
+from bioplaus.record.conditions import ATTACKS, PGD, QUANTILES, in_words
+from bioplaus.record.measures import ACCURACY, ENERGY, MACS
 from bioplaus.report.run import (
-    BASELINE,
     Arm,
     Interval,
     Run,
     Seeds,
+    conditions,
     curve,
     interval,
     number,
-    parse,
     seeds_of,
 )
 
-KINDS = ("input noise", "weight noise", "lesion")
-ATTACKS = ("pgd", "transfer", "random sign")
+KINDS = tuple(map(in_words, ("input_noise", "weight_noise", "lesion")))
 
 
 class Headline(NamedTuple):
@@ -45,67 +45,66 @@ def headlines(run: Run) -> list[Headline]:
     return [
         Headline(
             arm,
-            interval(clean(run, arm).values(), SHARE),
-            difference(run, arm),
+            interval(clean(run, arm).values(), ACCURACY.bounds),
+            difference(run, arm, base),
             retention(run, arm),
-            seeds_of(run, arm, "macs", "training").get("", math.nan),
-            energy(run, arm, "energy total"),
+            seeds_of(run, arm, MACS, TRAINING).get("", math.nan),
+            energy(run, arm, ENERGY),
         )
-        for arm in run.arms
+        for arm, base in zip(run.arms, baselines(run), strict=True)
     ]
 
 
 def clean(run: Run, arm: Arm) -> Seeds:
-    return seeds_of(run, arm, "accuracy", "clean")
+    return seeds_of(run, arm, ACCURACY, CLEAN)
 
 
 def energy(
-    run: Run, arm: Arm, measure: str, profile: str | None = None
+    run: Run, arm: Arm, measure: Measure, profile: str | None = None
 ) -> tuple[float, float, float] | None:
     """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample.
     None: the headline's.
     """
-    head = "" if profile in (None, run.summary.get("energy_profile")) else f"{profile} "
+    profile = None if profile == run.summary.get("energy_profile") else profile
     values = [
-        seeds_of(run, arm, measure, f"{head}{c}").get("", math.nan)
-        for c in ("median", "p05", "p95")
+        seeds_of(run, arm, measure, Condition(q, profile=profile)).get("", math.nan)
+        for q in QUANTILES
     ]
     return None if math.isnan(values[0]) else (values[0], values[1], values[2])
 
 
-def baseline_of(run: Run, arm: Arm) -> Arm | None:
-    """The frozen baseline that differs from an arm in the rule alone; of several, the one of the
-    same further settings.
+def baselines(run: Run) -> list[Arm | None]:
+    """For each arm, the frozen baseline that it is compared with, see `record.partners`; None for a
+    baseline itself.
     """
-
-    def further(a: Arm) -> str:
-        return a.columns["rule"].partition(" ")[2]
-
-    same = [
-        a for a in run.arms if a.baseline and a.columns | {"rule": ""} == arm.columns | {"rule": ""}
+    found = partners(FROZEN, [a.columns for a in run.arms])
+    return [
+        None if arm.baseline or i is None else run.arms[i]
+        for arm, i in zip(run.arms, found, strict=True)
     ]
-    return max(same, key=lambda a: further(a) == further(arm), default=None)
 
 
-def difference(run: Run, arm: Arm) -> Interval | None:
+def difference(run: Run, arm: Arm, base: Arm | None) -> Interval | None:
     """Clean accuracy less that of the frozen baseline, paired by seed."""
-    base = None if arm.baseline else baseline_of(run, arm)
     if base is None:
         return None
-    a, b = clean(run, arm), clean(run, base)
-    paired = interval((a[s] - b[s] for s in a if s in b), (-1.0, 1.0))
-    return paired if paired.n else None
+    found = statistics.paired_interval(
+        *paired(clean(run, arm), clean(run, base)), bounds=ACCURACY.bounds
+    )
+    return (
+        Interval(float(found.mean), float(found.low), float(found.high), int(found.n))
+        if found.n
+        else None
+    )
 
 
 def kinds(run: Run) -> list[str]:
     """The kinds of robustness in the run: `KINDS`, then others, then the attacks as one kind, named
     by the first of `ATTACKS`.
     """
-    names = [
-        k for (_, m), cs in run.values.items() if m == "accuracy" for c in cs for k in parse(c)
-    ]
-    found = dict.fromkeys(ATTACKS[0] if n in ATTACKS else n for n in names)
-    last = {name: i for i, name in enumerate((*KINDS, "", ATTACKS[0]))}
+    names = [c.name for c in conditions(run, ACCURACY) if c.severity is not None]
+    found = dict.fromkeys(PGD if n in ATTACKS else n for n in names)
+    last = {name: i for i, name in enumerate((*KINDS, "", PGD))}
     return sorted(found, key=lambda n: last.get(n, len(KINDS)))
 
 
@@ -115,7 +114,7 @@ def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
     """
     points: dict[float, Seeds] = {}
     for name in names:
-        for x, seeds in curve(run, arm, "accuracy", name).items():
+        for x, seeds in curve(run, arm, ACCURACY, "severity", Condition(name)).items():
             least = points.setdefault(x, {})
             least.update({s: min(v, least.get(s, math.inf)) for s, v in seeds.items()})
     if points:
@@ -133,9 +132,9 @@ def kept(run: Run, arm: Arm, kind: str) -> Seeds:
     c: chance, as the run's summary states it. {} where it does not, and for an arm that was not
     attacked by its own gradient.
     """
-    if kind == ATTACKS[0] and not curve(run, arm, "accuracy", kind):
+    if kind == PGD and not curve(run, arm, ACCURACY, "severity", Condition(PGD)):
         return {}
-    points = severities(run, arm, *(ATTACKS if kind == ATTACKS[0] else (kind,)))
+    points = severities(run, arm, *(ATTACKS if kind == PGD else (kind,)))
     if len(points) < 2:
         return {}
     seeds = [s for s in points[0.0] if all(s in p for p in points.values())]
@@ -181,8 +180,8 @@ def cautions(run: Run) -> list[str]:
         out.append(f"Only {len(run.seeds)} seed(s): differences between arms may be chance.")
     if run.arms and not any(a.baseline for a in run.arms):
         out.append(
-            f"No '{BASELINE}' baseline here: what hidden layers learned cannot be told from a"
-            " trained readout alone."
+            f"No '{FROZEN}' baseline here: what hidden layers learned cannot be told from a trained"
+            " readout alone."
         )
     for arm in run.arms:
         lost = [s for s in run.seeds if s not in arm.diverged and s not in clean(run, arm)]

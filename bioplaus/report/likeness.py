@@ -2,30 +2,31 @@
 what each holds.
 """
 
-from html import escape
+from bioplaus.record import Condition, Measure, measures_of
+from bioplaus.record.measures import CKA, CKA_OF_SEEDS, PERCENT, RSA, RSA_OF_SEEDS
+from bioplaus.report.markup import arm, blocks, figure, heading, listed, note, table
+from bioplaus.report.run import Arm, Run, Seeds, interval, levels, seeds_of
+from bioplaus.report.text import NONE, spread, written
 
-from bioplaus.report.markup import arm, blocks, figure, listed, note, table
-from bioplaus.report.run import Arm, Run, interval, levels, number, seeds_of
-from bioplaus.report.text import NONE
-
-TWIN, SEEDS = "to backprop", "between seeds"
-MEASURES = {"cka": "CKA", "rsa": "RSA"}
+BETWEEN_SEEDS = {CKA: CKA_OF_SEEDS, RSA: RSA_OF_SEEDS}
+"""What an arm is compared by with its backprop twin -> what backprop itself is compared by with its
+own next seed.
+"""
 
 
 def likeness(run: Run, svgs: dict[str, str]) -> str:
     """CKA and RSA of layers at the same depth; of all pairs of layers, CKA as a figure."""
     depths = layers(run)
-    shown = [a for a in run.arms if any(pair(run, a, m, l, l) for m in MEASURES for l in depths)]
+    shown = [
+        a for a in run.arms if any(pair(run, a, m, l, l) for m in BETWEEN_SEEDS for l in depths)
+    ]
     if not shown:
         return ""
     heads = [
-        arm(run, a) + ("<small>its own next seed</small>" if compared(run, a) == SEEDS else "")
-        for a in shown
+        arm(run, a) + ("<small>its own next seed</small>" if alone(run, a) else "") for a in shown
     ]
-    cells = [[_cell(run, a, m, l) for m in MEASURES for l in depths] for a in shown]
-    columns = [
-        f"{name}<small>layer {escape(l)}</small>" for name in MEASURES.values() for l in depths
-    ]
+    cells = [[_cell(run, a, m, l) for m in BETWEEN_SEEDS for l in depths] for a in shown]
+    columns = [heading(m, f"layer {l}") for m in BETWEEN_SEEDS for l in depths]
     rest = [a.label for a in run.arms if a not in shown]
     text = (
         "CKA of each hidden layer (upwards) with each hidden layer of backprop (to the right), mean"
@@ -50,59 +51,54 @@ def likeness(run: Run, svgs: dict[str, str]) -> str:
             ),
         )
         + figure(svgs, "likeness", text)
-        + _alone(run, depths)
+        + _held(run, depths)
     )
 
 
-def _alone(run: Run, depths: list[str]) -> str:
+def _held(run: Run, depths: list[int]) -> str:
     """What each hidden layer holds: means over seeds."""
-    measures = {
-        "effective dimension": ("{:.1f}", 1),
-        "sparsity": ("{:.1f} %", 100),
-        "dead units": ("{:.1f} %", 100),
-    }
-    shown = [a for a in run.arms if (a.label, "effective dimension") in run.values]
+    measures = [m for m in measures_of("layers") if levels(run, m, "layer")]
+    shown = [a for a in run.arms if any((a.label, m.key) in run.values for m in measures)]
     if not shown:
         return ""
-    cells = [
-        [
-            form.format(scale * interval(seeds_of(run, a, m, f"layer={l}").values()).mean)
-            for m, (form, scale) in measures.items()
-            for l in depths
-        ]
-        for a in shown
-    ]
-    columns = [
-        f"{m[0].upper()}{m[1:]}<small>layer {escape(l)}</small>" for m in measures for l in depths
-    ]
+    cells = [[_mean(run, a, m, l) for m in measures for l in depths] for a in shown]
+    columns = [heading(m, f"layer {l}") for m in measures for l in depths]
     return blocks(columns, [arm(run, a) for a in shown], cells, 6) + note(
         "Means over seeds. Effective dimension: participation ratio of the units' covariance."
         " Sparsity: outputs that are 0. Dead units: the same for all examples."
     )
 
 
-def layers(run: Run) -> list[str]:
-    """The hidden layers, from 1."""
-    found = {l for name in (TWIN, SEEDS) for l in levels(run, f"cka {name}", "layer")}
-    return sorted(found, key=number)
+def _mean(run: Run, of: Arm, measure: Measure, layer: int) -> str:
+    mean = interval(seeds_of(run, of, measure, Condition(layer=layer)).values()).mean
+    return written(measure, mean) + (" %" if measure.form == PERCENT else "")
 
 
-def compared(run: Run, of: Arm) -> str:
-    """What the arm was compared with: `TWIN`, or `SEEDS` for backprop itself."""
-    return SEEDS if (of.label, f"cka {SEEDS}") in run.values else TWIN
+def layers(run: Run) -> list[int]:
+    """The hidden layers that were compared, from 1."""
+    return sorted({l for m in (CKA, CKA_OF_SEEDS) for l in levels(run, m, "layer")})
 
 
-def pair(run: Run, of: Arm, measure: str, layer: str, twin_layer: str) -> dict[str, float]:
-    """seed -> likeness of one layer with one of the twin's."""
+def alone(run: Run, of: Arm) -> bool:
+    """Whether the arm was compared with its own next seed, as backprop is, and not with its
+    twin.
+    """
+    return (of.label, CKA_OF_SEEDS.key) in run.values
+
+
+def pair(run: Run, of: Arm, measure: Measure, layer: int, twin_layer: int) -> Seeds:
+    """seed -> likeness, CKA or RSA, of one layer with one of the twin's, or of the next seed's."""
     return seeds_of(
-        run, of, f"{measure} {compared(run, of)}", f"layer={layer} twin layer={twin_layer}"
+        run,
+        of,
+        BETWEEN_SEEDS[measure] if alone(run, of) else measure,
+        Condition(layer=layer, twin_layer=twin_layer),
     )
 
 
-def _cell(run: Run, of: Arm, measure: str, layer: str) -> str:
-    x = interval(pair(run, of, measure, layer, layer).values(), (-1.0, 1.0))
+def _cell(run: Run, of: Arm, measure: Measure, layer: int) -> str:
+    x = interval(pair(run, of, measure, layer, layer).values(), measure.bounds)
     if not x.n:
         return NONE
-    alone = compared(run, of) == SEEDS
-    spread = "" if alone else f"[{x.low:.2f}, {x.high:.2f}]" if x.n > 1 else "one seed"
-    return f"<b>{x.mean:.2f}</b><small>{spread}</small>".replace("-", "−")
+    around = "" if alone(run, of) else spread(x, measure=measure) or "one seed"
+    return f"<b>{written(measure, x.mean)}</b><small>{around}</small>"

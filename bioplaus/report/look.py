@@ -39,13 +39,13 @@ def looks(run: Run) -> dict[str, Look]:
     """label -> look. Where one rule alone varies in something else, the variants get the
     colours.
     """
-    rules = list(dict.fromkeys(a.columns["rule"] for a in run.arms if not a.baseline))
-    rest = [tuple(v for k, v in a.columns.items() if k != "rule") for a in run.arms]
+    rules = list(dict.fromkeys(a.columns.rule for a in run.arms if not a.baseline))
+    rest = [a.columns._replace(rule="") for a in run.arms]
     variants = list(dict.fromkeys(rest))
     out = {}
     for arm, other in zip(run.arms, rest, strict=True):
         v = variants.index(other)
-        r = rules.index(arm.columns["rule"]) if not arm.baseline else len(rules)
+        r = rules.index(arm.columns.rule) if not arm.baseline else len(rules)
         i = v if len(rules) == 1 else r
         marker = MARKERS[(r if len(variants) == 1 else v) % len(MARKERS)]
         out[arm.label] = Look(

@@ -1,16 +1,15 @@
 """Pieces of HTML. Arguments are plain text, escaped here, except where they are said to be HTML."""
 
 import math
+import re
 from html import escape
 
+from bioplaus.record import Condition, Measure
+from bioplaus.record.measures import ACCURACY
 from bioplaus.report.headline import doubts
 from bioplaus.report.look import looks
-from bioplaus.report.run import Arm, Interval, Run
-from bioplaus.report.text import NONE, percent, spread
-
-
-def _cell(content: str) -> str:
-    return content if content.startswith("<td") else f"<td>{content}</td>"
+from bioplaus.report.run import Arm, Interval, Run, interval, seeds_of
+from bioplaus.report.text import spread, written
 
 
 def table(
@@ -34,6 +33,10 @@ def table(
         "<div class='scroll'><table"
         f" class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _cell(text: str) -> str:
+    return text if text.startswith("<td") else f"<td>{text}</td>"
 
 
 def blocks(
@@ -71,11 +74,28 @@ def note(*parts: str) -> str:
     return f"<p class='note'>{' '.join(p for p in parts if p)}</p>"
 
 
-def estimate(x: Interval | None, sign: bool = False) -> str:
-    """A mean and its interval, in percent; '' for none."""
+def estimate(x: Interval | None, sign: bool = False, measure: Measure = ACCURACY) -> str:
+    """A mean and its interval, as the measure is written; '' for none."""
     if x is None or not x.n:
         return ""
-    return f"<b>{percent(x.mean, sign)}</b><small>{spread(x, sign) or 'one seed'}</small>"
+    around = spread(x, sign, measure) or "one seed"
+    return f"<b>{written(measure, x.mean, sign)}</b><small>{around}</small>"
+
+
+def stated(run: Run, of: Arm, measure: Measure, condition: Condition) -> str:
+    """Mean over seeds and 95 % interval of what was measured of an arm; '' where it was not."""
+    return estimate(
+        interval(seeds_of(run, of, measure, condition).values(), measure.bounds), measure=measure
+    )
+
+
+def heading(measure: Measure, where: str = "") -> str:
+    """The head of a column: the measure, and below it its unit, or where it was measured. An
+    underscore lowers what follows.
+    """
+    name = re.sub("_([A-Za-z]+)", r"<sub>\1</sub>", escape(measure.title or measure.key))
+    name = name if measure.title else name[:1].upper() + name[1:]
+    return f"{name}<small>{escape(where or measure.shown or measure.unit)}</small>"
 
 
 def arms(run: Run) -> list[str]:
@@ -96,10 +116,6 @@ def marks(run: Run, of: Arm) -> str:
     return (
         "".join(f"<small class='mark'>{escape(text)}</small>" for text in doubts(run, of)) + settled
     )
-
-
-def count(value: float) -> str:
-    return f"{value:,.0f}" if math.isfinite(value) else NONE
 
 
 def plural(n: int, noun: str) -> str:

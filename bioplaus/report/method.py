@@ -6,6 +6,7 @@ import json
 import math
 from html import escape
 
+from bioplaus.record.conditions import PGD
 from bioplaus.report.headline import cautions, kinds
 from bioplaus.report.markup import listed
 from bioplaus.report.run import Run, number
@@ -28,7 +29,7 @@ def method(run: Run, svgs: dict[str, str]) -> str:
             f"{listed(list(run.seeds))}. A seed fixes the initial weights and the order of the"
             " data, the same for every arm: differences are taken seed by seed."
         )
-    if "pgd" in kinds(run):
+    if PGD in kinds(run):
         gradient = escape(
             str(run.summary.get("attack") or "The run does not say which gradient the attack used")
         )

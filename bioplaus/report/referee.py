@@ -2,38 +2,26 @@
 contrasts; '' where not measured.
 """
 
-import math
 from html import escape
 
-from bioplaus.measure.statistics import SHARE
-from bioplaus.report.markup import arms, estimate, figure, note, table
-from bioplaus.report.run import Arm, Run, interval, number, seeds_of
+from bioplaus.record import ALL_CORRUPTIONS, CLEAN, FLIPPED, MEASURES, measures_of
+from bioplaus.record.measures import ACCURACY
+from bioplaus.report.markup import arms, figure, heading, listed, note, stated, table
+from bioplaus.report.run import Arm, Run, number
 from bioplaus.report.text import NONE, percent
-
-# of contrasts; others: a fraction
-UNITS = {"mCE_BP": "%", "relative mCE_BP": "%", "nll": "nat", "brier": "squared probability"}
 
 
 def corruption(run: Run, svgs: dict[str, str]) -> str:
     """Curves over severity, errors against the backprop twin, and calibration on clean images."""
-    columns = {
-        "mCE<sub>BP</sub><small>%, bp is 100</small>": [
-            _errors(run, a, "mCE_BP") for a in run.arms
-        ],
-        "Relative mCE<sub>BP</sub><small>%, bp is 100</small>": [
-            _errors(run, a, "relative mCE_BP") for a in run.arms
-        ],
-        "Retained<small>%, IQM</small>": [_retained(a) for a in run.arms],
-        "ECE<small>%</small>": [
-            estimate(interval(seeds_of(run, a, "ece", "clean").values(), SHARE)) for a in run.arms
-        ],
-        "NLL<small>nat</small>": [_plain(run, a, "nll", math.inf) for a in run.arms],
-        "Brier<small>0 to 2</small>": [_plain(run, a, "brier", 2.0) for a in run.arms],
-        "AURC<small>%</small>": [
-            estimate(interval(seeds_of(run, a, "aurc", "clean").values(), SHARE)) for a in run.arms
-        ],
+    errors = {
+        heading(m): [stated(run, a, m, ALL_CORRUPTIONS) for a in run.arms]
+        for m in measures_of("corruption")
     }
-    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    kept = {"Retained<small>%, IQM</small>": [_retained(a) for a in run.arms]}
+    calibrated = {
+        heading(m): [stated(run, a, m, CLEAN) for a in run.arms] for m in measures_of("calibration")
+    }
+    columns = {name: cells for name, cells in (errors | kept | calibrated).items() if any(cells)}
     if not columns:
         return ""
     source = str(run.summary.get("corruptions") or "")
@@ -52,21 +40,20 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
                 "Errors summed over severities as a share of those of the same arm trained by"
                 " backprop, mean over corruptions; relative: errors above those on clean images."
                 " Not comparable with mCE against AlexNet."
-                if any("mCE" in c for c in columns)
+                if columns.keys() & errors.keys()
                 else ""
             ),
             (
                 "Retained: accuracy at severities 1 to 5 as a share of that on clean images, chance"
                 " taken off both; interquartile mean over seeds and corruptions [stratified"
                 " bootstrap]."
-                if any("IQM" in c for c in columns)
+                if columns.keys() & kept.keys()
                 else ""
             ),
             (
-                "ECE (15 bins), NLL, Brier score and AURC: on clean test images; lower is better."
-                " AURC: error among the answers that the net is surest of, mean over how many of"
-                " them are taken."
-                if any("ECE" in c for c in columns)
+                f"On clean test images: {_better()}. ECE has 15 bins. AURC: error among the answers"
+                " that the net is surest of, mean over how many of them are taken."
+                if columns.keys() & calibrated.keys()
                 else ""
             ),
         )
@@ -76,18 +63,11 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
 def memory(run: Run, svgs: dict[str, str]) -> str:
     """What became of the training examples with a wrong label."""
     del svgs
-    cells = [
-        [
-            estimate(interval(seeds_of(run, a, m, "flipped labels").values(), SHARE)) or NONE
-            for m in ("memorised", "recovered")
-        ]
-        for a in run.arms
-    ]
+    measures = measures_of("labels")
+    cells = [[stated(run, a, m, FLIPPED) or NONE for m in measures] for a in run.arms]
     if all(c == NONE for row in cells for c in row):
         return ""
-    return table(
-        ["Memorised<small>%</small>", "Recovered<small>%</small>"], arms(run), cells
-    ) + note(
+    return table([*map(heading, measures)], arms(run), cells) + note(
         "Of the training examples whose label is wrong: answered by that label, and answered by the"
         " true one."
     )
@@ -100,8 +80,7 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
     if not found:
         return ""
     heads = [
-        escape(f"{c['a']} – {c['b']}, {c['metric']}")
-        + f"<small>{UNITS.get(c['metric'], 'fraction')}</small>"
+        escape(f"{c['a']} – {c['b']}, {c['metric']}") + f"<small>{_unit(c['metric'])}</small>"
         for c in found
     ]
     cells = [
@@ -128,11 +107,23 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
     )
 
 
-def _errors(run: Run, arm: Arm, measure: str) -> str:
-    x = interval(
-        (v / 100 for v in seeds_of(run, arm, measure, "all corruptions").values()), (0.0, math.inf)
+def _unit(metric: str) -> str:
+    """Unit of a contrast's metric, and which direction is better. Of a curve, the metric is a mean
+    accuracy.
+    """
+    measure = MEASURES.get(metric, ACCURACY)
+    return f"{measure.unit}, {measure.better} is better"
+
+
+def _better() -> str:
+    """Which direction is better, for the measures of calibration."""
+    sides = {
+        side: [m.title or m.key for m in measures_of("calibration") if m.better == side]
+        for side in ("lower", "higher")
+    }
+    return "; ".join(
+        f"{side} is better for {listed(names)}" for side, names in sides.items() if names
     )
-    return estimate(x)
 
 
 def _retained(arm: Arm) -> str:
@@ -141,14 +132,6 @@ def _retained(arm: Arm) -> str:
         return ""
     low, high = percent(number(found["low"])), percent(number(found["high"]))
     return f"<b>{percent(number(found['iqm']))}</b><small>[{low}, {high}]</small>"
-
-
-def _plain(run: Run, arm: Arm, measure: str, most: float) -> str:
-    x = interval(seeds_of(run, arm, measure, "clean").values(), (0.0, most))
-    if not x.n:
-        return ""
-    spread = f"<small>[{x.low:.3f}, {x.high:.3f}]</small>" if math.isfinite(x.low) else ""
-    return f"<b>{x.mean:.3f}</b>{spread}"
 
 
 def _signed(c: dict, mean: str, low: str, high: str) -> str:

@@ -3,6 +3,9 @@
 import math
 from html import escape
 
+from bioplaus.record import FROZEN
+from bioplaus.record.conditions import PGD
+from bioplaus.record.measures import AT_STEP, LOSS, ROBUST
 from bioplaus.report.headline import headlines, kept, kinds
 from bioplaus.report.markup import (
     arm,
@@ -16,7 +19,7 @@ from bioplaus.report.markup import (
     plural,
     table,
 )
-from bioplaus.report.run import ARM_COLUMNS, BASELINE, Run, interval, levels, number
+from bioplaus.report.run import Run, interval, levels, number
 from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
@@ -37,10 +40,10 @@ def compared(run: Run) -> str:
     """One paragraph: what was compared, on what, with what budget."""
     parts = [f"<b>{plural(len(run.arms), 'arm')}</b>: {listed([a.label for a in run.arms])}."]
     names = {"data": "Data", "net": "Network", "neuron": "Neurons", "modulator": "Modulator"}
-    values = {c: list(dict.fromkeys(a.columns[c] for a in run.arms)) for c in ARM_COLUMNS}
+    values = {c: list(dict.fromkeys(getattr(a.columns, c) for a in run.arms)) for c in names}
     parts += [f"{name}: {listed(values[c])}." for c, name in names.items() if any(values[c])]
-    steps = [number(s) for m in ("accuracy at step", "loss") for s in levels(run, m, "step")]
-    budget = [plural(int(max(steps)), "training step")] if steps else []
+    steps = [*levels(run, AT_STEP, "step"), *levels(run, LOSS, "step")]
+    budget = [plural(max(steps), "training step")] if steps else []
     budget += [plural(len(run.seeds), "seed")] if run.seeds else []
     parts.append(f"{', '.join(budget)}." if budget else "")
     parts.append(SETTINGS.get(str(run.summary.get("settings")), ""))
@@ -55,7 +58,7 @@ def result(run: Run, svgs: dict[str, str]) -> str:
     energies = [joules(h.energy) if h.energy else None for h in rows]
     columns = {
         "Test accuracy<small>%</small>": [estimate(h.accuracy) for h in rows],
-        f"Above {BASELINE}<small>points, paired</small>": [
+        f"Above {FROZEN}<small>points, paired</small>": [
             estimate(h.difference, True) for h in rows
         ],
         "Robustness<small>% retained</small>": [estimate(h.retention) for h in rows],
@@ -76,8 +79,8 @@ def result(run: Run, svgs: dict[str, str]) -> str:
         )
     if any(h.difference for h in rows):
         notes.append(
-            f"Above {BASELINE}: accuracy less that of a net whose hidden layers never learn, seed"
-            " by seed."
+            f"Above {FROZEN}: accuracy less that of a net whose hidden layers never learn, seed by"
+            " seed."
         )
         unclear = [h.arm.label for h in rows if h.difference and not h.difference.low > 0]
         if unclear:
@@ -137,7 +140,7 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
         each = [interval(kept(run, h.arm, kind).values()) for kind in kinds(run)]
         cells.append([estimate(x) or NONE for x in (h.accuracy, *each)])
     chance = f"chance ({percent(number(run.summary.get('chance')))} %) taken off both"
-    suite = bool(levels(run, "robust accuracy", "epsilon"))
+    suite = bool(levels(run, ROBUST, "severity"))
     claim = (
         "see <a href='#claims'>below</a>"
         if suite
@@ -161,7 +164,7 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
             (
                 "Under attack: the lowest accuracy that any of these attacks reached at that size."
                 f" No claim of adversarial robustness: {claim}."
-                if "pgd" in kinds(run)
+                if PGD in kinds(run)
                 else ""
             ),
         )
@@ -199,4 +202,4 @@ def plausibility(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _kinds(run: Run) -> list[str]:
-    return ["attack" if k == "pgd" else k for k in kinds(run)]
+    return ["attack" if k == PGD else k for k in kinds(run)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bioplaus.record import Row
 from bioplaus.report.headline import doubts, headlines
 from bioplaus.report.run import collect
 from bioplaus.report.text import NONE, joules, percent, si, spread
@@ -11,15 +12,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def table(rows: Iterable[Mapping[str, Any]], summary: dict[str, Any] | None = None) -> "Table":
-    """Rows of results.csv (mappings with its columns), and the run's summary where there is one, as
-    a table for `rich.print`.
+def table(
+    rows: Iterable[Row | Mapping[str, Any]], summary: dict[str, Any] | None = None
+) -> "Table":
+    """Rows of a run, or of its results.csv as mappings from its columns, and the run's summary
+    where there is one, as a table for `rich.print`.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    run = collect(rows, summary)
+    run = collect([row if isinstance(row, Row) else Row.read(row) for row in rows], summary)
     out = Table(
         box=box.SIMPLE_HEAD,
         collapse_padding=True,

@@ -2,6 +2,8 @@
 
 import math
 
+from bioplaus.record import Measure
+from bioplaus.record.measures import ACCURACY, SI
 from bioplaus.report.run import Interval
 
 PREFIXES = {
@@ -33,20 +35,27 @@ def si(value: float, unit: str = "") -> str:
     return f"{format(value / 10**exponent, '#.3g').rstrip('.')} {PREFIXES[exponent]}{unit}".rstrip()
 
 
-def percent(value: float, sign: bool = False) -> str:
-    """A fraction in percent, one decimal; with a sign for differences."""
+def written(measure: Measure, value: float, sign: bool = False) -> str:
+    """A value as its measure is written, without a unit; sign: with a sign, for differences."""
+    if measure.form == SI:
+        return si(value)
     return (
         NONE
         if not math.isfinite(value)
-        else format(100 * value, "+.1f" if sign else ".1f").replace("-", "−")
+        else format(value, f"{'+' * sign}{measure.form}").rstrip("%").replace("-", "−")
     )
 
 
-def spread(interval: Interval, sign: bool = False) -> str:
-    """'[low, high]' in percent, '' where there is none."""
+def percent(value: float, sign: bool = False) -> str:
+    """A fraction in percent, as accuracies are written."""
+    return written(ACCURACY, value, sign)
+
+
+def spread(interval: Interval, sign: bool = False, measure: Measure = ACCURACY) -> str:
+    """'[low, high]', '' where there is none."""
     if not math.isfinite(interval.low):
         return ""
-    return f"[{percent(interval.low, sign)}, {percent(interval.high, sign)}]"
+    return f"[{written(measure, interval.low, sign)}, {written(measure, interval.high, sign)}]"
 
 
 def joules(energy: tuple[float, float, float]) -> tuple[str, str]:

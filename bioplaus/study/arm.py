@@ -4,7 +4,7 @@ after an interruption.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +20,15 @@ from bioplaus.measure.accuracy import accuracy
 from bioplaus.measure.alignment import angles, feedback_angle
 from bioplaus.net import noise_mode
 from bioplaus.optim.economy import metered
+from bioplaus.record import TRAINING, Condition, Label, Row, measure_of
+from bioplaus.record.measures import ANGLE, AT_STEP, DIVERGED, FEEDBACK_ANGLE, LOSS, RESIDUAL
 from bioplaus.rules import backprop
 from bioplaus.states import per_example
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.course import Course, at, course_of
+from bioplaus.study.labels import relabelled
 from bioplaus.study.notes import Note, taken_up
 from bioplaus.study.pace import Pace
-from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.study.stop import look, patient
 from bioplaus.study.watch import Watch, after, watched, without_watch
@@ -51,33 +53,6 @@ SAVE_EVERY = 30.0  # seconds of training between checkpoints
 PROBE = 256  # test examples on which alignment and likeness are measured
 
 
-class Label(NamedTuple):
-    """The first columns of every row of an arm."""
-
-    data: str
-    net: str
-    rule: str
-    neuron: str
-    modulator: str
-
-
-def partner(rule: str, arm: Arm, label: Label, arms: Sequence[tuple[Arm, Label]]) -> int | None:
-    """Which of the arms is the one of `rule` to compare an arm with: it has the same data, net,
-    neuron and modulator.
-
-    Of several, the one whose settings have the same words behind the rule; none if there is none.
-    """
-    near = [
-        i
-        for i, (a, l) in enumerate(arms)
-        if a.rule == rule and l._replace(rule="") == label._replace(rule="")
-    ]
-    alike = [
-        i for i in near if arms[i][1].rule.removeprefix(rule) == label.rule.removeprefix(arm.rule)
-    ]
-    return next(iter(near if len(near) == 1 else alike), None)
-
-
 class Trained(NamedTuple):
     """An arm after training. state has the seed axis first; diverged: seed -> the step of its first
     loss that is not finite.
@@ -92,15 +67,6 @@ class Trained(NamedTuple):
     seconds: float
     said: list[str]
     watch: Watch | None
-
-
-def label_of(arm: Arm, net: str | None = None) -> Label:
-    """What the columns say of an arm. net: what to call a net that the arm did not make."""
-    sizes = "-".join(map(str, arm.net.hidden))
-    noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
-    mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
-    own = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
-    return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
 
 
 def of_precision(arm: Arm) -> AbstractContextManager[Any]:
@@ -230,17 +196,17 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
     def measure(state: TrainState, test: Batch) -> dict[str, Array]:
         few = jax.tree.map(lambda a: a[:PROBE], test)
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
-        found = {"accuracy at step": accuracy(out, test.y, built.loss)}
+        found = {AT_STEP.key: accuracy(out, test.y, built.loss)}
         if arm.alignment:
             taught = fitted(state.rule, rule.init(key, state.params, few))
             for _ in range(built.hold - 1):
                 taught = rule.grad(state.params, taught, few, key)[1]
-            found["angle to backprop"] = angles(
+            found[ANGLE.key] = angles(
                 rule.grad(state.params, taught, few, key)[0],
                 truth.grad(state.params, (), few, key)[0],
             )
             if (feedback := feedback_of(state.rule, state.params)) is not None:
-                found["feedback angle"] = feedback_angle(state.params, feedback)
+                found[FEEDBACK_ANGLE.key] = feedback_angle(state.params, feedback)
         return found
 
     return measure
@@ -254,15 +220,14 @@ def measures_during_training(
 
     def rows(state: TrainState, step: int, label: Label) -> list[Row]:
         found = []
-        for name, measured in compiled.probe(state, test, values).items():
+        for key, measured in compiled.probe(state, test, values).items():
+            measure = measure_of(key)
             for seed, value in enumerate(np.asarray(measured)):
                 if value.ndim == 0:
-                    found.append(
-                        Row(*label, str(seed), f"step={step}", name, float(value), "fraction")
-                    )
+                    found.append(Row.of(label, seed, Condition(step=step), measure, value))
                 else:
                     found += [
-                        Row(*label, str(seed), f"step={step} layer={l}", name, float(v), "degree")
+                        Row.of(label, seed, Condition(step=step, layer=l), measure, v)
                         for l, v in enumerate(value, 1)
                         # a layer without a gradient, or without feedback weights, has no angle
                         if not math.isnan(v)
@@ -304,31 +269,19 @@ def history_rows(history: Mapping[str, Array | np.ndarray], step: int, label: La
     """
     rows = []
     for name, values in without_watch(history).items():
-        values = np.asarray(values)
-        for seed, value in enumerate(values.max(1) if name == "residual" else values.mean(1)):
-            rows.append(
-                Row(*label, str(seed), f"step={step}", name, float(value), UNITS.get(name, ""))
-            )
-    losses = np.asarray(history["loss"])
+        values, measure = np.asarray(values), measure_of(name)
+        for seed, value in enumerate(values.max(1) if measure == RESIDUAL else values.mean(1)):
+            rows.append(Row.of(label, seed, Condition(step=step), measure, value))
+    losses = np.asarray(history[LOSS.key])
     for seed in np.flatnonzero(~np.isfinite(losses).all(1)):
         first = step - losses.shape[1] + int(np.argmin(np.isfinite(losses[seed])))
-        rows.append(Row(*label, str(seed), "training", "diverged at", first, "step"))
+        rows.append(Row.of(label, int(seed), TRAINING, DIVERGED, first))
     return rows
-
-
-UNITS = {"loss": "nat", "residual": "relative"}
-
-
-def relabelled(rows: list[Row], label: Label) -> list[Row]:
-    """The rows of an arm under the label that it has now: a study that has grown may need more
-    words to tell its arms apart.
-    """
-    return [row._replace(**label._asdict()) for row in rows]
 
 
 def _diverged(rows: list[Row]) -> dict[int, int]:
     found: dict[int, int] = {}
     for row in rows:
-        if row.measure == "diverged at":
+        if row.measure == DIVERGED.key:
             found.setdefault(int(row.seed), int(row.value))
     return found

@@ -12,8 +12,9 @@ import numpy as np
 
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness import Budget, Suite, claim, describe, suite
-from bioplaus.study.arm import Label
-from bioplaus.study.results import Row
+from bioplaus.record import Condition, Label, Row
+from bioplaus.record.conditions import EPSILON
+from bioplaus.record.measures import CHECK_PASSED, CHECK_THRESHOLD, CHECK_VALUE, INPUT_BOUND, ROBUST
 from bioplaus.study.settings import Arm
 from bioplaus.training.train import TrainState, seed_key
 from bioplaus.types import Batch, Loss
@@ -57,20 +58,25 @@ def claim_rows(
     made = claim(
         jax.tree.map(lambda a: np.asarray(a)[list(healthy)], found), budget, 1 / test.y.shape[-1]
     )
-    at = f"epsilon={budget.epsilon:g}"
+    at = Condition(EPSILON, budget.epsilon)
     rows = [
-        Row(*label, str(seed), f"{at} attack={name}", "robust accuracy", float(value), "fraction")
+        Row.of(label, seed, at._replace(attack=name), ROBUST, value)
         for name, values in made.attacks.items()
         for seed, value in zip(healthy, values, strict=True)
     ]
-    rows += [
-        Row(*label, "", f"{at} bound={name}", "input bound", value, "input")
-        for name, value in zip(("low", "high"), bounds, strict=True)
-    ]
+    ends = zip(("low", "high"), bounds, strict=True)
+    rows += [Row.of(label, "", at._replace(bound=name), INPUT_BOUND, value) for name, value in ends]
     for flag in made.flags:
-        for part in ("value", "threshold", "passed"):
-            if not math.isnan(number := float(getattr(flag, part))):
-                rows.append(Row(*label, "", f"{at} check={flag.name}", f"check {part}", number, ""))
+        parts = (
+            (CHECK_VALUE, flag.value),
+            (CHECK_THRESHOLD, flag.threshold),
+            (CHECK_PASSED, flag.passed),
+        )
+        found = [
+            Row.of(label, "", at._replace(check=flag.name), measure, value)
+            for measure, value in parts
+        ]
+        rows += [row for row in found if not math.isnan(row.value)]
     return rows
 
 

@@ -13,23 +13,28 @@ probability of improvement, with a paired bootstrap interval.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
 
 from bioplaus.measure.aggregate import bootstrap, probability_of_improvement
-from bioplaus.measure.statistics import FREE, SHARE, holm, nauc, paired_interval, paired_p
-from bioplaus.study.arm import Label
-from bioplaus.study.results import Row
+from bioplaus.measure.statistics import holm, nauc, paired_interval, paired_p
+from bioplaus.record import (
+    ALL_CORRUPTIONS,
+    CLEAN,
+    MEASURES,
+    Label,
+    Row,
+    by_label,
+    measures_of,
+    paired,
+)
+from bioplaus.record.conditions import in_words
+from bioplaus.record.measures import ACCURACY
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.study.spec import nearest
 from bioplaus.study.tables import ContrastSpec
-
-CLEAN = ("accuracy", "ece", "nll", "brier", "aurc")
-ERRORS = ("mCE_BP", "relative mCE_BP")
-# of other metrics: SHARE
-BOUNDS = {"nll": FREE, "brier": (0.0, 2.0), **dict.fromkeys(ERRORS, FREE)}
 
 
 def check_contrasts(contrasts: Sequence[ContrastSpec], arms: dict[str, Arm]) -> None:
@@ -71,12 +76,11 @@ def contrasted(
     """One entry a contrast, for summary.json. lost: arm -> its seeds that diverged, which are left
     out.
     """
-    found = []
+    found, of = [], by_label(rows)
     for c in contrasts:
-        a, b = (_values(names[x], c.metric, rows, lost[x]) for x in (c.a, c.b))
-        seeds = [s for s in a if s in b]
-        x, y = np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])
-        interval = paired_interval(x, y, bounds=BOUNDS.get(c.metric, SHARE))
+        x, y = paired(*(_values(of[names[arm]], c.metric, lost[arm]) for arm in (c.a, c.b)))
+        # of a curve: accuracy's
+        interval = paired_interval(x, y, bounds=MEASURES.get(c.metric, ACCURACY).bounds)
         entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": c.metric, "n": int(interval.n)}
         entry |= {k: _number(getattr(interval, k)) for k in ("mean", "low", "high")} | {
             "p": _number(paired_p(x, y))
@@ -97,24 +101,29 @@ def contrasted(
 
 
 def _metrics(arm: Arm) -> list[str]:
-    calibrated = CLEAN if arm.loss == "cross_entropy" and arm.robustness else CLEAN[:1]
-    curves = [name.replace("_", " ") for name in arm.curves] if arm.robustness else []
-    return [*calibrated, *(ERRORS if arm.corruptions != "none" else ()), *curves]
+    measures = [ACCURACY]
+    measures += measures_of("calibration") if arm.loss == "cross_entropy" and arm.robustness else []
+    measures += measures_of("corruption") if arm.corruptions != "none" else []
+    return [
+        *(m.key for m in measures),
+        *(in_words(name) for name in (arm.curves if arm.robustness else ())),
+    ]
 
 
-def _values(
-    label: Label, metric: str, rows: Sequence[Row], lost: Sequence[int]
-) -> dict[str, float]:
-    """seed -> the metric; of a curve its area, a mean accuracy."""
-    own = [r for r in rows if r[:5] == label]
-    condition = "all corruptions" if metric in ERRORS else "clean"
-    found = {r.seed: r.value for r in own if (r.measure, r.condition) == (metric, condition)}
-    if metric not in (*CLEAN, *ERRORS):
+def _values(rows: Sequence[Row], metric: str, lost: Container[int]) -> dict[str, float]:
+    """seed -> the metric; of a curve its area, a mean accuracy. rows: of one arm."""
+    if metric in MEASURES:
+        where = ALL_CORRUPTIONS if MEASURES[metric].table == "corruption" else CLEAN
+        found = {r.seed: r.value for r in rows if (r.measure, r.where) == (metric, where)}
+    else:
         points: dict[str, dict[float, float]] = {}
-        for r in own:
-            kind, _, severity = r.condition.partition("=")
-            if (r.measure, kind) == ("accuracy", metric):
-                points.setdefault(r.seed, {})[float(severity)] = r.value
+        for r in rows:
+            if (
+                r.measure == ACCURACY.key
+                and r.where.name == metric
+                and r.where.severity is not None
+            ):
+                points.setdefault(r.seed, {})[r.where.severity] = r.value
         found = {seed: float(nauc(list(p), list(p.values()))) for seed, p in points.items()}
     return {seed: math.nan if int(seed) in lost else v for seed, v in found.items()}
 

@@ -14,9 +14,24 @@ from bioplaus.measure.cost import cost, effective
 from bioplaus.measure.counts import Cost, total
 from bioplaus.measure.energy import Energy, Profile, energy, profiles, to_accuracy
 from bioplaus.optim.economy import Efficiency, efficiency
-from bioplaus.study.arm import Label, Trained
+from bioplaus.record import TRAINING, Condition, Label, Row
+from bioplaus.record.conditions import QUANTILES
+from bioplaus.record.measures import (
+    AT_STEP,
+    CHANGED,
+    EFFECTIVE_MACS,
+    ENERGY,
+    ENERGY_MEMORY,
+    ENERGY_OP,
+    INEFFICIENCY,
+    M_ENERGY,
+    MACS,
+    SHORT_OF_ACCURACY,
+    TO_ACCURACY,
+    UPDATES,
+)
+from bioplaus.study.arm import Trained
 from bioplaus.study.build import Built
-from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.train import seed_key
 from bioplaus.types import Batch
@@ -89,57 +104,45 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
     """
     phases = {name: phase.macs for name, phase in costs.dense.phases.items() if name != "optimiser"}
     macs = {**phases, "training": total(costs.dense).macs, "inference": costs.dense.inference_macs}
-    rows = [
-        Row(*label, "", name, "macs", float(count), "MAC/sample") for name, count in macs.items()
-    ]
+    rows = [Row.of(label, "", Condition(name), MACS, count) for name, count in macs.items()]
     run = total(costs.effective)
-    rows.append(
-        Row(*label, "", "training", "effective macs", float(run.macs + run.acs), "MAC/sample")
-    )
-    rows.append(
-        Row(
-            *label,
-            "",
-            "training",
-            "synapses changed",
-            float(run.synapse_updates) * arm.batch_size,
-            "synapse/step",
-        )
-    )
+    rows.append(Row.of(label, "", TRAINING, EFFECTIVE_MACS, run.macs + run.acs))
+    rows.append(Row.of(label, "", TRAINING, CHANGED, float(run.synapse_updates) * arm.batch_size))
     for name, found in costs.energies.items():
-        for part, estimate in (
-            ("op", found.E_op),
-            ("memory", found.E_mem),
-            ("total", found.E_total),
+        profile = None if name == PROFILE else name
+        for measure, estimate in (
+            (ENERGY_OP, found.E_op),
+            (ENERGY_MEMORY, found.E_mem),
+            (ENERGY, found.E_total),
         ):
-            for condition in ("median", "p05", "p95"):
-                where = condition if name == PROFILE else f"{name} {condition}"
-                rows.append(
-                    Row(
-                        *label,
-                        "",
-                        where,
-                        f"energy {part}",
-                        getattr(estimate, condition),
-                        "J/sample",
-                    )
-                )
+            rows += [
+                Row.of(label, "", Condition(q, profile=profile), measure, getattr(estimate, q))
+                for q in QUANTILES
+            ]
     step = costs.energies[PROFILE].E_total.median * arm.batch_size
     for seed, found in enumerate(costs.learning):
-        for name, value, unit in (
-            ("M-energy", found.energy, "weight"),
-            ("synaptic updates", found.updates, "update"),
-            ("inefficiency", found.inefficiency, "ratio"),
+        for measure, value in (
+            (M_ENERGY, found.energy),
+            (UPDATES, found.updates),
+            (INEFFICIENCY, found.inefficiency),
         ):
-            rows.append(Row(*label, str(seed), "training", name, value, unit))
+            rows.append(Row.of(label, seed, TRAINING, measure, value))
         seen = [
-            (r.condition, r.value)
+            (r.where.step, r.value)
             for r in trained
-            if (r.seed, r.measure) == (str(seed), "accuracy at step")
+            if (r.seed, r.measure) == (str(seed), AT_STEP.key)
         ]
         if seen:
-            steps = [int(c.removeprefix("step=")) for c, _ in seen]
-            joules, censored = to_accuracy(TARGET, steps, np.array([a for _, a in seen]), step)
-            measure = "energy short of accuracy" if censored else "energy to accuracy"
-            rows.append(Row(*label, str(seed), f"accuracy={TARGET:g}", measure, joules, "J"))
+            joules, censored = to_accuracy(
+                TARGET, [s for s, _ in seen], np.array([a for _, a in seen]), step
+            )
+            rows.append(
+                Row.of(
+                    label,
+                    seed,
+                    Condition(accuracy=TARGET),
+                    SHORT_OF_ACCURACY if censored else TO_ACCURACY,
+                    joules,
+                )
+            )
     return rows

@@ -2,7 +2,9 @@
 attack.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from bioplaus.data import Dataset
 from bioplaus.data.dataset import bounds_of
 from bioplaus.data.noisy import Flipped
 from bioplaus.measure.accuracy import accuracy
-from bioplaus.measure.calibration import UNITS, calibration
+from bioplaus.measure.calibration import calibration
 from bioplaus.measure.robustness import (
     BOUNDS,
     CURVES,
@@ -26,19 +28,45 @@ from bioplaus.measure.robustness import (
     transfer,
     under_attack,
 )
-from bioplaus.salts import ATTACKS
-from bioplaus.study.arm import Label, Trained
+from bioplaus.record import CLEAN, FLIPPED, Condition, Label, Row, measure_of
+from bioplaus.record.conditions import ATTACKS, PGD, RANDOM_SIGN, TRANSFER, in_words
+from bioplaus.record.measures import ACCURACY, MEMORISED, RECOVERED, UNDER_CORRUPTION
+from bioplaus.salts import ATTACKS as ATTACKED
+from bioplaus.study.arm import Trained
 from bioplaus.study.claims import claim_rows
 from bioplaus.study.deployed import Deployed
-from bioplaus.study.images import MEASURE, Images
+from bioplaus.study.images import Images
 from bioplaus.study.likeness import likeness_rows
-from bioplaus.study.results import Row
 from bioplaus.study.settings import Arm
 from bioplaus.training.train import TrainState, seed_key, seeds_over
-from bioplaus.types import Array, Batch
+from bioplaus.types import Array, Batch, Key, Loss
 
 EXAMPLES = 512  # test examples that are disturbed and attacked
 GUARDED = 32  # test examples on which the attack's gradient is checked
+
+
+class Exam(NamedTuple):
+    """What the seeds of a trained arm are put through.
+
+    twin: the arm that differs in the rule alone, trained by backprop. bounds: least and largest
+    value of the inputs. attackable: by its own gradient. corruptions: names of those in `Images`,
+    in order.
+    """
+
+    arm: Arm
+    deployed: Deployed
+    twin: Deployed | None
+    bounds: tuple[float, float]
+    attackable: bool
+    corruptions: tuple[str, ...]
+
+    @property
+    def loss(self) -> Loss:
+        return self.deployed.built.loss
+
+
+Found = dict[tuple[str, str], Array]
+"""(key of a measure, kind of condition) -> a number, or one for each severity of the kind."""
 
 
 def final_rows(
@@ -51,112 +79,25 @@ def final_rows(
     flipped: Flipped,
     label: Label,
 ) -> tuple[list[Row], list[str]]:
-    """Rows of the trained arm, and warnings. twin: the arm that differs in the rule alone, trained
-    by backprop.
+    """Rows of the trained arm, and warnings. twin: see `Exam`.
 
     images: the corrupted ones; flipped: the training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
-    key, bounds = seed_key(0), bounds_of(data) if arm.robustness else BOUNDS
-    climb, attacked = (
-        partial(pgd, steps=arm.adversarial.steps),
-        partial(under_attack, bounds=bounds),
-    )
     attackable, warnings = _guard(
         arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label
     )
-    loss = deployed.built.loss
-    probabilities = arm.loss == "cross_entropy" and arm.robustness
-
-    def scores(outputs: Array, y: Array) -> dict[str, Array]:
-        return {
-            "accuracy": accuracy(outputs, y, loss),
-            **(calibration(outputs, y)._asdict() if probabilities else {}),
-        }
-
-    def measure(
-        state: TrainState,
-        other: TrainState | None,
-        test: Batch,
-        images: Images | None,
-        flipped: Flipped,
-    ):
-        """(measure, kind) -> a number, or one for each severity of the kind."""
-        few = jax.tree.map(lambda a: a[:EXAMPLES], test)
-        clean = scores(deployed.answer(state, test.context)(test.x, key), test.y)
-        found = {(name, "clean"): value for name, value in clean.items()}
-        own = deployed.answer(state, few.context)
-        if len(flipped.x):
-            outputs = deployed.answer(state, ())(jnp.asarray(flipped.x), key)
-            found["memorised", "flipped labels"] = accuracy(
-                outputs, jnp.asarray(flipped.given), loss
-            )
-            found["recovered", "flipped labels"] = accuracy(
-                outputs, jnp.asarray(flipped.truth), loss
-            )
-        if images is not None:
-            context = jax.tree.map(lambda a: a[: len(images.y)], test.context)
-            under = on_images(scores, deployed.answer(state, context), images.images, images.y, key)
-            for name, values in under.items():
-                for i, kind in enumerate(kinds):
-                    found[MEASURE if name == "accuracy" else name, kind] = values[i]
-        if not arm.robustness:
-            return found
-        for name in arm.curves:
-            k = jax.random.fold_in(key, list(CURVES).index(name))
-            found["accuracy", name] = curve(
-                deployed.rebuild,
-                CURVES[name],
-                deployed.net,
-                state.params,
-                state.rule,
-                few,
-                k,
-                draws=arm.draws,
-                bounds=bounds,
-                loss=loss,
-            )
-        k = jax.random.fold_in(key, ATTACKS)
-        found["accuracy", "random_sign"] = attacked(random_signs, own, loss, few, k)
-        if attackable:
-            found["accuracy", "pgd"] = attacked(climb, own, loss, few, k)
-        if twin is not None and other is not None:
-            source = twin.answer(other, few.context)
-            found["accuracy", "transfer"] = transfer(
-                climb, source, own, loss, few, k, bounds=bounds
-            )
-        return found
-
-    kinds = images.names if images else ()
-    severities = {name: d.severities for name, d in CURVES.items()} | dict.fromkeys(
-        ("pgd", "random_sign", "transfer"), EPSILONS
-    )
-    severities |= {kind: range(1, images.images.shape[1] + 1) for kind in kinds} if images else {}
+    bounds = bounds_of(data) if arm.robustness else BOUNDS
+    exam = Exam(arm, deployed, twin, bounds, attackable, images.names if images else ())
     over = seeds_over(jax.eval_shape(lambda s: jax.tree.map(lambda a: a[0], s), deployed.state))
     compiled = jax.jit(
-        lambda states, others, *given: over(lambda s, o: measure(s, o, *given))(states, others)
+        lambda states, others, *given: over(lambda s, o: _measured(exam, s, o, *given))(
+            states, others
+        )
     )
     arrays = images and images._replace(names=())
     measured = compiled(deployed.state, None if twin is None else twin.state, test, arrays, flipped)
-    rows = []
-    for (name, kind), values in measured.items():
-        for seed, value in enumerate(np.asarray(values)):
-            conditions = (
-                [kind]
-                if value.ndim == 0
-                else [f"{kind.replace('_', ' ')}={s:g}" for s in severities[kind]]
-            )
-            rows += [
-                Row(
-                    *label,
-                    str(seed),
-                    condition,
-                    name,
-                    float(v),
-                    UNITS._asdict().get(name, "fraction"),
-                )
-                for condition, v in zip(conditions, np.atleast_1d(value), strict=True)
-            ]
+    rows = _rows(measured, _severities(images), label)
     if arm.alignment:
         rows += likeness_rows(deployed, twin, test, label, over)
     if arm.adversarial.suite and attackable:
@@ -164,8 +105,124 @@ def final_rows(
         if twin is not None and twin is not deployed:
             nets.append((twin.answer, twin.state))
         healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
-        rows += claim_rows(arm, deployed.built.loss, nets, test, healthy, label, over, bounds)
+        rows += claim_rows(arm, exam.loss, nets, test, healthy, label, over, bounds)
     return rows, warnings
+
+
+def _measured(
+    exam: Exam,
+    state: TrainState,
+    other: TrainState | None,
+    test: Batch,
+    images: Images | None,
+    flipped: Flipped,
+) -> Found:
+    """All of one seed. other: the state of the twin."""
+    deployed, key = exam.deployed, seed_key(0)
+    clean = _scores(exam, deployed.answer(state, test.context)(test.x, key), test.y)
+    found = {(measure, CLEAN.name): value for measure, value in clean.items()}
+    if len(flipped.x):
+        outputs = deployed.answer(state, ())(jnp.asarray(flipped.x), key)
+        found[MEMORISED.key, FLIPPED.name] = accuracy(
+            outputs, jnp.asarray(flipped.given), exam.loss
+        )
+        found[RECOVERED.key, FLIPPED.name] = accuracy(
+            outputs, jnp.asarray(flipped.truth), exam.loss
+        )
+    if images is not None:
+        context = jax.tree.map(lambda a: a[: len(images.y)], test.context)
+        answer = deployed.answer(state, context)
+        under = on_images(
+            lambda outputs, y: _scores(exam, outputs, y), answer, images.images, images.y, key
+        )
+        for measure, values in under.items():
+            name = UNDER_CORRUPTION.key if measure == ACCURACY.key else measure
+            found |= {(name, kind): values[i] for i, kind in enumerate(exam.corruptions)}
+    if exam.arm.robustness:
+        few = jax.tree.map(lambda a: a[:EXAMPLES], test)
+        found |= _disturbed(exam, state, few, key) | _attacked(
+            exam, state, other, few, jax.random.fold_in(key, ATTACKED)
+        )
+    return found
+
+
+def _scores(exam: Exam, outputs: Array, y: Array) -> dict[str, Array]:
+    """Key of a measure -> its value, of answers that are to be y."""
+    probabilities = exam.arm.loss == "cross_entropy" and exam.arm.robustness
+    return {
+        ACCURACY.key: accuracy(outputs, y, exam.loss),
+        **(calibration(outputs, y)._asdict() if probabilities else {}),
+    }
+
+
+def _disturbed(exam: Exam, state: TrainState, few: Batch, key: Key) -> Found:
+    """Accuracy under every disturbance that the arm names."""
+    found, deployed = {}, exam.deployed
+    for name in exam.arm.curves:
+        found[ACCURACY.key, name] = curve(
+            deployed.rebuild,
+            CURVES[name],
+            deployed.net,
+            state.params,
+            state.rule,
+            few,
+            jax.random.fold_in(key, list(CURVES).index(name)),
+            draws=exam.arm.draws,
+            bounds=exam.bounds,
+            loss=exam.loss,
+        )
+    return found
+
+
+def _attacked(
+    exam: Exam, state: TrainState, other: TrainState | None, few: Batch, key: Key
+) -> Found:
+    """Accuracy under each of `conditions.ATTACKS` that can be made."""
+    own, climb = (
+        exam.deployed.answer(state, few.context),
+        partial(pgd, steps=exam.arm.adversarial.steps),
+    )
+    found = {
+        (ACCURACY.key, RANDOM_SIGN): under_attack(
+            random_signs, own, exam.loss, few, key, bounds=exam.bounds
+        )
+    }
+    if exam.attackable:
+        found[ACCURACY.key, PGD] = under_attack(climb, own, exam.loss, few, key, bounds=exam.bounds)
+    if exam.twin is not None and other is not None:
+        source = exam.twin.answer(other, few.context)
+        found[ACCURACY.key, TRANSFER] = transfer(
+            climb, source, own, exam.loss, few, key, bounds=exam.bounds
+        )
+    return found
+
+
+def _severities(images: Images | None) -> dict[str, Sequence[float]]:
+    """Kind -> its severities."""
+    found: dict[str, Sequence[float]] = {name: d.severities for name, d in CURVES.items()}
+    found |= dict.fromkeys(ATTACKS, EPSILONS)
+    return (
+        found | dict.fromkeys(images.names, range(1, images.images.shape[1] + 1))
+        if images
+        else found
+    )
+
+
+def _rows(measured: Found, severities: Mapping[str, Sequence[float]], label: Label) -> list[Row]:
+    """measured: with the axis of seeds first."""
+    rows = []
+    for (measure, kind), values in measured.items():
+        for seed, value in enumerate(np.asarray(values)):
+            where = (
+                [Condition(kind)]
+                if value.ndim == 0
+                else [Condition(in_words(kind), s) for s in severities[kind]]
+            )
+            rows += [
+                Row.of(label, seed, condition, measure_of(measure), v)
+                for condition, v in zip(where, np.atleast_1d(value), strict=True)
+            ]
+    return rows
 
 
 def _guard(

@@ -3,7 +3,7 @@ them against the backprop twin.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,13 +16,12 @@ from bioplaus.data.dataset import bounds_of
 from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap
 from bioplaus.measure.robustness import corrupted, mce, relative_mce, suite_for
 from bioplaus.measure.statistics import retention
-from bioplaus.study.arm import Label, partner
-from bioplaus.study.results import Row
+from bioplaus.record import ALL_CORRUPTIONS, BACKPROP, CLEAN, Label, Row, by_label, partners
+from bioplaus.record.measures import ACCURACY, MCE, RELATIVE_MCE, UNDER_CORRUPTION
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.train import seed_key
 from bioplaus.types import Array
 
-MEASURE = "accuracy under corruption"
 # test images that are corrupted where they are made here; published sets are used whole
 EXAMPLES = 512
 
@@ -87,35 +86,31 @@ def _published(arm: Arm, data: Dataset) -> Corrupted:
     return readers[shape](arm.corruptions)
 
 
-def error_rows(arms: Sequence[tuple[Arm, Label]], rows: Sequence[Row]) -> list[Row]:
+def error_rows(labels: Sequence[Label], rows: Sequence[Row]) -> list[Row]:
     """mCE_BP and its relative form, by seed, of every arm that has a twin trained by backprop."""
+    accuracies = {label: under_corruption(own) for label, own in by_label(rows).items()}
     found: list[Row] = []
-    for arm, label in arms:
-        twin = partner("bp", arm, label, arms)
+    for label, twin in zip(labels, partners(BACKPROP, labels), strict=True):
         if twin is None:
             continue
-        own, other = under_corruption(label, rows), under_corruption(arms[twin][1], rows)
+        own, other = accuracies[label], accuracies[labels[twin]]
         for seed in (s for s in own if s in other):
             (clean, under), (twin_clean, twin_under) = own[seed], other[seed]
             if under.shape != twin_under.shape:
                 continue
-            for measure, value in (
-                ("mCE_BP", mce(under, twin_under)),
-                ("relative mCE_BP", relative_mce(under, clean, twin_under, twin_clean)),
-            ):
-                found.append(Row(*label, seed, "all corruptions", measure, float(value), "percent"))
+            relative = relative_mce(under, clean, twin_under, twin_clean)
+            found.append(Row.of(label, seed, ALL_CORRUPTIONS, MCE, mce(under, twin_under)))
+            found.append(Row.of(label, seed, ALL_CORRUPTIONS, RELATIVE_MCE, relative))
     return found
 
 
-def retained(
-    label: Label, rows: Sequence[Row], chance: float, lost: Sequence[int]
-) -> dict[str, float]:
-    """IQM, over seeds x corruptions, of the accuracy retained at severities 1 to 5, with its
-    bootstrap interval, and optimality gap.
+def retained(rows: Sequence[Row], chance: float, lost: Container[int]) -> dict[str, float]:
+    """IQM, over seeds x corruptions, of the accuracy that an arm retained at severities 1 to 5,
+    with its bootstrap interval, and optimality gap.
 
-    {} for fewer than two seeds that did not diverge. lost: those that did.
+    {} for fewer than two seeds that did not diverge. rows: of the arm. lost: seeds that diverged.
     """
-    found = [v for seed, v in under_corruption(label, rows).items() if int(seed) not in lost]
+    found = [v for seed, v in under_corruption(rows).items() if int(seed) not in lost]
     if len(found) < 2:
         return {}
     scores = np.stack([retention(under.mean(-1), clean, chance) for clean, under in found])
@@ -130,16 +125,13 @@ def retained(
     }
 
 
-def under_corruption(label: Label, rows: Sequence[Row]) -> dict[str, tuple[float, np.ndarray]]:
-    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities], of an
-    arm.
+def under_corruption(rows: Sequence[Row]) -> dict[str, tuple[float, np.ndarray]]:
+    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities]. rows: of
+    one arm.
     """
-    own = [r for r in rows if r[:5] == label]
-    clean = {r.seed: r.value for r in own if (r.measure, r.condition) == ("accuracy", "clean")}
+    clean = {r.seed: r.value for r in rows if (r.measure, r.where) == (ACCURACY.key, CLEAN)}
     under: dict[str, dict[str, list[float]]] = {}
-    for r in own:
-        if r.measure == MEASURE:
-            under.setdefault(r.seed, {}).setdefault(r.condition.partition("=")[0], []).append(
-                r.value
-            )
+    for r in rows:
+        if r.measure == UNDER_CORRUPTION.key:
+            under.setdefault(r.seed, {}).setdefault(r.where.name, []).append(r.value)
     return {seed: (clean[seed], np.array(list(v.values()))) for seed, v in under.items()}

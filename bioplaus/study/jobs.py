@@ -16,14 +16,13 @@ from typing import Any
 import jax
 
 from bioplaus.study import spec
-from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
+from bioplaus.study.plan import Plan, meets_twin, plan
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import finished
 from bioplaus.study.run import Results, conduct, open_folder
 from bioplaus.study.settings import Study, StudyError
 from bioplaus.study.share import Workshop
 from bioplaus.study.stop import serve, starting_workers, working
-from bioplaus.study.summary import short_names
 
 MOST = 8  # jobs where no number is given: each holds the data, and its own programs
 
@@ -66,27 +65,15 @@ def _train_waiting(
     """Train the arms that are not finished side by side, where there are several: first those that
     others are attacked from.
     """
-    waiting = [i for i, p in enumerate(plans) if not finished(folder_of(p, plans, out))]
+    waiting = [i for i, p in enumerate(plans) if not finished(p.folder_in(out))]
     if min(jobs, len(waiting)) > 1:
-        labels, twins = (
-            [p.label for p in plans],
-            {t.label for p in plans if meets_twin(p.arm) and (t := twin_of(p, plans))},
-        )
-        first = [i for i in waiting if labels[i] in twins]
-        then = [i for i in waiting if labels[i] not in twins]
-        _side_by_side(
-            study,
-            out,
-            [first, then],
-            short_names(labels),
-            [p.arm.steps for p in plans],
-            jobs,
-            cores,
-            show,
-        )
+        twins = {p.twin for p in plans if meets_twin(p.arm)}
+        first = [i for i in waiting if i in twins]
+        then = [i for i in waiting if i not in twins]
+        _side_by_side(study, out, [first, then], plans, jobs, cores, show)
 
 
-def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
+def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
     """Train waves of arms, one wave after the other; a wave's arms in any order."""
     context = multiprocessing.get_context("spawn")
     told, shares = context.Queue(), context.Queue()
@@ -94,7 +81,7 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
     theirs, lifeline = context.Pipe(duplex=False)
     for j in range(jobs):
         shares.put(cores[j::jobs] or cores)
-    with progress_bar(sum(steps[i] for wave in waves for i in wave), show) as (say, tick):
+    with progress_bar(sum(plans[i].arm.steps for wave in waves for i in wave), show) as (say, tick):
         listener = threading.Thread(
             target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True
         )
@@ -103,7 +90,7 @@ def _side_by_side(study, out, waves, names, steps, jobs, cores, show) -> None:
         try:
             for wave in waves:
                 with starting_workers():
-                    running = {pool.submit(_train, i): names[i] for i in wave}
+                    running = {pool.submit(_train, i): plans[i].name for i in wave}
                 for done in as_completed(running):
                     done.result()
                     say(f"{running[done]} is done")

@@ -20,20 +20,23 @@ from bioplaus.measure.representation import (
     sparsity,
 )
 from bioplaus.net import forward
-from bioplaus.study.arm import PROBE, Label
+from bioplaus.record import Condition, Label, Row
+from bioplaus.record.measures import (
+    CKA,
+    CKA_OF_SEEDS,
+    DEAD_UNITS,
+    DIMENSION,
+    RSA,
+    RSA_OF_SEEDS,
+    SPARSITY,
+)
+from bioplaus.study.arm import PROBE
 from bioplaus.study.deployed import Deployed
-from bioplaus.study.results import Row
 from bioplaus.training.train import TrainState, seed_key
 from bioplaus.types import Array, Batch
 
-OF_A_LAYER = {
-    "effective dimension": (effective_dimension, "dimension"),
-    "sparsity": (sparsity, "fraction"),
-    "dead units": (dead_units, "fraction"),
-}
-"""What is measured of each hidden layer alone, with its unit; see
-`bioplaus.measure.representation`.
-"""
+OF_A_LAYER = ((DIMENSION, effective_dimension), (SPARSITY, sparsity), (DEAD_UNITS, dead_units))
+"""What is measured of each hidden layer alone, see `bioplaus.measure.representation`."""
 FORWARD = 1e-3  # of the largest output: an answer that differs by more from a forward pass is none
 
 
@@ -68,7 +71,7 @@ def likeness_rows(
     def compared(state: TrainState, other: TrainState, few: Batch):
         own, passes = layers(deployed, state, few)
         others, _ = layers(twin, other, few)
-        alone = jnp.array([[measure(a) for measure, _ in OF_A_LAYER.values()] for a in own])
+        alone = jnp.array([[measure(a) for _, measure in OF_A_LAYER] for a in own])
         return (
             *(jnp.where(passes, found, jnp.nan) for found in (cka_table(own, others), alone)),
             own,
@@ -77,28 +80,21 @@ def likeness_rows(
 
     compiled = jax.jit(lambda a, b, few: over(lambda s, o: compared(s, o, few))(a, b))
     cka, alone, own, others = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
-    to, rows = "between seeds" if twin is deployed else "to backprop", []
+    tables = (CKA_OF_SEEDS, RSA_OF_SEEDS) if twin is deployed else (CKA, RSA)
+    rows = []
     for seed in range(seeds):
         rows += [
-            Row(*label, str(seed), f"layer={l + 1}", name, float(alone[seed, l, i]), unit)
-            for i, (name, (_, unit)) in enumerate(OF_A_LAYER.items())
+            Row.of(label, seed, Condition(layer=l + 1), measure, alone[seed, l, i])
+            for i, (measure, _) in enumerate(OF_A_LAYER)
             for l in range(alone.shape[1])
             if not np.isnan(alone[seed, l, i])
         ]
         rsa = rsa_table([a[seed] for a in own], [a[seed] for a in others])
-        for name, table, unit in (
-            ("cka", cka[seed], "ratio"),
-            ("rsa", np.where(np.isnan(cka[seed]), np.nan, rsa), "correlation"),
+        for measure, table in zip(
+            tables, (cka[seed], np.where(np.isnan(cka[seed]), np.nan, rsa)), strict=True
         ):
             rows += [
-                Row(
-                    *label,
-                    str(seed),
-                    f"layer={l + 1} twin layer={m + 1}",
-                    f"{name} {to}",
-                    float(table[l, m]),
-                    unit,
-                )
+                Row.of(label, seed, Condition(layer=l + 1, twin_layer=m + 1), measure, table[l, m])
                 for l, m in np.ndindex(*table.shape)
                 if not np.isnan(table[l, m])
             ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bioplaus.study.results import Row
+from bioplaus.record import Row
 from bioplaus.study.settings import StudyError
 from bioplaus.study.watch import Watch
 from bioplaus.training.checkpoints import CheckpointError, latest

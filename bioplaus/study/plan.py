@@ -4,7 +4,6 @@ folders.
 
 import functools
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,24 +16,30 @@ from bioplaus.data.dataset import PARTS, bounds_of, centred
 from bioplaus.data.noisy import Flipped, with_noise
 from bioplaus.measure.robustness import CURVES, Disturbance
 from bioplaus.net import init
+from bioplaus.record import BACKPROP, Label, partners, short_names
 from bioplaus.study import spec
-from bioplaus.study.arm import Compiled, Label, compiled_of, label_of, of_precision, partner
+from bioplaus.study.arm import Compiled, compiled_of, of_precision
 from bioplaus.study.build import Built, build, hold_of, shape_of
 from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.costs import training_profiles
 from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
+from bioplaus.study.labels import label_of, told_apart
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
-from bioplaus.study.summary import short_names, told_apart
 from bioplaus.training.precision import in_float64
 from bioplaus.training.train import Program, seed_key
 from bioplaus.types import Array, Batch, Key, Net
 
 
 class Plan(NamedTuple):
-    """An arm that has passed every check and is ready to run. built: with the values that its
-    schedules end at.
+    """An arm that has passed every check and is ready to run.
+
+    built: with the values that its schedules end at. flipped: training examples whose label is
+    wrong. name: what reports call the arm.
+    twin: the place in the plan of the arm that is trained by backprop and otherwise alike, its own
+    if it is one; None if there is none.
+    folder: its name in the folder `arms` of a run.
     """
 
     arm: Arm
@@ -43,7 +48,13 @@ class Plan(NamedTuple):
     data: Dataset
     label: Label
     flipped: Flipped
-    """Training examples whose label is wrong."""
+    name: str = ""
+    twin: int | None = None
+    folder: str = ""
+
+    def folder_in(self, out: Path) -> Path:
+        """Where the arm is trained, in the folder of a run."""
+        return out / "arms" / self.folder
 
 
 def plan(
@@ -83,10 +94,10 @@ def plan(
             Plan(arm, built, programs[shape], use, label_of(arm, "own" if net else None), flipped)
         )
     labels = told_apart([(p.arm, p.label) for p in found])
-    check_contrasts(
-        study.contrast, dict(zip(short_names(labels), [p.arm for p in found], strict=True))
-    )
-    return [p._replace(label=label) for p, label in zip(found, labels, strict=True)]
+    connected = zip(found, labels, short_names(labels), partners(BACKPROP, labels), strict=True)
+    found = [p._replace(label=label, name=name, twin=twin) for p, label, name, twin in connected]
+    check_contrasts(study.contrast, {p.name: p.arm for p in found})
+    return [p._replace(folder=_folder(p, None if p.twin is None else found[p.twin])) for p in found]
 
 
 def _with_data(
@@ -98,7 +109,7 @@ def _with_data(
     found, loaded, prepared = [], {}, {}
     for arm in sorted(
         spec.arms(study, many=many, own_net=net is not None, check=check),
-        key=lambda a: a.rule != "bp",
+        key=lambda a: a.rule != BACKPROP,
     ):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
@@ -152,27 +163,17 @@ def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
     return use, flipped
 
 
-def twin_of(p: Plan, plans: Sequence[Plan]) -> Plan | None:
-    """The arm that was trained by backprop otherwise alike, with which p is compared: p itself if
-    it is one.
-    """
-    i = partner("bp", p.arm, p.label, [(q.arm, q.label) for q in plans])
-    return None if i is None else plans[i]
-
-
 def meets_twin(arm: Arm) -> bool:
     """Whether what is measured of an arm depends on its twin as well."""
     return arm.robustness or arm.alignment
 
 
-def folder_of(p: Plan, plans: Sequence[Plan], out: Path) -> Path:
-    """An arm's folder, named by what it depends on: its settings, its net, and the twin that it is
-    compared with, if it is.
+def _folder(p: Plan, twin: Plan | None) -> str:
+    """The name of an arm's folder says what the arm depends on: its settings, its net, and the twin
+    that it is compared with, if it is.
 
     So a study that has grown finds the arms that are finished.
     """
-    twin = twin_of(p, plans)
     other = twin.arm.model_dump_json() if twin and meets_twin(p.arm) else ""
-    settings = f"{p.arm.model_dump_json()} {p.label.net} {other}"
-    digest = hashlib.sha256(settings.encode()).hexdigest()
-    return out / "arms" / f"{p.arm.rule}-{digest[:12]}"
+    known = hashlib.sha256(f"{p.arm.model_dump_json()} {p.label.net} {other}".encode()).hexdigest()
+    return f"{p.arm.rule}-{known[:12]}"

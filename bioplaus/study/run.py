@@ -9,27 +9,20 @@ from typing import Any, NamedTuple
 
 from bioplaus.data import Dataset
 from bioplaus.files import PART, replacing, seal
+from bioplaus.record import BACKPROP, RESULTS, RESULTS_SUMS, Label, Row, write_rows
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, Trained, of_precision, relabelled, train_arm
+from bioplaus.study.arm import Trained, of_precision, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
+from bioplaus.study.labels import relabelled
 from bioplaus.study.lock import LEAVING, LOCK, held
-from bioplaus.study.plan import Plan, folder_of, plan, twin_of
+from bioplaus.study.plan import Plan, plan
 from bioplaus.study.progress import progress_bar
-from bioplaus.study.results import (
-    RESULTS,
-    RESULTS_SUMS,
-    Final,
-    Row,
-    read_final,
-    write_final,
-    write_json,
-    write_rows,
-)
-from bioplaus.study.settings import Arm, Study, StudyError
-from bioplaus.study.summary import short_names, summarise
+from bioplaus.study.results import Final, read_final, write_final, write_json
+from bioplaus.study.settings import Study, StudyError
+from bioplaus.study.summary import summarise
 from bioplaus.training.devices import mesh_of
 from bioplaus.training.machines import by_first, first
 from bioplaus.types import Net
@@ -52,7 +45,7 @@ class Results(NamedTuple):
         from bioplaus.report import table
 
         console = Console(file=StringIO(), width=120)
-        console.print(table([row._asdict() for row in self.rows], self.summary))
+        console.print(table(self.rows, self.summary))
         for text in self.summary["warnings"]:
             console.print(f"warning: {text}", markup=False, highlight=False)
         return console.file.getvalue()  # type: ignore[attr-defined]
@@ -98,27 +91,29 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
     seconds: dict[str, float] = {}
     twins: dict[Label, Deployed] = {}
     images: dict[tuple, Images | None] = {}
-    done: list[tuple[Arm, Label, Trained, Costs | None]] = []
+    done: list[tuple[Plan, Trained, Costs | None]] = []
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
-        for p, name in zip(plans, short_names([p.label for p in plans]), strict=True):
-            say(name)
-            folder = out and folder_of(p, plans, out)
+        for p in plans:
+            say(p.name)
+            twin = None if p.twin is None else plans[p.twin]
             with of_precision(p.arm):
-                trained, found, said = run_arm(p, folder, twin_of(p, plans), twins, images, tick)
+                trained, found, said = run_arm(
+                    p, out and p.folder_in(out), twin, twins, images, tick
+                )
                 costs = (
                     costs_of(p.arm, p.built, p.data.train, trained, machines)
                     if p.arm.energy
                     else None
                 )
-            done.append((p.arm, p.label, trained, costs))
+            done.append((p, trained, costs))
             rows += (
                 trained.rows
                 + found
                 + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
             )
             warnings += said
-            seconds[name] = round(trained.seconds, 3)
-    rows += error_rows([(p.arm, p.label) for p in plans], rows)
+            seconds[p.name] = round(trained.seconds, 3)
+    rows += error_rows([p.label for p in plans], rows)
     notes, chance = (
         {p.data.name: p.data.note for p in plans},
         1 / max(p.data.test.y.shape[-1] for p in plans),
@@ -126,11 +121,10 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
     source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
     summary = summarise(study, settings, done, rows, notes, chance, source, machines, warnings)
     if out and first():
-        write_rows(out / "results.csv", rows)
-        write_json(out / "summary.json", summary)
-        write_json(
-            out / "timing.json", {"total_s": round(time.perf_counter() - began, 3), "arms": seconds}
-        )
+        results_csv, summary_json, timing_json = (out / name for name in RESULTS)
+        write_rows(results_csv, rows)
+        write_json(summary_json, summary)
+        write_json(timing_json, {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
         seal(out / RESULTS_SUMS, RESULTS)
         from bioplaus.report import report
 
@@ -158,7 +152,7 @@ def run_arm(
 def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], list[str]]:
     trained = train_arm(p.arm, p.compiled, p.data, p.label, folder, tick)
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
-    if p.arm.rule == "bp":
+    if p.arm.rule == BACKPROP:
         twins[p.label] = deployed
     kept, why = by_first(lambda: read_final(folder)) if folder else (None, "")
     if kept:

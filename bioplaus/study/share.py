@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bioplaus.record import Label
 from bioplaus.study import spec
-from bioplaus.study.arm import Label, of_precision, train_arm
+from bioplaus.study.arm import of_precision, train_arm
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import Images
 from bioplaus.study.lock import held
-from bioplaus.study.plan import Plan, folder_of, meets_twin, plan, twin_of
+from bioplaus.study.plan import Plan, meets_twin, plan
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import finished
 from bioplaus.study.run import run_arm, share_folder
 from bioplaus.study.settings import Study, StudyError
-from bioplaus.study.summary import short_names
 
 
 def run_share(
@@ -51,8 +51,8 @@ class Workshop:
 
     def __init__(self, plans: list[Plan], out: Path):
         self.plans: list[Plan] = plans
-        self.names: list[str] = short_names([p.label for p in self.plans])
-        self.folders: list[Path] = [folder_of(p, self.plans, out) for p in self.plans]
+        self.names: list[str] = [p.name for p in plans]
+        self.folders: list[Path] = [p.folder_in(out) for p in plans]
         self.twins: dict[Label, Deployed] = {}
         self.images: dict[tuple[Any, ...], Images | None] = {}
 
@@ -63,9 +63,14 @@ class Workshop:
         """Train arm i into its folder, after its twin if it is attacked from one that is not here
         yet.
         """
-        p, twin = self.plans[i], twin_of(self.plans[i], self.plans)
-        if twin and twin.label not in (p.label, *self.twins) and meets_twin(p.arm):
-            t = next(j for j, q in enumerate(self.plans) if q is twin)
+        p, t = self.plans[i], self.plans[i].twin
+        twin = None if t is None else self.plans[t]
+        if (
+            t is not None
+            and twin
+            and twin.label not in (p.label, *self.twins)
+            and meets_twin(p.arm)
+        ):
             folder = self.folders[t] if self.finished(t) else None
             with (
                 of_precision(twin.arm),

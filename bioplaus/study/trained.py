@@ -10,9 +10,8 @@ import jax.numpy as jnp
 from bioplaus.data import Dataset
 from bioplaus.study import spec
 from bioplaus.study.arm import of_all_seeds, of_precision
-from bioplaus.study.plan import Plan, folder_of, plan
+from bioplaus.study.plan import Plan, plan
 from bioplaus.study.settings import StudyError
-from bioplaus.study.summary import short_names
 from bioplaus.training.checkpoints import CheckpointError, latest
 from bioplaus.training.train import seed_keys
 from bioplaus.types import Net, PyTree, Rule
@@ -54,14 +53,14 @@ def load(
             " study.toml"
         ) from error
     plans = plan(study, net, data, check=False)
-    names = short_names([p.label for p in plans])
+    names = [p.name for p in plans]
     name = names[0] if arm is None and len(names) == 1 else arm
     if name not in names:
         raise StudyError(f"{folder}: arm is {arm!r}, expected one of {', '.join(map(repr, names))}")
     p = plans[names.index(name)]
     if not 0 <= seed < p.arm.seeds:
         raise StudyError(f"{folder}: seed is {seed}, expected 0 to {p.arm.seeds - 1}")
-    where = folder_of(p, plans, folder)
+    where = p.folder_in(folder)
     with of_precision(p.arm):
         return _restored(p, where, name, seed)
 

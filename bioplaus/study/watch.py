@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from bioplaus.record import Row
+from bioplaus.record.measures import LOSS
 from bioplaus.rules import BASELINES
-from bioplaus.study.results import Row
 from bioplaus.types import Rule
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def risen(
 
     rows: of the arm's training.
     """
-    last = {int(r.seed): r.value for r in rows if r.measure == "loss"}
+    last = {int(r.seed): r.value for r in rows if r.measure == LOSS.key}
     pairs = {
         s: (start, last[s])
         for s, start in enumerate(watch["first"] if watch else ())

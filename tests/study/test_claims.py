@@ -97,20 +97,19 @@ def test_the_words_hold_every_hyperparameter(found):
 
 
 def test_the_page_states_no_number_where_a_check_fails(found):
-    rows = [r._asdict() for r in found.rows]
+    rows = found.rows
     page = claims(collect(rows, found.summary), {})
     failing = {r.rule for r in found.rows if r.measure == "check passed" and not r.value}
     assert page.count("no claim") == len(failing)
     forged = [
-        r | {"value": 0.0} if (r["measure"], r["rule"]) == ("check passed", "fa") else r
-        for r in rows
+        r._replace(value=0.0) if (r.measure, r.rule) == ("check passed", "fa") else r for r in rows
     ]
     assert "no claim<small>F1, F2" in claims(collect(forged, found.summary), {})
-    lost = [r for r in rows if "check=F7" not in r["condition"]]
+    lost = [r for r in rows if r.where.check != "F7"]
     assert claims(collect(lost, found.summary), {}).count("no claim") == 2
-    clean = [r | {"value": 1.0} if r["measure"] == "check passed" else r for r in rows]
+    clean = [r._replace(value=1.0) if r.measure == "check passed" else r for r in rows]
     assert "no claim" not in claims(collect(clean, found.summary), {})
-    assert claims(collect([r for r in rows if r["measure"] == "accuracy"]), {}) == ""
+    assert claims(collect([r for r in rows if r.measure == "accuracy"]), {}) == ""
 
 
 def test_draws_are_for_nets_with_noise():

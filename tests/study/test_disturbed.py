@@ -106,8 +106,7 @@ def test_chosen_curves_alone_are_there(found):
 
 def test_mce_is_against_the_twin_of_the_seed(found):
     np.testing.assert_allclose(_values(found, "bp", "mCE_BP", "all corruptions"), 100)
-    label = {r.rule: r[:5] for r in found.rows}
-    bp, fa = (under_corruption(label[rule], found.rows) for rule in ("bp", "fa"))
+    bp, fa = (under_corruption([r for r in found.rows if r.rule == rule]) for rule in ("bp", "fa"))
     expected = [mce(fa[s][1], bp[s][1]) for s in fa]
     np.testing.assert_allclose(_values(found, "fa", "mCE_BP", "all corruptions"), expected)
     crossed = [mce(fa[a][1], bp[b][1]) for a, b in zip("012", "120", strict=True)]
@@ -136,7 +135,7 @@ def test_planned_contrasts_alone_have_p_values(found):
         c["p"] <= c["p_holm"] <= min(1, 3 * c["p"]) + 1e-12 for c in found.summary["contrasts"]
     )
     assert first["improvement"] == np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b))
-    assert not any("p" in c for c in found.summary["comparisons"])
+    assert "comparisons" not in found.summary
 
 
 def test_the_report_shows_them(found):

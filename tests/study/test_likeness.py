@@ -14,9 +14,10 @@ from bioplaus.measure.representation import (
     rsa_table,
     sparsity,
 )
-from bioplaus.study.arm import PROBE, compiled_of, label_of, of_all_seeds
+from bioplaus.study.arm import PROBE, compiled_of, of_all_seeds
 from bioplaus.study.build import build
 from bioplaus.study.deployed import Deployed
+from bioplaus.study.labels import label_of
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.settings import Arm
 from bioplaus.training.train import seed_keys

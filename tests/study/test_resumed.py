@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies import LIGHT, SMALL, written
+from small_run import SMALL
+from studies import LIGHT, written
 
 import bioplaus as bp
 from bioplaus.cli import main
 from bioplaus.files import sums
+from bioplaus.record import Row, read_rows
 from bioplaus.study import Study, StudyError, arm, run, run_study
-from bioplaus.study.results import Final, Row, finished, read_final, read_rows, write_final
+from bioplaus.study.results import Final, finished, read_final, write_final
 from bioplaus.study.share import run_share
 
 pytestmark = pytest.mark.slow

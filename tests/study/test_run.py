@@ -10,98 +10,93 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from studies import LIGHT, SMALL, values, written
+from studies import LIGHT, values, written
 
 import bioplaus as bp
 from bioplaus.cli import main
+from bioplaus.record import read_rows
 from bioplaus.study import Study, StudyError, compare, run, run_study
-from bioplaus.study.results import read_rows
 
 pytestmark = pytest.mark.thorough
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "small"
-    return written(SMALL, out)
-
-
-def test_a_run_writes_its_files(finished):
-    names = {p.name for p in finished.folder.iterdir()}
+def test_a_run_writes_its_files(small, light):
+    names = {p.name for p in small.folder.iterdir()}
     assert {"results.csv", "timing.json", "summary.json", "study.toml", "report.html"} <= names
-    head = (finished.folder / "results.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert head == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit"
-    assert read_rows(finished.folder / "results.csv") == finished.rows
-    assert set(json.loads((finished.folder / "timing.json").read_text(encoding="utf-8"))) == {
+    head = (small.folder / "results.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert (
+        head
+        == "data,net,rule,neuron,modulator,seed,condition,measure,value,unit,step,layer,severity"
+    )
+    assert read_rows(light.folder / "results.csv") == light.rows
+    assert set(json.loads((small.folder / "timing.json").read_text(encoding="utf-8"))) == {
         "total_s",
         "arms",
     }
 
 
-def test_a_trained_arm_comes_back(finished):
-    model, data = bp.load(finished.folder, "fa", seed=1), bp.data.load("digits").test
+def test_a_trained_arm_comes_back(small):
+    model, data = bp.load(small.folder, "fa", seed=1), bp.data.load("digits").test
     found = bp.measure.accuracy(
         model.rule.predict(model.params, model.state, data.x, jax.random.key(0)), data.y
     )
-    assert [float(found)] == values(finished.rows, "fa", "accuracy", "clean")[1:]
+    assert [float(found)] == values(small.rows, "fa", "accuracy", "clean")[1:]
     assert model.step == 20
-    assert not np.array_equal(model.params[0]["w"], bp.load(finished.folder, "fa").params[0]["w"])
+    assert not np.array_equal(model.params[0]["w"], bp.load(small.folder, "fa").params[0]["w"])
     for folder, name, seed, match in (
-        (finished.folder, None, 0, "expected one of 'bp', 'fa', 'frozen'"),
-        (finished.folder, "kp", 0, "arm is 'kp'"),
-        (finished.folder, "fa", 2, "expected 0 to 1"),
-        (finished.folder.parent, "fa", 0, "study.toml"),
+        (small.folder, None, 0, "expected one of 'bp', 'fa', 'frozen'"),
+        (small.folder, "kp", 0, "arm is 'kp'"),
+        (small.folder, "fa", 2, "expected 0 to 1"),
+        (small.folder.parent, "fa", 0, "study.toml"),
     ):
         with pytest.raises(StudyError, match=match):
             bp.load(folder, name, seed=seed)
 
 
-def test_every_arm_has_its_measures(finished):
+def test_every_arm_has_its_measures(small):
     for rule in ("bp", "fa", "frozen"):
-        clean = values(finished.rows, rule, "accuracy", "clean")
+        clean = values(small.rows, rule, "accuracy", "clean")
         assert len(clean) == 2
         assert all(0 <= a <= 1 for a in clean)
         for kind in ("input noise", "weight noise", "lesion", "pgd", "transfer", "random sign"):
-            assert [
-                r for r in finished.rows if r.rule == rule and r.condition.startswith(f"{kind}=")
-            ]
+            assert [r for r in small.rows if r.rule == rule and r.condition.startswith(f"{kind}=")]
             if kind != "transfer":
                 np.testing.assert_allclose(
-                    values(finished.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6
+                    values(small.rows, rule, "accuracy", f"{kind}=0"), clean, atol=1e-6
                 )
         for part in ("op", "memory", "total"):
-            (energy,) = values(finished.rows, rule, f"energy {part}", "median")
+            (energy,) = values(small.rows, rule, f"energy {part}", "median")
             assert energy > 0
-        assert values(finished.rows, rule, "energy total", "loihi1 median")[0] > 0
+        assert values(small.rows, rule, "energy total", "loihi1 median")[0] > 0
         # which cannot train
-        assert not values(finished.rows, rule, "energy total", "truenorth median")
+        assert not values(small.rows, rule, "energy total", "truenorth median")
         spent, updates = (
-            values(finished.rows, rule, m, "training") for m in ("M-energy", "synaptic updates")
+            values(small.rows, rule, m, "training") for m in ("M-energy", "synaptic updates")
         )
-        assert all(m >= 1 for m in values(finished.rows, rule, "inefficiency", "training"))
+        assert all(m >= 1 for m in values(small.rows, rule, "inefficiency", "training"))
         assert len(spent) == len(updates) == 2
         learning = 130 if rule == "frozen" else 64 * 12 + 12 + 12 * 12 + 12 + 130
         assert all(0.5 * 20 * learning < n <= 20 * learning for n in updates)
     (dense,), (effective,) = (
-        values(finished.rows, "bp", m, "training") for m in ("macs", "effective macs")
+        values(small.rows, "bp", m, "training") for m in ("macs", "effective macs")
     )
     assert 0.3 * dense < effective < dense  # digits are half zeros
-    ranks = {(r["a"], r["b"]): r["r"] for r in finished.summary["energy_ranks"]}
+    ranks = {(r["a"], r["b"]): r["r"] for r in small.summary["energy_ranks"]}
     assert ranks["frozen", "bp"] == 1
     assert ranks["bp", "fa"] < 0.95 > ranks["fa", "bp"]
-    assert "synapse_updates" in finished.summary["energy_unpriced"]["biology"]
-    assert values(finished.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx(
+    assert "synapse_updates" in small.summary["energy_unpriced"]["biology"]
+    assert values(small.rows, "bp", "angle to backprop", "step=20 layer=1") == pytest.approx(
         [0, 0], abs=0.1
     )
-    assert all(a > 20 for a in values(finished.rows, "fa", "angle to backprop", "step=0 layer=1"))
-    assert len(values(finished.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
-    assert not values(finished.rows, "fa", "feedback angle", "step=20 layer=1")
+    assert all(a > 20 for a in values(small.rows, "fa", "angle to backprop", "step=0 layer=1"))
+    assert len(values(small.rows, "fa", "feedback angle", "step=20 layer=2")) == 2
+    assert not values(small.rows, "fa", "feedback angle", "step=20 layer=1")
     for rule, measure in (
         ("fa", "cka to backprop"),
         ("fa", "rsa to backprop"),
         ("bp", "cka between seeds"),
     ):
-        assert len(values(finished.rows, rule, measure, "layer=2 twin layer=2")) == 2
+        assert len(values(small.rows, rule, measure, "layer=2 twin layer=2")) == 2
 
 
 def test_the_same_seeds_give_the_same_file(light, tmp_path):
@@ -233,8 +228,8 @@ def test_the_default_study_is_the_one_compare_runs():
     assert arms(written) == arms(comparison(CORE, data="digits", seeds=5, steps=1000))
 
 
-def test_the_command_writes_the_report_anew(finished):
-    before = (finished.folder / "report.html").read_bytes()
-    (finished.folder / "report.html").unlink()
-    assert main(["report", str(finished.folder)]) == 0
-    assert (finished.folder / "report.html").read_bytes() == before
+def test_the_command_writes_the_report_anew(light):
+    before = (light.folder / "report.html").read_bytes()
+    (light.folder / "report.html").unlink()
+    assert main(["report", str(light.folder)]) == 0
+    assert (light.folder / "report.html").read_bytes() == before

@@ -13,8 +13,8 @@ from flax import nnx
 from studies import written
 
 import bioplaus as bp
+from bioplaus.record import Row
 from bioplaus.study import Study, arm, run_study
-from bioplaus.study.results import Row
 from bioplaus.study.watch import after, risen, untrained
 
 pytestmark = pytest.mark.thorough
@@ -108,6 +108,7 @@ def test_layers_that_do_not_learn_are_named(tmp_path):
     assert "warning: ep: did not settle" in said
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "layers 1, 2, 3 did not learn" in page
+    assert "residual (relative)" in page
     assert named[0] in page
 
 

@@ -16,8 +16,8 @@ from processes import start
 
 import bioplaus as bp
 from bioplaus.cli import main
+from bioplaus.record import read_rows
 from bioplaus.study import arm, load, run_study
-from bioplaus.study.results import read_rows
 from bioplaus.training.devices import mesh_of, of_examples
 from bioplaus.training.machines import STOPPED, here
 
