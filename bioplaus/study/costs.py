@@ -127,11 +127,8 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
             (INEFFICIENCY, found.inefficiency),
         ):
             rows.append(Row.of(label, seed, TRAINING, measure, value))
-        seen = [
-            (r.where.step, r.value)
-            for r in trained
-            if (r.seed, r.measure) == (str(seed), AT_STEP.key)
-        ]
+        own = [r for r in trained if (r.seed, r.measure) == (str(seed), AT_STEP.key)]
+        seen = [(at, r.value) for r in own if (at := r.where.step) is not None]
         if seen:
             joules, censored = to_accuracy(
                 TARGET, [s for s, _ in seen], np.array([a for _, a in seen]), step
