@@ -1,11 +1,13 @@
 """The card against what each rule's equations say, and against backprop in disguise."""
 
+import runpy
 from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import pytest
 from flax import nnx
+from mutants import FILES
 
 from bioplaus.layers import cnn, conv, dense, flattened, group_normed, mlp
 from bioplaus.layers.flax import from_flax
@@ -165,6 +167,8 @@ EXPECTED = {
     ),
     "frozen": PLAIN._replace(locking=(0, 0, 4)),
 }
+# of rules whose card stands beside their mutants
+EXPECTED |= {k: c for file in FILES for k, c in runpy.run_path(str(file)).get("CARDS", {}).items()}
 HYPER = {
     "dendritic_microcircuit": {"steps": T},
     "dfc": {"steps": T},

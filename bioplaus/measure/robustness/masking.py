@@ -222,4 +222,5 @@ def _with_settings(name: str, settings: dict[str, Any]) -> str:
     said = ", ".join(
         f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items() if value is not None
     )
-    return f"{name.replace('_', ' ')} ({said})"
+    plain = name.replace("_", " ")
+    return f"{plain} ({said})" if said else plain
