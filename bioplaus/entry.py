@@ -22,10 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from bioplaus.arrays import as_array, concrete, without_nan
 from bioplaus.hyper import check
+from bioplaus.losses import per_example
 from bioplaus.net import check_depth, forward
 from bioplaus.net import init as init_net
-from bioplaus.outputs import checked_values, declared_by, from_labels, plain, seen
+from bioplaus.outputs import from_labels
 from bioplaus.types import Array, Batch, Key, Layer, Loss, Net, PyTree, Rule
 
 P = ParamSpec("P")
@@ -48,14 +50,14 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
         check(factory, hyper)
         net = checked_net(net)
         if "tx" in hyper:
-            hyper["tx"] = of_own_weights(hyper["tx"])
-        return _entered(factory(net, per_example(loss), **hyper), net)  # type: ignore[call-arg]
+            hyper["tx"] = checked_tx(hyper["tx"])
+        return _checked(factory(net, per_example(loss), **hyper), net)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 
-def of_own_weights(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+def checked_tx(tx: optax.GradientTransformation) -> optax.GradientTransformation:
     """tx for the weights that a rule keeps itself. Raises ValueError where tx has labels or masks
     of another tree.
     """
@@ -68,7 +70,7 @@ def of_own_weights(tx: optax.GradientTransformation) -> optax.GradientTransforma
                 "tx: does not fit the weights that this rule keeps itself, whose tree is"
                 f" {jax.tree.structure(weights)}; labels and masks (optax.multi_transform,"
                 " optax.masked) that are a tree of the net's params fit no other: give the rule a"
-                f" tx without them, or one that labels by a function ({_said(error)})"
+                f" tx without them, or one that labels by a function ({_first_line(error)})"
             ) from error
 
     return tx._replace(init=init)
@@ -89,66 +91,7 @@ def checked_net(net: Any) -> Net:
     return tuple(net)
 
 
-def per_example(loss: Loss) -> Loss:
-    """The loss, refused with a ValueError where it does not give one number per example. It
-    declares what the loss declares.
-    """
-    if not callable(loss):
-        raise ValueError(
-            f"loss: got {loss!r}, expected a function (output [B, C], y [B, C]) -> [B], as"
-            " bp.cross_entropy"
-        )
-    if getattr(loss, "_per_example", None) is loss:
-        return loss
-
-    @functools.wraps(loss)
-    def checked(output: Array, y: Array) -> Array:
-        if output.ndim != 2:
-            raise ValueError(
-                f"loss: outputs are {output.shape}, expected [B, C]; outputs with further axes,"
-                " such as sequences [B, T, C], are not taken: reduce them to [B, C] in the last"
-                " layer"
-            )
-        losses = loss(output, y)
-        if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(
-            losses.dtype, jnp.inexact
-        ):
-            kind = losses.dtype if hasattr(losses, "dtype") else type(losses).__name__
-            raise ValueError(
-                f"loss: gave {kind}, expected an array [B] of floats; cast a count of errors,"
-                " losses.astype('float32'), and give nothing beside the loss"
-            )
-        if jnp.shape(losses) != output.shape[:1] or _over_examples(loss, output, y):
-            raise ValueError(
-                f"loss: gave shape {jnp.shape(losses)} for outputs {output.shape}; expected one"
-                f" number per example, [B] = {output.shape[:1]}: sum over the outputs (axis -1) and"
-                " leave the mean over examples to the rule"
-            )
-        return losses
-
-    checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    # itself, since `functools.wraps` hands a mark on to functions that are not checked
-    checked._per_example = checked  # type: ignore[attr-defined]
-    return checked
-
-
-def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
-    """Whether a loss of B numbers where B = C sums over the wrong axis: it then still gives C for
-    one more example.
-    """
-    examples, outputs = output.shape
-    if examples != outputs:
-        return False
-    more, targets = (
-        jax.ShapeDtypeStruct((examples + 1, *a.shape[1:]), a.dtype) for a in (output, y)
-    )
-    try:
-        return jax.eval_shape(loss, more, targets).shape != (examples + 1,)
-    except Exception:  # it holds something of this batch, such as a weight per example
-        return False
-
-
-def paired(batch: Any) -> Batch:
+def as_batch(batch: Any) -> Batch:
     """A `Batch`, of a tuple too. Raises ValueError for anything else."""
     if isinstance(batch, Batch):
         return batch
@@ -159,14 +102,14 @@ def paired(batch: Any) -> Batch:
     return Batch(*batch)
 
 
-def examples(batch: Any) -> Batch:
+def checked_data(batch: Any) -> Batch:
     """The examples of a data set, as a `Batch` of JAX arrays. Raises ValueError for what is no
     array of numbers, NaN, other lengths.
     """
-    x, y, context = paired(batch)
-    x, y = without_nan(x), checked_values("batch", y)
-    found = Batch(x, y, jax.tree.map(functools.partial(plain, "batch: context"), context))
-    same_length(found)
+    x, y, context = as_batch(batch)
+    x, y = _without_nan(x), without_nan("batch", y)
+    found = Batch(x, y, jax.tree.map(functools.partial(as_array, "batch: context"), context))
+    check_lengths(found)
     return found
 
 
@@ -181,14 +124,14 @@ def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
     return data._replace(y=from_labels("batch", data.y, output.shape[-1], output.dtype))
 
 
-def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
+def checked_batch(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
     """A `Batch` of JAX arrays, y [B, C]. Raises ValueError where it is none, where leading axes
     differ, and for NaN that is seen.
     """
-    batch = paired(batch)
-    x, y = inputs(batch.x), checked_values("batch", batch.y)
-    context = jax.tree.map(functools.partial(plain, "batch: context"), batch.context)
-    same_length(Batch(x, y, context))
+    batch = as_batch(batch)
+    x, y = checked_inputs(batch.x), without_nan("batch", batch.y)
+    context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
+    check_lengths(Batch(x, y, context))
     if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
         output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
         y = from_labels("batch", batch.y, output.shape[-1], output.dtype)
@@ -202,9 +145,9 @@ def entering(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
     return Batch(x, y, context)
 
 
-def inputs(x: Any) -> Array:
+def checked_inputs(x: Any) -> Array:
     """x as a JAX array. Raises ValueError for float16, no examples, and NaN that is seen."""
-    array = without_nan(x)
+    array = _without_nan(x)
     if array.ndim < 2 and not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(
             f"x is {array.shape}; expected [B, ...], examples first: give x[None] for one example"
@@ -219,15 +162,15 @@ def inputs(x: Any) -> Array:
     return array
 
 
-def without_nan(x: Any) -> Array:
+def _without_nan(x: Any) -> Array:
     """x as a JAX array. Raises ValueError for NaN that is seen."""
-    array, values = plain("x", x), seen(x)
+    array, values = as_array("x", x), concrete(x)
     if values is not None and jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(values).any():
         raise ValueError("x holds NaN; remove those examples, or fill the gaps")
     return array
 
 
-def same_length(batch: Batch) -> None:
+def check_lengths(batch: Batch) -> None:
     """Raise ValueError unless x, y and every array of the context have the same number of
     examples.
     """
@@ -244,7 +187,7 @@ def same_length(batch: Batch) -> None:
         )
 
 
-def several_classes(rule: str, y: Array) -> None:
+def check_classes(rule: str, y: Array) -> None:
     """Raise ValueError for targets of one output, for a rule that tells classes from one another:
     one would teach it nothing.
     """
@@ -255,49 +198,49 @@ def several_classes(rule: str, y: Array) -> None:
         )
 
 
-def _real(x: Array, error: Exception) -> None:
+def _check_real(x: Array, error: Exception) -> None:
     """Raise ValueError if what a rule failed at are inputs that it cannot move, mark or
     differentiate by, such as token ids.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise ValueError(
             f"x is {x.dtype}, and this rule needs inputs that are real numbers: embed ids before"
-            f" the net, or cast and scale ({_said(error)})"
+            f" the net, or cast and scale ({_first_line(error)})"
         ) from error
 
 
-def _entered(rule: Rule, net: Net) -> Rule:
+def _checked(rule: Rule, net: Net) -> Rule:
     """The rule behind the checks. What is wrong with a state is said once a call has failed, for
     its check would trace `init`.
     """
 
     def init(key, params, batch):
         check_depth(net, params)
-        batch = entering(batch, net, params, key)
+        batch = checked_batch(batch, net, params, key)
         try:
             return rule.init(key, params, batch)
         except (TypeError, ValueError) as error:
-            _real(batch.x, error)
+            _check_real(batch.x, error)
             raise
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
-        batch = entering(batch, net, params, key)
+        batch = checked_batch(batch, net, params, key)
         try:
             return rule.grad(params, state, batch, key, gate)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
-            _explain(state, lambda: rule.init(key, params, batch), error)
-            _real(batch.x, error)
+            _check_state(state, lambda: rule.init(key, params, batch), error)
+            _check_real(batch.x, error)
             raise
 
     def predict(params, state, x, key, context=()):
         check_depth(net, params)
-        return rule.predict(params, state, inputs(x), key, context)
+        return rule.predict(params, state, checked_inputs(x), key, context)
 
     return Rule(init, grad, predict)
 
 
-def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> None:
+def _check_state(state: PyTree, init: Callable[[], PyTree], error: Exception) -> None:
     """Raise ValueError if a state is not what `init` gives. Nothing if it is, or if init fails as
     well.
     """
@@ -309,11 +252,11 @@ def _explain(state: PyTree, init: Callable[[], PyTree], error: Exception) -> Non
     if jax.tree.leaves((have, want)) and _types(have) != _types(want):
         raise ValueError(
             f"state: got {_shapes(have)}, this rule on this net and batch has {_shapes(want)}; make"
-            f" it with rule.init(key, params, batch) ({_said(error)})"
+            f" it with rule.init(key, params, batch) ({_first_line(error)})"
         ) from error
 
 
-def _said(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The first line of an error, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 

@@ -109,7 +109,7 @@ def error_of(loss: Loss, output: Array, y: Array) -> tuple[Array, Array]:
         return losses, pullback(jnp.ones_like(losses))[0]
 
 
-SURPRISE: dict[str, Loss] = {
+NEGATIVE_LOG_LIKELIHOOD: dict[str, Loss] = {
     "logits": cross_entropy,
     "independent logits": binary_cross_entropy,
     "probabilities": bernoulli,
@@ -126,11 +126,14 @@ def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
     if kind is None:
         return Signals(losses, None, None, None)  # type: ignore[arg-type]
     return Signals(
-        losses, right_or_unknown(output, y, kind), entropy(output, kind), SURPRISE[kind](output, y)
+        losses,
+        right_or_unknown(output, y, kind),
+        entropy(output, kind),
+        NEGATIVE_LOG_LIKELIHOOD[kind](output, y),
     )
 
 
-class _Withheld(Signals):
+class _LossOnly(Signals):
     """The signals under a loss that does not declare what outputs are: the loss alone can be
     read.
     """
@@ -150,7 +153,7 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None
     Raises ValueError for a tuple that does not have one entry a layer.
     """
     if callable(gate):
-        gate = gate(signals if signals.correct is not None else _Withheld(*signals))
+        gate = gate(signals if signals.correct is not None else _LossOnly(*signals))
     if not isinstance(gate, tuple):
         return (gate,) * depth
     if len(gate) != depth:
@@ -176,7 +179,7 @@ def spread(gate: ArrayLike | None, like: Array) -> Array:
     )
 
 
-def weighed(gate: ArrayLike | None, change: Array) -> Array:
+def weighted(gate: ArrayLike | None, change: Array) -> Array:
     """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a
     gate a unit, [B, n_post].
     """

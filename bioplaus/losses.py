@@ -4,12 +4,16 @@
 output of -inf. All raise ValueError for other shapes and for labels outside 0..C-1.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from bioplaus.outputs import numbers, outputs_are, targets
-from bioplaus.types import Array
+from bioplaus.arrays import as_floats
+from bioplaus.outputs import declared_by, outputs_are, targets
+from bioplaus.types import Array, Loss
 
 TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
 
@@ -17,7 +21,7 @@ TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
 @outputs_are("logits")
 def cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
     """-sum_k y_k log softmax(output)_k, in nats. output: logits [B, C]."""
-    output, y = numbers("cross_entropy", output), targets("cross_entropy", output, y)
+    output, y = as_floats("cross_entropy", output), targets("cross_entropy", output, y)
     return -_weighted(y, _log_softmax(output)).sum(-1)
 
 
@@ -26,7 +30,10 @@ def binary_cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
     """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B,
     C]; y in [0, 1].
     """
-    output, y = numbers("binary_cross_entropy", output), targets("binary_cross_entropy", output, y)
+    output, y = (
+        as_floats("binary_cross_entropy", output),
+        targets("binary_cross_entropy", output, y),
+    )
     return (
         -_weighted(y, jax.nn.log_sigmoid(output)) - _weighted(1 - y, jax.nn.log_sigmoid(-output))
     ).sum(-1)
@@ -40,7 +47,7 @@ def bernoulli(output: ArrayLike, y: ArrayLike) -> Array:
     p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16,
     bfloat16).
     """
-    output, y = numbers("bernoulli", output), targets("bernoulli", output, y)
+    output, y = as_floats("bernoulli", output), targets("bernoulli", output, y)
     tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
     # a wrong, saturated output still learns
     p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)
@@ -50,7 +57,7 @@ def bernoulli(output: ArrayLike, y: ArrayLike) -> Array:
 @outputs_are("values")
 def mse(output: ArrayLike, y: ArrayLike) -> Array:
     """1/2 sum_k (output_k - y_k)^2."""
-    output, y = numbers("mse", output), targets("mse", output, y)
+    output, y = as_floats("mse", output), targets("mse", output, y)
     return 0.5 * jnp.sum((output - y) ** 2, -1)
 
 
@@ -67,3 +74,62 @@ def _log_softmax(output: Array) -> Array:
 def _weighted(y: Array, logs: Array) -> Array:
     """y log p, and 0 where y is 0, whatever p: in its slope too, which is why it is said twice."""
     return jnp.where(y == 0, 0, y * jnp.where(y == 0, 0, logs))
+
+
+def per_example(loss: Loss) -> Loss:
+    """The loss, refused with a ValueError where it does not give one number per example. It
+    declares what the loss declares.
+    """
+    if not callable(loss):
+        raise ValueError(
+            f"loss: got {loss!r}, expected a function (output [B, C], y [B, C]) -> [B], as"
+            " bp.cross_entropy"
+        )
+    if getattr(loss, "_per_example", None) is loss:
+        return loss
+
+    @functools.wraps(loss)
+    def checked(output: Array, y: Array) -> Array:
+        if output.ndim != 2:
+            raise ValueError(
+                f"loss: outputs are {output.shape}, expected [B, C]; outputs with further axes,"
+                " such as sequences [B, T, C], are not taken: reduce them to [B, C] in the last"
+                " layer"
+            )
+        losses = loss(output, y)
+        if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(
+            losses.dtype, jnp.inexact
+        ):
+            kind = losses.dtype if hasattr(losses, "dtype") else type(losses).__name__
+            raise ValueError(
+                f"loss: gave {kind}, expected an array [B] of floats; cast a count of errors,"
+                " losses.astype('float32'), and give nothing beside the loss"
+            )
+        if jnp.shape(losses) != output.shape[:1] or _over_examples(loss, output, y):
+            raise ValueError(
+                f"loss: gave shape {jnp.shape(losses)} for outputs {output.shape}; expected one"
+                f" number per example, [B] = {output.shape[:1]}: sum over the outputs (axis -1) and"
+                " leave the mean over examples to the rule"
+            )
+        return losses
+
+    checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
+    # itself, since `functools.wraps` hands a mark on to functions that are not checked
+    checked._per_example = checked  # type: ignore[attr-defined]
+    return checked
+
+
+def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
+    """Whether a loss of B numbers where B = C sums over the wrong axis: it then still gives C for
+    one more example.
+    """
+    examples, outputs = output.shape
+    if examples != outputs:
+        return False
+    more, targets = (
+        jax.ShapeDtypeStruct((examples + 1, *a.shape[1:]), a.dtype) for a in (output, y)
+    )
+    try:
+        return jax.eval_shape(loss, more, targets).shape != (examples + 1,)
+    except Exception:  # it holds something of this batch, such as a weight per example
+        return False

@@ -29,10 +29,9 @@ from typing import Any, Literal, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from bioplaus.arrays import as_array, as_floats, as_wide_floats, concrete, without_nan
 from bioplaus.types import Array, Loss
 
 Kind = Literal["logits", "independent logits", "probabilities", "values"]
@@ -91,7 +90,7 @@ def targets(where: str, output: Any, y: Any) -> Array:
     Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where
     values cannot be seen, a label outside becomes a row of NaN.
     """
-    output, given, y = numbers(where, output), y, checked_values(where, y)
+    output, given, y = as_floats(where, output), y, without_nan(where, y)
     if output.ndim != 2:
         raise ValueError(
             f"{where}: outputs are {output.shape}, expected [B, C], one row for each example;"
@@ -125,9 +124,9 @@ def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
     given: as they came, for inside jit JAX's copy of what is known is a tracer.
     """
     most = max(classes, 2) - 1
-    known = seen(given)
+    known = concrete(given)
     # a narrow type, such as uint8, would not hold the number of classes
-    labels = plain(f"{where}: y", given).astype(int)
+    labels = as_array(f"{where}: y", given).astype(int)
     inside = (labels >= 0) & (labels <= most)
     if known is not None and ((known < 0) | (known > most)).any():
         wrong = known[(known < 0) | (known > most)][0]
@@ -142,77 +141,6 @@ def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
     return jnp.where(inside[:, None], rows, jnp.nan)
 
 
-def checked_values(where: str, y: Any) -> Array:
-    """y as an array, refused with a ValueError where it is seen to hold NaN."""
-    # y as it came: inside jit, JAX's copy of what is known is a tracer
-    array, known = plain(f"{where}: y", y), seen(y)
-    if known is not None and jnp.issubdtype(known.dtype, jnp.inexact) and np.isnan(known).any():
-        raise ValueError(f"{where}: y holds NaN; remove those examples, or give them a target")
-    return array
-
-
-def plain(name: str, values: Any) -> Array:
-    """Numbers as a JAX array. Raises ValueError for what is no array of numbers, and for integers
-    that JAX's type would cut.
-    """
-    if isinstance(values, jax.Array):
-        return values
-    if isinstance(values, np.ma.MaskedArray):
-        raise ValueError(
-            f"{name} is a masked array, and JAX has no masks; remove what is masked, or fill it"
-        )
-    try:
-        if isinstance(values, np.ndarray) and values.dtype.kind in "OSU":
-            raise TypeError("numbers have a dtype such as float32 or int32")
-        array = jnp.asarray(values)
-    except (OverflowError, TypeError, ValueError) as error:
-        said = str(error).splitlines()[0][:200]
-        kind = (
-            f"an array of {values.dtype}"
-            if isinstance(values, np.ndarray)
-            else type(values).__name__
-        )
-        raise ValueError(f"{name} is {kind}, expected an array of numbers ({said})") from error
-    if (
-        jnp.issubdtype(array.dtype, jnp.integer)
-        and isinstance(values, np.ndarray)
-        and values.dtype != array.dtype
-    ):
-        if (values != values.astype(array.dtype)).any():
-            raise ValueError(
-                f"{name} holds {np.abs(values).max()}, which {array.dtype} does not; number from 0,"
-                " or give floats"
-            )
-    return array
-
-
-def numbers(where: str, output: Any) -> Array:
-    """Outputs as an array of floats: whole numbers, which a list may hold, would round a mean down
-    to 0.
-    """
-    output = plain(f"{where}: output", output)
-    return output if jnp.issubdtype(output.dtype, jnp.inexact) else output.astype(float)
-
-
-def wide(where: str, output: Any) -> Array:
-    """Outputs in float32 or float64, as measures need them: sums over many examples outgrow the 8
-    bits of bfloat16.
-    """
-    output = numbers(where, output)
-    return output.astype(jnp.promote_types(output.dtype, jnp.float32))
-
-
-def seen(a: Any) -> np.ndarray | None:
-    """The values of an array where they can be seen: not under jit, and not on devices of other
-    machines.
-    """
-    if any(isinstance(part, Tracer) for part in jax.tree.leaves(a)) or not getattr(
-        a, "is_fully_addressable", True
-    ):
-        return None
-    return np.asarray(a)
-
-
 def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k
     outputs share the largest value.
@@ -220,7 +148,8 @@ def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where
     y does not fit.
     """
-    kind, output, y = kind_of(of, "correct"), wide("correct", output), targets("correct", output, y)
+    kind = kind_of(of, "correct")
+    output, y = as_wide_floats("correct", output), targets("correct", output, y)
     _answerable("correct", kind, y)
     return right_or_unknown(output, y, kind)
 
@@ -256,7 +185,8 @@ def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644,
     f_6 (there clipped at 0).
     """
-    kind, output, y = kind_of(of, "margin"), numbers("margin", output), targets("margin", output, y)
+    kind = kind_of(of, "margin")
+    output, y = as_floats("margin", output), targets("margin", output, y)
     _answerable("margin", kind, y)
 
     def by_side():
@@ -302,7 +232,7 @@ def _answerable(where: str, kind: Kind, y: Array) -> None:
     can be seen.
     """
     _competing(where, kind, y)
-    known = seen(y)
+    known = concrete(y)
     if known is None or kind in INDEPENDENT:
         return
     if y.shape[1] == 1 and not ((known == 0) | (known == 1)).all():

@@ -33,6 +33,7 @@ import jax
 
 from bioplaus.identities import first_failure
 from bioplaus.rules import BASELINES, RULES
+from bioplaus.rules.shared import inference, inverses, nudged, relax, unsupervised
 from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
 
@@ -50,6 +51,7 @@ class Mutant(NamedTuple):
     module: ModuleType | None = None
 
 
+SHARED = (relax, inference, inverses, nudged, unsupervised)  # each imports only those before it
 FILES = sorted(Path(__file__).parent.glob("mutations/*.py"))
 MUTANTS = tuple(Mutant(*m) for file in FILES for m in runpy.run_path(str(file))["MUTANTS"])
 
@@ -90,12 +92,16 @@ def mutated(mutant: Mutant) -> str:
 def factory_of(mutant: Mutant) -> RuleFactory:
     """The factory of the rule with the mistake.
 
-    If the mistake is in a shared module, the rule's own is run again, unchanged, on top of it.
+    If the mistake is in a shared module, the modules that import it are run again, unchanged, on
+    top of it: those of SHARED, and the rule's module.
     """
     rule, factory = _rule_module(mutant), (RULES | BASELINES)[mutant.key].__name__
     changed = _executed(mutated(mutant))
     if mutant.module:
         with patch.dict(sys.modules, {mutant.module.__name__: changed}):
+            for other in SHARED:
+                if other is not mutant.module:
+                    sys.modules[other.__name__] = _executed(code_of(other))
             changed = _executed(code_of(rule))
     return getattr(changed, factory)
 

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import bioplaus as bp
-from bioplaus.entry import per_example
+from bioplaus.losses import per_example
 from bioplaus.rules import RULES
 from bioplaus.training.train import TrainState
 

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.entry import examples
-from bioplaus.outputs import Kind, correct, wide
+from bioplaus.arrays import as_wide_floats
+from bioplaus.entry import checked_data
+from bioplaus.outputs import Kind, correct
 from bioplaus.types import Array, Batch, Key, Loss
 
 Answer = Callable[[Array, Key], Array]
@@ -25,7 +26,7 @@ def accuracy(outputs: ArrayLike, y: ArrayLike, loss: Loss | Kind = "logits") -> 
 
     Raises ValueError where y does not fit the outputs, or does not say what a right answer is.
     """
-    outputs = wide("accuracy", outputs)
+    outputs = as_wide_floats("accuracy", outputs)
     right = correct(outputs, y, loss).mean()
     return jnp.where(jnp.isnan(outputs).any(-1).all(), jnp.nan, right)
 
@@ -41,7 +42,7 @@ def evaluate(
     """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise
     is then drawn by chunk).
     """
-    batch = examples(batch)
+    batch = checked_data(batch)
     n = batch.x.shape[0]
     if size is None or size >= n:
         return accuracy(predict(batch.x, key), batch.y, loss)

@@ -27,7 +27,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.outputs import INDEPENDENT, Kind, correct, kind_of, targets, wide
+from bioplaus.arrays import as_wide_floats
+from bioplaus.outputs import INDEPENDENT, Kind, correct, kind_of, targets
 from bioplaus.types import Array, Loss
 
 BINS = 15
@@ -48,7 +49,7 @@ def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> C
     Raises ValueError for outputs that are no distribution over classes: several independent ones,
     and values.
     """
-    outputs = wide("calibration", outputs)
+    outputs = as_wide_floats("calibration", outputs)
     kind, y = kind_of(loss, "calibration"), targets("calibration", outputs, y)
     if outputs.shape[1] == 1 and kind in INDEPENDENT:
         p = jax.nn.sigmoid(outputs) if kind == "independent logits" else outputs
@@ -73,7 +74,7 @@ def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> C
 
 def expected_calibration_error(p: Array, y: ArrayLike, *, bins: int = BINS) -> Array:
     """ECE, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
-    p = wide("expected_calibration_error", p)
+    p = as_wide_floats("expected_calibration_error", p)
     y = targets("expected_calibration_error", p, y)
     confidence = p.max(-1)
     m = jnp.searchsorted(jnp.linspace(0, 1, bins + 1, dtype=p.dtype), confidence, side="right") - 1
@@ -84,7 +85,7 @@ def expected_calibration_error(p: Array, y: ArrayLike, *, bins: int = BINS) -> A
 
 def risk_coverage(p: Array, y: ArrayLike) -> Array:
     """AURC, a scalar, of probabilities [B, C] on one-hot targets [B, C]."""
-    p = wide("risk_coverage", p)
+    p = as_wide_floats("risk_coverage", p)
     wrong = 1 - correct(p, y)[jnp.argsort(-p.max(-1), stable=True)]
     risk = jnp.cumsum(wrong) / jnp.arange(1, len(p) + 1)
     return jnp.where(jnp.isnan(p).any(), jnp.nan, risk.mean())

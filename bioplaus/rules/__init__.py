@@ -19,7 +19,6 @@ from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
 from bioplaus.rules.equilibrium_propagation import (
     equilibrium_propagation,
-    holomorphic_equilibrium_propagation,
     negative_equilibrium_propagation,
     positive_equilibrium_propagation,
 )
@@ -33,16 +32,14 @@ from bioplaus.rules.forward_gradient import (
     weight_perturbation,
 )
 from bioplaus.rules.hebbian import bcm, hebb, oja, sanger
+from bioplaus.rules.holomorphic_equilibrium_propagation import holomorphic_equilibrium_propagation
+from bioplaus.rules.incremental_predictive_coding import incremental_predictive_coding
 from bioplaus.rules.kolen_pollack import kolen_pollack
 from bioplaus.rules.local_losses import local_losses, local_prediction, local_similarity
 from bioplaus.rules.node_perturbation import node_perturbation
 from bioplaus.rules.pepita import pepita
 from bioplaus.rules.phsic import phsic
-from bioplaus.rules.predictive_coding import (
-    incremental_predictive_coding,
-    predictive_coding,
-    zero_divergence_inference_learning,
-)
+from bioplaus.rules.predictive_coding import predictive_coding, zero_divergence_inference_learning
 from bioplaus.rules.sign_concordant import (
     batchwise_sign_concordant,
     fixed_sign_concordant,

@@ -38,7 +38,7 @@ from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(1e-3)
-HIDDEN = 0.2  # fraction of features that a glimpse does not show
+MASK_FRACTION = 0.2  # fraction of features that a glimpse does not show
 
 
 class State(NamedTuple):
@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 def glimpse(key: Key, x: Array) -> Array:
     """x without a random fifth of its features, the others larger by as much."""
-    return x * jax.random.bernoulli(key, 1 - HIDDEN, x.shape) / (1 - HIDDEN)
+    return x * jax.random.bernoulli(key, 1 - MASK_FRACTION, x.shape) / (1 - MASK_FRACTION)
 
 
 @learning_rule
@@ -88,21 +88,24 @@ def clapp(
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, grads, slopes = gates_of(gate, signals, len(net)), [], []
         keys = [jax.random.fold_in(key, salt) for salt in (FIRST_GLIMPSE, SECOND_GLIMPSE)]
-        seen = [forward(net[:last], params[:last], view(k, batch.x), k) for k in keys]
+        glimpses = [forward(net[:last], params[:last], view(k, batch.x), k) for k in keys]
         for l in range(last):
-            c, z = ((*glance.inputs, glance.output)[l + 1] for glance in seen)
+            c, z = (
+                (*trace_of_glimpse.inputs, trace_of_glimpse.output)[l + 1]
+                for trace_of_glimpse in glimpses
+            )
             to_c, to_z, slope = teach(state.prediction[l], c, z, spread(gates[l], c))
             slopes.append(slope)
             parts = []
-            for glance, k, taught in zip(seen, keys, (to_c, to_z), strict=True):
+            for trace_of_glimpse, k, taught in zip(glimpses, keys, (to_c, to_z), strict=True):
                 k = layer_key(k, l)
                 parts.append(
                     pull(
                         net[l],
                         params[l],
-                        glance.inputs[l],
+                        trace_of_glimpse.inputs[l],
                         k,
-                        through(net[l], glance.currents[l], k, taught),
+                        through(net[l], trace_of_glimpse.currents[l], k, taught),
                     )
                 )
             grads.append(jax.tree.map(jnp.add, *parts))

@@ -36,7 +36,7 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability, Several
 from bioplaus.local import spread
-from bioplaus.rules.shared.unsupervised import Seen, inhibited, product, unsupervised
+from bioplaus.rules.shared.unsupervised import LayerBatch, inhibited, product, unsupervised
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
 
 
@@ -69,7 +69,7 @@ def softhebb(
     `repelling` is that of deep nets.
     """
 
-    def growth(seen, gate):
+    def growth(data, gate):
         def paced(w, g):
             norm = jnp.sqrt((w**2).sum(tuple(range(w.ndim - 1))))
             return g * jnp.abs(norm / length - 1) ** power if w.ndim > 1 else g
@@ -78,13 +78,13 @@ def softhebb(
             own = jnp.eye(len(m), dtype=m.dtype)
             return m * (own + jnp.asarray(inhibition, m.dtype) * (1 - own))
 
-        s = competition(seen.u / temperature)
+        s = competition(data.u / temperature)
         grown = (
-            _bounded(seen, s, length, gate)
+            _bounded(data, s, length, gate)
             if inhibition is None
-            else inhibited(seen, s, part, length, gate)
+            else inhibited(data, s, part, length, gate)
         )
-        return jax.tree.map(paced, seen.params, grown)
+        return jax.tree.map(paced, data.params, grown)
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 
@@ -104,30 +104,30 @@ def krotov(
     ValueError for layers of fewer units.
     """
 
-    def growth(seen, gate):
-        if not 2 <= rank <= seen.u.shape[-1]:
+    def growth(data, gate):
+        if not 2 <= rank <= data.u.shape[-1]:
             raise ValueError(
                 f"krotov: rank is {rank}; expected 2 to the number of units of a hidden layer,"
-                f" {seen.u.shape[-1]}"
+                f" {data.u.shape[-1]}"
             )
-        units, lower = seen.u.shape[-1], seen.u
+        units, lower = data.u.shape[-1], data.u
         # each time without the largest; XLA's top_k sorts all units, and takes as long as the
         # products
         for _ in range(rank - 1):
             lower = jnp.where(jax.nn.one_hot(lower.argmax(-1), units, dtype=bool), -jnp.inf, lower)
-        s = jnp.where(seen.u == lower.max(-1, keepdims=True), -jnp.asarray(delta, seen.u.dtype), 0)
+        s = jnp.where(data.u == lower.max(-1, keepdims=True), -jnp.asarray(delta, data.u.dtype), 0)
         return _bounded(
-            seen, jnp.where(seen.u == seen.u.max(-1, keepdims=True), 1, s), length, gate
+            data, jnp.where(data.u == data.u.max(-1, keepdims=True), 1, s), length, gate
         )
 
     return unsupervised(net, loss, growth, averaging, homeostasis)
 
 
-def _bounded(seen: Seen, s: Array, length: ArrayLike, gate) -> PyTree:
+def _bounded(data: LayerBatch, s: Array, length: ArrayLike, gate) -> PyTree:
     """(1/B) sum_b g_b s_b (x_b - m - u_b w / R^2)."""
-    decay = (spread(gate, s) * s * seen.u).sum(tuple(range(s.ndim - 1))) / (
+    decay = (spread(gate, s) * s * data.u).sum(tuple(range(s.ndim - 1))) / (
         len(s) * jnp.asarray(length, s.dtype) ** 2
     )
     return jax.tree.map(
-        lambda w, g: g - decay * w if w.ndim > 1 else g, seen.params, product(seen, s, gate)
+        lambda w, g: g - decay * w if w.ndim > 1 else g, data.params, product(data, s, gate)
     )

@@ -29,18 +29,20 @@ to cancel B: not so in a flax block with a skip connection or a norm, where the 
 predict itself.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -101,23 +103,7 @@ def dendritic_microcircuit(
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
 
-        def circuit(l, r, above):
-            """Layer l's interneurons and apical potential: m_l, w_l, v_l. r: r_l; above:
-            u_{l+1}.
-            """
-            up, p = net[l + 1], params[l + 1]
-            m = drive(up, state.predict[l + 1], r, k[l + 1])
-            w = m + teaching * (above - m)
-            down = send(up, p, state.feedback[l + 1], r, k[l + 1], fire(up, above, k[l + 1]))
-            return m, w, down + send(up, p, state.cancel[l + 1], r, k[l + 1], fire(up, w, k[l + 1]))
-
-        def silence(l, r, v, rate, gate):
-            """dP_{l+1}, exact where pooling stands before the synapses above. rate: phi(w_l)."""
-            rate = spread(gate, rate) * rate / len(rate)
-            up, p = net[l + 1], params[l + 1]
-            return jax.vjp(lambda c: send(up, p, c, r, k[l + 1], rate), state.cancel[l + 1])[1](v)[
-                0
-            ]
+        circuit, silence = _interneurons(net, params, state, k, teaching)
 
         def basal(u):
             """r_{l-1} and a_l of all layers."""
@@ -165,3 +151,28 @@ def dendritic_microcircuit(
         return tuple(grads), State(state.feedback, lateral[0], lateral[1], opt), info
 
     return Rule(init, grad, predictor(net))
+
+
+def _interneurons(
+    net: Net, params: PyTree, state: State, k: list[Key], teaching: ArrayLike
+) -> tuple[Callable[..., tuple[Array, Array, Array]], Callable[..., PyTree]]:
+    """Two functions of layer l: the potentials of its interneurons, and what P_{l+1} learns.
+
+    k: the key of each layer. teaching: q.
+    """
+
+    def circuit(l, r, above):
+        """m_l, w_l and v_l. r: r_l. above: u_{l+1}."""
+        up, p = net[l + 1], params[l + 1]
+        m = drive(up, state.predict[l + 1], r, k[l + 1])
+        w = m + teaching * (above - m)
+        down = send(up, p, state.feedback[l + 1], r, k[l + 1], fire(up, above, k[l + 1]))
+        return m, w, down + send(up, p, state.cancel[l + 1], r, k[l + 1], fire(up, w, k[l + 1]))
+
+    def silence(l, r, v, rate, gate):
+        """dP_{l+1}, exact also if the synapses above pool their input. rate: phi(w_l)."""
+        rate = spread(gate, rate) * rate / len(rate)
+        up, p = net[l + 1], params[l + 1]
+        return jax.vjp(lambda c: send(up, p, c, r, k[l + 1], rate), state.cancel[l + 1])[1](v)[0]
+
+    return circuit, silence

@@ -27,40 +27,47 @@ from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive, Size
-from bioplaus.rules.shared.inverses import ADAM, NORMAL, Path, Read, difference, targets
+from bioplaus.rules.shared.inverses import (
+    ADAM,
+    NORMAL,
+    InverseOutput,
+    LayerMaps,
+    difference,
+    targets,
+)
 from bioplaus.types import Array, Loss, Net, Rule
 
 
 def difference_reconstruction(
-    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
-) -> list[tuple[Read, Array]]:
+    maps: LayerMaps, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[InverseOutput, Array]]:
     """The targets sent from the output through all inverses reconstruct the noise of layer l; g_l
     alone learns by it.
     """
     del zeta
-    above = path.h[l] + sigma * xi
-    for j in range(l, len(path.base)):
-        above = path.f(j, above)
-    for j in reversed(range(l + 1, len(path.base))):
-        above = difference(path, j, above)
-    read, base = path.g(l, above), path.base[l]
-    error = (read.output - base.output - sigma * xi) / sigma**2
-    return [(read, error), (base, -error)]
+    above = maps.h[l] + sigma * xi
+    for j in range(l, len(maps.base)):
+        above = maps.f(j, above)
+    for j in reversed(range(l + 1, len(maps.base))):
+        above = difference(maps, j, above)
+    rebuilt, base = maps.g(l, above), maps.base[l]
+    error = (rebuilt.output - base.output - sigma * xi) / sigma**2
+    return [(rebuilt, error), (base, -error)]
 
 
 def jacobian_matching(
-    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
-) -> list[tuple[Read, Array]]:
+    maps: LayerMaps, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[InverseOutput, Array]]:
     """Noise of the input correlates with what comes back, noise of the output is damped: g_l's
     Jacobian becomes f's transpose.
     """
-    base, read, damped = (
-        path.base[l],
-        path.g(l, path.f(l, path.h[l] + sigma * xi)),
-        path.g(l, path.h[l + 1] + sigma * zeta),
+    base, rebuilt, damped = (
+        maps.base[l],
+        maps.g(l, maps.f(l, maps.h[l] + sigma * xi)),
+        maps.g(l, maps.h[l + 1] + sigma * zeta),
     )
     excess = (damped.output - base.output) / sigma**2
-    return [(read, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]
+    return [(rebuilt, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]
 
 
 @learning_rule

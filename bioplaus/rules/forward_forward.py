@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logit
 
-from bioplaus.entry import learning_rule, several_classes
+from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import check_depth, drive, fire, layer_key
@@ -75,7 +75,7 @@ def forward_forward(
         )
 
     def overlaid(x: Array, label: Array) -> Array:
-        several_classes("forward_forward", label)
+        check_classes("forward_forward", label)
         flat, classes = x.reshape(len(x), -1), label.shape[-1]
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             raise ValueError(

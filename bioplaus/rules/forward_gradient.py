@@ -33,7 +33,7 @@ import jax.numpy as jnp
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive
-from bioplaus.local import gates_of, pull, signals_of, weighed
+from bioplaus.local import gates_of, pull, signals_of, weighted
 from bioplaus.net import (
     check_depth,
     current_shapes,
@@ -169,7 +169,7 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
 
         output, losses, change = slope(path, params, batch, key)
         signals = signals_of(loss, losses, output, batch.y)
-        weights = [weighed(gate, change) for gate in gates_of(gate, signals, len(net))]
+        weights = [weighted(gate, change) for gate in gates_of(gate, signals, len(net))]
         with jax.named_scope("update"):
             grads = [
                 jax.tree.map(

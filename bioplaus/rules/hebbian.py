@@ -31,7 +31,7 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability
 from bioplaus.local import spread
-from bioplaus.rules.shared.unsupervised import Growth, Seen, inhibited, product, unsupervised
+from bioplaus.rules.shared.unsupervised import Growth, LayerBatch, inhibited, product, unsupervised
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -53,7 +53,7 @@ def hebb(
     return unsupervised(
         net,
         loss,
-        _rebuilt(lambda seen: seen.h, lambda m: jnp.asarray(inhibition) * m, length),
+        _rebuilt(lambda data: data.h, lambda m: jnp.asarray(inhibition) * m, length),
         averaging,
         homeostasis,
     )
@@ -72,7 +72,7 @@ def oja(
     more, and n_{l-1} n_l^2 a batch.
     """
     return unsupervised(
-        net, loss, _rebuilt(lambda seen: seen.u, lambda m: m, length), averaging, homeostasis
+        net, loss, _rebuilt(lambda data: data.u, lambda m: m, length), averaging, homeostasis
     )
 
 
@@ -89,7 +89,7 @@ def sanger(
     `oja`.
     """
     return unsupervised(
-        net, loss, _rebuilt(lambda seen: seen.u, jnp.triu, length), averaging, homeostasis
+        net, loss, _rebuilt(lambda data: data.u, jnp.triu, length), averaging, homeostasis
     )
 
 
@@ -109,17 +109,17 @@ def bcm(
     target: u_0, in units of the current. rate: of theta, a step; slower than W, both oscillate.
     """
 
-    def slide(seen, gate):
-        change = spread(gate, seen.u) * (seen.u**2 / target - seen.theta)
-        return seen.theta + rate * change.reshape(-1, change.shape[-1]).mean(0)
+    def slide(data, gate):
+        change = spread(gate, data.u) * (data.u**2 / target - data.theta)
+        return data.theta + rate * change.reshape(-1, change.shape[-1]).mean(0)
 
-    def growth(seen, gate):
-        return product(seen, seen.u * (seen.u - seen.theta), gate)
+    def growth(data, gate):
+        return product(data, data.u * (data.u - data.theta), gate)
 
     return unsupervised(net, loss, growth, averaging, homeostasis, slide)
 
 
 def _rebuilt(
-    post: Callable[[Seen], Array], part: Callable[[Array], Array], length: ArrayLike
+    post: Callable[[LayerBatch], Array], part: Callable[[Array], Array], length: ArrayLike
 ) -> Growth:
-    return lambda seen, gate: inhibited(seen, post(seen), part, length, gate)
+    return lambda data, gate: inhibited(data, post(data), part, length, gate)

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus.entry import learning_rule, several_classes
+from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
@@ -126,7 +126,7 @@ def _matching(weight: ArrayLike) -> Head:
 
     def loss(u, y):
         pairs(u)
-        several_classes("local similarity", y)
+        check_classes("local similarity", y)
         return jnp.asarray(weight) * jnp.mean((_cosines(u) - _cosines(y)) ** 2, -1)
 
     return Head(init, read, loss)

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.entry import learning_rule, several_classes
+from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
@@ -86,7 +86,7 @@ def phsic(
 
     def init(key, params, batch):
         del key, params
-        several_classes("phsic", batch.y)
+        check_classes("phsic", batch.y)
         if batch.x.shape[0] < 2:
             raise ValueError(
                 "phsic: learns from pairs of examples, and a batch of one has none; give two or"

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import learning_rule, several_classes
+from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
@@ -48,7 +48,7 @@ def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
     """
 
     def init(key, params, batch):
-        several_classes("signal_propagation", batch.y)
+        check_classes("signal_propagation", batch.y)
         classes = current_shapes(net, params, batch, key)[-1].shape[-1]
         return State(
             jax.random.normal(key, (classes, *batch.x.shape[1:]), batch.x.dtype)

@@ -22,32 +22,39 @@ from jax.typing import ArrayLike
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
-from bioplaus.rules.shared.inverses import ADAM, NORMAL, Path, Read, difference, targets
+from bioplaus.rules.shared.inverses import (
+    ADAM,
+    NORMAL,
+    InverseOutput,
+    LayerMaps,
+    difference,
+    targets,
+)
 from bioplaus.types import Array, Loss, Net, Rule
 
 
-def vanilla(path: Path, l: int, above: Array) -> Array:
+def vanilla(maps: LayerMaps, l: int, above: Array) -> Array:
     """t_l from t_{l+1} by the inverse alone."""
-    return path.g(l, above).output
+    return maps.g(l, above).output
 
 
-def gradient_first(path: Path, l: int, above: Array) -> Array:
+def gradient_first(maps: LayerMaps, l: int, above: Array) -> Array:
     """t_l from t_{l+1}; the last hidden layer's is a step down the gradient, h_l + J_f^T (t_L -
     h_L).
     """
-    if l + 1 < len(path.base):
-        return difference(path, l, above)
-    return path.h[l] + jax.vjp(lambda h: path.f(l, h), path.h[l])[1](above - path.h[l + 1])[0]
+    if l + 1 < len(maps.base):
+        return difference(maps, l, above)
+    return maps.h[l] + jax.vjp(lambda h: maps.f(l, h), maps.h[l])[1](above - maps.h[l + 1])[0]
 
 
 def reconstruction(
-    path: Path, l: int, sigma: ArrayLike, xi: Array, zeta: Array
-) -> list[tuple[Read, Array]]:
+    maps: LayerMaps, l: int, sigma: ArrayLike, xi: Array, zeta: Array
+) -> list[tuple[InverseOutput, Array]]:
     """g_l inverts f at noisy inputs."""
     del zeta
-    noisy = path.h[l] + sigma * xi
-    read = path.g(l, path.f(l, noisy))
-    return [(read, read.output - noisy)]
+    noisy = maps.h[l] + sigma * xi
+    rebuilt = maps.g(l, maps.f(l, noisy))
+    return [(rebuilt, rebuilt.output - noisy)]
 
 
 @learning_rule

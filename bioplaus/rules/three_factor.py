@@ -33,7 +33,7 @@ import jax.numpy as jnp
 
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive, PositiveProbability, Probability, Size
-from bioplaus.local import gates_of, pull, signals_of, spread, weighed
+from bioplaus.local import gates_of, pull, signals_of, spread, weighted
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.salts import ELIGIBILITY
 from bioplaus.types import PER_LAYER, Array, Gain, Info, Loss, Net, PerExample, Rule
@@ -116,7 +116,7 @@ def three_factor(
 
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
-            pre, score, learns = trace.inputs[l], xi[l] / sigma, weighed(gates[l], surprise)
+            pre, score, learns = trace.inputs[l], xi[l] / sigma, weighted(gates[l], surprise)
             if decay is None:
                 grads.append(
                     pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score)

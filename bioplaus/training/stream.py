@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.entry import paired
+from bioplaus.entry import as_batch
 from bioplaus.training.train import (
     Program,
     Train,
@@ -40,7 +40,7 @@ def stream(
     its own batches. Raises ValueError for a chunk below 1, a batch that does not fit in the data,
     and in init for keys of many seeds that `bioplaus.training.train.replicate` refuses.
     """
-    data = paired(data)
+    data = as_batch(data)
     size = np.shape(data.x)[0]
     if chunk < 1:
         raise ValueError(f"stream: chunk is {chunk}, expected 1 or more steps")

@@ -16,7 +16,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
-from bioplaus.entry import examples, labels_as_rows, same_length
+from bioplaus.entry import check_lengths, checked_data, labels_as_rows
 from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.training.devices import of_examples, of_weights
@@ -98,7 +98,7 @@ def make_train(
     Raises ValueError if a batch does not fit in the data, or does not divide over the mesh.
     """
     # here, because inside the program they could not be seen to be wrong
-    data = labels_as_rows(examples(data), net, seed_key(0))
+    data = labels_as_rows(checked_data(data), net, seed_key(0))
     program = make_program(
         lambda hyper, step: (net, rule, tx),
         batch_size=batch_size,
@@ -196,7 +196,7 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 
     Raises ValueError if a batch does not fit in the data.
     """
-    data = examples(data)
+    data = checked_data(data)
     check_size(program.batch_size, data)
     if program.mesh is not None:
         data = jax.device_put(data, NamedSharding(program.mesh, PartitionSpec()))
@@ -207,7 +207,7 @@ def check_size(batch_size: int, data: Batch) -> None:
     """Raises ValueError if x, y and context differ in their number of examples, or if a batch does
     not fit in the data.
     """
-    same_length(data)
+    check_lengths(data)
     if any(not jnp.ndim(a) for a in jax.tree.leaves(data.context)):
         raise ValueError(
             "make_train: the context holds a number with no axis of examples; repeat it, one for"

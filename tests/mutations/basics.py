@@ -1,7 +1,7 @@
 """Mutants of backprop, of frozen hidden layers and of the rules that others are variants of."""
 
 from bioplaus import local
-from bioplaus.rules.shared import relax
+from bioplaus.rules.shared import inference, nudged, relax
 
 BACK = "backward(net, params, state.feedback, trace, error, key"
 GATES = "gates_of(gate, signals, len(net))"
@@ -124,9 +124,9 @@ MUTANTS = [
         (("params, batch.x, key).output", "params, batch.x, own).output"),),
     ),
     ("pc", "sign flipped", (("signal[l] / precision", "-signal[l] / precision"),)),
-    ("pc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
+    ("pc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),), inference),
     ("pc", "1 / pi dropped", (("signal[l] / precision", "signal[l]"),)),
-    ("pc", "precision dropped", (("precision * -error_of", "-error_of"),)),
+    ("pc", "precision dropped", (("precision * -error_of", "-error_of"),), inference),
     ("pc", "one step of inference", (("trace.inputs[1:], steps)", "trace.inputs[1:], 1)"),)),
     (
         "pc",
@@ -138,12 +138,12 @@ MUTANTS = [
             ),
         ),
     ),
-    ("pc", "climbs the upper errors", (("(eps[l] + down[l])", "(eps[l] - down[l])"),)),
-    ("ep", "one pullback of the difference", (("pre = (x, *h)", "pre = (x, *free)"),)),
-    ("ep", "1 / beta dropped", (("-post / (share * b)", "-post * jnp.sign(b) / n"),)),
-    ("ep", "sign of the nudge", (("return -b *", "return b *"),)),
-    ("ep", "one nudged sweep", (("start, nudge, nudged_steps,", "start, nudge, 1,"),)),
-    ("ep", "readout counted twice", (("pre[-1], y, key) / share", "pre[-1], y, key)"),)),
+    ("pc", "climbs the upper errors", (("(eps[l] + down[l])", "(eps[l] - down[l])"),), inference),
+    ("ep", "one pullback of the difference", (("pre = (x, *h)", "pre = (x, *free)"),), nudged),
+    ("ep", "1 / beta dropped", (("-post / (share * b)", "-post * jnp.sign(b) / n"),), nudged),
+    ("ep", "sign of the nudge", (("return -b *", "return b *"),), nudged),
+    ("ep", "one nudged sweep", (("start, nudge, nudged_steps,", "start, nudge, 1,"),), nudged),
+    ("ep", "readout counted twice", (("pre[-1], y, key) / share", "pre[-1], y, key)"),), nudged),
     ("ep", "no way back between layers", (("a = a + (back if", "a = a + (0 * back if"),), relax),
     (
         "ep",
@@ -154,11 +154,13 @@ MUTANTS = [
                 "forward(net, params, x, key).output",
             ),
         ),
+        nudged,
     ),
     (
         "ep",
         "fresh noise is the same in all phases",
         (("jax.random.fold_in(key, len(net) + i) if fresh else key", "key"),),
+        nudged,
     ),
     (
         "ep",
@@ -166,11 +168,12 @@ MUTANTS = [
         (("if fresh else fixed", "if False else fixed"),),
         relax,
     ),
-    ("ep", "the input's gate ignored", (("signal, gates[0])", "signal, None)"),)),
+    ("ep", "the input's gate ignored", (("signal, gates[0])", "signal, None)"),), nudged),
     (
         "ep",
         "residual not reported",
-        (("jnp.maximum(residual, jnp.concatenate(nudged).max())", "0 * residual"),),
+        (("jnp.maximum(residual, jnp.concatenate(residuals).max())", "0 * residual"),),
+        nudged,
     ),
     (
         "frozen",

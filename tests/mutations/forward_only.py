@@ -150,7 +150,11 @@ MUTANTS = [
         "gated by the wrong example",
         ((f"jnp.roll({SACCADE}", f"gate * jnp.roll({SACCADE[7:]}"),),
     ),
-    ("clapp", "phi' dropped", (("through(net[l], glance.currents[l], k, taught)", "taught"),)),
+    (
+        "clapp",
+        "phi' dropped",
+        (("through(net[l], trace_of_glimpse.currents[l], k, taught)", "taught"),),
+    ),
     (
         "clapp",
         "one glimpse twice",

@@ -8,16 +8,16 @@ PRE = (("jax.tree.map(jnp.subtract, *parts)", "parts[0]"),)
 FROZEN_MEAN = (("averaging * (x.mean(0) - m)", "averaging * 0 * m"),)
 BIAS = (("-g if g.ndim > 1 else d,", "-g if g.ndim > 1 else -d,"),)
 SUM = (("m = part(u.T @ gated) / (len(s) *", "m = part(u.T @ gated) / (1 *"),)
-BOUND_GATE = (("(spread(gate, s) * s * seen.u).sum", "(s * seen.u).sum"),)
+BOUND_GATE = (("(spread(gate, s) * s * data.u).sum", "(s * data.u).sum"),)
 LENGTH = (("jnp.asarray(length, s.dtype) ** 2", "jnp.asarray(length, s.dtype)"),)
-OF_U = "_rebuilt(lambda seen: seen.u, "
+OF_U = "_rebuilt(lambda data: data.u, "
 COUPLED = (("trace.currents[-1], k[-1], error)", "trace.currents[-1], k[-1], -error)"),)
 NO_DECAY = (("g - decay * w if", "g - 0 * decay * w if"),)
-DECAY_BY_POST = (("(spread(gate, s) * s * seen.u).sum", "(spread(gate, s) * s * s).sum"),)
+DECAY_BY_POST = (("(spread(gate, s) * s * data.u).sum", "(spread(gate, s) * s * s).sum"),)
 
 MUTANTS = [
     ("hebb", "sign flipped", SIGN, unsupervised),
-    ("hebb", "current for the output", (("lambda seen: seen.h", "lambda seen: seen.u"),)),
+    ("hebb", "current for the output", (("lambda data: data.h", "lambda data: data.u"),)),
     ("hebb", "no inhibition", (("jnp.asarray(inhibition) * m", "0 * m"),)),
     (
         "hebb",
@@ -60,19 +60,19 @@ MUTANTS = [
     (
         "sanger",
         "gate ignored in the decay",
-        (("(seen.u, spread(gate, s) * s)", "(seen.u, s)"),),
+        (("(data.u, spread(gate, s) * s)", "(data.u, s)"),),
         unsupervised,
     ),
     ("sanger", "the mean does not follow", FROZEN_MEAN, unsupervised),
-    ("bcm", "the mean for the mean square", (("seen.u ** 2 / target", "seen.u / target"),)),
-    ("bcm", "no threshold", (("seen.u * (seen.u - seen.theta)", "seen.u * seen.u"),)),
+    ("bcm", "the mean for the mean square", (("data.u ** 2 / target", "data.u / target"),)),
+    ("bcm", "no threshold", (("data.u * (data.u - data.theta)", "data.u * data.u"),)),
     ("bcm", "sign flipped", SIGN, unsupervised),
     (
         "bcm",
         "the threshold stands still",
-        (("seen.theta + rate * change", "seen.theta + 0 * rate * change"),),
+        (("data.theta + rate * change", "data.theta + 0 * rate * change"),),
     ),
-    ("bcm", "target dropped and halved", (("seen.u ** 2 / target", "seen.u**2 / (2 * target)"),)),
+    ("bcm", "target dropped and halved", (("data.u ** 2 / target", "data.u**2 / (2 * target)"),)),
     ("softhebb", "sign flipped", SIGN, unsupervised),
     (
         "softhebb",
@@ -90,8 +90,8 @@ MUTANTS = [
         "no decay",
         (
             (
-                "product(seen, s, gate), decay)",
-                "product(seen, s, gate), jax.tree.map(jnp.zeros_like, decay))",
+                "product(data, s, gate), decay)",
+                "product(data, s, gate), jax.tree.map(jnp.zeros_like, decay))",
             ),
         ),
         unsupervised,
@@ -102,18 +102,18 @@ MUTANTS = [
         (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),),
         unsupervised,
     ),
-    ("softhebb", "temperature multiplies", (("seen.u / temperature", "seen.u * temperature"),)),
+    ("softhebb", "temperature multiplies", (("data.u / temperature", "data.u * temperature"),)),
     ("softhebb", "rate by the norm dropped", (("jnp.abs(norm / length - 1) ** power", "1"),)),
     (
         "softhebb",
         "softmax over the batch",
-        (("competition(seen.u / temperature)", "competition(seen.u.T / temperature).T"),),
+        (("competition(data.u / temperature)", "competition(data.u.T / temperature).T"),),
     ),
     ("softhebb", "biases drift away", BIAS, unsupervised),
     ("softhebb", "gate ignored in the decay", BOUND_GATE),
     ("krotov", "sign flipped", SIGN, unsupervised),
     ("krotov", "the loser is drawn as well", (("-jnp.asarray(delta", "jnp.asarray(delta"),)),
-    ("krotov", "every unit up to rank k loses", (("seen.u == lower.max", "seen.u >= lower.max"),)),
+    ("krotov", "every unit up to rank k loses", (("data.u == lower.max", "data.u >= lower.max"),)),
     ("krotov", "the unit after rank k loses", (("range(rank - 1)", "range(rank)"),)),
     ("krotov", "no decay", NO_DECAY),
     ("krotov", "R for R^2", LENGTH),

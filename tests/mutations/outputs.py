@@ -4,7 +4,7 @@ One for every rule; tests/identities/test_on_net.py shows that they pass at line
 """
 
 from bioplaus import local
-from bioplaus.rules.shared import inverses, unsupervised
+from bioplaus.rules.shared import inference, inverses, nudged, unsupervised
 
 WHAT = "nonlinear outputs: "
 FLAT = WHAT + "phi'(a_L) dropped"
@@ -83,10 +83,10 @@ MUTANTS = [
     ),
     *((key, ENDS, ((ALONG, OUTPUT_CURRENT),)) for key in ("fg", "wp")),
     *((key, FLAT, flat(TARGET, "taught[l]"), inverses) for key in ("tp", "dtp", "drl", "ldrl")),
-    *((key, FLAT, flat(INFERRED, "-eps[l]")) for key in ("pc", "zil", "ipc")),
+    *((key, FLAT, flat(INFERRED, "-eps[l]"), inference) for key in ("pc", "zil", "ipc")),
     ("fpa", FLAT, flat(FIXED, "-e")),
     ("epc", FLAT, flat(ERRORS, "e")),
-    *((key, FLAT, ((EQUILIBRIUM, ERROR),)) for key in ("ep", "pep", "nep", "hep")),
+    *((key, FLAT, ((EQUILIBRIUM, ERROR),), nudged) for key in ("ep", "pep", "nep", "hep")),
     *((key, WHAT + "clamped by dL/da_L", ((PROBABILITIES, "True"),)) for key in ("chl", "cpl")),
     ("burstprop", FLAT, (("through(net[l], a, k, error)", "error"),)),
     ("dendritic_microcircuit", FLAT, flat(RATES, "(a[l] - u[l])")),

@@ -1,5 +1,7 @@
 """Mutants of predictive coding's variants."""
 
+from bioplaus.rules.shared import inference
+
 IPC_STATE = "Held(z, v, (state.step + 1) % hold), Info"
 INFER = "inference(net, loss, params, batch, trace.currents[0], k, rate, precision)"
 PULL = "grads = [pull(net[l], params[l], inputs[l], k[l], signal[l], gates[l])"
@@ -17,8 +19,8 @@ MUTANTS = [
         "the first layer first",
         (("for l in reversed(range(len(net))):", "for l in range(len(net)):"),),
     ),
-    ("zil", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
-    ("zil", "climbs the upper errors", (("(eps[l] + down[l])", "(eps[l] - down[l])"),)),
+    ("zil", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),), inference),
+    ("zil", "climbs the upper errors", (("(eps[l] + down[l])", "(eps[l] - down[l])"),), inference),
     ("zil", "step of pc", (("k, rate, 1.0)", "k, 0.1 * rate, 1.0)"),)),
     ("zil", "gate ignored", (("signal[l], gates[l]))", "signal[l], None))"),)),
     ("fpa", "sign flipped", (("-e) for l, e in", "e) for l, e in"),)),
@@ -68,7 +70,7 @@ MUTANTS = [
     ("epc", "residual not reported", (("residual=residual", "residual=0 * residual"),)),
     ("ipc", "sign flipped", (("signal = [s / precision", "signal = [-s / precision"),)),
     ("ipc", "1 / pi dropped", (("signal = [s / precision", "signal = [s"),)),
-    ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),)),
+    ("ipc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),), inference),
     (
         "ipc",
         "activities forgotten",

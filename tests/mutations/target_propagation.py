@@ -2,17 +2,25 @@
 
 from bioplaus.rules.shared import inverses
 
-NEVER = (("own = jax.tree.map(jnp.add, own, updates)", "jax.tree.map(jnp.add, own, updates)"),)
-DIFFERENCE = "path.h[l] + path.g(l, above).output - path.base[l].output"
-UPDATE = "updates, opt = tx.update(tuple(slopes), opt, own)"
-INTO_W = "grads = [grads[0], *(jax.tree.map(jnp.add, g, s[0]) for g, s in zip(grads[1:], slopes))]"
-LESSON = "[(read, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]"
+NEVER = (
+    (
+        "weights = jax.tree.map(jnp.add, weights, updates)",
+        "jax.tree.map(jnp.add, weights, updates)",
+    ),
+)
+DIFFERENCE = "maps.h[l] + maps.g(l, above).output - maps.base[l].output"
+UPDATE = "updates, opt = tx.update(inverse_grads, opt, weights)"
+INTO_W = (
+    "grads = [grads[0],"
+    " *(jax.tree.map(jnp.add, g, s[0]) for g, s in zip(grads[1:], inverse_grads))]"
+)
+INVERSE_LOSS = "[(rebuilt, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]"
 
 MUTANTS = [
     (
         "tp",
         "the difference is taken",
-        (("return path.g(l, above).output", f"return {DIFFERENCE}"),),
+        (("return maps.g(l, above).output", f"return {DIFFERENCE}"),),
     ),
     (
         "tp",
@@ -21,13 +29,13 @@ MUTANTS = [
         inverses,
     ),
     ("tp", "1 / eta dropped", (("(h[l] - target) / eta", "(h[l] - target)"),), inverses),
-    ("tp", "no biases in the inverses", (("+ own[1]", "+ 0 * own[1]"),), inverses),
+    ("tp", "no biases in the inverses", (("+ weights[1]", "+ 0 * weights[1]"),), inverses),
     ("tp", "inverses never learn", NEVER, inverses),
-    ("dtp", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),), inverses),
+    ("dtp", "difference dropped", ((DIFFERENCE, "maps.g(l, above).output"),), inverses),
     (
         "dtp",
         "sign of the difference",
-        ((DIFFERENCE, "path.h[l] - path.g(l, above).output + path.base[l].output"),),
+        ((DIFFERENCE, "maps.h[l] - maps.g(l, above).output + maps.base[l].output"),),
         inverses,
     ),
     (
@@ -40,7 +48,7 @@ MUTANTS = [
     (
         "dtp",
         "all targets from the output's",
-        (("target = down(path, l, target)", "_ = down; target = h[l] - eta * 0 * h[l]"),),
+        (("target = down(maps, l, target)", "_ = down; target = h[l] - eta * 0 * h[l]"),),
         inverses,
     ),
     (
@@ -52,7 +60,7 @@ MUTANTS = [
     (
         "dtp",
         "B replaced by W",
-        (("send(above, params, own[0],", "send(above, params, params,"),),
+        (("send(above, params, weights[0],", "send(above, params, params,"),),
         inverses,
     ),
     (
@@ -62,7 +70,12 @@ MUTANTS = [
         inverses,
     ),
     ("dtp", "inverses never learn", NEVER, inverses),
-    ("dtp", "inverses climb", (("jnp.add, own, updates", "jnp.subtract, own, updates"),), inverses),
+    (
+        "dtp",
+        "inverses climb",
+        (("jnp.add, weights, updates", "jnp.subtract, weights, updates"),),
+        inverses,
+    ),
     ("dtp", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),), inverses),
     ("dtp", "their optimiser forgets", ((UPDATE, UPDATE.replace("opt =", "_ =")),), inverses),
     (
@@ -74,22 +87,27 @@ MUTANTS = [
     (
         "dtp",
         "they ignore the gate",
-        (("read.u, k[l], signal, gates[l])", "read.u, k[l], signal, None)"),),
+        (("rebuilt.u, k[l], signal, gates[l])", "rebuilt.u, k[l], signal, None)"),),
         inverses,
     ),
     (
         "dtp",
         "phi' dropped in their learning",
-        (("through(inverses[l], read.current, k[l], e)", "e"),),
+        (("through(inverses[l], rebuilt.current, k[l], e)", "e"),),
         inverses,
     ),
-    ("dtp", "every step at the first weights", (("path_at(own), jax", "path, jax"),), inverses),
+    (
+        "dtp",
+        "every step at the first weights",
+        (("maps_at(weights), inverses", "maps, inverses"),),
+        inverses,
+    ),
     (
         "dtp",
         "they learn without noise",
-        (("noisy = path.h[l] + sigma * xi", "noisy = path.h[l] + 0 * sigma * xi"),),
+        (("noisy = maps.h[l] + sigma * xi", "noisy = maps.h[l] + 0 * sigma * xi"),),
     ),
-    ("dtp", "they remove the noise", (("read.output - noisy)", "read.output - path.h[l])"),)),
+    ("dtp", "they remove the noise", (("rebuilt.output - noisy)", "rebuilt.output - maps.h[l])"),)),
     (
         "dtp",
         "top_gradient does nothing",
@@ -98,61 +116,66 @@ MUTANTS = [
     (
         "dtp",
         "top_gradient: every layer by its gradient",
-        (("if l + 1 < len(path.base):", "if l + 1 < 0:"),),
+        (("if l + 1 < len(maps.base):", "if l + 1 < 0:"),),
     ),
-    ("dtp", "top_gradient: up the gradient", (("path.h[l] + jax.vjp(", "path.h[l] - jax.vjp("),)),
+    ("dtp", "top_gradient: up the gradient", (("maps.h[l] + jax.vjp(", "maps.h[l] - jax.vjp("),)),
     (
         "dtp",
         "top_gradient: no phi' of the output",
         (
-            ("path.f(l, h), path.h[l])", "jnp.arctanh(path.f(l, h)), path.h[l])"),
+            ("maps.f(l, h), maps.h[l])", "jnp.arctanh(maps.f(l, h)), maps.h[l])"),
             ("import jax\n", "import jax\nimport jax.numpy as jnp\n"),
         ),
     ),
     (
         "dtp",
         "top_gradient: vanilla below it",
-        (("return difference(path, l, above)", "return path.g(l, above).output"),),
+        (("return difference(maps, l, above)", "return maps.g(l, above).output"),),
     ),
-    ("drl", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),), inverses),
+    ("drl", "difference dropped", ((DIFFERENCE, "maps.g(l, above).output"),), inverses),
     ("drl", "sign of the noise", (("base.output - sigma * xi)", "base.output + sigma * xi)"),)),
     ("drl", "1 / sigma^2 dropped", (("sigma * xi) / sigma ** 2", "sigma * xi)"),)),
     (
         "drl",
         "no gradient at the second reading",
-        (("[(read, error), (base, -error)]", "[(read, error)]"),),
+        (("[(rebuilt, error), (base, -error)]", "[(rebuilt, error)]"),),
     ),
     (
         "drl",
         "vanilla targets on the way back",
-        (("above = difference(path, j, above)", "above = path.g(j, above).output"),),
+        (("above = difference(maps, j, above)", "above = maps.g(j, above).output"),),
     ),
     (
         "drl",
         "one layer there and back",
         (
-            ("range(l, len(path.base))", "range(l, l + 1)"),
-            ("range(l + 1, len(path.base))", "range(0)"),
+            ("range(l, len(maps.base))", "range(l, l + 1)"),
+            ("range(l + 1, len(maps.base))", "range(0)"),
         ),
     ),
     ("drl", "inverses never learn", NEVER, inverses),
     ("drl", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),), inverses),
-    ("ldrl", "difference dropped", ((DIFFERENCE, "path.g(l, above).output"),), inverses),
+    ("ldrl", "difference dropped", ((DIFFERENCE, "maps.g(l, above).output"),), inverses),
     (
         "ldrl",
         "anti-correlated with the noise",
-        ((LESSON, LESSON.replace("xi / sigma -", "-xi / sigma -").replace("-xi", "xi", 1)),),
+        (
+            (
+                INVERSE_LOSS,
+                INVERSE_LOSS.replace("xi / sigma -", "-xi / sigma -").replace("-xi", "xi", 1),
+            ),
+        ),
     ),
     ("ldrl", "no damping", (("excess = (", "excess = 0 * ("),)),
     (
         "ldrl",
         "no gradient at the quiet reading",
-        ((LESSON, LESSON.replace(", (base, xi / sigma - excess)", "")),),
+        ((INVERSE_LOSS, INVERSE_LOSS.replace(", (base, xi / sigma - excess)", "")),),
     ),
     (
         "ldrl",
         "damped by the noise of the input",
-        (("path.h[l + 1] + sigma * zeta", "path.f(l, path.h[l] + sigma * xi)"),),
+        (("maps.h[l + 1] + sigma * zeta", "maps.f(l, maps.h[l] + sigma * xi)"),),
     ),
     ("ldrl", "inverses never learn", NEVER, inverses),
     ("ldrl", "their gradient reaches W", ((UPDATE, f"{UPDATE}; {INTO_W}"),), inverses),

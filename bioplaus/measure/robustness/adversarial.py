@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import paired
+from bioplaus.entry import as_batch
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack
 from bioplaus.outputs import correct, kind_of
@@ -58,7 +58,7 @@ def transfer(
     severities, bounds: as in `under_attack`.
     """
 
-    kind, batch = kind_of(loss, "accuracy under attack"), paired(batch)
+    kind, batch = kind_of(loss, "accuracy under attack"), as_batch(batch)
 
     def at(epsilon):
         x = attack(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.entry import per_example
+from bioplaus.losses import per_example
 from bioplaus.outputs import targets
 from bioplaus.types import Array, Key, Loss, PyTree
 

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import paired, per_example
+from bioplaus.entry import as_batch
 from bioplaus.hyper import hyperparameters
+from bioplaus.losses import per_example
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import (
     BOUNDS,
@@ -123,7 +124,7 @@ def suite(
         raise ValueError(
             f"suite: got {budget}; every number must be above 0, and the bounds (low, high)"
         )
-    loss, bounds, (x, y, _) = per_example(loss), budget.bounds, paired(batch)
+    loss, bounds, (x, y, _) = per_example(loss), budget.bounds, as_batch(batch)
     unit = bounds[1] - bounds[0]  # attacks take their radius in units of x
     epsilon = unit * budget.epsilon
     kind = kind_of(loss, "suite")

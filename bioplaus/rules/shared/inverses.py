@@ -1,18 +1,20 @@
-"""Learned inverses: targets that travel down through them, layer by layer; shared by the rules of
-target propagation.
+"""Target propagation: targets that travel down through learned inverses, layer by layer.
 
-    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),
-        g_l(u) = phi_l(u B_{l+1}^T + c_l)
+    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1})
+    g_l(u) = phi_l(u B_{l+1}^T + c_l)
     s_l = phi'(a_l) * (h_l - t_l) / eta,    dW_l = (1/B) h_{l-1}^T s_l
-e = dL/dh_L: [B, C];  h_l, t_l, a_l, s_l: [B, n_l];  B_l: the shape of W_l, drawn as W_l is;
-c_l: [n_l], zero at first.
-The rules differ in the way down, and in what g_l learns: see `targets`.
+h_l, a_l: [B, n_l] output and current of layer l;  t_l: [B, n_l] its target;  e: [B, C] = dL/dh_L;
+eta: step size of the first target;  s_l: [B, n_l] teaching signal at the current;  g_l: the inverse
+of layer l + 1, with weights B_{l+1} of the shape of W_{l+1}, drawn as W_{l+1} is, and biases c_l:
+[n_l], zero at first;  phi_l: the neurons of layer l.
+The rules differ in how a target is passed down, and in the loss by which g_l learns: `targets`
+takes both.
 
 Lee, Zhang, Fischer, Bengio, "Difference Target Propagation", 2015, arXiv:1412.7525.
 Departures: s_l is divided by eta, so that the learning rate does not depend on it. B_l has the
-shape of W_l and is crossed as in feedback alignment, then come the neurons of layer l: so
-convolutions have inverses too, and pooling is undone at the forward pass's maxima. The inverses
-learn on the batch whose targets they have just sent.
+shape of W_l, and errors cross it as in feedback alignment, followed by the neurons of layer l: so
+convolutions have inverses too, and pooling is undone at the maxima of the forward pass. The
+inverses learn on the same batch whose targets they have just sent, afterwards.
 """
 
 from collections.abc import Callable
@@ -32,8 +34,10 @@ ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, () for the first; bias: c_l, one a hidden layer; opt: the
-    state of `tx`.
+    """The weights of the inverses.
+
+    feedback: B_l for each layer, () for the first. bias: c_l for each hidden layer. opt: the state
+    of `tx`.
     """
 
     feedback: PerLayer
@@ -43,56 +47,55 @@ class State(NamedTuple):
     ]
 
 
-class Read(NamedTuple):
-    """What an inverse g_l makes of its input u: [B, n_{l+1}], a current and an output [B, n_l]."""
+class InverseOutput(NamedTuple):
+    """g_l at its input u: [B, n_{l+1}], with the current and the output that follow, [B, n_l]."""
 
     u: Array
     current: Array
     output: Array
 
 
-class Path(NamedTuple):
-    """Both ways at one state of the weights. h: outputs of all layers; f: (l, h_l) -> h_{l+1}; g:
-    (l, u) -> Read; base: g_l(h_{l+1}).
+class LayerMaps(NamedTuple):
+    """The layers and their inverses at one state of the weights.
+
+    h: the outputs h_l of all layers. f: (l, h_l) -> h_{l+1}. g: (l, u) -> InverseOutput. base:
+    g_l(h_{l+1}) for each hidden layer.
     """
 
     h: tuple[Array, ...]
     f: Callable[[int, Array], Array]
-    g: Callable[[int, Array], Read]
-    base: tuple[Read, ...]
+    g: Callable[[int, Array], InverseOutput]
+    base: tuple[InverseOutput, ...]
 
 
-def difference(path: Path, l: int, above: Array) -> Array:
-    """t_l from t_{l+1}. An imperfect inverse still returns h_l where the target above is
-    h_{l+1}.
-    """
-    return path.h[l] + path.g(l, above).output - path.base[l].output
+def difference(maps: LayerMaps, l: int, above: Array) -> Array:
+    """t_l from t_{l+1} = above. If that is h_{l+1}, then t_l is h_l, however bad the inverse."""
+    return maps.h[l] + maps.g(l, above).output - maps.base[l].output
 
 
-Lesson = Callable[[Path, int, ArrayLike, Array, Array], list[tuple[Read, Array]]]
-"""(path, l, sigma, xi, zeta) -> what g_l has read, and dR_l by its output, for each. xi, zeta ~
-N(0, 1), as h_l and h_{l+1}.
+InverseLoss = Callable[[LayerMaps, int, ArrayLike, Array, Array], list[tuple[InverseOutput, Array]]]
+"""The loss R_l of an inverse, by its derivatives: (maps, l, sigma, xi, zeta) -> a list of pairs
+(value of g_l, dR_l by its output). xi, zeta ~ N(0, 1) have the shapes of h_l and h_{l+1}.
 """
 
 
 def targets(
     net: Net,
     loss: Loss,
-    down: Callable[[Path, int, Array], Array],
-    lesson: Lesson,
+    down: Callable[[LayerMaps, int, Array], Array],
+    inverse_loss: InverseLoss,
     tx: optax.GradientTransformation,
     eta: ArrayLike,
     sigma: ArrayLike,
     feedback_steps: int,
     sample: Callable[..., Array],
 ) -> Rule:
-    """A rule that learns by targets. down: (path, l, t_{l+1}) -> t_l; lesson: how the inverses
-    learn.
+    """A rule that learns from targets.
 
-    tx: optax transformation that trains the inverses. eta: step to the first target, in units of
-    the outputs. sigma: noise that the inverses learn at, in the same units. feedback_steps: steps
-    of `tx` a batch, each at fresh noise. sample: (key, shape, dtype) -> noise with mean 0 and
-    variance 1.
+    down: (maps, l, t_{l+1}) -> t_l. inverse_loss: what the inverses learn.
+    tx: optimiser of the inverses. eta: step size of the first target, in units of the outputs.
+    sigma: noise at which the inverses learn, in the same units. feedback_steps: steps of `tx` for
+    each batch, each at new noise. sample: (key, shape, dtype) -> noise with mean 0 and variance 1.
     """
     hidden = range(len(net) - 1)
 
@@ -102,6 +105,22 @@ def targets(
             jnp.zeros(a.shape[1:], a.dtype) for a in current_shapes(net, params, batch, key)[:-1]
         )
         return State(feedback, bias, tx.init(tuple(zip(feedback[1:], bias, strict=True))))
+
+    def gradients_of_inverses(maps, inverses, weights, k, key, gates):
+        grads = []
+        for l in hidden:
+            xi, zeta = (
+                sample(
+                    jax.random.fold_in(key, l + i * len(net)), maps.h[l + i].shape, maps.h[l].dtype
+                )
+                for i in (0, 1)
+            )
+            parts = []
+            for rebuilt, e in inverse_loss(maps, l, sigma, xi, zeta):
+                signal = through(inverses[l], rebuilt.current, k[l], e)
+                parts.append(pull(inverses[l], weights[l], rebuilt.u, k[l], signal, gates[l]))
+            grads.append(jax.tree.map(lambda *g: sum(g), *parts))
+        return tuple(grads)
 
     def grad(params, state, batch, key, gate=None):
         k = [layer_key(key, l) for l in range(len(net))]
@@ -115,18 +134,18 @@ def targets(
         def f(l, x):
             return fire(net[l + 1], drive(net[l + 1], params[l + 1], x, k[l + 1]), k[l + 1])
 
-        def path_at(own):
+        def maps_at(weights):
             def g(l, u):
-                current = drive(inverses[l], own[l], u, k[l])
-                return Read(u, current, fire(inverses[l], current, k[l]))
+                current = drive(inverses[l], weights[l], u, k[l])
+                return InverseOutput(u, current, fire(inverses[l], current, k[l]))
 
-            return Path(h, f, g, tuple(g(l, h[l + 1]) for l in hidden))
+            return LayerMaps(h, f, g, tuple(g(l, h[l + 1]) for l in hidden))
 
-        own, opt = tuple(zip(state.feedback[1:], state.bias, strict=True)), state.opt
+        weights, opt = tuple(zip(state.feedback[1:], state.bias, strict=True)), state.opt
         with jax.named_scope("credit"):
-            path, target, taught = path_at(own), h[-1] - eta * error, [error]
+            maps, target, taught = maps_at(weights), h[-1] - eta * error, [error]
             for l in reversed(hidden):
-                target = down(path, l, target)
+                target = down(maps, l, target)
                 taught.insert(0, (h[l] - target) / eta)
         grads = []
         for l, layer in enumerate(net):
@@ -134,38 +153,27 @@ def targets(
             grads.append(pull(layer, params[l], trace.inputs[l], k[l], signal, gates[l]))
 
         with jax.named_scope("auxiliary"):
-            for step in range(feedback_steps):  # not a scan, which would be taken for settling
-                path, noise, slopes = (
-                    path_at(own),
-                    jax.random.fold_in(jax.random.fold_in(key, INVERSES), step),
-                    [],
+            for step in range(feedback_steps):  # a scan would be measured as settling
+                noise = jax.random.fold_in(jax.random.fold_in(key, INVERSES), step)
+                inverse_grads = gradients_of_inverses(
+                    maps_at(weights), inverses, weights, k, noise, gates
                 )
-                for l in hidden:
-                    xi, zeta = (
-                        sample(
-                            jax.random.fold_in(noise, l + i * len(net)), h[l + i].shape, h[l].dtype
-                        )
-                        for i in (0, 1)
-                    )
-                    parts = []
-                    for read, e in lesson(path, l, sigma, xi, zeta):
-                        signal = through(inverses[l], read.current, k[l], e)
-                        parts.append(pull(inverses[l], own[l], read.u, k[l], signal, gates[l]))
-                    slopes.append(jax.tree.map(lambda *g: sum(g), *parts))
-                updates, opt = tx.update(tuple(slopes), opt, own)
-                own = jax.tree.map(jnp.add, own, updates)
-        state = State(((), *(weights for weights, _ in own)), tuple(bias for _, bias in own), opt)
+                updates, opt = tx.update(inverse_grads, opt, weights)
+                weights = jax.tree.map(jnp.add, weights, updates)
+        state = State(((), *(b for b, _ in weights)), tuple(c for _, c in weights), opt)
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))
 
 
 def _inverse(below: Layer, above: Layer, params: PyTree, x: Array, key: Key) -> Layer:
-    """g_l as a layer with parameters (B_{l+1}, c_l): the neurons of layer l behind the transposed
-    synapses of layer l + 1.
+    """g_l as a layer with parameters (B_{l+1}, c_l).
+
+    It has the transposed synapses of layer l + 1 (`above`) and the neurons of layer l (`below`).
+    params, x, key: of layer l + 1, with its input in the forward pass.
     """
 
-    def synapse(own, state, u, _):
-        return state, send(above, params, own[0], x, key, u) + own[1]
+    def synapse(weights, state, u, _):
+        return state, send(above, params, weights[0], x, key, u) + weights[1]
 
     return below._replace(synapse=synapse, credit=by_vjp(synapse))

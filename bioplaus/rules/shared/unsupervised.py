@@ -38,7 +38,7 @@ class State(NamedTuple):
     threshold: PerLayer
 
 
-class Seen(NamedTuple):
+class LayerBatch(NamedTuple):
     """What a hidden layer learns from. u, h: [B, n_l], see above; theta: None but for rules with a
     threshold.
     """
@@ -53,16 +53,16 @@ class Seen(NamedTuple):
     key: Key
 
 
-Growth = Callable[[Seen, ArrayLike | None], PyTree]
-"""(seen, gate) -> dW of a layer; entries for biases are not read."""
+Growth = Callable[[LayerBatch, ArrayLike | None], PyTree]
+"""(data, gate) -> dW of a layer; entries for biases are not read."""
 
 
-def product(seen: Seen, s: Array, gate: ArrayLike | None) -> PyTree:
+def product(data: LayerBatch, s: Array, gate: ArrayLike | None) -> PyTree:
     """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
     at_mean = _over_batch(spread(gate, s) * s)[None]
     parts = (
-        pull(seen.layer, seen.params, seen.x, seen.key, s, gate),
-        pull(*seen[:2], seen.mean[None], seen.key, at_mean),
+        pull(data.layer, data.params, data.x, data.key, s, gate),
+        pull(*data[:2], data.mean[None], data.key, at_mean),
     )
     return jax.tree.map(jnp.subtract, *parts)
 
@@ -83,16 +83,20 @@ def _over_batch(x: Array) -> Array:
 
 
 def inhibited(
-    seen: Seen, s: Array, part: Callable[[Array], Array], length: ArrayLike, gate: ArrayLike | None
+    data: LayerBatch,
+    s: Array,
+    part: Callable[[Array], Array],
+    length: ArrayLike,
+    gate: ArrayLike | None,
 ) -> PyTree:
     """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not
     learned again. R: length.
     """
-    u, gated = (a.reshape(-1, a.shape[-1]) for a in (seen.u, spread(gate, s) * s))
+    u, gated = (a.reshape(-1, a.shape[-1]) for a in (data.u, spread(gate, s) * s))
     with jax.named_scope("update"):
         m = part(u.T @ gated) / (len(s) * jnp.asarray(length, u.dtype) ** 2)
-        decay = jax.tree.map(lambda w: jnp.tensordot(w, m, 1) if w.ndim > 1 else 0 * w, seen.params)
-    return jax.tree.map(jnp.subtract, product(seen, s, gate), decay)
+        decay = jax.tree.map(lambda w: jnp.tensordot(w, m, 1) if w.ndim > 1 else 0 * w, data.params)
+    return jax.tree.map(jnp.subtract, product(data, s, gate), decay)
 
 
 def unsupervised(
@@ -101,12 +105,12 @@ def unsupervised(
     growth: Growth,
     averaging: ArrayLike,
     homeostasis: bool,
-    slide: Callable[[Seen, ArrayLike | None], Array] | None = None,
+    slide: Callable[[LayerBatch, ArrayLike | None], Array] | None = None,
 ) -> Rule:
     """A rule whose hidden layers grow by `growth`. averaging: rate of m, a step. homeostasis: False
     leaves biases as they are.
 
-    slide: (seen, gate) -> theta, for rules with a threshold.
+    slide: (data, gate) -> theta, for rules with a threshold.
     """
     hidden = range(len(net) - 1)
 
@@ -142,15 +146,17 @@ def unsupervised(
             x, m, h = trace.inputs[l], state.mean[l], trace.inputs[l + 1]
             rest = drive(net[l], params[l], m[None], k[l])
             u = trace.currents[l] - rest
-            seen = Seen(net[l], params[l], x, m, u, h, state.threshold[l] if slide else None, k[l])
+            data = LayerBatch(
+                net[l], params[l], x, m, u, h, state.threshold[l] if slide else None, k[l]
+            )
             drift = jnp.zeros(rest.shape[-1:], x.dtype)
             if homeostasis:
                 drift = (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
             grads.append(
-                jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(seen, gates[l]))
+                jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(data, gates[l]))
             )
             mean.append(m + averaging * (x.mean(0) - m))
-            threshold += [slide(seen, gates[l])] if slide else []
+            threshold += [slide(data, gates[l])] if slide else []
         return (
             (*grads, readout),
             State(tuple(mean), tuple(threshold)),

@@ -22,9 +22,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import per_example
 from bioplaus.hyper import Count, NonNegative, Positive, Steps, declared
 from bioplaus.local import error_of, send, through
+from bioplaus.losses import per_example
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm, box
 from bioplaus.net import forward, layer_key
