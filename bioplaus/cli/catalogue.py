@@ -4,12 +4,14 @@ from bioplaus import data, modulators, neurons
 from bioplaus.measure.energy import profiles
 from bioplaus.rules import available
 
+COST = "Cost, in the letters of docs/rules.md:"
+
 
 def tables() -> dict[str, dict[str, str]]:
     """Kind -> key -> the first line of its description."""
     return {
         "rules": {
-            k: f"{getattr(f, '__name__', k).replace('_', ' ')}. {_first_line(f)}"
+            k: f"{getattr(f, '__name__', k).replace('_', ' ')}. {_first_line(f)}{_cost(f)}"
             for k, f in available().items()
         },
         "neurons": {
@@ -27,6 +29,7 @@ NOTES = {
         "Costs are multiply-accumulate operations of one example. F: a forward pass. X: F without"
         " the first layer. H: F without the readout. T: steps of settling. B: examples in a batch."
         " C: classes. L: layers. n_l: units of layer l. |theta|: parameters."
+        " |W_l|: MACs of layer l in a forward pass."
     )
 }
 """Kind -> what is printed below its table."""
@@ -34,3 +37,9 @@ NOTES = {
 
 def _first_line(thing) -> str:
     return (thing.__doc__ or "").strip().split("\n")[0]
+
+
+def _cost(rule) -> str:
+    """The sentence of a rule's description that begins with COST, on one line; '' without one."""
+    _, found, rest = (rule.__doc__ or "").partition(COST)
+    return f" Cost: {' '.join(rest.split())}" if found else ""

@@ -1,13 +1,13 @@
-"""Backprop.
+"""Backprop: the output error travels back through the transposes of the forward weights.
 
-The output error e travels back through the transposes of the forward weights:
     s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} W_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-h_{l-1}: [B, n_{l-1}] input and a_l: [B, n_l] current of layer l;  e: [B, C] = dL/dh_L;
-s_l: [B, n_l].
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its neurons;
+e: [B, C] = dL/dh_L;  s_l: [B, n_l] teaching signal at the current.
 
 Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986,
-doi:10.1038/323533a0. Departures from the paper: none. `readout_only` is the baseline that any rule
-must beat: the hidden layers stay as drawn.
+doi:10.1038/323533a0.
+Departures from the paper: none. `readout_only` is the baseline that any rule must beat: its hidden
+layers keep their random initial weights.
 """
 
 import jax
@@ -21,8 +21,9 @@ from bioplaus.types import Info, Loss, Net, Rule
 
 @learning_rule
 def backprop(net: Net, loss: Loss) -> Rule:
-    """The reference: equals `jax.grad` of the mean loss. Costs F forward, X (F without the first
-    layer) credit, F update.
+    """The reference: equals `jax.grad` of the mean loss.
+
+    Cost, in the letters of docs/rules.md: F forward, X credit, F update.
     """
 
     def init(key, params, batch):
@@ -41,8 +42,9 @@ def backprop(net: Net, loss: Loss) -> Rule:
 
 @learning_rule
 def readout_only(net: Net, loss: Loss) -> Rule:
-    """The delta rule on the last layer and a zero gradient elsewhere: random features. Equals
-    backprop on a net of one layer.
+    """Random features: the delta rule on the last layer, and a zero gradient elsewhere.
+
+    Equals backprop on a net of one layer.
     """
 
     def init(key, params, batch):

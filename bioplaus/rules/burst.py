@@ -1,18 +1,16 @@
-"""Burst-dependent plasticity: the event rate of a neuron codes what it sees, its burst probability
-how it should change.
+"""Burst-dependent plasticity: event rates carry activity, burst probabilities carry credit.
 
     e_l = h_l + tonic,    b_l = p_l e_l,    dW_l = -(1/(B kappa)) h_{l-1}^T (b_l - pbar_l e_l)
-    p_L = pbar - kappa phi'(a_L) (dL/dh_L) / e_L
-    p_l = sigma(beta u_l),
-        u_l = (phi'(a_l) / e_l) * [b_{l+1} - iota pbar_{l+1} e_{l+1}] B_{l+1}^T
-    pbar_l = sigma(beta ubar_l), ubar_l = (phi'(a_l) / e_l) * (1 - iota) [pbar_{l+1} e_{l+1}]
-        B_{l+1}^T
-h_l, a_l: [B, n_l] output and current;  e_l, b_l: event and burst rate;
-p_l, pbar_l: burst probability with and without the
-teaching signal;  u_l: apical potential;  B_l: the shape of W_l, drawn as W_l is, never learned;
-iota: the part of the top-down
-baseline that inhibition takes away;
-kappa: strength of the teaching signal. phi' / e is 1 - e for a sigmoid at tonic = 0.
+    p_L = pbar_L - kappa phi'(a_L) (dL/dh_L) / e_L
+    p_l = sigma(beta u_l),          pbar_l = sigma(beta ubar_l)
+    u_l = (phi'(a_l) / e_l) * [b_{l+1} - iota pbar_{l+1} e_{l+1}] B_{l+1}^T
+    ubar_l = (phi'(a_l) / e_l) * (1 - iota) [pbar_{l+1} e_{l+1}] B_{l+1}^T
+h_l, a_l: [B, n_l] output and current of layer l;  phi: its neurons;  e_l, b_l: [B, n_l] event and
+burst rate;  p_l, pbar_l: [B, n_l] burst probability with and without the teaching signal;  u_l,
+ubar_l: [B, n_l] apical potential with and without it;  sigma: the logistic function;  B_l: feedback
+weights of the shape of W_l, drawn as W_l is, never learned;  iota: the part of the top-down
+baseline that inhibition removes;  kappa: strength of the teaching signal.
+phi' / e is 1 - e for a sigmoid at tonic = 0.
 
 Payeur, Guerguiev, Zenke, Richards, Naud, "Burst-dependent synaptic plasticity can coordinate
 learning in hierarchical circuits", 2021, doi:10.1038/s41593-021-00857-x: iota = 0, beta = 1, pbar =
@@ -20,9 +18,9 @@ kappa = 0.2, tonic = 0 and sigmoids in the authors' code. Greedy, Zhu, Pemberton
 "Single-phase deep learning in cortico-cortical networks", 2022, arXiv:2206.11769 (BurstCCN): iota =
 1, beta = 4.
 Departures: pbar is p without the teaching signal, as in the authors' rate code, not a moving
-average; a perfect inhibition stands for recurrent or interneuron weights that learn to cancel the
-baseline; outputs may be negative, as those of tanh are, and count from the tonic rate, which the
-presynaptic factor leaves out; p_L is not confined to [0, 1]; dW is divided by kappa.
+average; a perfect inhibition replaces the recurrent or interneuron weights that learn to cancel the
+baseline; outputs may be negative, as those of tanh are: they are measured from the tonic rate,
+which the presynaptic factor leaves out; p_L is not confined to [0, 1]; dW is divided by kappa.
 """
 
 from typing import NamedTuple
@@ -38,9 +36,7 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which
-    sends nothing back.
-    """
+    """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
     feedback: PerLayer
 
@@ -57,12 +53,16 @@ def burstprop(
     tonic: NonNegative = 1.0,
     scale: Real = 1.0,
 ) -> Rule:
-    """Tends to backprop as nudge -> 0, at B = W, slope 4 and inhibition 1; to its direction as
-    slope -> 0. Credit costs 2X.
+    """Tends to backprop as nudge -> 0, at B = W, slope 4 and inhibition 1.
 
-    nudge: kappa. slope: beta. inhibition: iota. baseline: pbar of the output. tonic: rate of events
-    at output 0, in units of the output; with neurons whose output does not go below -tonic, event
-    rates are not negative. scale: multiplies B.
+    As slope -> 0 it tends to the direction of backprop.
+
+    nudge: kappa. slope: beta. inhibition: iota. baseline: pbar of the output layer. tonic: event
+    rate at output 0, in units of the output; event rates are not negative if outputs are at least
+    -tonic.
+    scale: multiplies B.
+
+    Cost, in the letters of docs/rules.md: F forward, 2X credit, F update.
     """
 
     def init(key, params, batch):

@@ -1,27 +1,27 @@
-"""Contrastive, local and predictive plasticity (CLAPP): every layer learns to tell two glimpses of
-one input from those of two.
+"""Contrastive, local and predictive plasticity (CLAPP).
 
-    c_l = h_l(x'),    z_l = h_l(x''),    x', x'': two glimpses of x;
-        z~_l = z_l of the next example, seen after a saccade
+Every layer learns to tell two glimpses of one input from glimpses of two inputs.
+    c_l = h_l(x'),    z_l = h_l(x''),    z~_l = z_l of the next example
     u+ = z_l P_l c_l,    u- = z~_l P_l c_l,    L_l = max(0, 1 - u+) + max(0, 1 + u-)
-    at c_l: P_l^T (g- z~_l - g+ z_l),    at z_l: -g+ P_l c_l,    at z~_l: g- P_l c_l,
-        g+ = [u+ < 1],    g- = [u- > -1]
+    dL_l/dc_l = P_l^T (g- z~_l - g+ z_l),    dL_l/dz_l = -g+ P_l c_l,    dL_l/dz~_l = g- P_l c_l
+    g+ = [u+ < 1],    g- = [u- > -1]
     dP_l = (1/B) (g- z~_l - g+ z_l) c_l^T
-x: [B, ...];  h_l, c_l, z_l: [B, n_l], behind a convolution the mean over positions;
-P_l: [n_l, n_l] predicts z_l from c_l, and
-back;  g+, g-: [B], broadcast to all of a layer. What is at an output goes through phi' to the
-    current, and is pulled at that
-glimpse's input: pre x phi' x prediction x g. No label reaches a hidden layer, and nothing is sent
-down; the last layer is a readout, which learns by descent on the usual loss from the whole input,
-and answers.
+x', x'': two glimpses of the input x: [B, ...];  h_l, c_l, z_l, z~_l: [B, n_l] outputs, averaged
+over positions behind a convolution;  P_l: [n_l, n_l] predicts z_l from c_l, and c_l from z_l;
+g+, g-: [B], 1 or 0, broadcast to all of a layer.
+z~_l is what the layer sees after a saccade. The derivative at an output passes phi' to the current,
+and is pulled back at the input of that glimpse: pre x phi' x prediction x g. No label reaches a
+hidden layer, and nothing is sent down. The last layer is a readout, which answers, and learns by
+descent on the usual loss from the whole input.
 
 Illing, Ventura, Bellec, Gerstner, "Local plasticity rules can learn deep representations using
 self-supervised contrastive predictions", 2021, arXiv:2010.08262; their code:
 https://github.com/EPFL-LCN/pub-illing2021-neurips (hinge, one negative example).
-Departures: their glimpses are patches below one another of images of natural scenes, five steps
-ahead; here `view` draws two from the input of any net, by default with random features hidden, and
-there is one step. Both terms count at each step, as in that code; in time a step is followed by a
-fixation or by a saccade. P_l starts at N(0, 1 / n_l^2).
+Departures: their glimpses are patches below one another in images of natural scenes, and they
+predict five steps ahead; here `view` draws two glimpses of the input of any net, by default by
+masking random features, and there is one step. Both terms count at each step, as in their code; in
+the paper's time course, a step is followed either by a fixation or by a saccade. P_l starts at
+N(0, 1 / n_l^2).
 """
 
 from collections.abc import Callable
@@ -42,14 +42,14 @@ MASK_FRACTION = 0.2  # fraction of features that a glimpse does not show
 
 
 class State(NamedTuple):
-    """prediction: P_l [n_l, n_l], one a hidden layer; opt: the state of `tx` over them."""
+    """prediction: P_l [n_l, n_l] for each hidden layer. opt: the state of `tx` over them."""
 
     prediction: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.prediction)]
 
 
 def glimpse(key: Key, x: Array) -> Array:
-    """x without a random fifth of its features, the others larger by as much."""
+    """x with a random fifth of its features set to 0, and the others scaled up to keep the mean."""
     return x * jax.random.bernoulli(key, 1 - MASK_FRACTION, x.shape) / (1 - MASK_FRACTION)
 
 
@@ -61,11 +61,13 @@ def clapp(
     tx: optax.GradientTransformation = ADAM,
     view: Callable[[Key, Array], Array] = glimpse,
 ) -> Rule:
-    """With H = F without the readout's products: F + 2H forward, 2 sum_l n_l^2 credit, F + H
-    update, sum_l n_l^2 for P.
+    """Hidden layers predict one glimpse of an input from another, without labels.
 
-    tx: optimiser of P; give the one that trains the net. view: (key, x) -> a glimpse of x, of its
-    shape. Needs two examples or more.
+    tx: optimiser of P; give the one that trains the net. view: (key, x) -> a glimpse of x, with the
+    shape of x. A batch needs two examples or more.
+
+    Cost, in the letters of docs/rules.md: F + 2H forward, 2 sum_l n_l^2 credit, F + H update, and
+    sum_l n_l^2 for P, over hidden layers l.
     """
     last = len(net) - 1
 
@@ -129,8 +131,9 @@ def clapp(
 
 
 def teach(p: Array, first: Array, second: Array, gate: Array) -> tuple[Array, Array, Array]:
-    """dL/dh at both glimpses of every example, weighted by its gate, and dL/dP. first, second,
-    gate: [B, ..., n]; p: [n, n].
+    """dL/dh at both glimpses of every example, weighted by its gate, and dL/dP.
+
+    p: P, [n, n]. first, second: outputs at the two glimpses, [B, ..., n]. gate: [B, ..., n].
     """
 
     def wide(d):

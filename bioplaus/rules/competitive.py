@@ -1,30 +1,31 @@
-"""Competitive learning: units of a hidden layer compete for inputs; the readout alone learns from
-the labels.
+"""Competitive learning: units of a hidden layer compete for inputs, without labels.
 
-    dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2), unit by unit,    u = (x - m) W_l
-x: [B, n_{l-1}] input of layer l, m its running mean;
-u: [B, n_l] current relative to that of the mean input;  R: the length that
-weights tend to, where s u is positive on average.
-    softhebb   s = softmax(u / T); as an option, inhibition by the other units, - (inhibition / R^2)
-        sum_j s_b u_bj w_j
-    krotov     s = 1 for the winner, -delta for the unit of rank k, else 0
-The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. Competition reads the currents;
-features are what the net's own neurons make of them: neurons that compete as well, as in the
-papers, are a matter of the net.
+    dW_l = (1/B) sum_b s_b (x_b - m - u_b w / R^2)  for each unit,    u = (x - m) W_l
+    softhebb:  s = softmax(u / T);  as an option, inhibition by the other units j subtracts
+               (inhibition / R^2) sum_j s_b u_bj w_j
+    krotov:    s = 1 for the winner, -delta for the unit of rank k, else 0
+x: [B, n_{l-1}] input of layer l, m: [n_{l-1}] its running mean;  u: [B, n_l] current minus the
+current of the mean input;  w, s: the weights of the unit and its competition factor;  T:
+temperature;  R: the length to which weights tend, if s u is positive on average.
+`bioplaus.rules.shared.unsupervised` describes the readout, which alone learns from the labels, m
+and the biases. Units compete by their currents; what a layer sends on are the outputs of the net's
+neurons. The papers' softmax neurons (`neurons.softmax`) are a property of the net, not of the rule.
 
 Moraitis et al., "SoftHebb: Bayesian inference in unsupervised Hebbian soft winner-take-all
 networks", 2022, arXiv:2107.05747; Journe et al., "Hebbian Deep Learning Without Feedback", 2023,
-arXiv:2209.11883 (losers; rates by the norm). Krotov and Hopfield, "Unsupervised learning by
-competing hidden units", 2019, arXiv:1806.10181, at p = 2.
-Departures: all layers learn at once. Inhibition is not theirs, but that of Oja's subspace rule with
-s for its linear output (Oja, "The Nonlinear PCA Learning Rule and Signal Separation - Mathematical
-Analysis", 1995). R for softhebb, where the papers have 1. m stands for the papers' normalisation of
-a layer's input (averaging = 0 leaves it out); homeostasis for biases that they do not have, or
-learn otherwise. No division of an update by its largest entry, which would mix the examples: that
-is the optimiser's (`largest` in a study). The papers' own settings, which beat as many random
-rectifiers on MNIST in one epoch, are no mean, no biases, R = 1, neurons that compete
-(`neurons.softmax`) and long weights above 0 at first, all near the mean image: a winner's weights
-shrink, and others come to win. From weights of both signs and length 1, one unit wins always.
+arXiv:2209.11883 (losers; learning rates that depend on the norm). Krotov and Hopfield,
+"Unsupervised learning by competing hidden units", 2019, arXiv:1806.10181, at p = 2.
+Departures: all layers learn at once. Inhibition is not in these papers: it is that of Oja's
+subspace rule with s for its linear output (Oja, "The Nonlinear PCA Learning Rule and Signal
+Separation - Mathematical Analysis", 1995). R is a hyperparameter in softhebb, where the papers have
+1. m replaces the papers' normalisation of a layer's input (averaging = 0 leaves it out);
+homeostasis replaces biases, which the papers do not have or learn differently. An update is not
+divided by its largest entry, which would mix the examples: that belongs to the optimiser (`largest`
+in a study).
+The papers use no centring, no biases, R = 1, softmax neurons and large positive initial weights,
+and with these settings features beat an equal number of random rectifiers on MNIST in one epoch.
+Such weights start near the mean image, a winner's weights shrink, and other units then win. With
+zero-mean initial weights of norm 1 a single unit wins every input.
 """
 
 from collections.abc import Callable
@@ -58,15 +59,21 @@ def softhebb(
     homeostasis: bool = True,
     competition: Callable[[Array], Array] = jax.nn.softmax,
 ) -> Rule:
-    """Soft competition: units share out the input; weights tend to length R. Nothing is locked, or
-    sent back.
+    """Soft competition: units share each input between them; weights tend to length R.
 
-    temperature: T, in units of the current. inhibition: None is the papers' rule, at which deep or
-    nearly linear layers lose what does not vary much: prototypes lie along the first components. At
-    1 (with T 0.1) what other units have rebuilt is not learned again, as in `oja`; that costs n_l^2
-    more, n_{l-1} n_l^2 a batch, and reads the other units' weights. power: a unit learns at | |w| /
-    R - 1 |^power of the rate (Journe et al.: 0.5; 0 leaves that out). competition: (u / T) -> s;
-    `repelling` is that of deep nets.
+    No layer waits for another, and nothing is sent back.
+
+    temperature: T, in units of the current. length: R. averaging: step size of m. homeostasis:
+    whether biases learn.
+    inhibition: None is the papers' rule; deep or nearly linear layers then lose directions of small
+    variance, because prototypes lie along the first principal components. At 1 (with T = 0.1) a
+    unit does not learn again what other units already reconstruct, as in `oja`.
+    power: the learning rate of a unit is multiplied by | |w| / R - 1 |^power (0.5 in Journe et al.;
+    0 leaves the factor out).
+    competition: (u / T) -> s; `repelling` is that of deep nets.
+
+    Cost: inhibition adds n_l^2 MACs for each example and n_{l-1} n_l^2 for each batch, and reads
+    the weights of other units. n_l: units of layer l.
     """
 
     def growth(data, gate):
@@ -100,8 +107,11 @@ def krotov(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """Hard competition: the winner moves towards the input, the unit of rank k away. Raises
-    ValueError for layers of fewer units.
+    """Hard competition: the winner moves towards the input, the unit of rank k away from it.
+
+    rank: k. delta: step of the unit of rank k, relative to the winner's. length: R. averaging: step
+    size of m. homeostasis: whether biases learn. Raises ValueError for hidden layers of fewer than
+    k units.
     """
 
     def growth(data, gate):
@@ -124,7 +134,7 @@ def krotov(
 
 
 def _bounded(data: LayerBatch, s: Array, length: ArrayLike, gate) -> PyTree:
-    """(1/B) sum_b g_b s_b (x_b - m - u_b w / R^2)."""
+    """(1/B) sum_b g_b s_b (x_b - m - u_b w / R^2). g: gate."""
     decay = (spread(gate, s) * s * data.u).sum(tuple(range(s.ndim - 1))) / (
         len(s) * jnp.asarray(length, s.dtype) ** 2
     )

@@ -1,27 +1,27 @@
-"""Contrastive Hebbian and coupled learning: the output, too, is part of the dynamics, and is
-clamped in the second phase.
+"""Contrastive Hebbian and coupled learning: the output takes part in the dynamics, and is clamped.
 
 The whole network settles, with feedback of gain gamma through the forward weights, to a minimum of
     E = sum_l gamma^{l-L} [G(h_l) - h_l . a_l],    a_l = h_{l-1} W_l,    G' = f^{-1},    h_0 = x
-    settle:  h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
+by the sweeps
+    h_l <- f(a_l + gamma h_{l+1} W_{l+1}^T),    h_L <- f(a_L)
 first free (h_l^0), then from there with the output held at h_L = o, for which the hidden layers
 relax again (h_l^o):
-    dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0],
-        o = h_L^0 - beta e
-h_l: [B, n_l];  e: [B, C] = dL/dh_L at the free output, or dL/da_L where the loss takes outputs for
-    probabilities: with `mse`, and
-with `bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers see the clamped
-output itself, and no phi'(a_L) enters: for gamma -> 0 this is backprop at linear outputs and for
-probabilities; sigmoids under `mse` learn as under `bernoulli`.
+    dW_l = -(gamma^{l-L} / (beta B)) [(h_{l-1}^o)^T h_l^o - (h_{l-1}^0)^T h_l^0]
+    o = h_L^0 - beta e
+h_l: [B, n_l] activities;  a_l: [B, n_l] currents;  f: neurons;  beta: size of the nudge;
+e: [B, C] = dL/dh_L at the free output, or dL/da_L if the loss takes outputs for probabilities.
+With `mse`, and with `bernoulli` behind sigmoids, o = (1 - beta) h_L^0 + beta y. The hidden layers
+see the clamped output itself, without a factor phi'(a_L): for gamma -> 0 this is backprop at linear
+outputs and for probabilities; sigmoids under `mse` learn as under `bernoulli`.
 
 Contrastive Hebbian learning (beta = 1): Movellan, "Contrastive Hebbian Learning in the Continuous
 Hopfield Model", 1991, in Connectionist Models. Feedback gain: Xie and Seung, "Equivalence of
 Backpropagation and Contrastive Hebbian Learning in a Layered Network", 2003,
 doi:10.1162/089976603762552988. Coupled learning (for any E): Stern, Hexner, Rocks, Liu, "Supervised
 Learning in Physical Networks: From Machine Learning to Learning Machines", 2021, arXiv:2011.03861.
-Departures: any loss, by its target o at the output (y itself for half the squared error, as in the
-papers); sweeps in layer order, each layer set to its fixed-point equation, instead of a gradient
-flow.
+Departures: any loss, through its target o at the output (for half the squared error and beta = 1 o
+is y, as in the papers); instead of following a gradient flow, each sweep sets the layers in order
+to their fixed-point equation.
 """
 
 import jax
@@ -41,12 +41,15 @@ from bioplaus.types import Info, Loss, Net, Rule
 def contrastive_hebbian(
     net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8
 ) -> Rule:
-    """Tends to backprop as gain -> 0, at linear outputs and for probabilities, with an error of
-    O(gain). In all T1 (F + X) + T2 (F + X - |W_L|).
+    """Tends to backprop as gain -> 0, at linear outputs and for probabilities.
 
-    gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: sweeps T1 and T2. f
-    must be bounded or the weights small: info['residual'] (of `bioplaus.rules.shared.relax`, the
-    worst phase) is not small against 1 where the net does not settle.
+    The error is O(gain).
+
+    gain: gamma; 1 is Movellan's symmetric network. free_steps, clamped_steps: T1 and T2, the sweeps
+    of the two phases. f must be bounded or the weights small: where the net does not settle,
+    info['residual'] (`bioplaus.rules.shared.relax`; of the worst phase) is not small against 1.
+
+    Cost, in the letters of docs/rules.md: T1 (F + X) + T2 (F + X - |W_L|) in all.
     """
     return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
 
@@ -61,12 +64,16 @@ def coupled_learning(
     free_steps: Count = 15,
     clamped_steps: Count = 8,
 ) -> Rule:
-    """A small nudge of the output that the whole network follows: as beta -> 0, a gradient of the
-    output with e weighted by how stiff the output is, not of the loss. beta: how far towards the
-    target; at 1 it is `contrastive_hebbian`, see there.
+    """Nudges the output slightly and lets the whole network settle.
 
-    gain: gamma of the network; at 1 it is symmetric, as physical ones are, and training then tends
-    to make it bistable.
+    As beta -> 0 this is not the gradient of the loss: it is the gradient of o . (K e), where K is
+    the stiffness of the output.
+
+    beta: how far the output is moved towards its target; at 1 this is `contrastive_hebbian`, which
+    describes the other hyperparameters. gain: gamma; at 1 the network is symmetric, as physical
+    ones are, and training then tends to make it bistable.
+
+    Cost, in the letters of docs/rules.md: T1 (F + X) + T2 (F + X - |W_L|) in all.
     """
     return _rule(net, loss, beta, gain, free_steps, clamped_steps)
 

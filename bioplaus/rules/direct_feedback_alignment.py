@@ -1,12 +1,13 @@
-"""Direct feedback alignment.
+"""Direct feedback alignment: fixed random weights carry the output error to each hidden layer.
 
-The error e of the output layer's currents reaches every hidden layer through fixed random weights:
     s_l = phi'(a_l) * (e B_l),    s_L = e = dL/da_L,    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its neurons;
+e: [B, C] = phi'(a_L) * dL/dh_L;  s_l: [B, n_l] teaching signal at the current;
 B_l: [C, n_l] feedback weights, N(0, scale^2 / C), never learned.
 
 Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", 2016,
-arXiv:1609.01596. Departures from the paper: the distribution of B.
+arXiv:1609.01596.
+Departures from the paper: the distribution of B.
 """
 
 from typing import NamedTuple
@@ -22,15 +23,20 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l [C, *shape of layer l's current], one a hidden layer."""
+    """feedback: B_l [C, *shape of layer l's current], for each hidden layer."""
 
     feedback: PerLayer
 
 
 @learning_rule
 def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T. Credit costs C sum_l
-    n_l, not X; nothing is locked.
+    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T.
+
+    scale: multiplies B. All layers may learn as soon as the output is known: no layer waits for the
+    signal of the layer above.
+
+    Cost, in the letters of docs/rules.md: F forward, C sum_l n_l credit over hidden layers l, F
+    update.
     """
 
     def init(key, params, batch):

@@ -1,18 +1,18 @@
-"""Direct random target projection: the labels teach the hidden layers, with no error and no wait
-for the output.
+"""Direct random target projection: the labels teach the hidden layers, without an error.
 
     s_l = -phi'(a_l) * (y B_l),    s_L = e = dL/da_L,    dW_l = (1/B) h_{l-1}^T s_l
-y: [B, C] targets;  e: [B, C], which is phi'(a_L) * dL/dh_L;  s_l: [B, n_l];
+y: [B, C] targets;  h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its
+neurons;  e: [B, C] = phi'(a_L) * dL/dh_L;  s_l: [B, n_l] teaching signal at the current;
 B_l: [C, n_l] projections, N(0, scale^2 / C), never learned.
-For one-hot y and outputs between 0 and 1 the signs of e are those of -y up to a constant, hence the
-sign: descending it adds phi' * (y B_l), and at the same B it points where direct feedback alignment
-does.
+Hidden layers need not wait for the output. For one-hot y and outputs between 0 and 1, e has the
+signs of -y up to a constant, which explains the minus: descending adds phi' * (y B_l), and with the
+same B it has the direction of direct feedback alignment.
 
 Frenkel, Lefebvre, Bol, "Learning Without Feedback: Fixed Random Learning Signals Allow for
 Feedforward Training of Deep Neural Networks", 2021, doi:10.3389/fnins.2021.629892.
-Departures: the distribution of B (the authors' code draws it uniform, with He's fan-in taken from
-n_l, and descends +y B_l: the same rule with -B); the mean over the batch, where their hidden layers
-sum.
+Departures: the distribution of B (the authors' code draws it uniformly, by He's formula with n_l
+for the fan-in, and descends +y B_l: the same rule with -B); the mean over the batch, where their
+hidden layers take the sum.
 """
 
 from typing import NamedTuple
@@ -28,18 +28,21 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l [C, *shape of layer l's current], one a hidden layer."""
+    """feedback: B_l [C, *shape of layer l's current], for each hidden layer."""
 
     feedback: PerLayer
 
 
 @learning_rule
 def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Direct feedback alignment with -y for e. Credit costs C sum_l n_l; a hidden layer can learn
-    before the next one runs.
+    """Direct feedback alignment with -y in place of the error.
 
-    The signal does not vanish where the output is right: without decay of W, or saturation, hidden
-    weights keep growing.
+    scale: multiplies B. A hidden layer can learn before the next layer runs. The signal does not
+    vanish when the output is right: unless W decays or the neurons saturate, hidden weights keep
+    growing.
+
+    Cost, in the letters of docs/rules.md: F forward, C sum_l n_l credit over hidden layers l, F
+    update.
     """
 
     def init(key, params, batch):

@@ -1,9 +1,9 @@
-"""Feedback alignment.
+"""Feedback alignment: backprop with fixed random weights on the way back.
 
-Backprop with fixed random weights on the way back:
     s_L = phi'(a_L) * e,    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-e: [B, C] = dL/dh_L;  s_l: [B, n_l];
-B_l: the shape of W_l (the paper's B is its transpose), drawn as W_l is, never learned.
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its neurons;
+e: [B, C] = dL/dh_L;  s_l: [B, n_l] teaching signal at the current;  B_l: feedback weights of the
+shape of W_l (the paper's B is the transpose), drawn as W_l is, never learned.
 
 Lillicrap, Cownden, Tweed, Akerman, "Random synaptic feedback weights support error backpropagation
 for deep learning", 2016, doi:10.1038/ncomms13276.
@@ -22,17 +22,19 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which
-    sends nothing back.
-    """
+    """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
     feedback: PerLayer
 
 
 @learning_rule
 def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Equals backprop at B = W. The MACs of backprop; B is read beside W, and no weight is
-    transported.
+    """Equals backprop at B = W.
+
+    scale: multiplies B.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. B is read
+    beside W, and no weight is transported.
     """
 
     def init(key, params, batch):

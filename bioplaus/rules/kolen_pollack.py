@@ -1,21 +1,23 @@
-"""Kolen-Pollack: feedback weights that learn to be the transposes of the forward weights, with no
-weight transport.
+"""Kolen-Pollack: feedback weights that learn to be the transposes of W, without weight transport.
 
 Both ends of a connection see the same product of pre- and postsynaptic activity, and both decay:
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l,    dB_l = dW_l
-    W <- W + tx(dW) - lr lambda W,
-        B <- B + tx(dB) - lr lambda B      so that  (W - B)_t = (1 - lr lambda)^t (W - B)_0
-s_L = dL/da_L: [B, C];  s_l: [B, n_l];  B_l: the shape of W_l (the paper's is its transpose).
+    W <- W + tx(dW) - lr lambda W,    B <- B + tx(dB) - lr lambda B
+    so that  (W - B)_t = (1 - lr lambda)^t (W - B)_0
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its neurons;
+s_l: [B, n_l] teaching signal at the current, s_L = dL/da_L;  B_l: feedback weights of the shape of
+W_l (the paper's B is the transpose);  lr: learning rate;  lambda: weight decay;  t: steps.
 
 Kolen and Pollack, "Backpropagation without weight transport", 1994, doi:10.1109/ICNN.1994.374486.
 Akrout et al., "Deep Learning without Weight Transport", 2019, arXiv:1904.05391.
-Departures: decay is `tx`'s decoupled decay; the same `tx` must train W, or W - B does not vanish (a
-decay inside Adam's gradient, or none, leaves it). lambda is DECAY unless another is given: of W - B
-it leaves exp(-lambda sum lr), 55 % after 1,000 steps at 2e-3. At the 0.01 of other rules 98 % is
-left, and the rule is feedback alignment whose B grows as W does. The decay is of W as well: on
-digits it costs 0.3 points of accuracy after these steps (97.7 to 97.4), and 1.0 at lambda = 1. On
-MNIST, where 0.4 % is left after 10 epochs of Adam from 8.6e-3 to 0, it gives 0.4 (98.0 to 98.4, two
-seeds). It does the same to backprop.
+Departures: the decay is the decoupled weight decay of `tx`. The same `tx` must train W: otherwise,
+or with a decay inside Adam's gradient, or without decay, W - B does not vanish.
+lambda is DECAY unless you give another `tx`. It leaves exp(-lambda sum lr) of W - B: 55 % after
+1,000 steps at lr = 2e-3. At 0.01, the usual weight decay of other rules, 98 % is left, and the rule
+is feedback alignment whose B grows as W does. W decays as well: on digits this costs 0.3 points of
+accuracy after these steps (97.7 to 97.4), and 1.0 at lambda = 1. On MNIST, where 0.4 % is left
+after 10 epochs of Adam with lr from 8.6e-3 to 0, it gains 0.4 (98.0 to 98.4, two seeds). It does
+the same to backprop.
 """
 
 from typing import Annotated, Any, NamedTuple
@@ -34,7 +36,7 @@ ADAMW = optax.adamw(1e-3, weight_decay=DECAY)
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, () for the first; opt: the state of `tx` over them."""
+    """feedback: B_l for each layer, () for the first. opt: the state of `tx`, which trains them."""
 
     feedback: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
@@ -44,10 +46,13 @@ class State(NamedTuple):
 def kolen_pollack(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: Real = 1.0
 ) -> Rule:
-    """Equals backprop at B = W, and then stays there. The MACs of backprop; B's update adds writes,
-    no products.
+    """Equals backprop at B = W, and then stays there.
 
-    tx: optimiser of B; give the one that trains the net, with its decoupled decay.
+    tx: optimiser of B; give the one that trains the net, with its decoupled decay. scale:
+    multiplies the initial B.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. The update of
+    B needs no further products.
     """
 
     def init(key, params, batch):

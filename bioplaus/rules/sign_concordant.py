@@ -1,20 +1,19 @@
-"""Sign-concordant feedback: the way back has the signs of the forward weights, and magnitudes of
-its own.
+"""Sign-concordant feedback: feedback weights with the signs of W, and other magnitudes.
 
     B_l = M_l * sign(W_l),    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-s_L = dL/da_L: [B, C];  s_l: [B, n_l];  M_l: the shape of W_l, not negative:
-    uSF (uniform)               M_l = c_l, one magnitude a weight array, `scale` times the root mean
-        square of the initial W_l
-    frSF (fixed random)         M_l = |R_l|, R_l drawn once as the initial W_l is, independent of
-        it, times `scale`
-    brSF (batch-wise random)    M_l = |R_l|, R_l drawn anew at each step
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  phi: its neurons;
+s_l: [B, n_l] teaching signal at the current, s_L = dL/da_L;  M_l: the shape of W_l, not negative:
+    uSF  (uniform)            M_l = c_l, one number for each weight array: `scale` times the root
+                              mean square of the initial W_l
+    frSF (fixed random)       M_l = scale |R_l|, R_l drawn once, as the initial W_l is
+    brSF (batch-wise random)  M_l = scale |R_l|, R_l drawn again at each step
 
 Liao, Leibo, Poggio, "How Important is Weight Symmetry in Backpropagation?", 2016, arXiv:1510.05067.
 Moskovitz, Litwin-Kumar, Abbott, "Feedback alignment in deep convolutional networks", 2018,
 arXiv:1812.06488.
-Departures: no normalisation of the updates (Liao et al. need one, as their magnitudes do not follow
-the fan-in): c_l and R_l have the size of the initial weights; sign(0) = 1, so that a zero weight
-still sends.
+Departures: no normalisation of the updates (Liao et al. need one, because their magnitudes do not
+follow the fan-in): c_l and R_l have the size of the initial weights; sign(0) = 1, so that a zero
+weight still sends.
 """
 
 from collections.abc import Callable
@@ -39,8 +38,12 @@ class State(NamedTuple):
 
 @learning_rule
 def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """uSF. Parallel to backprop where all |W_l| of a layer are equal. The MACs of backprop;
-    transports a bit a weight.
+    """uSF. Parallel to backprop where all |W_l| of a layer are equal.
+
+    scale: multiplies the magnitudes.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. One bit for
+    each weight is transported.
     """
 
     def init(key, params, batch):
@@ -54,8 +57,12 @@ def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
 
 @learning_rule
 def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """frSF. Equals backprop at M = |W|. The MACs of backprop; M is read beside W, and a bit a
-    weight is transported.
+    """frSF. Equals backprop at M = |W|.
+
+    scale: multiplies the magnitudes.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. M is read
+    beside W, and one bit for each weight is transported.
     """
 
     def init(key, params, batch):
@@ -66,8 +73,12 @@ def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
 
 @learning_rule
 def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """brSF, with R = feedback_init(net, key, ...) of the step's key. uSF's costs, and one random
-    number a weight and step.
+    """brSF. As frSF, with R drawn again at each step by `feedback_init` with the key of the step.
+
+    scale: multiplies the magnitudes.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. One bit is
+    transported and one random number drawn for each weight and step.
     """
 
     def init(key, params, batch):
@@ -86,8 +97,10 @@ def _magnitude(scale: ArrayLike, drawn: PyTree) -> PyTree:
 
 
 def _concordant(net: Net, loss: Loss, init: Callable, magnitude: Callable[..., PyTree]) -> Rule:
-    """The rule at these magnitudes: (params, state, batch, key) -> M, one entry a layer, as
-    `fed_back` has them.
+    """The rule with these magnitudes.
+
+    magnitude: (params, state, batch, key) -> M, one entry for each layer, in the form of
+    `fed_back`.
     """
 
     def grad(params, state, batch, key, gate=None):

@@ -1,25 +1,25 @@
-"""Weight mirror: noise sent through the forward weights teaches the feedback weights to be their
-transposes.
+"""Weight mirror: noise sent through W teaches the feedback weights to be the transposes of W.
 
-Engaged mode is feedback alignment. In mirror mode, once a step, every layer is driven by noise of
-its own, and its feedback weights grow by the correlation of that noise with the response of the
-layer's neurons:
+In engaged mode the rule is feedback alignment. In mirror mode, once in each step, every layer is
+driven by separate noise, and its feedback weights grow by the correlation of that noise with the
+response of the layer's neurons:
     s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T),    dW_l = (1/B) h_{l-1}^T s_l
-    r_l = f(xi_l W_l + b_l),    B_l <- (1 - decay) B_l + (rate / B) xi_l^T (r_l - mean r_l)
-s_L = dL/da_L: [B, C];  s_l: [B, n_l];  xi_l: [B, n_{l-1}], zero mean, standard deviation sigma;
-r_l: [B, n_l];  mean: over the batch;
-B_l: the shape of W_l (the paper's is its transpose). A linear neuron gives E[xi^T (r - mean r)] / B
-= (1 - 1/B) sigma^2 W_l, so that at fixed W the feedback tends to (1 - 1/B) (rate sigma^2 / decay)
-W_l, which is W_l's size at the defaults.
+    r_l = phi(xi_l W_l + b_l),    B_l <- (1 - decay) B_l + (rate / B) xi_l^T (r_l - mean r_l)
+h_{l-1}: [B, n_{l-1}] input of layer l;  a_l: [B, n_l] its current;  b_l: its biases;  phi: its
+neurons;  s_l: [B, n_l] teaching signal at the current, s_L = dL/da_L;  xi_l: [B, n_{l-1}] noise
+with zero mean and standard deviation sigma;  r_l: [B, n_l] response, its mean taken over the batch;
+B_l: feedback weights of the shape of W_l (the paper's B is the transpose).
+For a linear neuron E[xi^T (r - mean r)] / B = (1 - 1/B) sigma^2 W_l, so that at fixed W the
+feedback weights tend to (1 - 1/B) (rate sigma^2 / decay) W_l, which is about W_l at the defaults.
 
 Akrout, Wilson, Humphreys, Lillicrap, Tweed, "Deep Learning without Weight Transport", 2019,
 arXiv:1904.05391.
-Departures: the mean response is taken off (`centred=False` is the authors' code: a bias, or a
-sigmoid's 1/2, then adds variance, and noise with another mean, as max pooling makes it, misleads);
+Departures: the mean response is subtracted (`centred=False` is the authors' code: a bias, or the
+1/2 of a sigmoid, then adds variance, and noise with another mean, as behind max pooling, misleads);
 the correlation is a mean over the batch and over the positions of a convolution, not a sum; arrays
-of one axis (biases) stay as drawn; no mirroring before the first step. Their code on MNIST: rate
-1.28 (0.01 x 128 examples), decay 0, sigma 0.1 / sqrt(12) (uniform noise), centred=False, and
-sigmoid outputs: at logits the mirror sees a linear readout, and aligns faster.
+with one axis (biases) stay as drawn; there is no mirroring before the first step. Their code on
+MNIST: rate 1.28 (0.01 x 128 examples), decay 0, sigma 0.1 / sqrt(12) (uniform noise),
+centred=False, and sigmoid outputs: with logits the mirror sees a linear readout, and aligns faster.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,7 @@ from bioplaus.types import Array, Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l, one entry a layer, with the tree of params; () for the first layer, which
-    sends nothing back.
-    """
+    """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
     feedback: PerLayer
 
@@ -55,22 +53,22 @@ def weight_mirror(
     centred: bool = True,
     sample: Callable[..., Array] = jax.random.normal,
 ) -> Rule:
-    """Equals backprop at B = W, which it approaches. The MACs of backprop, and 2X for the mirror;
-    no weight is transported.
+    """Feedback alignment whose B learns from noise; equals backprop at B = W, which it approaches.
 
-    rate, decay: of B, a step; a gate weights each example's part of both. sigma: of the noise, in
-    units of the layer's input.
-    sample: (key, shape, dtype) -> xi / sigma with mean 0 and variance 1. Centred, a batch of one
-    teaches B nothing.
+    rate, decay: of B, in each step; a gate weights each example's part of both. sigma: standard
+    deviation of the noise, in units of the layer's input. sample: (key, shape, dtype) -> xi /
+    sigma, with mean 0 and variance 1. centred: subtract the mean response; a batch of one example
+    then teaches B nothing.
+
+    Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update, and 2X for
+    the mirror. No weight is transported.
     """
 
     def init(key, params, batch):
         return State(feedback_init(net, key, params, batch.x))
 
     def openness(gate, dtype):
-        """The mean of a gate over the batch: [1], or [n_post] for gates on units, the last axis of
-        weights.
-        """
+        """The mean of a gate over the batch: [1], or [n_post] for gates on units."""
         gate = jnp.asarray(1 if gate is None else gate, dtype)
         return gate.reshape(-1, gate.shape[-1] if gate.ndim > 1 else 1).mean(0)
 
