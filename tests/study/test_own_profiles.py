@@ -61,7 +61,7 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
     ("text", "match"),
     [
         (
-            OWN.replace("[desk]", "[loihi1]"),
+            OWN.replace("[desk", "[loihi1"),
             r"profiles: .*own.toml: profiles named \['loihi1'\] are there already",
         ),
         (
