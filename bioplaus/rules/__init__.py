@@ -1,5 +1,6 @@
-"""Learning rules. RULES: key -> factory (net, loss, *, hyperparameters) -> Rule. BASELINES: what a
-rule has to beat.
+"""Learning rules. RULES: key -> factory (net, loss, *, hyperparameters) -> Rule.
+
+BASELINES: what a rule has to beat.
 """
 
 from bioplaus.entry import learning_rule
@@ -104,11 +105,10 @@ BASELINES = {"frozen": readout_only}
 
 
 def available() -> dict[str, RuleFactory]:
-    """Rules and baselines by key, with those that other packages register as entry points
-    `bioplaus.rules`.
+    """Rules and baselines by key, with those that other packages register.
 
-    Raises ExtensionError, a ValueError, if two have the same key, and where a package's rule cannot
-    be loaded.
+    Other packages register rules as entry points `bioplaus.rules`. Raises ExtensionError, a
+    ValueError, if two rules have the same key, or if a package's rule cannot be loaded.
     """
     found = with_extensions("bioplaus.rules", {**RULES, **BASELINES})
     # all check batches and hyperparameters

@@ -9,15 +9,14 @@ from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
 
 
 def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
-    """A factory of the rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb,
-    backprop)).
+    """A rule whose layer l learns by factories[l]: by_layer((softhebb, softhebb, backprop)).
 
-    Every different factory makes one rule for the whole net, and the gradients of its layers are
-    taken; what the others would need is never computed. What several rules compute alike, such as
-    the forward pass, a compiler merges, and costs count it once. Predictions, loss and signals are
-    those of the rule of the last layer. Hyperparameters are bound beforehand, by
-    `functools.partial`, once for all layers of a rule. Raises ValueError where the net does not
-    have as many layers.
+    Every different factory makes one rule for the whole net, of which the gradients of its layers
+    are used; the compiler drops what they do not need. It also merges computations that several
+    rules share, such as the forward pass, and costs count these once. Predictions, loss and signals
+    are those of the last layer's rule. Bind hyperparameters beforehand by `functools.partial`, once
+    for all layers of a rule. Raises ValueError if the number of factories is not the number of
+    layers.
     """
     factories = tuple(factories)
     # that of the last layer comes first: it gives the gates their signals

@@ -72,8 +72,9 @@ def softhebb(
     0 leaves the factor out).
     competition: (u / T) -> s; `repelling` is that of deep nets.
 
-    Cost: inhibition adds n_l^2 MACs for each example and n_{l-1} n_l^2 for each batch, and reads
-    the weights of other units. n_l: units of layer l.
+    Cost, in the letters of docs/rules.md: F forward, F update. Inhibition adds n_l^2 for each
+    example and n_{l-1} n_l^2 for each batch in each hidden layer l, and reads the weights of other
+    units.
     """
 
     def growth(data, gate):

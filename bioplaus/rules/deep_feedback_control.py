@@ -1,35 +1,35 @@
-"""Deep feedback control.
+"""Deep feedback control: a controller drives the network to an output target.
 
-A controller drives the network to an output target, and every layer learns to need less of that
-help:
+Every layer learns to need less of that help:
     v_l = a_l + u Q_l,    a_l = r_{l-1} W_l,    r_l = phi(v_l),    r_0 = x
-    settle T times:  z <- z + rate (epsilon - alpha z),    u = z + k_p epsilon,
-                     epsilon = y* - r_L
-    y* = r_L^- - lambda e,    dW_l = -(1/(B lambda)) r_{l-1}^T (phi(v_l) - phi(a_l))
-        at the settled state
-The feedback weights learn from noise alone, of the network without target and with a controller too
-weak to act:
-    v_l = a_l + sigma xi_l,    u = (r_L^- - r_L) / sigma,
-        dQ_l = (1/B) u^T (xi_l + u Q_l) + gamma Q_l
-z, u, epsilon: [B, C] integral, control, output error;
-Q_l: [C, n_l], one a layer, the output's too;  v_l, a_l, r_l: [B, n_l];
-r_L^-: [B, C] output without control;  e: [B, C] = dL/dr_L there;
-xi_l: [B, n_l] ~ N(0, 1). With J = dr_L/dv: [C, sum n_l] and
-Q: [C, sum n_l], the network settles to first order at u = -lambda e (Q J^T + alpha' I)^-1, alpha' =
-alpha / (1 + alpha k_p), and Q at (J J^T + gamma I)^-1 J, the damped pseudo-inverse, for which v -
-v^- is a Gauss-Newton step on the activities.
+    z <- z + rate (epsilon - alpha z),    u = z + k_p epsilon,    epsilon = y* - r_L    T times
+    y* = r_L^- - lambda e
+    dW_l = -(1/(B lambda)) r_{l-1}^T (phi(v_l) - phi(a_l))        at the settled state
+The feedback weights learn from noise alone, in the network without a target, where the controller
+is too weak to act:
+    v_l = a_l + sigma xi_l,    u = (r_L^- - r_L) / sigma
+    dQ_l = (1/B) u^T (xi_l + u Q_l) + gamma Q_l
+a_l, v_l, r_l: [B, n_l] current without and with control, and rate of layer l;  phi: neurons;
+z, u, epsilon: [B, C] integral, control, and error of the output;  y*: [B, C] target;
+Q_l: [C, n_l] feedback weights of each layer, the output layer included;  r_L^-: [B, C] output
+without control;  e: [B, C] = dL/dr_L there;  lambda: size of the nudge;  alpha: leak;  k_p:
+proportional gain;  xi_l: [B, n_l] ~ N(0, 1);  sigma: size of the noise;  gamma: damping.
+With J = dr_L/dv: [C, sum n_l] and Q: [C, sum n_l], the network settles to first order at
+u = -lambda e (Q J^T + alpha' I)^-1, where alpha' = alpha / (1 + alpha k_p), and Q settles at
+(J J^T + gamma I)^-1 J. This is the damped pseudo-inverse, for which the change of v by the control
+is a Gauss-Newton step on the activities.
 
 Meulemans, Tristany Farinha, Garcia Ordonez, Vilimelis Aceituno, Sacramento, Grewe, "Credit
 Assignment in Neural Networks through Deep Feedback Control", 2021, arXiv:2106.07887. Strong
 feedback, y* = y (here lambda = 1 with `mse`): Meulemans, Tristany Farinha, Cervera, Sacramento,
 Grewe, "Minimizing Control for Credit Assignment with Strong Feedback", 2022, arXiv:2204.07249.
-Departures: W learns at the settled state (the paper's DFC-SS), neurons follow the controller at
-once (tau_v -> 0: the same settled state), and dW is divided by lambda. Noise for Q is one static
-sample instead of a process in time, and u has no loop through Q u, the limit of a large leak in
-which the paper derives what Q learns. Q_L starts as the identity, the others at zero, and
-`pretraining` steps of Q's own rule on the first batch come before the first dW. Convolutions: Q_l
-[C, *shape]. The default leak of 1 damps the Gauss-Newton step; the authors' code has about 1e-3,
-which follows the target closely.
+Departures: W learns at the settled state (the paper's DFC-SS); neurons follow the controller
+instantaneously (tau_v -> 0, which has the same settled state); dW is divided by lambda. The noise
+for Q is one static sample instead of a process in time, and u does not act back through Q u: this
+is the limit of a large leak, in which the paper derives what Q learns. Q_L starts as the identity,
+the others at zero, and Q learns for `pretraining` steps on the first batch before the first dW. For
+convolutions Q_l is [C, *shape]. The default leak of 1 damps the Gauss-Newton step; the authors'
+code has about 1e-3, which follows the target closely.
 """
 
 from typing import Annotated, Any, NamedTuple
@@ -50,8 +50,9 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """feedback: Q_l [C, *shape of layer l's current], one a layer, the output's too; opt: the state
-    of `tx` over them.
+    """The feedback weights, of all layers including the last.
+
+    feedback: Q_l [C, *shape of layer l's current]. opt: the state of `tx`, which trains them.
     """
 
     feedback: PerLayer
@@ -74,22 +75,23 @@ def deep_feedback_control(
     pretraining: Size = 100,
     sample=jax.random.normal,
 ) -> Rule:
-    """Gauss-Newton targets; parallel to backprop on a linear net at Q = J as the leak grows. T
-    forward passes of credit.
+    """Gauss-Newton targets; parallel to backprop on a linear net at Q = J as the leak grows.
 
-    nudge: lambda. steps, rate: T and the step of the integral, in units of its time constant. leak,
+    nudge: lambda. steps: T. rate: step size of the integral, in units of its time constant. leak,
     proportional: alpha, k_p.
     sigma: noise for Q, in units of the currents. damping: gamma. tx: optimiser of Q. pretraining:
-    steps of Q before the first dW, in `init`. sample: (key, shape, dtype) -> xi with mean 0 and
-    variance 1. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1, or not
-    finite, where the controller does not settle: at k_p = 0 it needs |1 - rate mu| < 1 for every
-    eigenvalue mu of Q J^T + alpha I.
+    steps of Q in `init`, before the first dW. sample: (key, shape, dtype) -> xi with mean 0 and
+    variance 1.
+
+    Where the controller does not settle, info['residual'] (`bioplaus.rules.shared.relax`) is not
+    small against 1, or not finite. At k_p = 0 it settles if |1 - rate mu| < 1 for every eigenvalue
+    mu of Q J^T + alpha I.
+
+    Cost, in the letters of docs/rules.md: T F credit, beside F forward and F update.
     """
 
     def respond(params, first, offsets, key):
-        """Currents a_l and rates r_l with offsets [B, n_l] added to the currents. first: the
-        current of x.
-        """
+        """a_l and r_l with `offsets` [B, n_l] added to the currents. first: the current of x."""
         currents, rates = [], []
         for l, layer in enumerate(net):
             k = layer_key(key, l)
@@ -101,7 +103,7 @@ def deep_feedback_control(
         return [jnp.tensordot(u, q, 1) for q in feedback]
 
     def align(params, state, trace, key, gates):
-        """One step of Q. trace, key: of the free state and its noise."""
+        """One step of Q. trace, key: a forward pass without control, and the key of its noise."""
         own = jax.random.fold_in(key, CONTROL)
         xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
         output = respond(params, trace.currents[0], [sigma * x for x in xi], key)[1][-1]

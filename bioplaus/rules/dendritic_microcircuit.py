@@ -1,32 +1,31 @@
-"""Dendritic microcircuit: lateral interneurons predict the layer above; what they miss of it is the
-error, in the apical dendrite.
+"""Dendritic microcircuit: the error is the part of the top-down input that interneurons miss.
 
-    u_l = a_l + g v_l,    a_l = r_{l-1} W_l,    r_l = phi(u_l),    r_0 = x,
-        u_L = a_L - lambda dL/dr_L      to be settled
-    v_l = r_{l+1} B_{l+1}^T + phi(w_l) P_{l+1}^T,    w_l = m_l + q (u_{l+1} - m_l),
-        m_l = r_l I_{l+1}
+Interneurons predict the layer above; the apical dendrite adds up top-down input and prediction:
+    u_l = a_l + g v_l,    a_l = r_{l-1} W_l,    r_l = phi(u_l),    r_0 = x
+    u_L = a_L - lambda dL/dr_L
+    v_l = r_{l+1} B_{l+1}^T + phi(w_l) P_{l+1}^T
+    w_l = m_l + q (u_{l+1} - m_l),    m_l = r_l I_{l+1}
+At the settled state
     dW_l = (1/(B lambda c_l)) r_{l-1}^T (phi(a_l) - phi(u_l)),    c_l = (g (1 - q))^{L-l}
     dI_{l+1} = (1/B) r_l^T (phi(m_l) - phi(w_l)),    dP_{l+1} = (1/B) v_l^T phi(w_l)
-a_l, v_l, u_l: [B, n_l] basal, apical and somatic potential of the pyramidal cells;
-m_l, w_l: [B, n_{l+1}] dendritic and somatic
-potential of layer l's interneurons, one for each pyramidal cell above, which nudges it;
-W_l, top-down B_l, and I_l, P_l to and
-from the interneurons: all of the shape of W_l;
-lambda, g, q: the conductances of the output's nudge, the apical dendrite and
-the interneurons' nudge over the total ones. In the self-predicting state, I = W and P = -B, the
-apical potential is zero without a target, and with one it is (1 - q) phi' (u_{l+1} - a_{l+1})
-B_{l+1}^T to first order.
+a_l, v_l, u_l: [B, n_l] basal, apical and somatic potential of the pyramidal cells;  r_l: [B, n_l]
+their rates;  m_l, w_l: [B, n_{l+1}] dendritic and somatic potential of layer l's interneurons, one
+for each pyramidal cell of the layer above, which nudges it;  B_l: top-down weights;  I_l, P_l:
+weights to and from the interneurons; all of the shape of W_l;  lambda, g, q: the conductances of
+the output's nudge, the apical dendrite and the interneurons' nudge, relative to the total ones.
+In the self-predicting state, I = W and P = -B, the apical potential is zero without a target. With
+one it is (1 - q) phi' (u_{l+1} - a_{l+1}) B_{l+1}^T to first order.
 
 Sacramento, Costa, Bengio, Senn, "Dendritic cortical microcircuits approximate the backpropagation
 algorithm", 2018, arXiv:1810.11393.
-Departures: rates at the settled state, each example alone, instead of potentials in time;
+Departures: rates at the settled state, with each example alone, instead of potentials in time;
 potentials are in units in which the basal attenuation is 1; any loss nudges the output; dW is
-divided by lambda and by c_l, which stand for learning rates of the layers' own; W_l and I_{l+1}
-have biases; B is fixed, and starts, as I and P do, in the self-predicting state; the rule answers
-by a forward pass, the settled state without target where the circuit predicts itself. Convolutions:
-the interneurons have the layer above's synapses, which must be linear in their weights for P = -B
-to cancel B: not so in a flax block with a skip connection or a norm, where the circuit does not
-predict itself.
+divided by lambda and by c_l, which replace separate learning rates of the layers; W_l and I_{l+1}
+have biases; B is fixed; I and P start in the self-predicting state; predictions come from a forward
+pass, which is the settled state without target if the circuit is self-predicting.
+Convolutions: the interneurons have the synapses of the layer above, and P = -B cancels B only if
+these are linear in their weights. A flax block with a skip connection or a norm is not, and the
+circuit does not become self-predicting there.
 """
 
 from collections.abc import Callable
@@ -48,11 +47,10 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """Each has one entry a layer with the tree of params, () for the first; opt: the state of `tx`
-    over the last two.
+    """Lateral and top-down weights of each layer, with the tree of params; () for the first layer.
 
-    feedback: B_l. predict: I_l, from the pyramidal cells to the interneurons. cancel: P_l, from
-    these to the apical dendrites.
+    feedback: B_l. predict: I_l, from the pyramidal cells to the interneurons. cancel: P_l, from the
+    interneurons to the apical dendrites. opt: the state of `tx`, which trains I and P.
     """
 
     feedback: PerLayer
@@ -73,14 +71,15 @@ def dendritic_microcircuit(
     tx: optax.GradientTransformation = ADAM,
     scale: Real = 1.0,
 ) -> Rule:
-    """Tends to backprop as nudge -> 0, at B = W in the self-predicting state. Credit costs T (F +
-    3X), and X learns I and P each.
+    """Tends to backprop as nudge -> 0, at B = W in the self-predicting state.
 
-    nudge, apical, teaching: lambda, g, q, between 0 and 1. steps: sweeps T, from the top down. tx:
-    optimiser of I and P. The more weakly the interneurons are taught, and the more slowly W learns,
-    the closer they keep to the self-predicting state.
-    scale: multiplies B. info['residual'] (of `bioplaus.rules.shared.relax`) is not small against 1
-    where the circuit does not settle.
+    nudge, apical, teaching: lambda, g, q, each between 0 and 1. steps: T sweeps, from the top down.
+    tx: optimiser of I and P. scale: multiplies B. The circuit stays close to the self-predicting
+    state if the interneurons are nudged weakly, and if W learns slowly. Where it does not settle,
+    info['residual'] (`bioplaus.rules.shared.relax`) is not small against 1.
+
+    Cost, in the letters of docs/rules.md: F forward, T (F + 3X) credit, F update, and X each for
+    I and P.
     """
     last = len(net) - 1
 

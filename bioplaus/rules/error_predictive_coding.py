@@ -1,16 +1,15 @@
-"""Predictive coding over errors (ePC): the same minimum as strict predictive coding, sought through
-the errors.
+"""Error-based predictive coding (ePC): strict predictive coding's minimum, found by the errors.
 
-    F = sum_{l<L} 1/2 |eps_l|^2 + pi L(f(a_L), y),    z_l = f(a_l) + eps_l,    a_l = z_{l-1} W_l,
-        z_0 = x
-    infer: eps_l <- eps_l - eta (eps_l + d_l),    T times from eps = 0
-           d_l = (d_{l+1} * f'(a_{l+1})) W_{l+1}^T,
-               d_L = pi dL/df(a_L):    the derivative of pi L by z_l
+    F = sum_{l<L} 1/2 |eps_l|^2 + pi L(f(a_L), y)
+    z_l = f(a_l) + eps_l,    a_l = z_{l-1} W_l,    z_0 = x
+    infer: eps_l <- eps_l - eta (eps_l + d_l)        T times from eps = 0
+           d_l = (d_{l+1} * f'(a_{l+1})) W_{l+1}^T,    d_L = pi dL/df(a_L)
     learn: dW_l = -(1/(B pi)) z_{l-1}^T (eps_l * f'(a_l)),    eps_L = -d_L
-Activities follow from the errors, so that each step of inference is a forward pass with errors and
-BACKPROP of the output's error to all of them: inference is not local, learning is. One small step
-is backprop, with eta before the hidden layers' gradient.
-eps_l, z_l, d_l: [B, n_l];  pi: precision of the output.
+z_l: [B, n_l] activities;  a_l: [B, n_l] currents;  f: neurons;  eps_l: [B, n_l] prediction errors;
+d_l: [B, n_l] derivative of pi L by z_l;  pi: precision of the output;  eta: step size.
+Activities follow from the errors. Each step of inference is therefore a forward pass with errors,
+followed by BACKPROP of the output's error to all of them: inference is not local, learning is. One
+small step gives backprop, with a factor eta on the gradient of the hidden layers.
 
 Goemaere, Oliviers, Bogacz, Demeester, "ePC: Overcoming Exponential Signal Decay in Deep Predictive
 Coding Networks", 2025, arXiv:2505.20137.
@@ -33,11 +32,14 @@ from bioplaus.types import Info, Loss, Net, Rule
 def error_predictive_coding(
     net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0
 ) -> Rule:
-    """Strict predictive coding at equilibrium; at T = 1 parallel to backprop, layer by layer, as
-    eta -> 0. Costs T 2X credit.
+    """Strict predictive coding at equilibrium; at T = 1 parallel to backprop as eta -> 0.
+
+    The latter holds layer by layer.
 
     steps: T, each through the whole net and back. rate: eta. precision: pi. info['residual'] is
     that of `bioplaus.rules.shared.relax`.
+
+    Cost, in the letters of docs/rules.md: F forward, T 2X credit, F update.
     """
     last = len(net) - 1
 

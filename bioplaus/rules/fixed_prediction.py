@@ -1,13 +1,14 @@
 """Predictive coding under the fixed-prediction assumption.
 
-Predictions f(a_l), their derivatives f'(a_l) and the activities h_l that reach the weights stay as
-the forward pass left them; the errors alone relax:
-    eps_l <- eps_l + gamma (-eps_l + (eps_{l+1} * f'(a_{l+1})) W_{l+1}^T),    eps_l = 0 at first,
-        eps_L = -dL/dh_L
+Predictions f(a_l), their derivatives f'(a_l) and the activities h_l that enter the weight updates
+keep their values from the forward pass; the errors alone relax:
+    eps_l <- eps_l + gamma (-eps_l + (eps_{l+1} * f'(a_{l+1})) W_{l+1}^T)
+    eps_l = 0 at first,    eps_L = -dL/dh_L
     dW_l = -(1/B) h_{l-1}^T (eps_l * f'(a_l))
-which at equilibrium is backprop, written as a relaxation: a_l = h_{l-1} W_l and h_l = f(a_l) never
-hear of the errors, so that the network must remember the forward pass while other activity flows
-through it. eps_l, h_l: [B, n_l].
+h_l: [B, n_l] activities, h_l = f(a_l);  a_l: [B, n_l] currents, a_l = h_{l-1} W_l;  f: neurons;
+eps_l: [B, n_l] prediction errors;  gamma: step size.
+At equilibrium this is backprop, written as a relaxation. a_l and h_l do not depend on the errors,
+so that the network must remember the forward pass while other activity flows through it.
 
 Millidge, Tschantz, Buckley, "Predictive Coding Approximates Backprop Along Arbitrary Computation
 Graphs", 2022, arXiv:2006.04182. Rosenbaum, "On the Relationship Between Predictive Coding and
@@ -28,12 +29,14 @@ from bioplaus.types import Info, Loss, Net, Rule
 
 @learning_rule
 def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0.5) -> Rule:
-    """Equals backprop at equilibrium, and at gamma = 1 after L - 1 steps. Costs T X credit.
+    """Equals backprop at equilibrium, and at gamma = 1 after L - 1 steps.
 
-    steps: T. rate: gamma in (0, 1], which the equilibrium does not depend on, and which is not
-    tuned. Before equilibrium dW_l is backprop's times the probability of L - l successes or more in
-    T draws, each with probability gamma. info['residual'] (of `bioplaus.rules.shared.relax`) is not
-    small against 1 where T steps are too few.
+    steps: T. rate: gamma in (0, 1], on which the equilibrium does not depend; it is not tuned.
+    Before equilibrium dW_l is backprop's, times the probability of at least L - l successes in T
+    draws with probability gamma each. If T steps are too few, info['residual']
+    (`bioplaus.rules.shared.relax`) is not small against 1.
+
+    Cost, in the letters of docs/rules.md: F forward, T X credit, F update.
     """
     last = len(net) - 1
 

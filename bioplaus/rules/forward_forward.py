@@ -1,27 +1,27 @@
-"""Forward-forward: every hidden layer learns to be active for an input with its right label, and
-quiet for a wrong one.
+"""Forward-forward: hidden layers are active for inputs with right labels, and quiet for wrong ones.
 
-    h_l = phi(n(h_{l-1}) W_l),    n(h) = h / rms(h),
-        h_0 = x with the label in its first C features
+    h_l = phi(n(h_{l-1}) W_l),    n(h) = h / rms(h)
+    h_0 = x with the label in its first C features
     g_l = sum_j h_lj^2,    z = g_l - theta n_l,    L_l = 1/2 (softplus(-z+) + softplus(z-))
     s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) (n(h_{l-1}+)^T s_l+ + n(h_{l-1}-)^T s_l-)
-    as an option, s_l+ += lambda (r_l - mean r_l),
-        r_lj = (1/B) sum_b h_bj+    (peer normalisation)
-+ and -: the same image with the right label and with a wrong one;  h_l, s_l: [B, n_l];
-g_l, z: [B];  theta: goodness a unit at
-which a layer is undecided. Lengths are taken off between layers, or a layer could read the goodness
-of the one below. The answer to x is, for each label, the goodness of all hidden layers but the
-first (of the first where it is alone). The last layer of the net is a readout: it learns by descent
-on the usual loss from a third pass, with all labels at 1/C, and no error leaves it. Its answer
-needs no pass for each label, and is what info['loss'] and gates see.
+As an option (peer normalisation):  s_l+ += lambda (r_l - mean r_l),    r_lj = (1/B) sum_b h_bj+
++ and -: the same image with the right label and with a wrong one;  h_l: [B, n_l] outputs;  a_l:
+[B, n_l] currents;  phi: neurons;  s_l: [B, n_l] teaching signal at the current;  g_l, z: [B]
+goodness, and goodness relative to its threshold;  theta: goodness per unit at which a layer is
+undecided;  rms: root mean square over units;  lambda: strength of the peer normalisation.
+Layers receive normalised inputs, because a layer could otherwise read the goodness of the layer
+below from their length. The answer to x is, for each label, the goodness of all hidden layers but
+the first (of the first if it is alone). The last layer of the net is a readout: it learns by
+descent on the usual loss from a third pass, with all labels at 1/C, and no error leaves it. Its
+answer needs no pass for each label; info['loss'] and gates use it.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
 His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST):
 784-1000-1000-1000 ReLU, theta 1, label strength 1, hardness 1, lambda 0.03, W ~ N(0, 1 / n_{l-1}),
-smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout: 1e-2). A public version with 1.45
-% (https://github.com/loeweX/Forward-Forward) has hardness 0.
-Departures: the readout sees the last hidden layer only (there: all but the first); r_l is of this
-batch (there: a running mean).
+smoothed gradients, which are momentum 0.9 at rate 1e-3 (readout: 1e-2). A public version with
+1.45 % (https://github.com/loeweX/Forward-Forward) has hardness 0.
+Departures: the readout sees the last hidden layer only (there: all but the first); r_l is the mean
+of this batch (there: a running mean).
 """
 
 import jax
@@ -38,9 +38,7 @@ from bioplaus.types import Array, Info, Key, Loss, Net, PyTree, Rule
 
 
 def drawn(key: Key, y: Array, logits: Array) -> Array:
-    """A wrong label for each example, one-hot, with probabilities softmax(logits) among the wrong
-    ones.
-    """
+    """A wrong label for each example, one-hot, drawn with probabilities softmax(logits)."""
     right = y == y.max(-1, keepdims=True)
     return jax.nn.one_hot(
         jax.random.categorical(key, jnp.where(right, -jnp.inf, logits)), y.shape[-1], dtype=y.dtype
@@ -58,15 +56,19 @@ def forward_forward(
     peers: NonNegative | None = None,
     negatives=drawn,
 ) -> Rule:
-    """No way back at all. With H = F without the readout's products: 2H + F forward, no credit, F +
-    H update; an answer takes C H.
+    """Each hidden layer learns from its own goodness: nothing travels back.
 
-    theta: goodness a unit at which a layer is undecided, in units of its output squared. strength:
-    of the label, in units of the input. hardness: of the wrong labels; at 1 each is as frequent as
-    the readout takes it for the right one; None: all alike.
-    peers: lambda, the pull of each unit's mean activity to its layer's, which wakes silent units;
+    theta: goodness per unit at which a layer is undecided, in units of its squared output.
+    strength: value of the label, in units of the input.
+    hardness: of the wrong labels. At 1 each wrong label is drawn with the probability that the
+    readout gives it; None draws all alike.
+    peers: lambda, which pulls each unit's mean activity to its layer's mean, and so wakes silent
+    units;
     None: no pull.
     negatives: (key, y, hardness times the readout's logits, or 0) -> wrong labels [B, C].
+
+    Cost, in the letters of docs/rules.md: 2H + F forward, no credit, F + H update. An answer takes
+    C H.
     """
     if len(net) < 2:
         raise ValueError(
@@ -92,7 +94,7 @@ def forward_forward(
     def respond(
         params: PyTree, x: Array, key: Key, layers: int
     ) -> tuple[list[Array], list[Array], list[Array]]:
-        """What the first layers receive, each behind n, their currents, and their outputs."""
+        """Normalised inputs, currents and outputs of the first `layers` layers."""
         check_depth(net, params)
         inputs, currents, outputs = [], [], []
         with jax.named_scope("forward"):
@@ -167,9 +169,7 @@ def forward_forward(
 
 
 def _logits(loss: Loss, output: Array) -> Array:
-    """What the readout's outputs say of the labels, up to a constant: of probabilities their log
-    odds, of others themselves.
-    """
+    """The readout's logits up to a constant: log odds of probabilities, other outputs unchanged."""
     tiny = float(jnp.finfo(output.dtype).eps)
     return (
         logit(jnp.clip(output, tiny, 1 - tiny)) if declared_by(loss) == "probabilities" else output
@@ -177,7 +177,7 @@ def _logits(loss: Loss, output: Array) -> Array:
 
 
 def _unit(h: Array) -> Array:
-    """n(h): of root mean square one, over all axes but the first."""
+    """n(h): h divided by its root mean square over all axes but the first."""
     return h * jax.lax.rsqrt((h**2).mean(tuple(range(1, h.ndim)), keepdims=True) + 1e-12)
 
 

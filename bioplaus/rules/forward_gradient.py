@@ -1,18 +1,18 @@
-"""Forward gradients: a random direction, times the slope of the loss along it. Weight perturbation
-is their finite difference.
+"""Forward gradients: a random direction, times the slope of the loss along it.
 
+Weight perturbation is their finite difference.
     fg, wp:  dtheta = (1/B) sum_b c_b v_b
     afg:     s_l = c u_l,    dW_l = (1/B) h_{l-1}^T s_l
-    fg:  c_b = d/dt L_b(theta + t v_b) at t = 0,
-         wp:  c_b = (L_b(theta + sigma v_b) - L_b(theta)) / sigma
-    afg: c = d/dt L(a + t u) at t = 0
-L: [B] loss of each example;
-v_b: a direction in the space of theta, one an example or one for the batch;  u_l: [B, n_l] one in
-the space of the currents a_l, of all layers at once;  h_{l-1}: [B, n_{l-1}];
-all components independent, mean 0, variance 1.
-E[c v] = grad L; the variance is d + 1 times |grad L|^2 for a Gaussian direction of d components, d
-- 1 for random signs. fg and wp are not of the form teaching signal x local eligibility: a synapse
-  sees its own v and the broadcast c.
+    fg:      c_b = d/dt L_b(theta + t v_b) at t = 0
+    wp:      c_b = (L_b(theta + sigma v_b) - L_b(theta)) / sigma
+    afg:     c = d/dt L(a + t u) at t = 0
+theta: all parameters;  L: [B] loss of each example;  v_b: a random direction in the space of theta,
+for each example or one for the batch;  u_l: [B, n_l] a random direction in the space of the
+currents a_l, drawn for all layers at once;  h_{l-1}: [B, n_{l-1}] input of layer l;  sigma: step
+along v. All components of v and u are independent, with mean 0 and variance 1.
+E[c v] = grad L. The variance is d + 1 times |grad L|^2 for a Gaussian direction of d components,
+and d - 1 times for random signs. fg and wp do not have the form teaching signal x local
+eligibility: a synapse sees its component of v and the broadcast c.
 
 Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without Backpropagation", 2022, arXiv:2202.08587
 (fg). Ren, Kornblith, Liao, Hinton, "Scaling Forward Gradient With Local Losses", 2023,
@@ -21,8 +21,8 @@ Technique for Analog VLSI Feedforward and Recurrent Multilayer Networks", 1991,
 doi:10.1162/neco.1991.3.4.546; all weights at once: Cauwenberghs, "A Fast Stochastic Error-Descent
 Algorithm for Supervised Learning and Optimization", 1992; Werfel, Xie, Seung, 2005,
 doi:10.1162/089976605774320539 (wp).
-Departures: afg has one loss, at the output, instead of one at each block (which is a change of the
-network). wp takes the one-sided difference, the unperturbed loss computed in a second pass with the
+Departures: afg has one loss, at the output, instead of one at each block (which changes the
+network). wp takes the one-sided difference; the unperturbed loss comes from a second pass with the
 same neural noise.
 """
 
@@ -55,12 +55,14 @@ Sample = Callable[..., Array]
 def forward_gradient(
     net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal
 ) -> Rule:
-    """Backprop in expectation, exactly. F + F + X forward, no credit, |theta| random numbers a
-    batch.
+    """Backprop in expectation, exactly.
 
-    shared: one direction for the batch, as in the paper; else one an example: the variance falls as
-    1 / B, for B |theta| memory.
-    sample: (key, shape, dtype) -> v with mean 0 and variance 1.
+    shared: one direction for the batch, as in the paper. Otherwise one for each example: the
+    variance falls as 1 / B, and takes B |theta| memory. sample: (key, shape, dtype) -> v with mean
+    0 and variance 1.
+
+    Cost, in the letters of docs/rules.md: F + F + X forward, no credit, |theta| random numbers for
+    each batch.
     """
 
     def slope(path, params, batch, key):
@@ -81,11 +83,14 @@ def weight_perturbation(
     shared: bool = True,
     sample: Sample = jax.random.normal,
 ) -> Rule:
-    """Backprop in expectation as sigma -> 0. 2F forward, no credit, |theta| random numbers a batch.
+    """Backprop in expectation as sigma -> 0.
 
-    sigma: perturbation, in units of the weights. shared, sample: see `forward_gradient`. With one
-    direction an example, as in learning on line, nothing can be folded: every example has weights
-    of its own, B |theta| numbers and |theta| update MACs.
+    sigma: size of the perturbation, in units of the weights. shared, sample: as in
+    `forward_gradient`. With a direction for each example, as in online learning, no products can be
+    shared: every example has other weights, which takes B |theta| numbers, and |theta| update MACs.
+
+    Cost, in the letters of docs/rules.md: 2F forward, no credit, |theta| random numbers for each
+    batch.
     """
 
     def slope(path, params, batch, key):
@@ -98,10 +103,12 @@ def weight_perturbation(
 
 @learning_rule
 def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.random.normal) -> Rule:
-    """Backprop in expectation, exactly: node perturbation at sigma = 0. F + X forward, F update,
-    sum_l n_l random numbers an example.
+    """Backprop in expectation, exactly: the limit of node perturbation at sigma = 0.
 
     sample: (key, shape, dtype) -> u with mean 0 and variance 1.
+
+    Cost, in the letters of docs/rules.md: F + X forward, no credit, F update, and sum_l n_l random
+    numbers for each example.
     """
 
     def grad(params, state, batch, key, gate=None):
@@ -129,8 +136,9 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
 
 
 def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: Sample) -> Rule:
-    """slope: (path, params, batch, key) -> output, losses and c; path: t -> the output at theta + t
-    v.
+    """The rule that learns along random directions of the weights.
+
+    slope: (path, params, batch, key) -> output, losses and c. path: t -> the output at theta + t v.
     """
 
     def grad(params, state, batch, key, gate=None):
@@ -150,8 +158,10 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
         v = [direction(l) for l in range(len(net))]
 
         def path(t):
-            """One example at a time through each synapse, all of them through the neurons: the
-            noise is that of `forward`.
+            """The output at theta + t v, with the noise of `forward`.
+
+            Synapses see one example at a time, because each may have other weights; neurons see
+            them all.
             """
             h = batch.x
             with jax.named_scope("forward"):

@@ -1,15 +1,17 @@
-"""Hebbian learning: hidden layers learn from what they see, the readout alone from the labels.
+"""Hebbian learning: hidden layers learn from their inputs, the readout alone from the labels.
 
     dW_l = (1/B) [(x - m)^T s - W_l M / R^2],    u = (x - m) W_l
-x: [B, n_{l-1}] input of layer l, m its running mean;
-u, h: [B, n_l] current relative to that of the mean input, and output;  R: length.
-    hebb    s = h,    M = inhibition u^T s
-    oja     s = u,    M = u^T s
-    sanger  s = u,    M = the upper triangle of u^T s
-    bcm     s = u (u - theta),  theta <- theta + rate (mean u^2 / u_0 - theta),    M = 0
-The readout, m and the biases: `bioplaus.rules.shared.unsupervised`. M is inhibition through the
-layer's own weights, of x by W^T u: what other units have rebuilt is not learned again, or all units
-would come to the same direction. It is no product of pre and post alone.
+    hebb:    s = h,    M = inhibition u^T s
+    oja:     s = u,    M = u^T s
+    sanger:  s = u,    M = the upper triangle of u^T s
+    bcm:     s = u (u - theta),    M = 0,    theta <- theta + rate (mean u^2 / u_0 - theta)
+x: [B, n_{l-1}] input of layer l, m: [n_{l-1}] its running mean;  u: [B, n_l] current minus the
+current of the mean input;  h: [B, n_l] output;  R: the length to which weights tend;  theta: [n_l]
+threshold;  u_0: its target.
+`bioplaus.rules.shared.unsupervised` describes the readout, m and the biases. M is inhibition
+through the layer's weights: the reconstruction of x from u by W^T is subtracted, so that units do
+not learn again what other units reconstruct; otherwise all would come to the same direction. This
+term is not a product of pre- and postsynaptic activity alone.
 
 Hebb, "The Organization of Behavior", 1949; its product with a nonlinear output, bounded: Oja, "The
 Nonlinear PCA Learning Rule and Signal Separation - Mathematical Analysis", 1995,
@@ -19,8 +21,9 @@ principal components, and subspaces", 1989, International Journal of Neural Syst
 Sanger, "Optimal unsupervised learning in a single-layer linear feedforward neural network", 1989,
 doi:10.1016/0893-6080(89)90044-0. Bienenstock, Cooper, Munro, "Theory for the development of neuron
 selectivity", 1982, doi:10.1523/JNEUROSCI.02-01-00032.1982.
-Departures: R, where the papers have 1: it says how much of the neurons' curve is used. m stands for
-data of zero mean; homeostasis for biases that the papers do not have. theta has the mean of u^2.
+Departures: R is a hyperparameter, where the papers have 1: it sets how much of the neurons'
+nonlinearity is used. Subtracting m replaces data of zero mean; homeostasis replaces biases, which
+the papers do not have. theta follows the mean of u^2.
 """
 
 from collections.abc import Callable
@@ -45,10 +48,13 @@ def hebb(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """What fires together wires together, but for what the layer has explained. Costs as `oja`.
+    """Units that fire together wire together, except for what the layer already reconstructs.
 
-    inhibition: at 0 this is the covariance alone: weights grow without bound, all of them to the
-    direction of largest variance.
+    inhibition: at 0 this is the covariance rule: weights grow without bound, all of them in the
+    direction of largest variance. length: R. averaging: step size of m. homeostasis: whether biases
+    learn.
+
+    Cost, in the letters of docs/rules.md: as `oja`.
     """
     return unsupervised(
         net,
@@ -68,8 +74,12 @@ def oja(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """The principal subspace of a layer's input; one unit finds the first component. Costs n_l^2
-    more, and n_{l-1} n_l^2 a batch.
+    """The principal subspace of a layer's input; a single unit finds the first component.
+
+    length: R. averaging: step size of m. homeostasis: whether biases learn.
+
+    Cost, in the letters of docs/rules.md: F forward, F update, and n_l^2 for each example and
+    n_{l-1} n_l^2 for each batch in each hidden layer l.
     """
     return unsupervised(
         net, loss, _rebuilt(lambda data: data.u, lambda m: m, length), averaging, homeostasis
@@ -85,8 +95,11 @@ def sanger(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """The principal components in order: unit k sees what units 1 ... k - 1 have left. Costs as
-    `oja`.
+    """The principal components in order: unit k learns what units 1 ... k - 1 leave over.
+
+    length: R. averaging: step size of m. homeostasis: whether biases learn.
+
+    Cost, in the letters of docs/rules.md: as `oja`.
     """
     return unsupervised(
         net, loss, _rebuilt(lambda data: data.u, jnp.triu, length), averaging, homeostasis
@@ -103,10 +116,13 @@ def bcm(
     averaging: Probability = 0.05,
     homeostasis: bool = True,
 ) -> Rule:
-    """Selectivity: without averaging, a unit comes to answer u_0 / p to one pattern of probability
-    p, and 0 to the others.
+    """Selectivity: units come to respond to one pattern, and not to the others.
 
-    target: u_0, in units of the current. rate: of theta, a step; slower than W, both oscillate.
+    With averaging = 0 the response of a unit tends to u_0 / p for a pattern of probability p, and
+    to 0 for the others.
+
+    target: u_0, in units of the current. rate: step size of theta; if theta is slower than W, both
+    oscillate. averaging: step size of m. homeostasis: whether biases learn.
     """
 
     def slide(data, gate):

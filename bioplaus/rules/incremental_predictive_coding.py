@@ -28,10 +28,11 @@ from bioplaus.types import PER_LAYER, Info, Loss, Net, PerExample, Rule
 
 
 class Held(NamedTuple):
-    """activities: z_l [B, n_l] of the hidden layers, for the batch that is held. step: how often it
-    has been presented, int32.
+    """The activities of the batch that is presented repeatedly.
 
-    velocity: of the activities, where they have momentum.
+    activities: z_l [B, n_l] of the hidden layers. velocity: of the activities, if they have
+    momentum.
+    step: how often the batch has been presented, int32.
     """
 
     activities: Annotated[PerExample, PER_LAYER]
@@ -49,16 +50,18 @@ def incremental_predictive_coding(
     precision: Positive = 1.0,
     momentum: Fraction | None = None,
 ) -> Rule:
-    """iPC. Weights and activities move together, T times a batch; not backprop. A call costs F
-    forward, (F + X) credit, F update.
+    """iPC: weights and activities move together, T times for each batch; not backprop.
 
-    hold: T, how often each batch is presented, one after the other (`make_train(..., hold=T)`):
-    every T-th call takes its batch for a new one, from a forward pass. So n steps are n updates on
-    n / T batches. rate: gamma. precision: pi.
+    hold: T, how often each batch is presented in succession (`make_train(..., hold=T)`). Every T-th
+    call starts a new batch from a forward pass, so that n steps are n updates on n / T batches.
+    rate: gamma. precision: pi.
     momentum: mu of the activities within a batch, v <- mu v - gamma dF/dz, z <- z + v, as in the
     benchmark of Pinchetti et al., 2024, arXiv:2407.01163; None is 0.
-    info is of a forward pass at the weights of the call; it serves new batches alone, and is
-    charged to every call.
+
+    `info` comes from a forward pass with the current weights. Only the first call on a batch uses
+    that pass for its activities, but its cost is counted at every call.
+
+    Cost, in the letters of docs/rules.md: F forward, F + X credit, F update for each call.
     """
 
     def init(key, params, batch):

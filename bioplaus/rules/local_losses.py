@@ -1,24 +1,23 @@
-"""Local losses: every hidden layer is taught by a small head of its own, and no error passes from
-layer to layer.
+"""Local losses: a small head teaches every hidden layer, and no error passes between layers.
 
-    pred:  L_l = L(phi_L(h_l A_l + c_l), y)
-           sim:  L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2, for example i
+    pred:     L_l = L(phi_L(h_l A_l + c_l), y)
+    sim:      L_l = (1/B) sum_j (S_ij(h_l G_l) - S_ij(y))^2        for example i
     predsim:  L_l = p pred + (1 - p) sim
-    s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) h_{l-1}^T s_l,    the last layer: L_L = L(h_L, y)
-h_l, a_l, s_l: [B, n_l];
-phi_L: the output neurons of the net, without their noise: L judges what these put out;
-S(u): [B, B] cosines
-between the rows of u, each less its mean;
-A_l: [n_l, C], c_l: [C] and G_l: [n_l, n_l], the heads, which learn by descent on the
-same L_l. The derivative by h_l takes the head's weights backwards, one step.
+    s_l = phi'(a_l) * dL_l/dh_l,    dW_l = (1/B) h_{l-1}^T s_l,    in the last layer L_L = L(h_L, y)
+h_l, a_l: [B, n_l] output and current of layer l;  s_l: [B, n_l] teaching signal at the current;
+phi_L: the output neurons of the net without their noise, since L takes their outputs;
+S(u): [B, B] cosines between the rows of u, after subtracting the mean of each row;
+A_l: [n_l, C], c_l: [C], G_l: [n_l, n_l] heads, which learn by descent on the same L_l.
+The derivative by h_l passes the weights of the head backwards, one step.
 
 Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656.
-Their MNIST net: 784-1024-1024- 1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and
-dropout 0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
+Their MNIST net: 784-1024-1024-1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and dropout
+0.1, Adam 5e-4 for the heads too, batch 128, p = 0.01.
 Departures: behind a convolution A_l reads all positions (theirs pools them to 4096 features at
-most), and G_l [channels, channels] is shared by them (theirs is a 3x3 convolution), before the
-standard deviation over positions that S sees; the noise of the neurons reaches the head too (their
-dropout comes after it); no batch normalisation. A_l starts at zero, G_l uniform in +-1 / sqrt(n_l).
+most), and G_l [channels, channels] is shared by all positions (theirs is a 3x3 convolution); S sees
+the standard deviation over positions, after G_l, of more than 3 channels. The noise of the neurons
+reaches the head (their dropout comes after it). No batch normalisation. A_l starts at zero, G_l
+uniform in +-1 / sqrt(n_l).
 """
 
 from collections.abc import Callable
@@ -40,17 +39,16 @@ ADAM = optax.adam(2e-3)
 
 
 class State(NamedTuple):
-    """heads: one tuple a hidden layer, the weights of each of its heads; opt: the state of `tx`
-    over them.
-    """
+    """heads: for each hidden layer a tuple of its heads' weights. opt: the state of `tx`."""
 
     heads: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.heads)]
 
 
 class Head(NamedTuple):
-    """init: (key, shape and dtype of h, classes) -> weights;
-    read: (weights, h) -> u, linear in both;  loss: (u, y) -> [B].
+    """init: (key, shape and dtype of h, classes) -> weights.
+
+    read: (weights, h) -> u, linear in both. loss: (u, y) -> [B].
     """
 
     init: Callable[[Key, jax.ShapeDtypeStruct, int], PyTree]
@@ -60,20 +58,25 @@ class Head(NamedTuple):
 
 @learning_rule
 def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
-    """Backprop on a net of one layer. 1 head a hidden layer: C sum_l n_l each forward, back and to
-    learn, instead of X.
+    """Prediction heads: backprop on a net of one layer.
 
     tx: optimiser of the heads; give the one that trains the net.
+
+    Cost, in the letters of docs/rules.md: F forward, F update, and C sum_l n_l over hidden layers
+    each forward, as credit and to learn the heads, instead of X.
     """
     return _rule(net, loss, tx, (_prediction(net, loss, 1.0),))
 
 
 @learning_rule
 def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
-    """Examples of a class should look alike in every layer, and others not. Needs batches of two or
-    more. See `local_prediction`.
+    """Similarity heads: examples of a class should look alike in every layer, and others not.
 
-    A head costs n_l^2 an example each forward, back and to learn, its cosines 3 B n_l.
+    tx: optimiser of the heads; give the one that trains the net. A batch needs two examples or
+    more.
+
+    Cost, in the letters of docs/rules.md: F forward, F update, and for each hidden layer n_l^2 each
+    forward, as credit and to learn the head; cosines take 3 B n_l.
     """
     return _rule(net, loss, tx, (_matching(1.0),))
 
@@ -82,8 +85,9 @@ def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
 def local_losses(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: Probability = 0.01
 ) -> Rule:
-    """Both (predsim). prediction: p, the weight of the prediction's loss against the similarity's.
-    See `local_similarity`.
+    """Both heads (predsim), at the costs of both.
+
+    prediction: p, the weight of the prediction loss; the similarity loss has 1 - p.
     """
     return _rule(
         net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction)))
@@ -93,10 +97,8 @@ def local_losses(
 def _prediction(net: Net, loss: Loss, weight: ArrayLike) -> Head:
     def init(key, h, classes):
         del key
-        return {
-            "w": jnp.zeros((h.size // h.shape[0], classes), h.dtype),
-            "b": jnp.zeros(classes, h.dtype),
-        }
+        w = jnp.zeros((h.size // h.shape[0], classes), h.dtype)
+        return {"w": w, "b": jnp.zeros(classes, h.dtype)}
 
     def read(p, h):
         return h.reshape(h.shape[0], -1) @ p["w"] + p["b"]
@@ -110,10 +112,7 @@ def _prediction(net: Net, loss: Loss, weight: ArrayLike) -> Head:
 def _matching(weight: ArrayLike) -> Head:
     def pairs(h):
         if h.shape[0] < 2:
-            raise ValueError(
-                "local similarity compares examples with one another: give a batch of two or more,"
-                " not of one"
-            )
+            raise ValueError("local similarity: got a batch of one example; give two or more")
 
     def init(key, h, classes):
         del classes
@@ -133,9 +132,7 @@ def _matching(weight: ArrayLike) -> Head:
 
 
 def _cosines(u: Array) -> Array:
-    """S [B, B]; 0 where an example does not vary. Images of more than 3 channels are compared by
-    each one's spread over positions.
-    """
+    """S [B, B]; 0 for an example that does not vary."""
 
     def root(a):  # with a derivative at 0
         return jnp.where(a > 0, jnp.sqrt(jnp.where(a > 0, a, 1)), 0)

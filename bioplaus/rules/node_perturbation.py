@@ -1,17 +1,17 @@
-"""Node perturbation.
+"""Node perturbation: each unit correlates its perturbation with the change of the loss.
 
-All currents are perturbed at once, and each unit correlates its perturbation with the change of the
-loss:
+All currents are perturbed at once:
     s_l = (L(a + sigma xi) - L(a)) / sigma * xi_l,    dW_l = (1/B) h_{l-1}^T s_l
-L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  h_{l-1}: [B, n_{l-1}] unperturbed input;
-s_l: [B, n_l].
+a: currents of all layers;  L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);  sigma: size of
+the perturbation;  h_{l-1}: [B, n_{l-1}] unperturbed input of layer l;  s_l: [B, n_l] teaching
+signal at the current.
 Unbiased up to O(sigma^2); the variance grows with the number of units.
 
 Werfel, Xie, Seung, "Learning Curves for Stochastic Gradient Descent in Linear Feedforward
-Networks", 2005, doi:10.1162/089976605774320539. Nodes rather than weights, before them: Widrow and
-Lehr, "30 Years of Adaptive Neural Networks: Perceptron, Madaline, and Backpropagation", 1990,
-doi:10.1109/5.58323.
-Departures: the unperturbed loss is the baseline, computed in a second forward pass with the same
+Networks", 2005, doi:10.1162/089976605774320539. Perturbing nodes rather than weights, before them:
+Widrow and Lehr, "30 Years of Adaptive Neural Networks: Perceptron, Madaline, and Backpropagation",
+1990, doi:10.1109/5.58323.
+Departures: the unperturbed loss is the baseline; it comes from a second forward pass with the same
 neural noise.
 """
 
@@ -29,11 +29,13 @@ from bioplaus.types import Gain, Info, Loss, Net, Rule
 def node_perturbation(
     net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=jax.random.normal
 ) -> Rule:
-    """Backprop in expectation as sigma -> 0. 2F forward, no credit, F update, and sum_l n_l random
-    numbers an example.
+    """Backprop in expectation as sigma -> 0.
 
-    sigma: perturbation, in units of the currents. sample: (key, shape, dtype) -> xi with mean 0 and
-    variance 1.
+    sigma: size of the perturbation, in units of the currents. sample: (key, shape, dtype) -> xi
+    with mean 0 and variance 1.
+
+    Cost, in the letters of docs/rules.md: 2F forward, no credit, F update, and sum_l n_l random
+    numbers for each example.
     """
 
     def init(key, params, batch):

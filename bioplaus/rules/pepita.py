@@ -1,20 +1,20 @@
-"""PEPITA: the output error is sent to the input, and a second forward pass says how each layer
-should change.
+"""PEPITA: the output error changes the input of a second forward pass, which teaches each layer.
 
     h_l = phi(h_{l-1} W_l),    h'_l = phi(h'_{l-1} W_l),    h_0 = x,    h'_0 = x + e F
     s_l = h_l - h'_l,    s_L = e',    dW_l = (1/B) h'_{l-1}^T s_l
-x: [B, ...];  e, e': [B, C] = dL/da_L, which is phi'(a_L) * dL/dh_L, of the first and of the second
-    pass;  F: [C, ...] fixed random
-projection, uniform in +-scale sqrt(6 / n_in), never learned;
-a_l, h_l, h'_l, s_l: [B, n_l]. Both passes see the same neural noise.
+x: [B, ...] input;  h_l, h'_l: [B, n_l] outputs in the first and the second pass;  phi: neurons;
+e, e': [B, C] = dL/da_L = phi'(a_L) * dL/dh_L in the first and the second pass, with a_L the current
+of the last layer;  s_l: [B, n_l] teaching signal;  F: [C, ...] fixed random projection, uniform in
++-scale sqrt(6 / n_in), never learned, for inputs of n_in features.
+Both passes have the same neural noise.
 
 Dellaferrera and Kreiman, "Error-driven Input Modulation: Solving the Credit Assignment Problem
 without a Backward Pass", 2022, arXiv:2201.11665. Their MNIST net: 784-1024-10 without biases, ReLU,
 He's uniform W, softmax and cross-entropy, momentum 0.9 at rate 0.1, batch 64, scale 0.05, and a
-dropout mask that both passes share: here noise of the neurons.
-Departures: biases learn as weights from a constant input; the weights of a convolution add up over
+dropout mask that both passes share; here dropout is noise of the neurons.
+Departures: biases learn as weights from a constant input; the weights of a convolution sum over
 positions, where their code takes the mean; behind convolutions too the readout learns from e'
-(their code takes e for a single dense layer there).
+(their code takes e there if the net has a single dense layer).
 """
 
 from typing import NamedTuple
@@ -37,10 +37,11 @@ class State(NamedTuple):
 
 @learning_rule
 def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
-    """At small F, feedback alignment of the first layer by B = -F W_1. 2F forward, C n_0 credit, F
-    update; no way back.
+    """At small F, feedback alignment of the first layer with B = -F W_1.
 
-    scale: of F; hidden signals are in proportion to it.
+    scale: multiplies F; the signals of hidden layers are proportional to it.
+
+    Cost, in the letters of docs/rules.md: 2F forward, C n_0 credit, F update.
     """
 
     def init(key, params, batch):

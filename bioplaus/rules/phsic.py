@@ -1,17 +1,18 @@
-"""pHSIC: each hidden layer makes examples similar where their labels are, and dissimilar otherwise.
-Layer by layer, no feedback.
+"""pHSIC: hidden layers make examples similar if their labels are, and dissimilar otherwise.
 
-    minimise  O_l = pHSIC(Z_l, Z_l) - gamma pHSIC(Y, Z_l),
-        pHSIC(A, B) = mean_ij (A_ij - mean A) B_ij
-    dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i,
-        M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
-K: [B, B] similarities k(h_i, h_j) of a layer's outputs h_l: [B, n_l];
-Y: cosine similarity of the labels, centred over classes.
-dK_ij/dh_i holds h_j: example i, the postsynaptic one, changes by pairs with the others, which it
-remembers; that is what a gate of example i weighs. M is the third factor: it needs how similar two
-labels are, not which they are. The last layer learns by the loss, alone. k is Gaussian, exp(-|u -
-v|^2 / (2 width^2)), or the cosine; with groups, u_c = (variance in group c + smoothing /
-size)^power of the outputs, centred over the groups c, stands for h.
+    minimise  O_l = pHSIC(K, K) - gamma pHSIC(Y, K),    pHSIC(A, B) = mean_ij (A_ij - mean A) B_ij
+    dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i
+    M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
+h_l, a_l: [B, n_l] output and current of layer l;  phi: its neurons;  K: [B, B] similarities
+k(h_i, h_j) of the outputs of examples i and j;  Y: [B, B] cosine similarities of the labels,
+centred over classes;  gamma: weight of the labels;  s_l: [B, n_l] teaching signal at the current.
+k is Gaussian, exp(-|u - v|^2 / (2 width^2)), or the cosine. With groups, k compares
+u_c = (variance in group c + smoothing / size)^power instead of h, centred over the groups c of
+`size` units each.
+There is no feedback between layers. dK_ij/dh_i contains h_j: example i, the postsynaptic one,
+changes in pairs with the other examples, which the layer remembers; a gate of example i weights
+that change. M is the third factor: it needs how similar two labels are, not which labels they are.
+The last layer learns by the loss, alone.
 
 Pogodin and Latham, "Kernelized information bottleneck leads to biologically plausible 3-factor
 Hebbian learning in deep networks", 2020, arXiv:2006.07123. Their settings
@@ -19,7 +20,7 @@ Hebbian learning in deep networks", 2020, arXiv:2006.07123. Their settings
 power 0.5.
 Departures: one optimiser for all layers; the update over a batch, as in their experiments, is
 simultaneous in all layers. Divisive normalisation is left to the net: it changes what a layer sends
-on, not how it learns.
+on, not how the layer learns.
 """
 
 from collections.abc import Callable
@@ -62,13 +63,15 @@ def phsic(
     power: NonNegative = 0.5,
     smoothing: NonNegative = 1.0,
 ) -> Rule:
-    """Not backprop, but for the last layer. F forward, 2 B sum_{l<L} n_l credit, F update: batches
-    are compared with themselves.
+    """Layers learn from similarities of labels; equals backprop in the last layer only.
 
-    gamma: weight of the labels against compression. kernel: `gaussian`, of this width in units of
-    the outputs, or `cosine`.
-    groups: the paper's grouping of units (of channels, in convolutions) into this many; 0 for none;
-    it must divide n_l.
+    gamma: weight of the labels against compression. kernel: `gaussian` or `cosine`. width: of the
+    Gaussian, in units of the outputs. smoothing, power: of the grouping.
+    groups: the number of groups of units (of channels, in convolutions); it must divide n_l; 0
+    turns the grouping off.
+
+    Cost, in the letters of docs/rules.md: F forward, 2 B sum_{l<L} n_l credit, F update: every
+    example is compared with the whole batch.
     """
 
     def features(h):

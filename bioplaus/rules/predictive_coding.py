@@ -36,12 +36,14 @@ from bioplaus.types import Info, Loss, Net, Rule
 def predictive_coding(
     net: Net, loss: Loss, *, steps: Count = 20, rate: Positive = 0.1, precision: Positive = 1.0
 ) -> Rule:
-    """Tends to backprop as precision -> 0, and is not backprop otherwise. T (F + X) credit; the
-    current of x is constant.
+    """Strict predictive coding: tends to backprop as precision -> 0, and is not backprop otherwise.
 
-    steps: T. rate: gamma, a step of inference. precision: pi. info['residual'] is that of
-    `bioplaus.rules.shared.relax`; under max pooling it stays at 1e-4 to 1e-2, because activities
-    chatter where two of them tie (with mean pooling it falls to zero).
+    steps: T. rate: gamma. precision: pi. info['residual'] is that of `bioplaus.rules.shared.relax`.
+    Under max pooling it stays at 1e-4 to 1e-2, because activities chatter where two of them tie;
+    with mean pooling it falls to zero.
+
+    Cost, in the letters of docs/rules.md: F forward, T (F + X) credit without the first layer's
+    current (which is constant), F update.
     """
 
     def init(key, params, batch):
@@ -74,13 +76,17 @@ def predictive_coding(
 
 @learning_rule
 def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: Share = 1.0) -> Rule:
-    """Z-IL. Equals backprop exactly: an error reaches layer l at step L - l, when nothing below has
-    moved, and W_l learns there.
+    """Z-IL: equals backprop exactly.
 
-    It needs a clock that tells each layer when, and a forward pass to start from. rate: gamma;
-    another than 1 multiplies the gradient of layer l by gamma^(L-l), and is no longer Z-IL: it is
-    there for the comparison and is not tuned. Costs (F + X) credit at the first step, and one layer
-    less at each of the others, whose errors have been learned from.
+    An error reaches layer l at step L - l, when nothing below has moved, and W_l learns at that
+    step. The rule needs a forward pass to start from, and a clock that tells each layer when to
+    learn.
+
+    rate: gamma. A value below 1 multiplies the gradient of layer l by gamma^(L-l); that is no
+    longer Z-IL, but there for comparison, and it is not tuned.
+
+    Cost, in the letters of docs/rules.md: F forward, F update; credit is F + X at the first step,
+    and one layer less at each further step, because layers that have learned drop out.
     """
 
     def init(key, params, batch):

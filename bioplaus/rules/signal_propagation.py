@@ -1,23 +1,23 @@
-"""Signal propagation: the classes go through the net as inputs do, and every layer learns to answer
-to both alike.
+"""Signal propagation: a signal for each class passes through the net, as inputs do.
 
+Every layer learns to respond alike to an input and to the signal of its class.
     h_l = phi(h_{l-1} W_l),    t_l = phi(t_{l-1} W_l),    h_0 = x,    t_0 = F
     z_l = h_l t_l^T,    p_l = softmax(z_l),    L_l = -(1/B) sum y log p_l
-    s_l = phi'(a_l) * (p_l - y) t_l,    r_l = phi'(a'_l) * (p_l - y)^T h_l,
-        dW_l = (1/B) (h_{l-1}^T s_l + t_{l-1}^T r_l)
-x: [B, ...];  F: [C, ...] the signal of each class, N(0, scale^2), of the shape of an input, never
-    learned;  h_l, s_l: [B, n_l];
-t_l, r_l: [C, n_l], and a'_l its current;
-z_l, p_l, y: [B, C]. Behind a convolution z_l is the mean over positions. Errors end where
-they arise: nothing is sent down. The last layer of the net is a readout, which learns by descent on
-the usual loss and answers alone.
+    s_l = phi'(a_l) * (p_l - y) t_l,    r_l = phi'(a'_l) * (p_l - y)^T h_l
+    dW_l = (1/B) (h_{l-1}^T s_l + t_{l-1}^T r_l)
+x: [B, ...] input;  F: [C, ...] the signal of each class, N(0, scale^2), with the shape of an input,
+never learned;  h_l, a_l, s_l: [B, n_l] outputs, currents and teaching signals for the inputs;
+t_l, a'_l, r_l: [C, n_l] the same for the classes;  phi: neurons;  z_l, p_l, y: [B, C] similarities,
+their softmax, and labels. Behind a convolution z_l is the mean over positions.
+An error stays in the layer where it arises: nothing is sent down. The last layer of the net is a
+readout, which learns by descent on the usual loss, and answers alone.
 
 Kohan, Rietman, Siegelmann, "Signal Propagation: The Framework for Learning and Inference in a
 Forward Pass", 2023, arXiv:2204.01723. Of the authors' code
 (https://github.com/amassivek/signalpropagation), the loss is `v1_input_label_direct`, the signal a
 fixed `ProjectionContext`, and the readout the third of the ways to answer that their guide names.
-Departures: no normalisation of layers, and no projection of the input before the first one; where
-that code learns F, it is fixed.
+Departures: no normalisation of layers, and no projection of the input before the first one; F is
+fixed, where their code learns it.
 """
 
 from typing import NamedTuple
@@ -41,10 +41,12 @@ class State(NamedTuple):
 
 @learning_rule
 def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
-    """No way back. With H = F without the readout's products: F + C H / B forward, 3 C sum_l n_l
-    credit, F + C H / B update.
+    """Layers learn from signals of the classes that travel forward: nothing travels back.
 
-    scale: of the classes' signals, in units of the input.
+    scale: size of the classes' signals, in units of the input.
+
+    Cost, in the letters of docs/rules.md: F + C H / B forward, 3 C sum_l n_l credit over hidden
+    layers, F + C H / B update.
     """
 
     def init(key, params, batch):

@@ -1,16 +1,18 @@
-"""Target propagation: each layer moves towards a target that learned inverses of the layers above
-send down.
+"""Target propagation: each layer moves towards a target that learned inverses send down.
 
-    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1}),
-        g_l(u) = phi_l(u B_{l+1}^T + c_l)
+    t_L = h_L - eta e,    t_l = h_l + g_l(t_{l+1}) - g_l(h_{l+1})
+    g_l(u) = phi_l(u B_{l+1}^T + c_l)
     s_l = phi'(a_l) * (h_l - t_l) / eta,    dW_l = (1/B) h_{l-1}^T s_l
-e = dL/dh_L: [B, C];  h_l, t_l, a_l, s_l: [B, n_l];  B_l: the shape of W_l;  c_l: [n_l].
+h_l, a_l: [B, n_l] output and current of layer l;  t_l: [B, n_l] its target;  e: [B, C] = dL/dh_L;
+eta: step size of the first target;  s_l: [B, n_l] teaching signal at the current;  phi_l: neurons;
+B_l: the shape of W_l;  c_l: [n_l].
 Vanilla target propagation lacks the difference: t_l = g_l(t_{l+1}). The inverses learn to
 reconstruct, at fixed W:
     R_l = 1/2 |g_l(f(h~)) - h~|^2,    h~ = h_l + sigma xi,    f = f_{l+1},    xi ~ N(0, 1)
+f_{l+1}: layer l + 1.
 
 Lee, Zhang, Fischer, Bengio, "Difference Target Propagation", 2015, arXiv:1412.7525.
-Departures: those of `bioplaus.rules.shared.inverses`. The first target is the output's unless
+Departures: those of `bioplaus.rules.shared.inverses`. The first target is that of the output unless
 `top_gradient` is set (Lee et al.: that of the last hidden layer, by its gradient).
 """
 
@@ -39,8 +41,9 @@ def vanilla(maps: LayerMaps, l: int, above: Array) -> Array:
 
 
 def gradient_first(maps: LayerMaps, l: int, above: Array) -> Array:
-    """t_l from t_{l+1}; the last hidden layer's is a step down the gradient, h_l + J_f^T (t_L -
-    h_L).
+    """t_l from t_{l+1}, where the target of the last hidden layer is a gradient step.
+
+    That is h_l + J_f^T (t_L - h_L), with J_f the Jacobian of the last layer.
     """
     if l + 1 < len(maps.base):
         return difference(maps, l, above)
@@ -50,7 +53,7 @@ def gradient_first(maps: LayerMaps, l: int, above: Array) -> Array:
 def reconstruction(
     maps: LayerMaps, l: int, sigma: ArrayLike, xi: Array, zeta: Array
 ) -> list[tuple[InverseOutput, Array]]:
-    """g_l inverts f at noisy inputs."""
+    """R_l: g_l inverts f at noisy inputs."""
     del zeta
     noisy = maps.h[l] + sigma * xi
     rebuilt = maps.g(l, maps.f(l, noisy))
@@ -68,8 +71,12 @@ def target_propagation(
     feedback_steps: Size = 1,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Vanilla, a baseline: what the inverses lose is taken for an error. X credit, 3X a feedback
-    step. See `targets`.
+    """Vanilla target propagation, a baseline: reconstruction errors of the inverses act as errors.
+
+    The hyperparameters are those of `bioplaus.rules.shared.inverses.targets`.
+
+    Cost, in the letters of docs/rules.md: F forward, X credit, F update, and 3X for each feedback
+    step.
     """
     return targets(net, loss, vanilla, reconstruction, tx, eta, sigma, feedback_steps, sample)
 
@@ -86,12 +93,15 @@ def difference_target_propagation(
     top_gradient: bool = False,
     sample: Callable[..., Array] = NORMAL,
 ) -> Rule:
-    """Gauss-Newton targets at exact inverses, as eta -> 0; not backprop. 2X credit, 3X a feedback
-    step. See `targets`.
+    """Gauss-Newton targets at exact inverses, as eta -> 0; not backprop.
 
-    top_gradient: the first target is the last hidden layer's, by its gradient, as in the paper;
-    without it, the output's ("simplified" difference target propagation, which needs no gradient
-    through W_L; Bartunov et al., 2018, arXiv:1807.04587).
+    top_gradient: the first target is that of the last hidden layer, by its gradient, as in the
+    paper. Otherwise it is that of the output ("simplified" difference target propagation, which
+    needs no gradient through W_L; Bartunov et al., 2018, arXiv:1807.04587). The other
+    hyperparameters are those of `bioplaus.rules.shared.inverses.targets`.
+
+    Cost, in the letters of docs/rules.md: F forward, 2X credit, F update, and 3X for each feedback
+    step.
     """
     down = gradient_first if top_gradient else difference
     return targets(net, loss, down, reconstruction, tx, eta, sigma, feedback_steps, sample)

@@ -1,19 +1,19 @@
-"""Three-factor learning: REINFORCE on noisy units, with eligibility traces that wait for a delayed
-reward.
+"""Three-factor learning: REINFORCE on noisy units, with eligibility traces for a delayed reward.
 
-Every current is noisy. A synapse remembers, example by example, how its unit's noise went with its
-input, and changes when the broadcast reward R = -L arrives, d steps after the answer:
+Every current is noisy. A synapse remembers for each example the product of its input and the noise
+of its unit, and changes when the broadcast reward R = -L arrives, d steps after the answer:
     a_l = h_{l-1} W_l + sigma xi_l,    E_l(t) = lambda E_l(t-1) + h_{l-1}^T xi_l / sigma
-    dW_l = lambda^-d (1/B) sum_b (L_b(t-d) - Lbar) E_{l,b}(t),
-        Lbar <- Lbar + rate (mean L(t-d) - Lbar)
-L: [B] loss of each example;  xi_l: [B, n_l] ~ N(0, 1);
-h_{l-1}: [B, n_{l-1}] output of the noisy units below;  E_l: [B, *W_l];
-Lbar: scalar.  xi / sigma is the derivative of log p(a_l) by its mean, so that E[dW] is the gradient
-    of E[L(t-d)] over the noise,
-exactly, for any sigma and any Lbar that is independent of the noise. What the trace holds of other
-steps averages to zero, and adds variance; but the running Lbar has heard of rewards that older
-parts of the trace belong to, a bias of the order of rate / B. Not of the form teaching signal x
-local eligibility: that product is what E accumulates, and the reward comes later.
+    dW_l = lambda^-d (1/B) sum_b (L_b(t-d) - Lbar) E_{l,b}(t)
+    Lbar <- Lbar + rate (mean L(t-d) - Lbar)
+L: [B] loss of each example;  a_l: [B, n_l] currents;  xi_l: [B, n_l] ~ N(0, 1);  sigma: size of the
+noise;  h_{l-1}: [B, n_{l-1}] output of the noisy units below;  E_l: [B, *W_l] eligibility;  lambda:
+decay of the trace;  Lbar: baseline, a scalar;  t: step.
+xi / sigma is the derivative of log p(a_l) by its mean. So E[dW] is the gradient of E[L(t-d)] over
+the noise, exactly, for any sigma and any Lbar that is independent of the noise. The parts of the
+trace from other steps average to zero, and add variance. The running Lbar, however, contains
+rewards that older parts of the trace have caused, which gives a bias of the order of rate / B.
+This rule does not have the form teaching signal x local eligibility: E accumulates that product,
+and the reward comes later.
 
 Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
 Learning", 1992, doi:10.1007/BF00992696. Fremaux and Gerstner, "Neuromodulated
@@ -40,14 +40,16 @@ from bioplaus.types import PER_LAYER, Array, Gain, Info, Loss, Net, PerExample, 
 
 
 class State(NamedTuple):
-    """eligibility: E, the tree of params with the axis [B] first; pending: [d, B] losses on their
-    way; seen: steps so far;
-    baseline: Lbar, scalar, in units of the loss, at first that of the first batch without noise.
+    """Traces and rewards of B learners.
+
+    eligibility: E, the tree of params with the axis [B] first. pending: [d, B] losses that have not
+    arrived yet. steps: number of steps so far. baseline: Lbar, scalar, in units of the loss; it
+    starts at the loss of the first batch without noise.
     """
 
     eligibility: Annotated[PerExample, PER_LAYER]
     pending: PerExample
-    seen: PerExample
+    steps: PerExample
     baseline: Array
 
 
@@ -62,18 +64,21 @@ def three_factor(
     delay: Size = 0,
     sample=jax.random.normal,
 ) -> Rule:
-    """The gradient of the noisy network's expected loss, in expectation. F forward, no credit, F
-    update, once more |theta| sums.
+    """The gradient of the noisy network's expected loss, in expectation.
 
-    sigma: noise, in units of the currents. decay: lambda, a step; None for no trace of other steps,
-    and no delay: then the reward is there when the synapses learn, and eligibility folds into one
-    pullback. rate: of the baseline, a step. delay: d, in steps.
+    sigma: noise, in units of the currents. decay: lambda for each step; None: no trace of other
+    steps and no delay. The reward is then there when the synapses learn, and one pullback serves
+    the batch.
+    rate: step size of the baseline. delay: d, in steps; it needs a trace, else ValueError.
     sample: (key, shape, dtype) -> xi, standard normal.
-    Memory: B |theta| for the traces, which cannot be folded: the rewards that will weigh the
-    examples are not known yet. Row b of a batch continues row b of the last one: B learners in
-    parallel with common weights, whose batches must keep their size. Raises ValueError for a delay
-    without a trace. A gate acts with the reward, on row b's trace. Answers are given without the
-    noise.
+
+    Traces take B |theta| numbers: they cannot be summed over examples, because the rewards that
+    will weight the examples are not known yet. Row b of a batch continues row b of the last batch:
+    there are B learners in parallel with common weights, and batches must keep their size. A gate
+    acts when the reward arrives, on the trace of row b. Predictions are made without the noise.
+
+    Cost, in the letters of docs/rules.md: F forward, no credit, F update, and |theta| sums for a
+    trace.
     """
 
     if delay and decay is None:
@@ -111,7 +116,7 @@ def three_factor(
 
         pending = losses[None] if decay is None else jnp.concatenate([state.pending, losses[None]])
         # no reward has arrived before step d
-        surprise = jnp.where(state.seen < delay, 0, pending[0] - state.baseline)
+        surprise = jnp.where(state.steps < delay, 0, pending[0] - state.baseline)
         baseline = state.baseline + rate * surprise.mean()
 
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
@@ -139,7 +144,7 @@ def three_factor(
                     )
                 )
         state = State(
-            tuple(eligibility), pending[1:] if delay else state.pending, state.seen + 1, baseline
+            tuple(eligibility), pending[1:] if delay else state.pending, state.steps + 1, baseline
         )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 

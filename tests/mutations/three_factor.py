@@ -23,7 +23,7 @@ MUTANTS = [
         "rewards before any arrived",
         (
             (
-                "jnp.where(state.seen < delay, 0, pending[0] - state.baseline)",
+                "jnp.where(state.steps < delay, 0, pending[0] - state.baseline)",
                 "pending[0] - state.baseline",
             ),
         ),

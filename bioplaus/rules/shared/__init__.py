@@ -1,3 +1,1 @@
-"""What families of rules share: relaxation to equilibrium, inverses for target propagation,
-unsupervised layers.
-"""
+"""What families of rules share: relaxation, learned inverses, unsupervised layers."""

@@ -14,15 +14,14 @@ from bioplaus.types import Array, Key, Layer, Net, PyTree
 def relax(
     step: Callable[[PyTree, Array], PyTree], state: PyTree, steps: int
 ) -> tuple[PyTree, Array]:
-    """state <- step(state, t) for t < steps, in a scan of fixed length (a while loop has no reverse
-    mode: attacks would fail).
+    """state <- step(state, t) for t < steps. Returns the state and the residual.
 
-    Returns the state and the residual: the root-mean-square change of the last step over that of
-    the state itself. A residual that is not small against 1 says that the state had not settled.
-    Layers whose output does not depend on the size of their input, such as LayerNorm, hide that
-    from everything else: under neurons without a bound activities can grow in every step while
-    outputs and loss stay ordinary, until what a nudge adds is below their rounding, and the
-    gradients of those layers are exactly 0.
+    The residual is the root-mean-square change of the last step, divided by that of the state. If
+    it is not small against 1, the state had not settled. Look at it with layers whose output does
+    not depend on the size of their input, such as LayerNorm: under unbounded neurons activities can
+    grow at every step while outputs and loss look ordinary, until the effect of a nudge falls below
+    their rounding, and the gradients of those layers are exactly 0. The loop is a scan of fixed
+    length: a while loop has no reverse mode, which attacks need.
     """
 
     def rms(tree):
@@ -54,14 +53,14 @@ def settle(
     rate: ArrayLike | None = None,
     fresh: bool = False,
 ) -> tuple[tuple[Array, ...], Array]:
-    """Sweeps in layer order of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}) over the layers whose
-    activities h are given, from there.
+    """Sweeps, in layer order, of h_l <- f(a_l + gain W_{l+1}^T h_{l+1}), starting from h.
 
-    h: [B, n_l] of the first layers, one or more fewer than the net has or all of them; returned as
-    it settled, with the residual of `relax`. first: a_1, the current of the input, which does not
-    move. above: (h_l of the last of them) -> what the weights over it carry down, or None. gain: of
-    the feedback, 1 where None. rate: h <- h + rate (f(..) - h) instead, 1 where None.
-    fresh: neurons and synapses draw their noise anew in each sweep, rather than once.
+    h: [B, n_l] activities of the first layers: of all layers, or of all but one or more at the top.
+    They are returned as they settled, with the residual of `relax`.
+    first: a_1, the current of the input, which stays constant. above: (the last of h) -> the input
+    that it gets from above, or None. gain: of the feedback; None stands for 1.
+    rate: a sweep does h <- h + rate (f(..) - h) instead; None stands for 1.
+    fresh: neurons and synapses draw their noise again in each sweep, rather than once.
     """
     fixed = [layer_key(key, l) for l in range(len(net))]
 
@@ -82,9 +81,10 @@ def settle(
 
 
 def current(layer: Layer, params: PyTree, h: Array, key: Key) -> Array:
-    """`drive` at activities that may be complex, by products of real numbers: the weights are real,
-    and synapses are linear but for a bias, and for the winners of a pool, which the real part
-    chooses.
+    """`drive` at activities that may be complex, by products of real numbers.
+
+    The weights are real. Synapses are linear, except for a bias and for the winners of a max pool,
+    which the real part chooses.
     """
     if not jnp.iscomplexobj(h):
         return drive(layer, params, h, key)
@@ -103,8 +103,9 @@ def below(layer: Layer, params: PyTree, h: Array, key: Key, signal: Array) -> Ar
 def pulled(
     layer: Layer, params: PyTree, pre: Array, key: Key, signal: Array, gate: ArrayLike | None
 ) -> PyTree:
-    """The real part of `pull`, of activities and a signal that may be complex: Re p Re s - Im p Im
-    s.
+    """The real part of `pull`, with activities p and a signal s that may be complex.
+
+    It is pull(Re p, Re s) - pull(Im p, Im s).
     """
     if not jnp.iscomplexobj(pre):
         return pull(layer, params, pre, key, signal.real, gate)
@@ -116,10 +117,12 @@ def pulled(
 
 
 def holomorphic(function: Callable[[Array], Array], width: int) -> bool:
-    """Whether a function of [33, width] continues into the complex plane. On circles of radius 1/4
-    about the real line its Laurent coefficients of negative order vanish (Cauchy), and on that line
-    it is itself. True where it cannot be tested alone: it asks for another shape, or has a traced
-    gain or noise level. False where it refuses complex numbers; other errors are its own.
+    """Whether a function of [33, width] continues into the complex plane.
+
+    On circles of radius 1/4 about the real line its Laurent coefficients of negative order must
+    vanish (Cauchy), and on the real line it must equal itself. True if it cannot be tested alone,
+    because it needs another shape, or has a traced gain or noise level. False if it refuses complex
+    numbers; other errors are raised.
     """
     with jax.ensure_compile_time_eval():
         centre = jnp.broadcast_to(jnp.linspace(-4, 4, 33)[:, None], (33, width))

@@ -1,18 +1,17 @@
-"""Hidden layers that learn from what they see, under a readout that alone learns from the labels;
-shared by Hebb's family.
+"""Hidden layers that learn without labels, under a readout that learns from them.
 
-    dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l),
-        dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
+    dW_l = growth(x, m, u, h),    u = (x - m) W_l,    db_l = -(m W_l + b_l)
+    dW_L = -(1/B) h_{L-1}^T (phi'(a_L) * e)
     m <- m + averaging (mean x - m)
-x: [B, n_{l-1}] input of layer l, m its running mean;
-u: [B, n_l] current relative to that of the mean input;  h: [B, n_l] output;
-e: [B, C] = dL/dh_L. What is returned is -dW, to be descended. A convolution learns at every
-position, by its patches.
+x: [B, n_{l-1}] input of layer l, m: [n_{l-1}] its running mean;  u: [B, n_l] current minus the
+current of the mean input;  h: [B, n_l] output;  b_l: biases;  a_L, phi: current and neurons of the
+last layer;  e: [B, C] = dL/dh_L;  L: the last layer. Rules return -dW, to be descended. A
+convolution learns from the patches at every position.
 
-m makes of a product of pre and post their covariance: Sejnowski, "Storing covariance with
-nonlinearly interacting neurons", 1977, doi:10.1007/BF00275079. Biases keep the mean current at 0
-(homeostasis), as in mean-only batch normalisation: Salimans and Kingma, "Weight Normalization",
-2016, arXiv:1602.07868.
+Subtracting m turns a product of pre- and postsynaptic activity into their covariance: Sejnowski,
+"Storing covariance with nonlinearly interacting neurons", 1977, doi:10.1007/BF00275079. Biases keep
+the mean current at 0 (homeostasis), as in mean-only batch normalisation: Salimans and Kingma,
+"Weight Normalization", 2016, arXiv:1602.07868.
 Departures: all layers learn at once; m and the biases follow step by step, where those papers take
 the mean of all data, or of a batch.
 """
@@ -30,17 +29,16 @@ from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PerLayer, PyTree,
 
 
 class State(NamedTuple):
-    """mean: m, one a hidden layer; threshold: theta [n_l], one a hidden layer, () for rules
-    without.
-    """
+    """mean: m for each hidden layer. threshold: theta [n_l] for each, or () for rules without."""
 
     mean: PerLayer
     threshold: PerLayer
 
 
 class LayerBatch(NamedTuple):
-    """What a hidden layer learns from. u, h: [B, n_l], see above; theta: None but for rules with a
-    threshold.
+    """A hidden layer and the batch from which it learns.
+
+    x, mean, u, h: x, m, u and h above. theta: [n_l], or None for rules without a threshold.
     """
 
     layer: Layer
@@ -54,11 +52,11 @@ class LayerBatch(NamedTuple):
 
 
 Growth = Callable[[LayerBatch, ArrayLike | None], PyTree]
-"""(data, gate) -> dW of a layer; entries for biases are not read."""
+"""(data, gate) -> dW of a layer; its entries for biases are not used."""
 
 
 def product(data: LayerBatch, s: Array, gate: ArrayLike | None) -> PyTree:
-    """(1/B) sum_b g_b (x_b - m)^T s_b; that of the bias cancels."""
+    """(1/B) sum_b g_b (x_b - m)^T s_b, where g is the gate. The bias cancels."""
     at_mean = _over_batch(spread(gate, s) * s)[None]
     parts = (
         pull(data.layer, data.params, data.x, data.key, s, gate),
@@ -68,8 +66,9 @@ def product(data: LayerBatch, s: Array, gate: ArrayLike | None) -> PyTree:
 
 
 def _over_batch(x: Array) -> Array:
-    """The mean over the first axis. On a CPU it is added up by halves: XLA's sum takes 3 to 30
-    times as long there.
+    """The mean over the first axis.
+
+    On a CPU it is added up by halves: XLA's sum takes 3 to 30 times as long there.
     """
 
     def halves(x):
@@ -89,8 +88,11 @@ def inhibited(
     length: ArrayLike,
     gate: ArrayLike | None,
 ) -> PyTree:
-    """(1/B) [(x - m)^T s - W part(u^T s) / R^2]: what the layer's weights have rebuilt of x is not
-    learned again. R: length.
+    """(1/B) [(x - m)^T s - W part(u^T s) / R^2], R = length.
+
+    The second term keeps a unit from learning again what the layer's weights already reconstruct of
+    x.
+    part: which entries of u^T s inhibit.
     """
     u, gated = (a.reshape(-1, a.shape[-1]) for a in (data.u, spread(gate, s) * s))
     with jax.named_scope("update"):
@@ -107,10 +109,10 @@ def unsupervised(
     homeostasis: bool,
     slide: Callable[[LayerBatch, ArrayLike | None], Array] | None = None,
 ) -> Rule:
-    """A rule whose hidden layers grow by `growth`. averaging: rate of m, a step. homeostasis: False
-    leaves biases as they are.
+    """A rule whose hidden layers learn by `growth`.
 
-    slide: (data, gate) -> theta, for rules with a threshold.
+    averaging: step size of m. homeostasis: False leaves the biases as they are. slide: (data, gate)
+    -> the new theta, for rules with a threshold.
     """
     hidden = range(len(net) - 1)
 
