@@ -1,7 +1,8 @@
-"""The reader of jaxprs: a function as a list of operations, how often each runs, where values go,
+"""The reader of jaxprs: the operations of a function, how often each runs, where values go, and
 when they are needed.
 """
 
-from bioplaus.measure.program.tracing import Program, dependents, reaching, trace
+from bioplaus.measure.program.graph import Program, dependents, reaching
+from bioplaus.measure.program.tracing import trace
 
 __all__ = ["Program", "dependents", "reaching", "trace"]

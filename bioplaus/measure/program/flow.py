@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 
 from bioplaus import states
+from bioplaus.measure.program.graph import Program, dependents, reaching
 from bioplaus.measure.program.operations import MAC_OPS, Op, contracted, phase
-from bioplaus.measure.program.tracing import Program, dependents, reaching
 from bioplaus.types import PyTree
 
 Axes = tuple[frozenset[int], ...]

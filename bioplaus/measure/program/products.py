@@ -10,8 +10,8 @@ from itertools import groupby
 import jax
 import jax.numpy as jnp
 
+from bioplaus.measure.program.graph import Program
 from bioplaus.measure.program.operations import MAC_OPS, Op
-from bioplaus.measure.program.tracing import Program
 from bioplaus.types import PyTree
 
 Products = dict[int, tuple[int, int, int]]

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import jax
 
+from bioplaus.measure.program.graph import Program
 from bioplaus.measure.program.operations import MAC_OPS, MOVES, Op, phase
-from bioplaus.measure.program.tracing import Program
 
 
 class Residency(NamedTuple):
