@@ -50,9 +50,9 @@ from .study import StudyError as StudyError
 from .study import compare as compare
 from .study import run_study as run_study
 from .study.trained import load as load
+from .training.seeds import seed_keys as seed_keys
 from .training.train import make_train as make_train
 from .training.train import replicate as replicate
-from .training.train import seed_keys as seed_keys
 from .types import Batch as Batch
 from .types import Gain as Gain
 from .types import Gate as Gate

@@ -5,7 +5,7 @@ numbers twice. Indices (of layers, arrays, steps, draws) are folded in as they a
 serves nothing else.
 """
 
-# A seed's key, in `bioplaus.training.train`.
+# A seed's key, in `bioplaus.training.program`.
 ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
 
 # A layer's own key, `net.layer_key(key, l)`.

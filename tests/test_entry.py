@@ -15,7 +15,7 @@ from flax import nnx
 import bioplaus as bp
 from bioplaus.losses import per_example
 from bioplaus.rules import RULES
-from bioplaus.training.train import TrainState
+from bioplaus.training.program import TrainState
 
 KEY = jax.random.key(0)
 NET = bp.mlp([5, 4, 3])

@@ -56,13 +56,8 @@ def with_noise(
     Raises ValueError for a rate or fraction out of range, both kinds of label noise at once, or an
     asymmetric one that `SIMILAR` does not know.
     """
-    if not (
-        0 <= symmetric <= 1
-        and 0 <= asymmetric <= 1
-        and input_noise >= 0
-        and imbalance >= 1
-        and 0 < fraction <= 1
-    ):
+    rates_fit = 0 <= symmetric <= 1 and 0 <= asymmetric <= 1 and 0 < fraction <= 1
+    if not (rates_fit and input_noise >= 0 and imbalance >= 1):
         raise ValueError(
             "with_noise: rates are from 0 to 1, input_noise 0 or more, imbalance 1 or more,"
             " fraction above 0 to 1"

@@ -1,4 +1,4 @@
-"""Synapses and ready-made nets. `from_flax` stands in `bioplaus.layers.flax`, the only module that
+"""Synapses and ready-made nets. `from_flax` is in `bioplaus.layers.flax`, the only package that
 imports flax.
 """
 

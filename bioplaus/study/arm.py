@@ -35,18 +35,10 @@ from bioplaus.study.watch import Watch, after, watched, without_watch
 from bioplaus.training.checkpoints import save
 from bioplaus.training.machines import here
 from bioplaus.training.precision import bfloat16, high
+from bioplaus.training.program import Program, TrainState, make_program
+from bioplaus.training.seeds import seed_key, seed_keys, seeds_over
 from bioplaus.training.stream import stream
-from bioplaus.training.train import (
-    Program,
-    Train,
-    TrainState,
-    bind,
-    make_program,
-    replicate,
-    seed_key,
-    seed_keys,
-    seeds_over,
-)
+from bioplaus.training.train import Train, bind, replicate
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds of training between checkpoints

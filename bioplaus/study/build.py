@@ -21,7 +21,7 @@ from bioplaus.optim import projections
 from bioplaus.rules import available
 from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.study.tables import OptimiserSpec
-from bioplaus.training.train import seed_key
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 
 

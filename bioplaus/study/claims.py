@@ -16,7 +16,8 @@ from bioplaus.record import Condition, Label, Row
 from bioplaus.record.conditions import EPSILON
 from bioplaus.record.measures import CHECK_PASSED, CHECK_THRESHOLD, CHECK_VALUE, INPUT_BOUND, ROBUST
 from bioplaus.study.settings import Arm
-from bioplaus.training.train import TrainState, seed_key
+from bioplaus.training.program import TrainState
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Batch, Loss
 
 OTHER_SEEDS = 2  # whose adversarial examples are tried, beside those of the backprop twin

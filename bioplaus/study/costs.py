@@ -33,7 +33,7 @@ from bioplaus.record.measures import (
 from bioplaus.study.arm import Trained
 from bioplaus.study.build import Built
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.training.train import seed_key
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Batch
 
 PROFILE = "horowitz45"  # what the headline shows

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from bioplaus.measure.accuracy import Answer
 from bioplaus.net import noise_mode
 from bioplaus.study.build import Built
-from bioplaus.training.train import TrainState
+from bioplaus.training.program import TrainState
 from bioplaus.types import Net, PredictFn, PyTree
 
 

@@ -38,7 +38,8 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import Images
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.settings import Arm
-from bioplaus.training.train import TrainState, seed_key, seeds_over
+from bioplaus.training.program import TrainState
+from bioplaus.training.seeds import seed_key, seeds_over
 from bioplaus.types import Array, Batch, Key, Loss
 
 EXAMPLES = 512  # test examples that are disturbed and attacked

@@ -19,7 +19,7 @@ from bioplaus.measure.statistics import retention
 from bioplaus.record import ALL_CORRUPTIONS, BACKPROP, CLEAN, Label, Row, by_label, partners
 from bioplaus.record.measures import ACCURACY, MCE, RELATIVE_MCE, UNDER_CORRUPTION
 from bioplaus.study.settings import Arm, StudyError
-from bioplaus.training.train import seed_key
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array
 
 # test images that are corrupted where they are made here; published sets are used whole

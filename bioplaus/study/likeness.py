@@ -32,7 +32,8 @@ from bioplaus.record.measures import (
 )
 from bioplaus.study.arm import PROBE
 from bioplaus.study.deployed import Deployed
-from bioplaus.training.train import TrainState, seed_key
+from bioplaus.training.program import TrainState
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Batch
 
 OF_A_LAYER = ((DIMENSION, effective_dimension), (SPARSITY, sparsity), (DEAD_UNITS, dead_units))

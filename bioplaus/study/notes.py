@@ -11,7 +11,7 @@ from bioplaus.record import Row
 from bioplaus.study.settings import StudyError
 from bioplaus.study.watch import Watch
 from bioplaus.training.checkpoints import CheckpointError, latest
-from bioplaus.training.train import TrainState
+from bioplaus.training.program import TrainState
 
 
 class Note(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 
 from bioplaus.study.stop import asked
 from bioplaus.training.machines import greatest
-from bioplaus.training.train import Train, TrainState
+from bioplaus.training.program import TrainState
+from bioplaus.training.train import Train
 
 # a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
 SECONDS = 2.0

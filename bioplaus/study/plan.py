@@ -28,7 +28,8 @@ from bioplaus.study.labels import label_of, told_apart
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.training.precision import in_float64
-from bioplaus.training.train import Program, seed_key
+from bioplaus.training.program import Program
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Batch, Key, Net
 
 

@@ -13,7 +13,7 @@ from bioplaus.study.arm import of_all_seeds, of_precision
 from bioplaus.study.plan import Plan, plan
 from bioplaus.study.settings import StudyError
 from bioplaus.training.checkpoints import CheckpointError, latest
-from bioplaus.training.train import seed_keys
+from bioplaus.training.seeds import seed_keys
 from bioplaus.types import Net, PyTree, Rule
 
 

@@ -31,7 +31,8 @@ from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.study.spec import arms
 from bioplaus.study.tuned import Budget, Scores, Tuned, opened, write
-from bioplaus.training.train import make_program, seed_key, seed_keys, seeds_over
+from bioplaus.training.program import make_program
+from bioplaus.training.seeds import seed_key, seed_keys, seeds_over
 from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)

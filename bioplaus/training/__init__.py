@@ -1,3 +1,4 @@
-"""Training: compiled runs (train), data from the host (stream), devices, machines, checkpoints,
-precision.
+"""Training: pure functions of a run (program), compiled runs (train), keys and runs of many seeds
+(seeds), data from the host (stream), several devices and machines, checkpoints, number formats
+(precision).
 """

@@ -1,9 +1,9 @@
-"""Data sets larger than the device: batches are gathered on the host, chunk by chunk, while the
-device trains on the chunk before.
+"""Training on data sets larger than the device's memory: batches are gathered on the host, chunk by
+chunk, while the device trains on the chunk before.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -11,15 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.entry import as_batch
-from bioplaus.training.train import (
-    Program,
-    Train,
-    TrainState,
-    apart,
-    check_keys,
-    check_size,
-    counted,
-)
+from bioplaus.training.program import Program, TrainState, check_size
+from bioplaus.training.seeds import check_keys
+from bioplaus.training.train import Train, check_steps, unaliased
 from bioplaus.types import Array, Batch, Key, PyTree
 
 
@@ -31,14 +25,15 @@ def stream(
     chunk: int = 64,
     over: Callable[..., Any] | None = None,
 ) -> Train:
-    """As `bioplaus.training.train.bind`, for data that stay where they are: arrays of the host, or
-    files that numpy has mapped into memory.
+    """As `bioplaus.training.train.bind`, for data that are not copied to the device as a whole:
+    arrays on the host, or files that numpy has mapped into memory.
 
-    The same batches in the same order as with data on the device, and the same results. chunk:
-    steps whose batches lie on the device at a time, and once more while the next ones are made
-    ready. over: `jax.vmap` or `bioplaus.training.loops.in_turn` for many seeds, each of which sees
-    its own batches. Raises ValueError for a chunk below 1, a batch that does not fit in the data,
-    and in init for keys of many seeds that `bioplaus.training.train.replicate` refuses.
+    Batches, their order and all results are the same as with data on the device. chunk: number of
+    steps whose batches are on the device at once. The next chunk is prepared meanwhile, so memory
+    holds two. over: `jax.vmap` or `bioplaus.training.loops.in_turn` for many seeds, each of which
+    sees batches in an order of its seed. Raises ValueError for a chunk below 1, for a batch that
+    does not fit in the data, and in init for keys of many seeds that
+    `bioplaus.training.train.replicate` refuses.
     """
     data = as_batch(data)
     size = np.shape(data.x)[0]
@@ -64,30 +59,39 @@ def stream(
             check_keys(keys)
         return start(keys)
 
+    def gathered(keys: Key, step: int, n: int) -> Batch:
+        shown = np.asarray(rows(keys, jnp.int32(step), n))
+        return jax.tree.map(lambda a: jax.device_put(np.asarray(a[shown])), data)
+
     def advance(
         state: TrainState, n: int, count: int | None = None
     ) -> tuple[TrainState, dict[str, Array]]:
-        state, (n, count) = apart(state), counted(n, count)
-        begin, keys, parts = int(np.asarray(state.step).max()), jax.random.clone(state.key), []
-        length, total = min(chunk, n), n if count is None else count
-
-        def gathered(at: int) -> Batch:
-            steps = length if count is not None else min(length, n - at)
-            shown = np.asarray(rows(keys, jnp.int32(begin + at), steps))
-            return jax.tree.map(lambda a: jax.device_put(np.asarray(a[shown])), data)
-
-        ready = gathered(0)
-        for at in range(0, total, length):
-            taken = min(length, total - at)
-            # returns at once; the device works
-            state, history = follow(state, ready, None if count is None else taken)
+        check_steps(n, count)
+        state, parts = unaliased(state), []
+        begin, keys = int(np.asarray(state.step).max()), jax.random.clone(state.key)
+        for at, length, taken in _chunks(n, count, chunk):
+            batches = gathered(keys, begin + at, length)
+            # returns at once: the next chunk is gathered while the device works on this one
+            state, history = follow(state, batches, None if count is None else taken)
             parts.append((taken, history))
-            if at + length < total:
-                ready = gathered(at + length)  # meanwhile
-        history = {
-            name: jnp.asarray(np.concatenate([np.asarray(h[name])[..., :t] for t, h in parts], -1))
-            for name in parts[0][1]
-        }
-        return state, history
+        return state, _joined(parts)
 
     return Train(init, advance, program, data, hyper)
+
+
+def _chunks(n: int, count: int | None, chunk: int) -> Iterator[tuple[int, int, int]]:
+    """(first step, length, steps to take) of each chunk. With a count all have the same length, so
+    that one program serves every count.
+    """
+    longest, total = min(chunk, n), n if count is None else count
+    for at in range(0, total, longest):
+        length = longest if count is not None else min(longest, n - at)
+        yield at, length, min(longest, total - at)
+
+
+def _joined(parts: list[tuple[int, dict[str, Array]]]) -> dict[str, Array]:
+    """One history from those of the chunks, each with the number of steps that were taken."""
+    return {
+        name: jnp.asarray(np.concatenate([np.asarray(h[name])[..., :n] for n, h in parts], -1))
+        for name in parts[0][1]
+    }

@@ -12,7 +12,7 @@ import bioplaus as bp
 from bioplaus import projections
 from bioplaus.study.build import build
 from bioplaus.study.settings import Arm
-from bioplaus.training.train import seed_keys
+from bioplaus.training.seeds import seed_keys
 
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (40, 6))

@@ -16,7 +16,7 @@ from bioplaus.study.build import build
 from bioplaus.study.comparison import comparison
 from bioplaus.study.settings import Arm
 from bioplaus.study.spec import arms, resolved
-from bioplaus.training.train import make_program
+from bioplaus.training.program import make_program
 from bioplaus.types import Batch
 
 STEPS = 40

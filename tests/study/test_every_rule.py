@@ -20,7 +20,8 @@ from bioplaus.study.arm import PROBE, compiled_of, fitted
 from bioplaus.study.build import build
 from bioplaus.study.course import course_of
 from bioplaus.study.settings import Arm
-from bioplaus.training.train import bind, replicate, seed_keys
+from bioplaus.training.seeds import seed_keys
+from bioplaus.training.train import bind, replicate
 from bioplaus.types import Batch, PerExample, PyTree
 
 pytestmark = pytest.mark.thorough

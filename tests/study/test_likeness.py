@@ -20,7 +20,7 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.labels import label_of
 from bioplaus.study.likeness import likeness_rows
 from bioplaus.study.settings import Arm
-from bioplaus.training.train import seed_keys
+from bioplaus.training.seeds import seed_keys
 
 pytestmark = pytest.mark.thorough
 

@@ -17,7 +17,8 @@ import pytest
 import bioplaus as bp
 from bioplaus.training import checkpoints
 from bioplaus.training.checkpoints import CheckpointError, latest, save
-from bioplaus.training.train import make_train, replicate, seed_keys
+from bioplaus.training.seeds import seed_keys
+from bioplaus.training.train import make_train, replicate
 
 STATE = {
     "weights": jax.random.normal(jax.random.key(0), (40, 30)),

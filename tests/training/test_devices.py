@@ -25,7 +25,8 @@ jax.config.update("jax_disable_most_optimizations", True)
 import bioplaus as bp
 from bioplaus.training.checkpoints import latest, save
 from bioplaus.training.devices import mesh_of
-from bioplaus.training.train import make_train, replicate, seed_keys
+from bioplaus.training.seeds import seed_keys
+from bioplaus.training.train import make_train, replicate
 
 data = jax.tree.map(lambda a: np.asarray(a, np.float64), bp.data.load("digits").train)
 net = bp.mlp([64, 16, 8, 10], bp.gaussian_current(bp.neurons.tanh(), 0.1))

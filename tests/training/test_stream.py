@@ -10,8 +10,10 @@ import pytest
 import bioplaus as bp
 from bioplaus.data.dataset import batch
 from bioplaus.study import Study, StudyError, run_study
+from bioplaus.training.program import make_program
+from bioplaus.training.seeds import seed_keys
 from bioplaus.training.stream import stream
-from bioplaus.training.train import bind, make_program, replicate, seed_keys
+from bioplaus.training.train import bind, replicate
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)

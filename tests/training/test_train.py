@@ -13,8 +13,9 @@ import optax
 import pytest
 
 import bioplaus as bp
+from bioplaus.training.seeds import WAYS, seed_keys
 from bioplaus.training.stream import stream
-from bioplaus.training.train import WAYS, make_train, replicate, seed_keys
+from bioplaus.training.train import make_train, replicate
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)

@@ -1,10 +1,10 @@
-"""Where values go in a program: which weights an operation reads and along which axes, and which
-layer it works for.
+"""Where values go in a program: which weights an operation reads, along which axes, and for which
+layer it works.
 
-Arrays are followed through everything that does not involve data: transposes, reshapes, slices,
-loops, masks, scales. What comes through comparisons and signs alone is carried as bits. What the
-network answers to inputs of a rule's own is activity, not weights, where these are fewer than the
-weights sum over: they cannot hold the array.
+Arrays are followed through every operation that does not involve data: transposes, reshapes,
+slices, loops, masks, scales. After a comparison or a sign, only signs are left of an array. A rule
+may probe a layer with inputs of its own. The responses count as activity, not as weights, if there
+are fewer probes than the layer has inputs: too few to recover the weight matrix.
 """
 
 import math
@@ -21,8 +21,8 @@ Axes = tuple[frozenset[int], ...]
 
 
 class Carried(NamedTuple):
-    """An array inside of a value. word: with magnitudes, else signs only; axes: for each axis of
-    the value, those of the array.
+    """An array that a value contains. word: with its magnitudes, else only with its signs. axes:
+    for each axis of the value, the axes of the array that lie along it.
     """
 
     word: bool
@@ -30,11 +30,12 @@ class Carried(NamedTuple):
 
 
 class Reads(NamedTuple):
-    """The arrays (value ids) that the products of an update read.
+    """What the multiply-accumulates (MACs) of an update read. Arrays are given by their value ids.
 
-    forward: positions of the products that sum over the axes which the network itself sums over.
-    words, bits: forward weights that are read backwards for other layers, with magnitudes or as
-    signs alone. inside: those read so for their own layer alone.
+    forward: positions of the operations that sum over the axes which the network itself sums over.
+    words, bits: forward weights that are read backwards for other layers, with magnitudes, or only
+    as signs.
+    inside: forward weights that are read backwards only for their own layer.
     feedback: weights that are not the net's.
     """
 
@@ -45,23 +46,28 @@ class Reads(NamedTuple):
     feedback: frozenset[int]
 
 
-def reads_of(program: Program, own: dict[int, frozenset[int]]) -> Reads:
-    """program: of (params, state, batch, key) -> (grads, state). own: `forward_axes` of one pass;
-    params have the same ids there.
+def reads_of(program: Program, forward_sums: dict[int, frozenset[int]]) -> Reads:
+    """What an update reads.
+
+    program: (params, state, batch, key) -> (grads, state). forward_sums: `forward_axes` of one
+    forward pass, in which params have the same value ids.
     """
     params, state, data, _ = program.inputs
     serves = [reaching(program.ops, jax.tree.leaves(g)) for g in program.outputs[0]]
     layer = {array: l for l, p in enumerate(params) for array in jax.tree.leaves(p)}
     forward, words, bits, inside, feedback = set(), set(), set(), set(), set()
     for i, array, word, axes in _reads(
-        program, jax.tree.leaves((params, state)), jax.tree.leaves(data), own
+        program, jax.tree.leaves((params, state)), jax.tree.leaves(data), forward_sums
     ):
         if array not in layer:
             feedback.add(array)
-        elif array in own and (axes - own[array] or "feedback" in program.ops[i].scope):
-            alone = [l for l, ops in enumerate(serves) if i in ops] == [layer[array]]
-            (inside if alone else words if word else bits).add(array)
-        elif array in own:
+        elif array in forward_sums and (
+            axes - forward_sums[array] or "feedback" in program.ops[i].scope
+        ):
+            served = [l for l, ops in enumerate(serves) if i in ops]
+            same_layer = served == [layer[array]]
+            (inside if same_layer else words if word else bits).add(array)
+        elif array in forward_sums:
             forward.add(i)
     return Reads(*map(frozenset, (forward, words, bits - words, inside - words - bits, feedback)))
 
@@ -69,15 +75,17 @@ def reads_of(program: Program, own: dict[int, frozenset[int]]) -> Reads:
 def layers_of(
     program: Program, params: PyTree, state: PyTree, grads: PyTree, after: PyTree, data: set[int]
 ) -> tuple[list[int], dict[int, int]]:
-    """The layer that each operation works for, and that each value comes from: 1 to L, 0 where it
-    is no layer's own.
+    """The layer that each operation works for, and the layer that each value comes from. Layers
+    count from 1 to L; 0 stands for none.
 
-    A product with a layer's weights is that layer's: with an entry of params, or with what the
-    rule's state declares to be a layer's (`PerLayer`). Outside of the forward pass, what serves one
-    layer's gradient alone is that layer's, too, and so is what serves no gradient, but one layer's
-    next state. All else belongs to the lowest layer that its operands come from.
-    params, state, grads: value ids; params and grads have one entry a layer. after: the state that
-    an update leaves.
+    A MAC operation belongs to the layer whose weights it reads. Those are the layer's entry of
+    params, and what the rule's state declares to be the layer's (`PerLayer`). Outside of the
+    forward pass, an operation that serves a single layer's gradient belongs to that layer, and so
+    does one that serves no gradient but a single layer's next state. Every other operation belongs
+    to the lowest layer that its operands come from.
+
+    params, state, grads: value ids; params and grads have one entry per layer. after: value ids of
+    the state that an update leaves. data: the values that depend on the batch.
     """
     label = {v: l for l, p in enumerate(params, 1) for v in jax.tree.leaves(p)}
     label.update(zip(jax.tree.leaves(state), jax.tree.leaves(states.layers(state)), strict=True))
@@ -86,43 +94,50 @@ def layers_of(
     for v, l in zip(jax.tree.leaves(after), jax.tree.leaves(states.layers(after)), strict=True):
         kept.get(l, set()).add(v)
     keeps = [reaching(program.ops, values) for values in kept.values()]
-    found = []
+    layer_of_op = []
     for i, op in enumerate(program.ops):
-        known = [v for v in op.inputs if label.get(v)]
-        weights = [label[v] for v in known if v not in data]
-        alone = [] if phase(op) == "forward" else _numbers(serves, i) or _numbers(keeps, i)
+        labelled = [v for v in op.inputs if label.get(v)]
+        weights = [label[v] for v in labelled if v not in data]
+        served = [] if phase(op) == "forward" else _numbers(serves, i) or _numbers(keeps, i)
         if op.name in MAC_OPS and weights:
-            found.append(max(weights))
-        elif len(alone) == 1:
-            found.append(alone[0])
+            layer_of_op.append(max(weights))
+        elif len(served) == 1:
+            layer_of_op.append(served[0])
         else:
-            found.append(min((label[v] for v in known), default=0))
+            layer_of_op.append(min((label[v] for v in labelled), default=0))
         for v in op.outputs:
-            label[v] = found[-1]
-    return found, label
+            label[v] = layer_of_op[-1]
+    return layer_of_op, label
 
 
 def _numbers(sets: list[set[int]], i: int) -> list[int]:
-    """Which of the sets hold i, counted from 1."""
+    """The numbers, counted from 1, of the sets that contain i."""
     return [n for n, held in enumerate(sets, 1) if i in held]
 
 
 def forward_axes(program: Program) -> dict[int, frozenset[int]]:
-    """For each array of params that the forward pass multiplies by: the axes it sums over."""
-    own = {}
+    """The arrays of params that a forward pass multiplies by, and the axes of each that it sums
+    over.
+    """
+    found = {}
     for _, array, _, axes in _reads(
         program, jax.tree.leaves(program.inputs[0]), jax.tree.leaves(program.inputs[1]), {}
     ):
-        own[array] = own.get(array, frozenset()) | axes
-    return own
+        found[array] = found.get(array, frozenset()) | axes
+    return found
 
 
-def _reads(program: Program, arrays, data, own):
-    """Every read of arrays (two axes or more) by MACs: (position, array, with its magnitudes?, its
-    axes that are summed over).
+def _reads(program: Program, arrays, data, forward_sums):
+    """Every read of arrays of two axes or more by MAC operations.
+
+    Yields (position of the operation, array, whether with its magnitudes, its axes that are summed
+    over).
     """
     table = _carried(
-        program, [a for a in arrays if len(program.shapes[a]) > 1], dependents(program, data), own
+        program,
+        [a for a in arrays if len(program.shapes[a]) > 1],
+        dependents(program, data),
+        forward_sums,
     )
     for i, op in enumerate(program.ops):
         for k in range(2) if op.name in MAC_OPS else ():
@@ -130,9 +145,9 @@ def _reads(program: Program, arrays, data, own):
                 yield i, array, c.word, frozenset().union(*(c.axes[d] for d in contracted(op, k)))
 
 
-def _carried(program: Program, arrays, data, own) -> dict[int, dict[int, Carried]]:
-    """Which arrays each value that is not data contains: by passes until nothing is added, for the
-    sake of loops. own: forward axes.
+def _carried(program: Program, arrays, data, forward_sums) -> dict[int, dict[int, Carried]]:
+    """The arrays that each value contains, for all values that do not depend on data. Passes over
+    the program are repeated until nothing is added, because loops carry values back.
     """
     table = {
         a: {a: Carried(True, tuple(frozenset([d]) for d in range(len(program.shapes[a]))))}
@@ -143,19 +158,21 @@ def _carried(program: Program, arrays, data, own) -> dict[int, dict[int, Carried
         before = dict(table)
         for op in program.ops:
             if data.isdisjoint(op.outputs):
-                inside = _transfer(op, program.shapes, table, own)
+                inside = _transfer(op, program.shapes, table, forward_sums)
                 table.update({v: inside for v in op.outputs if inside})
     return table
 
 
-def _transfer(op: Op, shapes, table, own) -> dict[int, Carried]:
-    """What the result of op contains, from what its operands contain."""
+def _transfer(op: Op, shapes, table, forward_sums) -> dict[int, Carried]:
+    """The arrays that the result of op contains, from those that its operands contain."""
     rank, inside = len(shapes[op.outputs[0]]), {}
     sign = op.name in ("sign", "lt", "le", "gt", "ge", "eq", "ne", "is_finite")
     for k, v in enumerate(op.inputs):
-        probed = op.name == "dot_general" and own.keys().isdisjoint(table.get(op.inputs[1 - k], {}))
+        other = table.get(op.inputs[1 - k], {})
+        probed = op.name == "dot_general" and forward_sums.keys().isdisjoint(other)
         for array, c in table.get(v, {}).items():
-            if probed and array in own and _answers(op, k, c, shapes, own[array]):
+            sums = forward_sums.get(array)
+            if probed and sums is not None and _few_probes(op, k, c, shapes, sums):
                 continue
             axes = _moved(op, k, c.axes, shapes)
             if len(axes) != rank:  # a gather or the like: anything may be anywhere
@@ -168,18 +185,18 @@ def _transfer(op: Op, shapes, table, own) -> dict[int, Carried]:
     return inside
 
 
-def _answers(op: Op, operand: int, inside: Carried, shapes, own: frozenset[int]) -> bool:
-    """Whether a product is what a layer answers to fewer inputs than its weights sum over. own: the
-    axes that those are.
+def _few_probes(op: Op, operand: int, inside: Carried, shapes, sums: frozenset[int]) -> bool:
+    """Whether a product is the response of a layer to fewer inputs than its weights sum over. sums:
+    the axes of the weights that the forward pass sums over.
     """
-    sums, other = contracted(op, operand), 1 - operand
-    summed = math.prod(shapes[op.inputs[operand]][d] for d in sums)
-    inputs = math.prod(shapes[op.inputs[other]]) // max(summed, 1)
-    return frozenset().union(*(inside.axes[d] for d in sums)) == own and inputs < summed
+    contracts = contracted(op, operand)
+    inputs = math.prod(shapes[op.inputs[operand]][d] for d in contracts)
+    probes = math.prod(shapes[op.inputs[1 - operand]]) // max(inputs, 1)
+    return frozenset().union(*(inside.axes[d] for d in contracts)) == sums and probes < inputs
 
 
 def _moved(op: Op, operand: int, axes: Axes, shapes) -> Axes:
-    """Where op puts the axes of one operand. Operations not named here keep them in place."""
+    """Where op puts the axes of one operand. Operations that are not listed keep them in place."""
     p, old, new = op.params, shapes[op.inputs[operand]], shapes[op.outputs[0]]
     none = frozenset()
     match op.name:
@@ -207,8 +224,8 @@ def _moved(op: Op, operand: int, axes: Axes, shapes) -> Axes:
 
 
 def _reshaped(axes: Axes, old, new) -> Axes:
-    """Axes after a row-major reshape: an old and a new axis meet where the ranges of their strides
-    overlap.
+    """Axes after a row-major reshape. An old and a new axis share elements if the ranges of their
+    strides overlap.
     """
 
     def ranges(shape):

@@ -1,5 +1,5 @@
-"""One operation of a program, and what it counts for: multiply-accumulates, elementwise operations,
-how often it runs.
+"""One operation of a program and its counts: multiply-accumulates (MACs), elementwise operations,
+and how often it runs.
 """
 
 import math
@@ -22,8 +22,8 @@ OPAQUE = (
     "lu",
     "qr",
 )
-"""Operations that hide their work: they count as the scope around them says, 'macs=1000', and raise
-without one.
+"""Operations that hide their work. Their MACs are those that a scope around them states,
+'macs=1000'; without such a scope they raise NotCountable.
 """
 
 KINDS = {
@@ -54,8 +54,8 @@ class NotCountable(ValueError):
 
 
 class Loop(NamedTuple):
-    """What an operation is repeated by. length: trips; None for a while, 0 for a branch of a cond
-    that is not charged.
+    """A loop around an operation. length: number of steps; None for a `while`, 0 for a branch of a
+    cond that is not charged.
     """
 
     id: int
@@ -63,10 +63,10 @@ class Loop(NamedTuple):
 
 
 class Op(NamedTuple):
-    """One operation. inputs, outputs: value ids; scope: its named scopes, outermost first; loops:
-    outermost first.
+    """One operation.
 
-    primitive: what jax runs for it; None for the four that are added.
+    inputs, outputs: value ids. scope, loops: its named scopes and its loops, outermost first.
+    primitive: the primitive that JAX runs for it; None for the four operations that are added.
     """
 
     name: str
@@ -91,15 +91,10 @@ def macs(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
     count = out[res[0]] * out[res[1]] * b[rhs[1]]
     for d in range(len(a) - 2):
         start = np.arange(out[res[d + 2]]) * p["window_strides"][d] - p["padding"][d][0]
-        position, hole = (
-            np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d]),
-            p["lhs_dilation"][d],
-        )
-        count *= int(
-            (
-                (position >= 0) & (position <= (a[lhs[d + 2]] - 1) * hole) & (position % hole == 0)
-            ).sum()
-        )
+        position = np.add.outer(start, np.arange(b[rhs[d + 2]]) * p["rhs_dilation"][d])
+        spacing = p["lhs_dilation"][d]
+        last = (a[lhs[d + 2]] - 1) * spacing
+        count *= int(((position >= 0) & (position <= last) & (position % spacing == 0)).sum())
     return count
 
 
@@ -111,7 +106,7 @@ def contracted(op: Op, operand: int) -> tuple[int, ...]:
 
 
 def arithmetic(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
-    """Elementwise operations of one run of op: one an output element, or one an input element of a
+    """Elementwise operations of one run of op: one per element of the output, or of the input for a
     reduction.
     """
     if op.name in MAC_OPS or op.name in MOVES or op.name in OPAQUE:
@@ -121,15 +116,15 @@ def arithmetic(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
 
 
 def kind(op: Op) -> str:
-    """What an elementwise operation is: 'add', 'mul', 'compare' (with logic and selection), or
-    'transcendental': all others.
+    """The kind of an elementwise operation: 'add', 'mul', 'compare' (with logic and selection), or
+    'transcendental' for all others.
     """
     return KINDS.get(op.name, "transcendental")
 
 
 def times(op: Op) -> int:
-    """How often op runs. Raises NotCountable for MACs in a `while` without `trips=n`; other
-    operations there count as one trip.
+    """How often op runs. A `while` without `trips=n` counts as one step, and raises NotCountable if
+    it holds MACs.
     """
     if op.name in MAC_OPS and any(loop.length is None for loop in op.loops):
         where = "/".join(op.scope) or "none"
@@ -141,16 +136,16 @@ def times(op: Op) -> int:
 
 
 def phase(op: Op) -> str:
-    """The outermost of the named scopes in PHASES, else 'other'."""
+    """The outermost named scope that is one of PHASES, else 'other'."""
     return next((s for s in op.scope if s in PHASES), "other")
 
 
 def stated(scope: tuple[str, ...], what: str) -> int | None:
-    """n of the innermost scope named what=n."""
+    """The number n of the innermost scope named what=n, or None."""
     found = [s.removeprefix(f"{what}=") for s in scope if s.startswith(f"{what}=")]
     return int(found[-1]) if found and found[-1].isdecimal() else None
 
 
 def repeats(op: Op) -> int:
-    """How often op runs, a `while` once."""
+    """How often op runs if each `while` takes one step."""
     return math.prod(1 if loop.length is None else loop.length for loop in op.loops)

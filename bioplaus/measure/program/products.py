@@ -1,7 +1,7 @@
-"""Run a program once and count what its products did: which operands were zero, and which were
-nothing but 0, 1 and -1.
+"""Run a program once and count what its products did: which operands were zero, and which held only
+0, 1 and -1.
 
-The program is run as it stands, compiled whole, with its loops as loops. Counts are 64-bit.
+The program is compiled as a whole, with its loops as loops. Counts are 64-bit integers.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from bioplaus.measure.program.operations import MAC_OPS, Op
 from bioplaus.types import PyTree
 
 Products = dict[int, tuple[int, int, int]]
-"""Position of a product -> effective MACs, effective ACs, and the words not 0 of its operands that
-depend on data: of all its runs.
+"""Position of a product -> (effective MACs, effective ACs, nonzero words of those operands that
+depend on data), summed over all of its runs. MACs: multiply-accumulates; ACs: accumulates.
 """
 
 
@@ -26,8 +26,10 @@ def products_of(
     data: set[int],
     then: Callable[[PyTree], PyTree] = lambda r: r,
 ) -> tuple[Products, PyTree]:
-    """Run the program on args. data: the values that depend on data. Returns what its products did,
-    and `then` of its result.
+    """Run the program on args, and count. Returns the counts, and then(result of the program).
+
+    data: the values that depend on data. then: a function of the program's result that runs in the
+    same compiled program.
     """
     ids, (outputs, named) = jax.tree.leaves(program.inputs), jax.tree.flatten(program.outputs)
     inputs = jax.tree.leaves(args)
@@ -40,7 +42,7 @@ def products_of(
     with jax.enable_x64():
         result, counts = jax.jit(everything)(inputs)
     found = {i: (int(c[0]), int(c[1]), int(c[2])) for i, c in counts.items()}
-    # in branches that are not charged
+    # products in branches that are not charged
     rest = {i: (0, 0, 0) for i, op in enumerate(program.ops) if op.name in MAC_OPS}
     return rest | found, result
 
@@ -48,7 +50,7 @@ def products_of(
 def _run(
     program: Program, positions: list[int], env: dict, level: int, data: set[int]
 ) -> dict[int, jax.Array]:
-    """Run operations in order, adding their values to env. Returns the counts of the products among
+    """Run operations in order and add their values to env. Returns the counts of the products among
     them.
     """
     ops, counts = program.ops, {}
@@ -60,7 +62,7 @@ def _run(
             for i in group:
                 _step(ops[i], program.shapes, env)
                 if ops[i].name in MAC_OPS:
-                    counts[i] = _did(ops[i], program.shapes, env, data)
+                    counts[i] = _counted(ops[i], program.shapes, env, data)
         elif loop.length == 0:  # a branch of a cond that is not charged
             _run(program, group, env, level + 1, data)
         else:
@@ -80,7 +82,7 @@ def _loop(
         local = env | {op.outputs[0]: s for op, s in zip(carries, state, strict=True)} | {STEP: t}
         return local, _run(program, body, local, level + 1, data)
 
-    # a while: the values after the first two say whether it goes on
+    # a while: the third input of its carries is the test of whether it goes on
     if any(len(op.inputs) > 2 for op in carries):
         test = carries[0].inputs[2]
 
@@ -114,7 +116,7 @@ def _loop(
     return {i: c.sum(0) for i, c in counts.items()}
 
 
-STEP, STACKED = "step", "stacked"  # beside value ids, what loops keep in env
+STEP, STACKED = "step", "stacked"  # keys that loops add to env beside value ids
 
 
 def _step(op: Op, shapes, env: dict) -> None:
@@ -123,7 +125,7 @@ def _step(op: Op, shapes, env: dict) -> None:
         step = len(values[0]) - 1 - env[STEP] if op.params["reverse"] else env[STEP]
         result = jax.lax.dynamic_index_in_dim(values[0], step, keepdims=False)
     elif op.name == "stack":
-        # of a value that the loop does not change
+        # a value that the loop does not change is not stacked by it
         same = jnp.broadcast_to(values[0], shapes[op.outputs[0]])
         result = env.get((STACKED, op.inputs[0]), same)
         result = result[::-1] if op.params["reverse"] else result
@@ -137,8 +139,10 @@ def _step(op: Op, shapes, env: dict) -> None:
     )
 
 
-def _did(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
-    """[3]: effective MACs, effective ACs, words not 0 of the operands that depend on data."""
+def _counted(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
+    """[3]: effective MACs, effective ACs, and the nonzero words of those operands that depend on
+    data.
+    """
     a, b = (env[v] for v in op.inputs)
     binary = [
         jnp.isin(jnp.abs(x), jnp.array([0, 1], x.dtype)).all()
@@ -155,7 +159,7 @@ def _did(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
         jnp.int64(0),
     )
     if op.name == "dot_general":
-        count = (_left(op, 0, a) * _left(op, 1, b)).sum()
+        count = (_nonzeros(op, 0, a) * _nonzeros(op, 1, b)).sum()
     else:
         ones = [(x != 0).astype(jnp.float32) for x in (a, b)]
         params = op.params | {"preferred_element_type": jnp.dtype("float32")}
@@ -163,9 +167,9 @@ def _did(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
     return jnp.stack([jnp.where(simple, 0, count), jnp.where(simple, count, 0), received])
 
 
-def _left(op: Op, operand: int, x) -> jax.Array:
-    """How many values that are not 0 stand at each index of the batch and contracted axes:
-    [batch..., contracted...].
+def _nonzeros(op: Op, operand: int, x) -> jax.Array:
+    """The number of nonzero values at each index of the batch and contracted axes: [batch...,
+    contracted...].
     """
     contract, batch = (side[operand] for side in op.params["dimension_numbers"])
     x = jnp.moveaxis(x != 0, (*batch, *contract), range(len(batch) + len(contract)))

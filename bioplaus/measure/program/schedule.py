@@ -1,14 +1,17 @@
-"""When values are made and how long they are held, in products that must follow one another.
+"""When values are computed, and how long they must be held. Time is counted in products that must
+follow one another.
 
-LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer, each
-step of a scan counted: backprop has L + (L - l) + 1 for layer l = 1 ... L. (Jaderberg et al.,
-"Decoupled Neural Interfaces using Synthetic Gradients", 2017, arXiv:1608.05343, for the term.)
+LOCKING. The longest chain of MAC operations between the batch and the gradient of a layer; each
+step of a scan counts. For backprop it is L + (L - l) + 1 for layer l = 1 ... L. (The term:
+Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017, arXiv:1608.05343.)
 
-RESIDENCY. What the forward pass leaves for later products must be held until the last of them:
-    sum_v words(v) * (last use - birth + 1),
-        backprop: sum_l n_l (2 (L - l) + 1) over l = 0 ... L - 1
-v: the batch, and values of the forward pass that products outside of it read, as they are or moved;
-birth, last use: chain lengths.
+RESIDENCY. Values of the forward pass that later products need must be held until the last of them:
+
+    sum_v words(v) * (last use - birth + 1)
+
+v: the batch, and values of the forward pass that products outside of it read, unchanged or moved;
+birth, last use: lengths of the chains that end there. For backprop the sum is sum_l n_l (2 (L - l)
++ 1) over l = 0 ... L - 1, with n_l units in layer l and n_0 inputs.
 """
 
 import math
@@ -22,8 +25,8 @@ from bioplaus.measure.program.operations import MAC_OPS, MOVES, Op, phase
 
 
 class Residency(NamedTuple):
-    """words: held after the forward pass, an example; word_steps: times how long, in products that
-    follow one another.
+    """words: number of words held after the forward pass, per example. word_steps: the same, times
+    how long each is held, in products that follow one another.
     """
 
     words: float
@@ -31,13 +34,13 @@ class Residency(NamedTuple):
 
 
 def residency(program: Program, size: int) -> Residency:
-    """What the credit and the update of a program need of its forward pass. size: of the batch."""
+    """What an update must hold of its forward pass. size: number of examples in the batch."""
     depth, source = depths(program), {v: op for op in program.ops for v in op.outputs}
     batch = set(jax.tree.leaves(program.inputs[2]))
     last: dict[int, int] = {}
 
     def held(v: int) -> set[int]:
-        """What of the forward pass or the batch v is, moved."""
+        """The values of the forward pass or of the batch that v is a moved copy of."""
         op = source.get(v)
         if v in batch or (op and phase(op) == "forward"):
             return {v}
@@ -60,7 +63,7 @@ def _opens(op: Op, level: int) -> bool:
 
 
 def depths(program: Program) -> list[int]:
-    """For each value, the longest chain of MAC operations that ends there."""
+    """For each value, the length of the longest chain of MAC operations that ends there."""
     depth = [0] * len(program.shapes)
 
     def run(ops, level):

@@ -118,7 +118,8 @@ class _Reader:
 
         def read(v: Any) -> int:
             if isinstance(v, Literal):
-                return self.new_constant(np.asarray(v.val, v.aval.dtype))
+                aval: Any = v.aval
+                return self.new_constant(np.asarray(v.val, aval.dtype))
             return env[v]
 
         for eqn in jaxpr.eqns:

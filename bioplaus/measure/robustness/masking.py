@@ -1,21 +1,24 @@
-"""Is a failed attack the net's robustness, or the attack's blindness? Twelve checks; a claim is
-made only where all hold.
+"""Does an attack fail because the net is robust, or because the attack is blind? Twelve checks; a
+claim of robustness is made only if all of them pass.
 
-    F1   PGD beats the single step              F7   examples made on other nets break no more,
-        example by example
-    F2   twice the steps change little          F8   random signs take less than half of what the
-        attack takes
-    F3   more restarts change little            F9   gradients are not exactly zero; the outputs are
-        no probabilities
-    F4   accuracy falls with the radius         F10  a net with noise: the mean gradient is used,
-        fixed noise does not hide
-    F5   it falls to chance at a large one      F11  clean accuracy is there, and above chance
-    F6   queries break no more, by example      F12  every hyperparameter is stored
-The attack: `restarts` of PGD, the worst of them for each example. Values are means over examples
-and seeds.
+    F1   PGD is at least as strong as a single step (FGSM)
+    F2   twice as many steps change little
+    F3   more restarts change little
+    F4   accuracy falls as the radius grows
+    F5   accuracy falls to chance at a large radius
+    F6   attacks by queries break few examples that PGD does not break
+    F7   adversarial examples made on other nets break few that PGD does not break
+    F8   random signs cause less than half of the attack's drop in accuracy
+    F9   gradients are not exactly zero, and outputs are not probabilities
+    F10  for a net with noise, the gradient is averaged over noise, and attacking one fixed noise
+         sample is not harder than attacking fresh noise
+    F11  clean accuracy was measured, and is above chance
+    F12  every hyperparameter is stored
+The attack is PGD with `restarts` restarts, the worst of which counts for each example. Values are
+means over examples and seeds.
 
-Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705, whose checklist this
-is, made of numbers. Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of
+Carlini et al., "On Evaluating Adversarial Robustness", 2019, arXiv:1902.06705: the checks turn its
+checklist into numbers. Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of
 Security", 2018, arXiv:1802.00420.
 Departures: each threshold below is ours. Square and the ray search are one number with random
 sampling (F6).
@@ -32,17 +35,17 @@ from bioplaus.measure.robustness.attacks import SINGLE_TRY
 from bioplaus.measure.robustness.suite import Budget, Suite, radii, settings_of
 
 POINT = 0.01
-"""One point of accuracy: what twice the steps or restarts may change (F2, F3, F9), and accuracy may
-rise with the radius (F4).
+"""One point of accuracy: how much twice the steps or restarts may change (F2, F3), how much
+accuracy may rise with the radius (F4), and which share of gradients may be zero (F9).
 """
 BY_EXAMPLE = 0.02
-"""Share of examples that a weaker attack alone may break (F6, F7, F10): on an honest net, restarts
-gain as much.
+"""Share of examples that a weaker attack alone may break (F6, F7), or fixed noise may hide (F10).
+More restarts gain as much on a net whose gradients are not masked.
 """
 NOISE_SHARE = 0.5
-"""Share of the attack's drop that random signs must stay below (F8)."""
-DRAWS = 20
-"""Fewest noise samples a gradient of a net with noise (F10)."""
+"""Share of the attack's drop in accuracy that random signs may cause (F8)."""
+MIN_DRAWS = 20
+"""Smallest number of noise samples per gradient for a net with noise (F10)."""
 
 CHECKS = {
     "F1": "lead of the single step over PGD",
@@ -61,8 +64,8 @@ CHECKS = {
 
 
 class Flag(NamedTuple):
-    """One check. name: F1 to F12, see `CHECKS`; value: NaN for what was not measured, which does
-    not pass.
+    """One check. name: F1 to F12, see `CHECKS`. value: NaN if it was not measured; then the check
+    does not pass.
     """
 
     name: str
@@ -72,8 +75,8 @@ class Flag(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Robust accuracy at one radius: for each example the worst of all attacks. attacks: name ->
-    accuracy [S], `worst` last.
+    """Robust accuracy at one radius. attacks: name -> accuracy [S] under this attack; `clean` is
+    first, and `worst`, which takes the worst of all attacks for each example, is last.
     """
 
     budget: Budget
@@ -82,15 +85,15 @@ class Claim(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether it may be stated."""
+        """Whether the claim may be made."""
         return all(f.passed for f in self.flags)
 
 
 def claim(found: Suite, budget: Budget, chance: float) -> Claim:
-    """The claim that a suite supports. chance: accuracy of a guess.
+    """The claim that the results of a suite support.
 
-    found: with the axis of the seeds first, those that diverged left out. Raises ValueError for
-    another shape, or no seed.
+    found: results with an axis of seeds first, without the seeds that diverged. chance: accuracy of
+    a random guess. Raises ValueError for results of another shape, or of no seed.
     """
     found = jax.tree.map(lambda a: np.asarray(a, np.float64), found)
     if found.clean.ndim != 4 or not found.clean.shape[0]:
@@ -99,34 +102,36 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
             " seed or more"
         )
 
-    def kept(*tries: ArrayLike) -> np.ndarray:
-        return surviving(found.clean, *tries)
+    def accuracies(*tries: ArrayLike) -> np.ndarray:
+        return surviving(found.clean, *tries).mean(-1)
+
+    each = {
+        **{name: getattr(found, name) for name in ("fgsm", "pgd", "further", "longer", "transfer")},
+        **{name: found.single_try[name] for name in SINGLE_TRY},  # jit does not keep this order
+        **{name: getattr(found, name) for name in ("random_signs", "random_ball")},
+    }
+    attacks = {name: accuracies(tries) for name, tries in each.items() if tries.shape[-2]}
+    return Claim(
+        budget,
+        {"clean": accuracies(), **attacks, "worst": accuracies(*each.values())},
+        _flags(found, budget, chance),
+    )
+
+
+def _flags(found: Suite, budget: Budget, chance: float) -> tuple[Flag, ...]:
+    """The twelve checks."""
 
     def mean(*tries: ArrayLike) -> float:
-        return float(kept(*tries).mean())
+        return float(surviving(found.clean, *tries).mean())
 
-    # in this order, which jit has not kept
-    single = {name: found.single_try[name] for name in SINGLE_TRY}
+    clean, white = mean(), mean(found.pgd)
+    sweep = [mean(found.sweep[..., k : k + 1, :]) for k in range(found.sweep.shape[-2])]
     queries = (
-        *(single[name] for name, one in SINGLE_TRY.items() if one.queries),
+        *(found.single_try[name] for name, attack in SINGLE_TRY.items() if attack.queries),
         found.random_signs,
         found.random_ball,
     )
-    clean, white = mean(), mean(found.pgd)
-    sweep = np.stack(
-        [kept(found.sweep[..., k : k + 1, :]).mean() for k in range(found.sweep.shape[-2])]
-    )
     drop = clean - white
-    noise = (clean - found.random_signs[:, 1].mean()) / drop if drop > 0 else 1.0
-    noisy, unhidden = found.noise.max() > 0, 0.0
-    if noisy:
-        unhidden = (
-            float(surviving(found.fixed).mean()) - mean(found.pgd[..., :1, :])
-            if found.fixed is not None
-            else 1.0
-        )
-    if noisy and budget.draws < DRAWS:
-        unhidden = 1.0
     stored = [
         isinstance(v, int | float) and math.isfinite(v) for v in (*budget[:-1], *budget.bounds)
     ]
@@ -138,37 +143,44 @@ def claim(found: Suite, budget: Budget, chance: float) -> Claim:
         "F1": (white - mean(found.fgsm), 0.0),
         "F2": (abs(mean(found.longer) - white), POINT),
         "F3": (white - mean(found.pgd, found.further), POINT),
-        "F4": (np.diff(np.concatenate([[clean], sweep])).max(), POINT),
+        "F4": (np.diff([clean, *sweep]).max(), POINT),
         "F5": (sweep[-1], chance),
         "F6": (white - mean(found.pgd, *queries), BY_EXAMPLE),
         "F7": (
             white - mean(found.pgd, found.transfer) if found.transfer.shape[-2] else math.nan,
             BY_EXAMPLE,
         ),
-        "F8": (noise, NOISE_SHARE),
+        "F8": (
+            (clean - found.random_signs[:, 1].mean()) / drop if drop > 0 else 1.0,
+            NOISE_SHARE,
+        ),
         "F9": (max(found.blind.mean(), found.softmax.mean()), POINT),
-        "F10": (unhidden, BY_EXAMPLE),
+        "F10": (_hidden_by_fixed_noise(found, budget, mean(found.pgd[..., :1, :])), BY_EXAMPLE),
         "F11": (clean, chance),
         "F12": ([*stored, *ran].count(False), 0.0),
     }
-    flags = tuple(
+    return tuple(
         Flag(n, float(v), float(t), bool(v > t if n == "F11" else v <= t))
         for n, (v, t) in values.items()
     )
-    each = {
-        **{name: getattr(found, name) for name in ("fgsm", "pgd", "further", "longer", "transfer")},
-        **single,
-        **{name: getattr(found, name) for name in ("random_signs", "random_ball")},
-    }
-    attacks = {n: kept(a).mean(-1) for n, a in each.items() if a.shape[-2]}
-    return Claim(
-        budget, {"clean": kept().mean(-1), **attacks, "worst": kept(*each.values()).mean(-1)}, flags
-    )
+
+
+def _hidden_by_fixed_noise(found: Suite, budget: Budget, one_restart: float) -> float:
+    """By how much accuracy at a fixed noise sample exceeds that of one restart with fresh noise. 1
+    if gradients were averaged over too few noise samples; 0 for a net without noise.
+    """
+    if not found.noise.max() > 0:
+        return 0.0
+    if found.fixed is None or budget.draws < MIN_DRAWS:
+        return 1.0
+    return float(surviving(found.fixed).mean()) - one_restart
 
 
 def surviving(*tries: ArrayLike) -> np.ndarray:
-    """[S, B]: how often the answer to each example is right at the worst of all tries, each [S, 2,
-    R, B].
+    """[S, B]: how often the answer to each example is correct at the worst of all tries.
+
+    tries: arrays [S, 2, R, B] as in `Suite`, of S seeds. The worst try is chosen by the first half,
+    and its value is taken from the second.
     """
     both = np.concatenate([np.asarray(t) for t in tries], -2)
     worst = both[:, :1].argmin(-2, keepdims=True)
@@ -176,17 +188,17 @@ def surviving(*tries: ArrayLike) -> np.ndarray:
 
 
 def render(found: Claim) -> str:
-    """The claim and its checks as plain text; where one fails, what stands there is that there is
-    no claim.
+    """The claim and its checks as plain text. If a check fails, the text says that there is no
+    claim.
     """
     failed = [f.name for f in found.flags if not f.passed]
     worst, clean = (100 * found.attacks[n].mean() for n in ("worst", "clean"))
-    said = (
+    verdict = (
         f"no claim of robustness: {', '.join(failed)} failed"
         if failed
         else f"robust accuracy {worst:.1f} %, clean {clean:.1f} %"
     )
-    lines = [f"epsilon = {found.budget.epsilon:g}: {said}"]
+    lines = [f"epsilon = {found.budget.epsilon:g}: {verdict}"]
     for f in found.flags:
         bound = f"{'>' if f.name == 'F11' else '<='} {f.threshold:<5.3g}"
         lines.append(

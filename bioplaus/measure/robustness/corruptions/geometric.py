@@ -1,13 +1,12 @@
-"""Geometry about the centre of the image, by linear interpolation, 0 outside. x: [H, W, C] in [0,
-1].
+"""Geometric corruptions of images x [H, W, C] in [0, 1], about the centre of the image.
 
-    y(p) = x(c + M (p - c) + d)              p: (column, row);  c: the centre;
-        d = 0, M = 1 unless given
+    y(p) = x(c + M (p - c) + d),    by linear interpolation, 0 outside of the image
+        p: (column, row);  c: the centre;  d = 0 and M = 1 unless given below;  s: the severity
     translate   d = (+-s, +-s)
     rotate      M = [cos a, -sin a; sin a, cos a],   a = +-s rad
     scale       M = 1 / s                            the image shrinks to the fraction s
     shear       M = [1, -sin a; 0, cos a],           a = +-s rad
-u: [n] uniform in [0, 1), one for each sign: above 1/2 is plus.
+u: [n] uniform in [0, 1), one number for each sign +-: plus if it is above 1/2.
 
 Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337, and the
 authors' code.
@@ -57,5 +56,8 @@ def _warp(x: Array, matrix: Array, d: ArrayLike = 0.0) -> Array:
     column, row = jnp.moveaxis(
         jnp.einsum("ij,hwj->hwi", matrix, grid, precision="highest") + centre + d, -1, 0
     )
-    at = lambda channel: map_coordinates(channel, [row, column], order=1, mode="constant")  # noqa: E731
-    return jax.vmap(at, -1, -1)(x)
+
+    def warped(channel: Array) -> Array:
+        return map_coordinates(channel, [row, column], order=1, mode="constant")
+
+    return jax.vmap(warped, -1, -1)(x)
