@@ -1,8 +1,8 @@
-"""Accuracy. outputs: [B, C] of a net, y: [B, C] targets or integer labels [B].
+"""Accuracy of outputs [B, C] of a net on y: targets [B, C] or integer labels [B].
 
-loss: the one that the net was trained with, which declares what its outputs are, or their kind
-itself; see `bioplaus.outputs`. As "logits", the default, the largest output is the answer. A net of
-one output needs it said.
+loss: the loss that the net was trained with, which declares what its outputs are, or this kind
+itself; see `bioplaus.outputs`. For "logits", the default, the answer is the largest output. For a
+net of one output, loss must be given.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ Answer = Callable[[Array, Key], Array]
 
 
 def accuracy(outputs: ArrayLike, y: ArrayLike, loss: Loss | Kind = "logits") -> Array:
-    """Fraction of correct answers, a scalar; NaN where every output is NaN: the net has diverged,
-    and is no case of chance.
+    """Fraction of correct answers, a scalar. NaN if every output is NaN: a net that has diverged
+    does not score at chance.
 
-    Raises ValueError where y does not fit the outputs, or does not say what a right answer is.
+    Raises ValueError if y does not fit the outputs, or does not say which answer is correct.
     """
     outputs = as_wide_floats("accuracy", outputs)
     right = correct(outputs, y, loss).mean()
@@ -39,8 +39,8 @@ def evaluate(
     size: int | None = None,
     loss: Loss | Kind = "logits",
 ) -> Array:
-    """Accuracy over a batch, at once or in chunks of `size` examples where memory is short (noise
-    is then drawn by chunk).
+    """Accuracy over a batch, computed at once, or in chunks of `size` examples to save memory.
+    Noise is drawn anew for each chunk.
     """
     batch = checked_data(batch)
     n = batch.x.shape[0]

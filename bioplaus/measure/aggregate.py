@@ -1,18 +1,18 @@
 """Aggregates over runs and tasks, with bootstrap intervals. On the host, in float64.
 
-scores: [..., runs, tasks], one number a training run (seed) and task (data set, corruption, ...),
+scores: [..., runs, tasks], one number per training run (seed) and task (data set, corruption, ...);
 larger is better.
 
-    IQM               mean of the middle half of all runs x tasks: 25 % trimmed off each end
+    IQM               mean of the middle half of all runs x tasks: 25 % are trimmed off at each end
     optimality gap    gamma - mean min(score, gamma)
-    P(X > Y)          mean over tasks of U / (n_x n_y): the Mann-Whitney statistic, ties count one
-        half
+    P(X > Y)          mean over tasks of U / (n_x n_y), with U the Mann-Whitney statistic, in which
+                      ties count one half, and n_x, n_y the numbers of runs
 The interval is a stratified percentile bootstrap: runs are drawn with replacement within each task,
-whose number is fixed.
+and the tasks are fixed.
 
 Agarwal, Schwarzer, Castro, Courville, Bellemare, "Deep Reinforcement Learning at the Edge of the
 Statistical Precipice", 2021, arXiv:2108.13264; https://github.com/google-research/rliable.
-Departure: of runs that are paired (same seed, same order of the data) the same are drawn for both
+Departure: if runs are paired (same seed, same order of the data), the same runs are drawn for both
 sides.
 """
 
@@ -28,7 +28,7 @@ REPETITIONS = 50_000
 
 
 class Bootstrapped(NamedTuple):
-    """A statistic of the scores as they are, and its percentile interval."""
+    """A statistic of the scores, and its percentile interval."""
 
     value: float
     low: float
@@ -43,12 +43,14 @@ def iqm(scores: np.ndarray) -> np.ndarray:
 
 
 def optimality_gap(scores: np.ndarray, gamma: float = 1.0) -> np.ndarray:
-    """How far the scores are below gamma [...]; what exceeds it does not make up for others."""
+    """How far the scores are below gamma [...]. Scores above gamma do not make up for scores below
+    it.
+    """
     return gamma - np.minimum(scores, gamma).mean((-2, -1))
 
 
 def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """P(X > Y) [...] of scores [..., n_x, tasks] and [..., n_y, tasks]; 0.5 where they do not
+    """P(X > Y) [...] of scores [..., n_x, tasks] and [..., n_y, tasks]. 0.5 means that they do not
     differ.
     """
     a, b = x[..., :, None, :], y[..., None, :, :]
@@ -66,9 +68,9 @@ def bootstrap(
 ) -> Bootstrapped:
     """The stratified bootstrap of statistic(*scores [repetitions, runs, tasks]) -> [repetitions].
 
-    paired: the scores are of the same runs in the same order. Raises ValueError for scores of
-    another rank, that are not finite (leave a diverged run out, and say so), of fewer than two
-    runs, or paired and of different shapes.
+    paired: whether all scores are of the same runs in the same order. Raises ValueError for scores
+    of another rank, of fewer than two runs, or not finite (leave a diverged run out, and say so),
+    and for paired scores of different shapes.
     """
     found = [np.asarray(s, np.float64) for s in scores]
     for s in found:

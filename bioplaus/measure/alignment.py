@@ -1,9 +1,9 @@
-"""Angles between what a rule does and what backprop would do, in degrees: 0 the same direction, 90
-none, 180 opposite.
+"""Angles between the updates of a rule and those of backprop, in degrees: 0 for the same direction,
+90 for orthogonal ones, 180 for opposite ones.
 
-With u and v scaled to unit length, angle = 2 atan2(|u - v|, |u + v|): the arc cosine of u . v loses
-all of float32's digits below 0.02 degrees. In n dimensions two random directions stand at 90 +- 57
-/ sqrt(n) degrees.
+With u and v scaled to unit length, angle = 2 atan2(|u - v|, |u + v|), because the arc cosine of u .
+v has no correct digit in float32 below 0.02 degrees. In n dimensions two random directions stand at
+90 +- 57 / sqrt(n) degrees (mean and standard deviation).
 
 Kahan, "How Futile are Mindless Assessments of Roundoff in Floating-Point Computation?", 2006,
 section 12.
@@ -16,20 +16,20 @@ from bioplaus.types import Array, PyTree
 
 
 def angles(grads: PyTree, reference: PyTree) -> Array:
-    """[L]: the angle of each layer's gradient, all its leaves as one vector, to the reference's.
-    NaN where either is zero.
+    """[L]: the angle between each layer's gradient, all its leaves as one vector, and the
+    reference's. NaN if either is zero.
 
-    Raises ValueError where the two trees do not have the same layers and shapes.
+    Raises ValueError unless the two trees have the same layers and shapes.
     """
     return _by_layer("angles", grads, reference, ndim=0)
 
 
 def feedback_angle(params: PyTree, feedback: PyTree) -> Array:
-    """[L]: the angle of W_l to B_l over weight matrices (leaves of two axes or more). NaN where
-    there is no feedback, ().
+    """[L]: the angle between W_l and B_l over weight matrices (leaves of two axes or more). NaN for
+    a layer without feedback, ().
 
-    feedback: one entry a layer, each () or with the tree of that layer's params, as
-    `state.feedback` of feedback alignment. Raises ValueError where the two trees do not match.
+    feedback: one entry per layer, each () or with the tree of that layer's params, as in
+    `state.feedback` of feedback alignment. Raises ValueError if the two trees do not match.
     """
     return _by_layer("feedback_angle", params, feedback, ndim=2)
 

@@ -1,14 +1,15 @@
-"""Brain scale: a net's operations and joules beside estimates of the brain's, and beside chips.
+"""Brain scale: a net's operations and joules beside estimates for the brain, and beside chips.
 
     joule per operation = power / operations per second
 
 Estimates of what the brain computes differ by eight orders of magnitude, because they count
-different things. `CAVEAT` goes with every comparison.
+different things. `CAVEAT` belongs to every comparison.
+
 Carlsmith, "How Much Computational Power Does It Take to Match the Human Brain?", 2020,
 https://www.openphilanthropy.org/research/how-much-computational-power-does-it-take-to-match-the-human-brain/
-(1e13 to 1e17 by what neurons do; 1e15 more likely than not enough; more than 1e21 unlikely to be
-needed); 20 W: Attwell
-and Laughlin, 2001, doi:10.1097/00004647-200110000-00001, as in van Rossum and Pache, 2024,
+(1e13 to 1e17 operations per second by what neurons do; 1e15 is more likely than not enough; more
+than 1e21 is unlikely to be needed). 20 W: Attwell and Laughlin, 2001,
+doi:10.1097/00004647-200110000-00001, as in van Rossum and Pache, 2024,
 doi:10.1371/journal.pcbi.1012553.
 """
 
@@ -28,8 +29,8 @@ CAVEAT = (
 
 
 class Place(NamedTuple):
-    """A brain estimate or a chip. rate: operations per second; power: W; unit: what an operation
-    is; source: of both.
+    """A brain estimate or a chip. rate: operations per second. power: in W. unit: what counts as
+    one operation. source: the source of rate and power.
     """
 
     name: str
@@ -89,8 +90,8 @@ PLACES = (
 
 
 class Placed(NamedTuple):
-    """joule_per_operation: there. seconds, joules: what the net's operations would take there.
-    ratio: the net's own joules to those.
+    """A net at one place. joule_per_operation: the place's. seconds, joules: what the net's
+    operations would take there. ratio: the net's joules divided by those.
     """
 
     place: Place
@@ -101,8 +102,8 @@ class Placed(NamedTuple):
 
 
 def joule_per_flop(power_W: float, flops: float) -> float:
-    """J per operation of a machine that takes power_W and makes `flops` operations a second. Raises
-    ValueError for 0 or less.
+    """J per operation of a machine that uses power_W and performs `flops` operations per second.
+    Raises ValueError for 0 or less.
     """
     if not power_W > 0 or not flops > 0:
         raise ValueError(
@@ -114,8 +115,9 @@ def joule_per_flop(power_W: float, flops: float) -> float:
 def beside_the_brain(operations: float, joules: float) -> list[Placed]:
     """A net's operations and joules, for all of training or for one answer, beside `PLACES`.
 
-    operations: floating-point operations; a MAC is two. A synaptic event stands for one MAC, as in
-    the published rates. Print `CAVEAT` beside it. Raises ValueError for 0 or less.
+    operations: floating-point operations; a multiply-accumulate (MAC) is two. A synaptic event
+    stands for one MAC, as in the published rates. Print `CAVEAT` beside the result. Raises
+    ValueError for 0 or less.
     """
     if not operations > 0 or not joules > 0:
         raise ValueError(

@@ -1,24 +1,26 @@
-"""Calibration: does the probability that a net gives to its answer say how often the answer is
-right?
+"""Calibration: whether the probability that a net gives to its answer says how often it is right.
 
-    ECE     sum_m (n_m / n) |acc_m - conf_m|         conf: the largest probability; 15 bins of equal
-        width
-    NLL     mean_b -log p_b(y_b)                     nats
+    ECE     sum_m (n_m / n) |acc_m - conf_m|         15 bins m of equal width
+    NLL     mean_b -log p_b(y_b)                     in nats
     Brier   mean_b sum_c (p_bc - y_bc)^2             from 0 to 2
-    AURC    mean_k (wrong among the k surest) / k    area under risk over coverage: 0 if errors come
-        last, in order of confidence
-outputs: [B, C] logits, of a net trained by cross entropy: p = softmax(outputs); y: [B, C] one-hot,
-or integer labels [B]. One output that is a logit or a probability of its own, C = 1, is made the
-two of no and yes. Bin m holds confidences from (m - 1) / 15 up to but not m / 15; a confidence of 1
-has a bin of its own, as in torchmetrics.
+    AURC    mean_k (errors among the k most confident answers) / k
+n: examples; n_m, acc_m, conf_m: number, accuracy and mean confidence of the examples of bin m;
+confidence: the largest probability. AURC, the area under the curve of risk over coverage, is 0 if
+there are no errors, and small if the errors come last in order of confidence.
 
-ECE is biased upwards where bins are thin: compare nets on the same number of examples. An output of
-NaN makes all NaN. Answers that are equally sure are taken in the order of the examples.
+outputs: [B, C] logits of a net trained by cross entropy, with p = softmax(outputs). y: [B, C]
+one-hot, or integer labels [B]. A single output, C = 1, that is a logit or a probability becomes the
+two probabilities of no and yes. Bin m holds confidences from (m - 1) / 15 up to, but not including,
+m / 15; a confidence of 1 has a separate bin, as in torchmetrics.
+
+ECE is biased upwards if bins hold few examples: compare nets on the same number of examples. An
+output of NaN makes all measures NaN. Answers of equal confidence are taken in the order of the
+examples.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017, arXiv:1706.04599.
-Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
-AURC: Geifman, Uziel, El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers",
-2019, arXiv:1805.08206 (unconfirmed).
+Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950. AURC: Geifman, Uziel,
+El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019, arXiv:1805.08206
+(unconfirmed).
 """
 
 from typing import NamedTuple
@@ -44,10 +46,10 @@ class Calibration(NamedTuple):
 
 
 def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> Calibration:
-    """All of outputs [B, C] on one-hot targets [B, C]. loss: what declares them, see `accuracy`.
+    """All measures of outputs [B, C] on targets y. loss: what declares the outputs, see `accuracy`.
 
-    Raises ValueError for outputs that are no distribution over classes: several independent ones,
-    and values.
+    Raises ValueError for outputs that are not a distribution over classes: several independent
+    ones, and values.
     """
     outputs = as_wide_floats("calibration", outputs)
     kind, y = kind_of(loss, "calibration"), targets("calibration", outputs, y)
@@ -62,9 +64,9 @@ def calibration(outputs: Array, y: ArrayLike, loss: Loss | Kind = "logits") -> C
         p = jnp.exp(logs)
     else:
         raise ValueError(
-            f"calibration: {outputs.shape[1]} output(s) that are {kind} are no distribution over"
-            " classes; it is defined for logits that compete, and for one output that is a logit"
-            " or a probability"
+            f"calibration: {outputs.shape[1]} output(s) that are {kind} are not a distribution"
+            " over classes; it is defined for logits that compete, and for one output that is a"
+            " logit or a probability"
         )
     nll = -jnp.where(y > 0, y * logs, 0).sum(-1).mean()
     return Calibration(

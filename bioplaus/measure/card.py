@@ -1,15 +1,19 @@
-"""The plausibility card of a rule: what its update needs that neurons may not have, read off its
-program. Nothing is typed in.
+"""The plausibility card of a rule: what its update needs that neurons may not have.
 
-WEIGHT TRANSPORT. `net.forward` tells which axes of each weight array the network itself sums over
-(in x w, the inputs of w). A forward weight is transported when the update multiplies by it and sums
-over any other axis (the outputs, as in s w^T), or multiplies by it in a 'feedback' scope. Arrays
-are followed through everything that does not involve data: transposes, reshapes, slices, loops,
-masks, scales. What comes through comparisons and signs alone is transported as bits. So backprop is
-found under any name and in any scope. Not found: a transposed product written as an elementwise
-product and a sum. A read that serves the gradient of the array's own layer alone is backprop inside
-a layer, and is told apart. What the network answers to inputs of a rule's own is activity, not
-weights, where these are fewer than the weights sum over: they cannot hold the array.
+Every entry is computed from the program of the update; none is typed in.
+
+WEIGHT TRANSPORT. A forward pass, `net.forward`, shows along which axes of each weight array the
+network itself sums (in x w, over the inputs of w). A forward weight is transported if the update
+multiplies by it and sums over any other axis (the outputs, as in s w^T), or multiplies by it in a
+'feedback' scope. Arrays are followed through every operation that does not involve data:
+transposes, reshapes, slices, loops, masks, scales. After a comparison or a sign, only bits are
+transported. So backprop is found under any name and in any scope. What is not found is a transposed
+product that is written as an elementwise product and a sum.
+
+If such a read serves only the gradient of the array's own layer, it is backprop inside a layer, and
+is listed separately. A rule may probe a layer with inputs of its own. The responses count as
+activity, not as transported weights, if there are fewer probes than the layer has inputs: too few
+to recover the weight matrix.
 
 LOCKING. See `bioplaus.measure.program.schedule`.
 """
@@ -31,16 +35,16 @@ from bioplaus.types import Batch, Net, Rule
 class Card(NamedTuple):
     """What one update needs.
 
-    transport_words: forward weights read backwards for other layers. transport_bits: those of which
-    only signs are.
-    feedback_words: weights of the rule's own that MACs read. learns_feedback: whether any of those
-    change.
-    forward_passes: MACs in the 'forward' scope over those of one pass. settling_steps: longest scan
-    that holds MACs, 0 for none.
-    locking: longest chain of MAC operations up to each layer's gradient. random: numbers drawn an
-    example.
-    crossed: for each layer, its weight arrays that are read backwards for its own gradient alone:
-    backprop inside a layer.
+    transport_words: number of forward weights that are read backwards for other layers.
+    transport_bits: number of forward weights of which only the signs are read so.
+    feedback_words: number of weights beside the net's that MACs (multiply-accumulates) read.
+    learns_feedback: whether any of these change.
+    forward_passes: MACs in the 'forward' scope, divided by those of one forward pass.
+    settling_steps: length of the longest scan that holds MACs; 0 if there is none.
+    locking: for each layer, the longest chain of MAC operations up to its gradient.
+    random: random numbers drawn per example.
+    crossed: for each layer, how many of its weight arrays are read backwards for its own gradient
+    alone, which is backprop inside a layer.
     """
 
     transport_words: int
@@ -85,7 +89,7 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
 
 
 def describe(card: Card) -> list[tuple[str, str]]:
-    """The card as (property, plain sentence), for reports."""
+    """The card as pairs (property, plain words), for reports."""
     if card.transport_words:
         transport = f"yes: {card.transport_words:,} forward weights are read backwards"
     elif card.transport_bits:
@@ -102,9 +106,9 @@ def describe(card: Card) -> list[tuple[str, str]]:
         ("weight transport", transport),
         (
             "feedback weights",
-            f"{card.feedback_words:,}, {kind}" if card.feedback_words else "none of its own",
+            f"{card.feedback_words:,}, {kind}" if card.feedback_words else "none",
         ),
-        ("forward computation", f"{card.forward_passes:.3g} forward passes an update"),
+        ("forward computation", f"{card.forward_passes:.3g} forward passes per update"),
         ("settling", f"{card.settling_steps} steps" if card.settling_steps else "none"),
         (
             "locking",
@@ -113,7 +117,7 @@ def describe(card: Card) -> list[tuple[str, str]]:
                 f" {', '.join(map(str, card.locking))}"
             ),
         ),
-        ("random numbers", f"{float(card.random):,.6g} an example" if card.random else "none"),
+        ("random numbers", f"{float(card.random):,.6g} per example" if card.random else "none"),
         ("backprop inside a layer", ", ".join(blocks) or "none"),
     ]
 

@@ -1,30 +1,36 @@
-"""What one update of a rule costs: counted on its jaxpr, by phase and layer, an example. Nothing is
-typed in.
+"""The cost of one update of a rule, counted on its jaxpr by phase and layer, per example.
 
-    MACs of x w, x: [B, m], w: [m, n]:  B m n.     words moved by it: B m + m n + B n
-Counted is what the gradients and the new state need: `info` is telemetry and free. A scan counts
-its length times, a cond its dearest branch; a `while` that holds MACs and a kernel raise
-NotCountable unless they are annotated (`measure.program`). The same product written twice counts
-twice, but for what several rules of a `by_layer` compute alike, which is shared. Every count is
-exact, and divided by the batch size: an int, or a Fraction where the batch shares the work.
+Nothing is typed in. Costs are counted in multiply-accumulates (MACs) and in words moved. For the
+product x w of x [B, m] and w [m, n]:
 
-`cost` is dense: it sees shapes only, and nothing is run. `effective` runs the same program once,
-and counts what zeros leave:
-    MACs between operands made binary (not 0 -> 1), as NeuroBench counts; of an update, sum_b
-        nnz(h_b) nnz(delta_b)
-    an accumulate (AC) instead of a MAC where an operand that depends on data holds nothing but 0, 1
-        and -1
-    spikes: what is not 0 of what forward products receive;
-        synapse updates: dW != 0, after any gate and, with tx, as applied
-All other counts do not depend on data, and are the same in both.
+    MACs = B m n,    words moved = B m + m n + B n
 
-Memory traffic is that of the MAC operations, operands read and results written, once each (ideal
-reuse within an operation), of the rule's state where it changes, and with tx of the optimiser;
-elementwise operations are taken to run on what is there.
+Operations count if the gradients or the new state need them; `info` is telemetry and free. A scan
+counts as often as it has steps, a cond as its most expensive branch. A `while` that holds MACs, and
+a kernel, raise NotCountable unless they are annotated (`measure.program`). A product that is
+computed twice counts twice. An exception is what several rules of a `by_layer` compute alike, which
+is shared. Every count is exact and divided by the batch size: an int, or a Fraction if the examples
+of a batch share the work.
+
+`cost` is dense: it sees only shapes, and nothing is run. `effective` runs the same program once and
+counts what remains if zeros are skipped:
+
+    MACs            between operands in which every nonzero counts as 1, as NeuroBench counts; for
+                    the outer product of an update, sum_b nnz(h_b) nnz(delta_b), with nnz the number
+                    of nonzeros of the activity h_b and the signal delta_b of example b
+    accumulates     (ACs) take the place of MACs if an operand that depends on data holds only 0, 1
+                    and -1
+    spikes          nonzeros that forward products receive
+    synapse updates dW != 0, after any gate and, with tx, as applied
+All other counts do not depend on data and are the same in both.
+
+Memory traffic consists of the operands and results of MAC operations, each read or written once
+(ideal reuse within an operation), of the rule's state where it changes, and with tx of the
+optimiser's. Elementwise operations are assumed to work on words that are already there.
 
 Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and
-Systems", 2023, arXiv:2304.04640.
-Departure: NeuroBench counts inference alone, and takes every operand of a layer for data.
+Systems", 2023, arXiv:2304.04640. Departure: NeuroBench counts only inference, and treats every
+operand of a layer as data.
 """
 
 import math
@@ -45,8 +51,8 @@ from bioplaus.types import Batch, Key, Net, PyTree, Rule
 
 
 class Traced(NamedTuple):
-    """The program of one update; inputs are (params, state, batch, key), outputs (grads, state).
-    one_pass: of `net.forward`.
+    """The program of one update: (params, state, batch, key) -> (grads, state). one_pass: the
+    program of `net.forward`. The other fields are the shapes of the arguments.
     """
 
     program: Program
@@ -65,11 +71,11 @@ def cost(
     params: PyTree = None,
     tx: optax.GradientTransformation | None = None,
 ) -> Cost:
-    """Dense counts of one update. batch: arrays or `jax.ShapeDtypeStruct`; params: those of the
-    net, by default fresh.
+    """Dense counts of one update.
 
-    tx: the optimiser that applies the gradients, None to leave it out.
-    Raises NotCountable for MACs inside a `while` or inside a kernel, without an annotation.
+    batch: arrays or `jax.ShapeDtypeStruct`. params: those of the net, by default fresh ones. tx:
+    the optimiser that applies the gradients, whose cost is added; None to leave it out. Raises
+    NotCountable for MACs inside a `while` or a kernel without an annotation.
     """
     return _cost(traced(rule, net, batch, params), rule, net, tx, None, {})
 
@@ -87,8 +93,8 @@ def effective(
     """Effective counts of one update, run on these arrays: a batch, the params of the net, the
     state of the rule.
 
-    tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, ValueError for shapes
-    without numbers.
+    tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, and ValueError for
+    shapes in place of arrays.
     """
     args = (params, state, batch, key)
     if any(isinstance(a, jax.ShapeDtypeStruct) for a in jax.tree.leaves(args)):
@@ -105,10 +111,10 @@ def effective(
         )
         return [sum((c != 0).sum() for c in jax.tree.leaves(g)) for g in update]
 
-    products, found = products_of(
+    products, changed_weights = products_of(
         t.program, args, dependents(t.program, jax.tree.leaves(t.program.inputs[2])), changes
     )
-    synapses = {l: int(n) for l, n in enumerate(found, 1)}
+    synapses = {l: int(n) for l, n in enumerate(changed_weights, 1)}
     return _cost(t, rule, net, tx, products, synapses)
 
 
@@ -120,8 +126,8 @@ def inference(
     params: PyTree = None,
     numbers: tuple[PyTree, PyTree, Key] | None = None,
 ) -> Cost:
-    """Counts of one answer, `rule.predict`: dense; effective where numbers (params, state, key) and
-    a batch of arrays are given.
+    """Counts of one answer, `rule.predict`. They are dense, or effective if `numbers` (params,
+    state, key) and a batch of arrays are given.
 
     Raises NotCountable as `cost` does.
     """
@@ -141,8 +147,8 @@ def inference(
         if numbers is None
         else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
     )
-    size, own = batch.x.shape[0], forward_axes(t.one_pass)
-    forwards = reads_of(answer._replace(outputs=((), ())), own).forward
+    size, sums = batch.x.shape[0], forward_axes(t.one_pass)
+    forwards = reads_of(answer._replace(outputs=((), ())), sums).forward
     cells, traffic = counted(
         answer, layers_of(answer, p, s, (), (), data), forwards, data, products
     )
@@ -154,7 +160,7 @@ def inference(
 def traced(
     rule: Rule, net: Net, batch: Batch, params: PyTree = None, state: PyTree = None
 ) -> Traced:
-    """The program of `rule.grad`, traced on shapes; its telemetry is left out."""
+    """The program of `rule.grad`, traced on shapes, without its `info`."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(lambda b: b, batch)
     params = (
@@ -179,7 +185,7 @@ def traced(
 
 
 def changed(program: Program) -> list[int]:
-    """The values of the rule's state (inputs) that an update changes."""
+    """The value ids of those parts of the rule's state (inputs) that an update changes."""
     before, after = jax.tree.leaves(program.inputs[1]), jax.tree.leaves(program.outputs[1])
     return [b for b, a in zip(before, after, strict=True) if a != b]
 
@@ -218,18 +224,18 @@ def _cost(
         _optimised(tx, t.params, cells, traffic)
     answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
     size = t.batch.x.shape[0]
-    found = _assembled(
+    dense = _assembled(
         t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size)
     )
-    return found._replace(residency=residency(program, size), effective=products is not None)
+    return dense._replace(residency=residency(program, size), effective=products is not None)
 
 
 def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
-    """Add what applying the gradients takes: operations, and each word of params and optimiser that
-    changes, read and written.
+    """Add the cost of applying the gradients: operations, and a read and a write of each word of
+    the parameters and of the optimiser's state that changes.
 
-    These words are moved to and from a memory that holds all parameters, since an update passes
-    through them at once.
+    These words move to and from a memory that holds all parameters, because an update goes through
+    all of them at once.
     """
 
     def step(params, opt, grads):

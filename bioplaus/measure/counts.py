@@ -1,4 +1,4 @@
-"""The counts of a program, by phase and layer: what `bioplaus.measure.cost` fills and
+"""The counts of a program by phase and layer, which `bioplaus.measure.cost` fills in and
 `bioplaus.measure.energy` prices.
 """
 
@@ -26,17 +26,21 @@ Count = int | Fraction
 
 
 class Counts(NamedTuple):
-    """An example. macs, acs: multiply-accumulates, and accumulates where an operand is 0, 1 or -1.
-    transcendentals: divisions too.
+    """Counts per example.
 
-    random: numbers drawn. spikes: values that forward products receive. neuron_updates: currents
-    that arrive at neurons.
-    synapse_updates: weights of the net that change. weight_reads, weight_writes: words that do not
-    depend on the example (weights, feedback, state), once a batch. activation_reads,
-    activation_writes: all other words that MACs read and write.
-    broadcast: words that an operation outside of the forward pass takes from a layer that is not
-    its neighbour.
-    transport: words that a separate feedback array would have to be sent to equal the forward one.
+    macs: multiply-accumulates. acs: accumulates, where an operand holds only 0, 1 and -1.
+    adds, muls, compares, transcendentals: elementwise operations; divisions count as
+    transcendentals.
+    random: random numbers drawn. spikes: nonzero values that forward products receive; in dense
+    counts, all values. neuron_updates: currents that arrive at neurons.
+    synapse_updates: weights of the net that change.
+    weight_reads, weight_writes: words that do not depend on the example (weights, feedback, state),
+    moved once per batch. activation_reads, activation_writes: all other words that MACs read and
+    write.
+    broadcast: words that an operation outside of the forward pass takes from a layer that is not a
+    neighbour of its layer.
+    transport: words that would have to be sent to a separate feedback array to keep it equal to the
+    forward weights.
     """
 
     macs: Count = 0
@@ -63,21 +67,24 @@ class Counts(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """words an example moved to or from tensors of this size (words, with their batch axis)."""
+    """words: words per example moved to or from tensors of one size. tensor: that size in words,
+    for the whole batch.
+    """
 
     tensor: int
     words: Count
 
 
 class Cost(NamedTuple):
-    """batch: B. parameters, neurons: of the net. cells: (phase, layer) -> counts; layer 0 is what
-    no layer has to itself.
+    """The cost of an update, or of an answer.
 
-    state_words: words of the rule's state that change, read and written, an example. traffic: all
-    words, by tensor size.
-    inference_macs: of `rule.predict`, an example. residency: what an update needs of its forward
-    pass.
-    trains: whether an update is in it. effective: counted on a run, else dense.
+    batch: number of examples B. parameters, neurons: of the net.
+    cells: (phase, layer) -> counts; layer 0 holds what belongs to no single layer.
+    state_words: words of the rule's state that change, read and written, per example.
+    traffic: all words moved, by the size of the tensor.
+    inference_macs: multiply-accumulates of `rule.predict`, per example.
+    residency: what an update must hold of its forward pass.
+    trains: whether an update is included. effective: whether counted on a run; otherwise dense.
     """
 
     batch: int
@@ -93,14 +100,14 @@ class Cost(NamedTuple):
 
     @property
     def phases(self) -> dict[str, Counts]:
-        """Counts by phase, all layers together: 'forward', 'credit', 'update', 'auxiliary',
+        """Counts by phase, summed over layers: 'forward', 'credit', 'update', 'auxiliary',
         'optimiser', 'other'.
         """
         return {name: _sum(c for (p, _), c in self.cells.items() if p == name) for name in PHASES}
 
     @property
     def layers(self) -> dict[int, Counts]:
-        """Counts by layer, all phases together."""
+        """Counts by layer, summed over phases."""
         return {
             l: _sum(c for (_, k), c in self.cells.items() if k == l)
             for l in sorted({l for _, l in self.cells})
@@ -108,7 +115,7 @@ class Cost(NamedTuple):
 
 
 def total(cost: Cost) -> Counts:
-    """All phases and layers together."""
+    """Counts summed over phases and layers."""
     return _sum(cost.cells.values())
 
 
@@ -119,12 +126,12 @@ def counted(
     data: set[int],
     products: Products | None,
 ) -> tuple[dict[tuple[str, int], Counter[str]], Counter[int]]:
-    """Fields of Counts by phase and layer, and words by tensor size, for the whole batch.
+    """Fields of Counts by phase and layer, and words moved by tensor size, for the whole batch.
 
-    layers: of `layers_of`. forwards: positions of products in the network's own direction.
-    products: what a run of them left.
+    layers: result of `layers_of`. forwards: positions of the products in the network's own
+    direction. products: counts of a run of them; None for dense counts.
     """
-    cells, traffic, seen = defaultdict(Counter), Counter(), set()
+    cells, traffic, sent = defaultdict(Counter), Counter(), set()
     for i, op in enumerate(program.ops):
         n, layer, shapes = times(op), layers[0][i], program.shapes
         here = cells[phase(op), layer]
@@ -150,12 +157,9 @@ def counted(
             here["macs"] += n * macs(op, shapes)
         if phase(op) != "forward" and layer:
             for v in data.intersection(op.inputs):
-                if (
-                    abs(layers[1].get(v, 0) - layer) > 1
-                    and layers[1].get(v, 0)
-                    and (v, layer) not in seen
-                ):
-                    seen.add((v, layer))
+                source = layers[1].get(v, 0)
+                if source and abs(source - layer) > 1 and (v, layer) not in sent:
+                    sent.add((v, layer))
                     here["broadcast"] += n * math.prod(shapes[v])
     return cells, traffic
 
@@ -166,7 +170,7 @@ def drawn(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
 
 
 def per(count: int, size: int) -> Count:
-    """count / size: an int where it divides."""
+    """count / size, as an int if it is whole, else a Fraction."""
     share = Fraction(count, size)
     return int(share) if share.denominator == 1 else share
 

@@ -1,24 +1,22 @@
-"""NeuroBench's measures of inference, by its definitions, on a net of ours. All operations are an
-example's.
+"""NeuroBench's measures of inference, by its definitions. Operations are per example.
 
-    footprint            = sum of numel * itemsize over params, in bytes, zeros included
-    connection sparsity  = #(w == 0) / #w over weights (leaves of two axes or more), to four
-        decimals
-    activation sparsity  = #zeros / #values over the outputs of hidden layers
-    dense operations     = products of a layer with its inputs and weights all 1
-    effective operations = products of a layer with what is not 0 set to 1: ACs where all of its
-        input is 0, 1 or -1, else MACs
-    membrane updates     = numel at the first step, then #(v_t != v_{t-1})
+    footprint            sum of numel * itemsize over params, in bytes, zeros included
+    connection sparsity  #(w == 0) / #w over weights (leaves of two axes or more), to four decimals
+    activation sparsity  #zeros / #values over the outputs of hidden layers
+    dense operations     products of a layer in which all inputs and weights are set to 1
+    effective operations products of a layer in which all nonzeros are set to 1; they count as
+                         accumulates (ACs) if all of the layer's inputs are 0, 1 or -1, else as
+                         multiply-accumulates (MACs)
+    membrane updates     numel at the first step, then #(v_t != v_{t-1}) of the potentials v
 Biases, pooling and normalisation are not counted. Dense operations leave out the zeros of a
 convolution's padding.
 
 Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and
-Systems", 2023, arXiv:2304.04640; https://github.com/NeuroBench/neurobench, 2.3.0, whose values
-these equal. Its documents define operations per execution, its code divides by the number of
-samples, as here: a spiking net's sample holds all of its time steps. A layer that happens to be
-binary on this batch counts as ACs, there and here.
-Departures: which modules have their activations counted is told by the net (hidden layers), not by
-hooks.
+Systems", 2023, arXiv:2304.04640; https://github.com/NeuroBench/neurobench, version 2.3.0, whose
+values these equal. NeuroBench's documentation defines operations per execution; its code divides by
+the number of samples, and we follow the code: for a spiking net one sample includes all time steps.
+A layer whose inputs happen to be binary on this batch counts as ACs, there and here. Departures: we
+count activations of hidden layers, where NeuroBench counts modules that have a hook.
 """
 
 from typing import NamedTuple
@@ -33,8 +31,8 @@ from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
 class NeuroBench(NamedTuple):
-    """footprint: bytes. Sparsities: fractions. dense, effective_macs, effective_acs: synaptic
-    operations an example.
+    """footprint: in bytes. Sparsities: fractions. dense, effective_macs, effective_acs: synaptic
+    operations per example.
     """
 
     footprint: int
@@ -64,8 +62,8 @@ def neurobench(net: Net, params: PyTree, x: Array, key: Key) -> NeuroBench:
 
 
 def membrane_updates(potentials: Array) -> float:
-    """How often a membrane potential changed, an example. potentials: [T, B, n], after each of T
-    steps.
+    """Number of times that a membrane potential changed, per example. potentials: [T, B, n], after
+    each of T steps.
     """
     first, changes = potentials[0].size, jnp.count_nonzero(jnp.diff(potentials, axis=0))
     return (first + int(changes)) / potentials.shape[1]

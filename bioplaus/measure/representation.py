@@ -1,30 +1,30 @@
-"""What a layer represents, and how alike two layers are: between rules, seeds and depths, on the
+"""What a layer represents, and how similar two layers are: between rules, seeds and depths, on the
 same examples.
 
-    CKA  = <K, L> / (|K| |L|)
-        K, L: the Gram matrices X X^T, Y Y^T of X [B, n] and Y [B, m], without their diagonals and
-           U-centred, K_ij <- K_ij - (k_i + k_j) / (B - 2) + k / ((B - 1) (B - 2)),
-               k_i = sum_j K_ij,  k = sum_i k_i
-    RSA  = rank correlation of the distances 1 - corr(x_a, x_b) and 1 - corr(y_a, y_b) over all
+    CKA = <K, L> / (|K| |L|)
+        K, L: Gram matrices X X^T and Y Y^T of X [B, n] and Y [B, m], without their diagonals and
+        U-centred: K_ij <- K_ij - (k_i + k_j) / (B - 2) + k / ((B - 1) (B - 2)),
+        with k_i = sum_j K_ij and k = sum_i k_i
+    RSA = rank correlation of the distances 1 - corr(x_a, x_b) and 1 - corr(y_a, y_b) over all
         pairs of examples a < b
-    effective dimension = (sum_i lambda_i)^2 / sum_i lambda_i^2        lambda: eigenvalues of the
-        covariance of units
-    sparsity: fraction of outputs that are 0 (Treves and Rolls' for graded ones: 1 - <r>^2 / <r^2>,
-        the mean over units)
-    dead units: those whose output is the same for all examples
-Activities have examples first; other axes are flattened. A CKA of 1 is a rotation and a scale; 0 is
-no shared direction.
+    effective dimension = (sum_i lambda_i)^2 / sum_i lambda_i^2
+        lambda_i: eigenvalues of the covariance of the units
+    sparsity = fraction of outputs that are 0
+    sparseness = mean over units of 1 - <r>^2 / <r^2>, for graded responses r
+    dead units: those with the same output for all examples
+Activities have examples first; other axes are flattened. A CKA of 1 means equal up to a rotation
+and a scale; 0 means that no direction is shared.
 
 Kornblith, Norouzi, Lee, Hinton, "Similarity of Neural Network Representations Revisited", 2019,
 arXiv:1905.00414; Kriegeskorte, Mur, Bandettini, "Representational similarity analysis", 2008,
 doi:10.3389/neuro.06.004.2008; effective dimension as participation ratio: Gao et al., "A theory of
 multineuronal dimensionality, dynamics and measurement", 2017, doi:10.1101/214262; sparseness:
 Treves and Rolls, "What determines the capacity of autoassociative memories in the brain?", 1991,
-doi:10.1088/0954-898X_2_4_004.
-Departures: linear CKA alone, by the unbiased estimate of HSIC (Song et al., "Feature Selection via
-Dependence Maximization", 2012, as in Nguyen, Raghu, Kornblith, 2021, arXiv:2010.15327, eq. 3). The
-paper's own form is biased upwards where units are not few against examples: near 1 for any two wide
-layers. This one is 0 on average for independent ones, so it may be negative.
+doi:10.1088/0954-898X_2_4_004. Departures: only linear CKA, by the unbiased estimate of HSIC (Song
+et al., "Feature Selection via Dependence Maximization", 2012, as in Nguyen, Raghu, Kornblith, 2021,
+arXiv:2010.15327, eq. 3). The form of the CKA paper is biased upwards unless units are few compared
+with examples: it is near 1 for any two wide layers. This estimate is 0 on average for independent
+layers, so it may be negative.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ from bioplaus.types import Array
 
 
 def cka(x: ArrayLike, y: ArrayLike) -> Array:
-    """Linear centred kernel alignment, at most 1. x: [B, ...], y: [B, ...]. NaN for activity that
-    never changes.
+    """Linear centred kernel alignment, at most 1. x, y: [B, ...]. NaN for activity that never
+    changes.
 
     Raises ValueError unless both have the same examples, four or more.
     """
@@ -46,8 +46,8 @@ def cka(x: ArrayLike, y: ArrayLike) -> Array:
 
 
 def cka_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> Array:
-    """[len(activities), len(others)]: CKA of every layer of one net with every layer of another. It
-    holds a B x B matrix a layer.
+    """[len(activities), len(others)]: CKA of every layer of one net with every layer of another.
+    Memory holds one B x B matrix per layer.
     """
     _same_examples("cka", 4, *activities, *others)
     kernels, against = (
@@ -57,8 +57,8 @@ def cka_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> A
 
 
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman correlation of the two dissimilarity matrices. NaN where an example's activity is
-    flat over units.
+    """Spearman correlation of the two dissimilarity matrices. NaN if all units respond alike to
+    some example.
 
     Raises ValueError unless both have the same examples, three or more. On the host, in float64.
     """
@@ -73,12 +73,13 @@ def rsa_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> n
 
 
 def effective_dimension(x: ArrayLike) -> Array:
-    """Participation ratio of the units' covariance, 1 to the smaller of units and examples - 1. x:
-    [B, ...].
+    """Participation ratio of the units' covariance, from 1 to the smaller of units and examples -
+    1. x: [B, ...].
     """
     _same_examples("effective_dimension", 2, x)
     x = _centred(x)
-    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x  # the same eigenvalues, but for zeros
+    # both products have the same nonzero eigenvalues
+    gram = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x
     return jnp.trace(gram) ** 2 / (gram**2).sum()
 
 
@@ -88,8 +89,8 @@ def sparsity(x: ArrayLike) -> Array:
 
 
 def sparseness(x: ArrayLike) -> Array:
-    """Treves and Rolls': the mean over units of 1 - <r>^2 / <r^2>, over examples, for r >= 0;
-    silent units are left out.
+    """Sparseness of Treves and Rolls: the mean over units of 1 - <r>^2 / <r^2>, with means <> over
+    examples, for responses r >= 0. Silent units are left out.
     """
     x = _flat(x)
     power = (x**2).mean(0)
@@ -108,8 +109,8 @@ def _flat(x: ArrayLike) -> Array:
 
 
 def _centred(x: ArrayLike) -> Array:
-    """Flattened, without the mean over examples, and scaled to a largest value of 1, so that
-    squares neither vanish nor overflow.
+    """Flattened, with the mean over examples subtracted, and scaled to a largest value of 1, so
+    that squares neither underflow nor overflow.
     """
     x = _flat(x)
     x = x - x.mean(0)
@@ -117,9 +118,8 @@ def _centred(x: ArrayLike) -> Array:
 
 
 def _kernel(x: ArrayLike) -> Array:
-    """The Gram matrix [B, B], U-centred, of Frobenius norm 1."""
-    # changes nothing but rounding: U-centring takes off whatever is the same along a row or a
-    # column
+    """The Gram matrix [B, B], U-centred and divided by its Frobenius norm."""
+    # centring first changes only rounding: U-centring removes what is constant along an axis
     x = _centred(x)
     n, gram = len(x), jnp.matmul(x, x.T, precision="highest")
     apart = 1 - jnp.eye(n, dtype=x.dtype)
@@ -130,8 +130,8 @@ def _kernel(x: ArrayLike) -> Array:
 
 
 def _ranks(x: ArrayLike) -> np.ndarray:
-    """Of the dissimilarities of all pairs of examples, ties at their mean rank; their mean taken
-    off, of norm 1.
+    """Ranks of the dissimilarities of all pairs of examples, with ties at their mean rank. The mean
+    of the ranks is subtracted, and they are scaled to norm 1.
     """
     from scipy import stats  # scipy.stats takes half a second to import
 

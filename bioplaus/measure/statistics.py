@@ -1,6 +1,6 @@
-"""Numbers over seeds, and numbers that sum a robustness curve up. On the host, in float64.
+"""Statistics over seeds, and summaries of robustness curves. On the host, in float64.
 
-A diverged seed is NaN (or infinite). It is left out of the mean and counted: a table must show
+A seed that diverged is NaN or infinite. It is left out of the mean and counted: a table must show
 both.
 """
 
@@ -13,11 +13,11 @@ from bioplaus.hyper import Level, declared
 
 FREE = (-np.inf, np.inf)
 SHARE = (0.0, 1.0)
-"""Bounds of an accuracy, and of any other share of examples."""
+"""Bounds of an accuracy, and of any other fraction of examples."""
 
 
 class Interval(NamedTuple):
-    """Mean and 95 % interval; n seeds entered it, `diverged` did not. low and high are NaN for
+    """Mean and 95 % interval over n seeds, without the `diverged` ones. low and high are NaN for
     fewer than two seeds.
     """
 
@@ -32,11 +32,12 @@ class Interval(NamedTuple):
 def interval(
     values: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE
 ) -> Interval:
-    """mean +- t_{n-1} s / sqrt(n), Student's interval over the first axis. values: [seeds, ...]; s:
-    sample standard deviation.
+    """Student's interval over the first axis, mean +- t_{n-1} s / sqrt(n).
 
-    bounds: the least and the largest that the measure can be. An end beyond them, which the normal
-    distribution allows, is moved to them: the interval holds the true mean no less often.
+    values: [seeds, ...]; n: number of seeds; s: sample standard deviation; t_{n-1}: quantile of
+    Student's distribution. bounds: the smallest and the largest value that the measure can have. An
+    end beyond them, which the normal distribution allows, is moved to the bound: the interval then
+    contains the true mean no less often.
     """
     from scipy import stats  # scipy.stats takes half a second to import
 
@@ -62,11 +63,11 @@ def interval(
 def paired_interval(
     a: ArrayLike, b: ArrayLike, level: Level = 0.95, bounds: tuple[float, float] = FREE
 ) -> Interval:
-    """The interval of the mean of a - b, paired by seed: a beats b where `low` > 0. A pair with a
-    diverged seed is left out.
+    """The interval of the mean of a - b, paired by seed: a is larger than b if `low` > 0. A pair
+    with a diverged seed is left out.
 
-    bounds: of a and of b, see `interval`; their difference lies within the distance of the bounds.
-    Raises ValueError where a and b do not have the same seeds.
+    bounds: those of a and of b, see `interval`; a - b lies within the distance between them. Raises
+    ValueError unless a and b have the same seeds.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
@@ -79,11 +80,10 @@ def paired_interval(
 
 
 def paired_p(a: ArrayLike, b: ArrayLike) -> float:
-    """Two-sided p-value of the paired t test of a - b = 0, seeds that diverged on either side left
-    out.
+    """Two-sided p-value of the paired t test of a - b = 0, without pairs in which a seed diverged.
 
-    For comparisons that were planned, and corrected by `holm` for how many they are; others carry
-    none. NaN for fewer than two pairs; 0 or 1 where the differences are all the same: the seeds do
+    Use it for planned comparisons, corrected by `holm` for their number; other comparisons should
+    have no p-value. NaN for fewer than two pairs. 0 or 1 if all differences are equal: the seeds do
     not vary, and the test does not apply.
     """
     from scipy import stats
@@ -102,10 +102,11 @@ def paired_p(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Holm's step-down correction of the p-values [n] of n planned comparisons: each is significant
-    at 5 % where it is below 0.05.
+    """Holm's step-down correction of the p-values p [n] of n planned comparisons. A comparison is
+    significant at 5 % if its corrected value p' is below 0.05.
 
         p'_(i) = max_{j <= i} min(1, (n - j + 1) p_(j)),    p_(1) <= ... <= p_(n)
+
     NaN stays NaN and counts as one of the n. Holm, "A Simple Sequentially Rejective Multiple Test
     Procedure", 1979.
     """
@@ -118,16 +119,16 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def nauc(severities: ArrayLike, accuracy: ArrayLike) -> np.ndarray:
-    """Area under the accuracy curve over the severities [K], trapezoid, over their range: a mean
-    accuracy. accuracy: [..., K].
+    """Normalised area under the accuracy curve (nAUC): a mean accuracy over the range of severities
+    [K], by the trapezoid rule. accuracy: [..., K].
     """
     s, a = _curve("nauc", severities, accuracy)
     return np.asarray(np.trapezoid(a, s, axis=-1) / (s[-1] - s[0]))
 
 
 def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> np.ndarray:
-    """(nAUC - chance) / (clean - chance): 1 keeps all of the accuracy, 0 none. NaN where clean is
-    not above chance.
+    """(nAUC - chance) / (clean - chance): 1 if all of the accuracy is kept, 0 if none is. NaN
+    unless the clean accuracy is above chance.
     """
     area, clean = np.asarray(area, np.float64), np.asarray(clean, np.float64)
     room = np.where(clean > chance, clean - chance, np.nan)
@@ -135,11 +136,11 @@ def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> np.ndarray:
 
 
 def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> np.ndarray:
-    """Severity at which the accuracy has first fallen half-way from clean (at severities[0]) to
-    chance, by linear interpolation.
+    """Severity at which the accuracy has first fallen half-way from clean to chance, by linear
+    interpolation. The clean accuracy is that at severities[0].
 
-    accuracy: [..., K]. inf where it never has: to be printed as >= severities[-1]. NaN where clean
-    is not above chance.
+    accuracy: [..., K]. inf if it never falls so far: print this as >= severities[-1]. NaN unless
+    the clean accuracy is above chance.
     """
     s, a = _curve("s50", severities, accuracy)
     clean = a[..., :1]

@@ -1,17 +1,18 @@
-"""Measured energy of a GPU: the counter of its driver over long windows, idle power taken off, and
-a fit to what was computed.
+"""Measured energy of a GPU: its driver's energy counter over long windows, less idle power, and a
+fit to the operations and bytes of the computation.
 
-    E_gross = counter after - counter before,
-        E_net = E_gross - P_idle t            over a window of >= 30 s and >= 500 ticks
-    E_net = a FLOP + b bytes + c t,
-        a, b, c >= 0        fitted to relative errors; judged by leaving out one point after another
-The counter (NVML's total energy, mJ since the driver was loaded, Volta and later) moves every 20 to
-100 ms; the sensor under it samples a part of the time only, so that windows are repeated at random
-delays.
+    E_gross = counter after - counter before, over a window of >= 30 s and >= 500 ticks
+    E_net   = E_gross - P_idle t
+    E_net   = a FLOP + b bytes + c t,    a, b, c >= 0
+t: length of the window; P_idle: power of the idle GPU; FLOP, bytes: floating-point operations and
+bytes moved. The fit minimises relative errors, and is judged by leaving out one point after
+another. The counter (NVML's total energy, in mJ since the driver was loaded; Volta and later) ticks
+every 20 to 100 ms. The sensor behind it samples only a part of the time, so windows are repeated at
+random delays.
 
 Yang, Adamek, Armour, "Accurate and Convenient Energy Measurements for GPUs", 2023,
-arXiv:2312.02741. On a GPU that is not full, E follows t: rules that save operations need not save
-joules. This measures a GPU, and says nothing of neuromorphic hardware.
+arXiv:2312.02741. On a GPU that is not fully used, E follows t: rules that save operations need not
+save joules. The result holds for this GPU, and says nothing about neuromorphic hardware.
 """
 
 import itertools
@@ -25,7 +26,9 @@ import numpy as np
 
 
 class Counter(NamedTuple):
-    """joules: () -> energy so far. clock: () -> seconds. wait: (seconds) -> None."""
+    """An energy counter. joules: () -> energy so far. clock: () -> seconds. wait: (seconds) ->
+    None.
+    """
 
     joules: Callable[[], float]
     clock: Callable[[], float] = time.perf_counter
@@ -33,8 +36,11 @@ class Counter(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How long to measure. ticks: least changes of the counter in a window. idle: seconds before
-    and after all of them.
+    """How long to measure.
+
+    warm: seconds of calls before the first window. seconds: length of a window. ticks: smallest
+    number of changes of the counter in a window. repeats: number of windows. idle: seconds without
+    calls before and after all of them. delay: longest random delay between windows, in seconds.
     """
 
     warm: float = 10.0
@@ -46,8 +52,8 @@ class Window(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Of one call: joules gross and net, mean and standard error over repeats; seconds a call; idle
-    power before and after, W.
+    """One call. gross, net: joules, means over repeats, with their standard errors. seconds: per
+    call. idle: power without calls before and after, in W.
     """
 
     gross: float
@@ -59,7 +65,7 @@ class Measured(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One call: floating-point operations, bytes moved, seconds, joules net."""
+    """One call: floating-point operations, bytes moved, seconds, and net joules."""
 
     flop: float
     bytes: float
@@ -68,8 +74,8 @@ class Point(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """a: J/FLOP; b: J/byte; c: W. error: median relative error of a point that was left out;
-    errors: of each.
+    """a: J/FLOP; b: J/byte; c: W. errors: relative error of each point when it is left out of the
+    fit. error: their median.
     """
 
     a: float
@@ -80,14 +86,14 @@ class Fit(NamedTuple):
 
 
 def nvml(device: int = 0) -> Counter:
-    """The energy counter of an NVIDIA GPU. Raises RuntimeError, saying what to do, without its
-    library, driver or counter.
+    """The energy counter of an NVIDIA GPU.
 
-    device: as CUDA counts the GPUs that this process sees, `jax.Device.local_hardware_id`. NVML
-    counts all GPUs of the machine, so that the entry of CUDA_VISIBLE_DEVICES says which one that
-    is. Of a part of a GPU (MIG) the counter is that of the whole GPU: measure while its other parts
-    rest. On a machine with GPUs of several kinds set CUDA_DEVICE_ORDER=PCI_BUS_ID, the order in
-    which NVML counts.
+    device: the GPU's number among those that CUDA shows to this process,
+    `jax.Device.local_hardware_id`. NVML counts all GPUs of the machine; the entry of
+    CUDA_VISIBLE_DEVICES says which one is meant. A part of a GPU (MIG) has the counter of the whole
+    GPU: measure while the other parts are idle. On a machine with several kinds of GPUs set
+    CUDA_DEVICE_ORDER=PCI_BUS_ID, the order in which NVML counts. Raises RuntimeError, which says
+    what to do, if the library, the driver or the counter is missing.
     """
     try:
         import pynvml  # type: ignore[import-not-found]
@@ -109,7 +115,7 @@ def _handle(pynvml, device: int):
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return pynvml.nvmlDeviceGetHandleByIndex(device)
-    # CUDA stops at the first name that is no GPU's
+    # CUDA ignores all names from the first on that is not a GPU's
     names = (name.strip() for name in named.split(","))
     visible = list(itertools.takewhile(_names_a_gpu, names))
     if not 0 <= device < len(visible):
@@ -136,17 +142,17 @@ def _names_a_gpu(name: str) -> bool:
 
 
 def _of_uuid(pynvml, name: str):
-    """The GPU of a UUID, or of the beginning of one, which CUDA takes as well."""
+    """The GPU with this UUID. As in CUDA, the beginning of a UUID is enough."""
     try:
         return pynvml.nvmlDeviceGetHandleByUUID(name)
     except pynvml.NVMLError:
         every = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        meant = [
+        matches = [
             handle for handle in every if _text(pynvml.nvmlDeviceGetUUID(handle)).startswith(name)
         ]
-        if len(meant) != 1:
+        if len(matches) != 1:
             raise
-        return meant[0]
+        return matches[0]
 
 
 def _text(found: str | bytes) -> str:
@@ -158,11 +164,11 @@ PROTOCOL = Window()
 
 
 def measure(call: Callable[[], None], counter: Counter, window: Window = PROTOCOL) -> Measured:
-    """Energy of one call. call: blocks until its work is done (`jax.block_until_ready`), and has
-    been compiled.
+    """Energy of one call. call: an already compiled function, which returns when its work is done
+    (`jax.block_until_ready`).
 
-    Raises ValueError for fewer than two repeats, RuntimeError for a counter that stands still or
-    goes backwards.
+    Raises ValueError for fewer than two repeats, and RuntimeError for a counter that stands still
+    or goes backwards.
     """
     if window.repeats < 2:
         raise ValueError(
@@ -194,7 +200,7 @@ def measure(call: Callable[[], None], counter: Counter, window: Window = PROTOCO
 
 def fit(points: Sequence[Point]) -> Fit:
     """Least squares of relative errors, with a, b, c >= 0. Raises ValueError for fewer than 12
-    points or a joule of 0 or less.
+    points or an energy of 0 or less.
     """
     if len(points) < 12 or any(not p.joules > 0 for p in points):
         raise ValueError(
@@ -221,14 +227,14 @@ def _solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _idle(counter: Counter, seconds: float) -> float:
-    """Power without work, W."""
+    """Power without calls, in W."""
     start, since = counter.joules(), counter.clock()
     counter.wait(seconds)
     return _gained(start, counter.joules()) / (counter.clock() - since)
 
 
 def _gained(before: float, after: float) -> float:
-    """Joules between two readings. Raises RuntimeError where the counter went backwards."""
+    """Joules between two readings. Raises RuntimeError if the counter went backwards."""
     if not after >= before:
         raise RuntimeError(
             f"measure: the energy counter went from {before:g} J to {after:g} J: it was reset or"
@@ -241,13 +247,15 @@ def _gained(before: float, after: float) -> float:
 def _repeat(
     call: Callable[[], None], counter: Counter, seconds: float, ticks: int
 ) -> tuple[float, float, int]:
-    """Call for so long and until the counter has moved so often: joules, seconds, calls."""
+    """Call until `seconds` have passed and the counter has changed `ticks` times. Returns joules,
+    seconds and the number of calls.
+    """
     start, since = counter.joules(), counter.clock()
     calls, moved, joules, last = 0, 0, 0.0, start
     while (elapsed := counter.clock() - since) < seconds or moved < ticks:
         call()
         calls, now = calls + 1, counter.joules()
-        # of each step, as a counter that was reset may have passed its start again
+        # checked at each step, because a counter that was reset may have passed its start again
         gained = _gained(last, now)
         moved, joules, last = moved + (gained > 0), joules + gained, now
         if elapsed > 10 * seconds + 60:

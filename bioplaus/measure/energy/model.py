@@ -1,18 +1,21 @@
-"""From counts to joules, with the uncertainty of the constants. Per example and update (or answer).
+"""From counts to joules per example, for one update or one answer, with the uncertainty of the
+constants.
 
 A clocked machine, on dense counts:
-    E_op  = macs (e_mul + e_add) + acs e_add + muls e_mul + (adds + compares + transcendentals +
-        random) e_add
-    E_mem = 1/2 sum_tensors words e(level)                    e: a 64-bit access, a word is 32 bits
+    E_op  = macs (e_mul + e_add) + muls e_mul
+            + (acs + adds + compares + transcendentals + random) e_add
+    E_mem = 1/2 sum_tensors words e(level)       e(level): for 64 bits, while a word has 32
 An event-driven machine, on effective counts:
     E_op  = (macs + acs) e_synop + neuron_updates e_neuron + t (P_static + neurons e_rest)
     E_mem = synapse_updates e_synapse + (spikes + broadcast) e_spike
 Both: E_total = E_op + E_mem.
-level: the smallest memory of the profile that holds the tensor, in steps, without interpolation. A
-comparison, a function such as exp and a random number are charged as one addition, a lower bound.
-An event's own memory cannot be told from its arithmetic, and is in its E_op. Clocks, wires and
-control are in the model as far as they are in a profile's constants: it compares rules, it does not
-predict a bill.
+
+e: energy constants of the profile. Counts: see `Counts`. t: seconds per example. level: the
+smallest memory of the profile that holds the tensor, without interpolation between sizes. A
+comparison, a function such as exp and a random number are charged as one addition, which is a lower
+bound. The memory access of a synaptic event cannot be separated from its arithmetic, and is in
+E_op. Clocks, wires and control are included only as far as a profile's constants include them: the
+model compares rules, it does not predict the consumption of a device.
 
 Horowitz, "Computing's energy problem (and what we can do about it)", 2014,
 doi:10.1109/ISSCC.2014.6757323.
@@ -37,12 +40,12 @@ EVENTS = {
     "spikes": "spike",
     "broadcast": "spike",
 }
-"""Counts that an event-driven profile may have a price for, and its name."""
+"""Counts that an event-driven profile may price, and the name of the constant that prices each."""
 
 
 class Estimate(NamedTuple):
-    """Joules an example: the median and the 90 % interval over the draws, and the draws themselves
-    [n].
+    """Joules per example: the median and the 90 % interval over draws of the constants, and the
+    draws [n].
     """
 
     median: float
@@ -52,10 +55,9 @@ class Estimate(NamedTuple):
 
 
 class Energy(NamedTuple):
-    """Arithmetic, memory and their sum, always together; setting: (profile, number of draws, seed).
+    """Energy of arithmetic, of memory and their sum. setting: (profile, number of draws, seed).
 
-    unpriced: counts that are not zero and for which the profile knows no price: the energies are
-    without them.
+    unpriced: nonzero counts for which the profile has no price; the energies do not include them.
     """
 
     E_op: Estimate
@@ -66,8 +68,8 @@ class Energy(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """joules spent until the target; censored: it was never reached, and this is what was spent in
-    vain.
+    """joules: energy spent until the target was reached. censored: whether it was never reached;
+    then joules is all that was spent.
     """
 
     joules: float
@@ -75,7 +77,7 @@ class Reached(NamedTuple):
 
 
 def training_macs(rule: Rule, net: Net, batch: Batch) -> Count:
-    """MACs an example of one update: all phases."""
+    """Multiply-accumulates (MACs) of one update per example, summed over phases."""
     return total(cost(rule, net, batch)).macs
 
 
@@ -88,15 +90,15 @@ def energy(
     draws: int = 1000,
     seed: int = 0,
 ) -> Energy:
-    """Energy of one update or answer, an example. Constants are drawn log-uniformly on [low, high],
-    for all rules alike at a seed.
+    """Energy of one update or answer per example. Constants are drawn log-uniformly from [low,
+    high]; at a given seed the draws are the same for all rules.
 
-    cost: `measure.cost` for a clocked profile, `measure.effective` for an event-driven one (or
-    `inference`, with numbers).
-    seconds: how long an example takes, for the power of a machine or a neuron at rest. mirrored: a
-    separate feedback array is kept equal to the forward weights, and `transport` words are sent to
-    it; else the weights are read from either side. Raises ValueError for counts of the other kind,
-    and for training on a machine that cannot.
+    cost: `measure.cost` for a clocked profile, `measure.effective` for an event-driven one, or
+    `inference`, with numbers for an event-driven one.
+    seconds: time per example, for the static power of a machine or a neuron at rest.
+    mirrored: whether a separate feedback array is kept equal to the forward weights, so that
+    `transport` words are sent to it; otherwise the weights are read from either side.
+    Raises ValueError for counts of the other kind, and for training on a machine that cannot train.
     """
     if draws < 1:
         raise ValueError(f"energy: draws is {draws}; give 1 or more")
@@ -160,8 +162,8 @@ def surely_less(a: dict[str, Energy], b: dict[str, Energy]) -> float:
 def to_accuracy(target: float, steps: ArrayLike, accuracy: ArrayLike, joules: float) -> Reached:
     """Energy until a test accuracy is first reached.
 
-    steps: [K] rising, when accuracy [K] was measured; joules: of one step (of an example, times the
-    batch). Raises ValueError where they do not match.
+    steps: [K] rising, the steps at which accuracy [K] was measured. joules: energy of one step,
+    which is that of an example times the batch size. Raises ValueError if the arrays do not match.
     """
     steps, accuracy = np.asarray(steps), np.asarray(accuracy, np.float64)
     if (
@@ -186,7 +188,7 @@ def _clocked(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mi
         + float(c.muls) * e["fp32_mul"]
         + simple * e["fp32_add"]
     )
-    # a copied word is read and written
+    # a word that is copied to the mirror is read once and written once
     moved = [*cost.traffic, (cost.parameters, 2 * c.transport if mirrored else 0)]
     return op, np.sum([float(words) * e[level(tensor, e)] for tensor, words in moved], axis=0) / 2
 
@@ -202,8 +204,8 @@ def _event(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirr
 
 
 def _sample(profile: Profile, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """[draws] of every constant, in joules (static: watts, rest: watts a neuron), drawn in the
-    order of their names.
+    """[draws] of every constant in joules (static: in watts; rest: in watts per neuron), drawn in
+    the order of their names.
     """
     rng = np.random.default_rng(seed)
 

@@ -1,9 +1,9 @@
-"""Hardware profiles: energy constants with their uncertainty and their source, from profiles.toml
-or a file of your own.
+"""Hardware profiles: energy constants with their uncertainty and source, from profiles.toml or from
+your files.
 
-A clocked machine computes all that is written and pays for arithmetic and for memory, by the size
-of what it moves. An event-driven one pays for what happens: a synaptic event, a spike on its way, a
-neuron's update, a synapse's change.
+A clocked machine performs every operation, and pays for arithmetic and for memory access by the
+size of the tensor. An event-driven machine pays for events: a synaptic event, a spike sent, an
+update of a neuron, a change of a synapse.
 """
 
 import tomllib
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 MEMORIES = {"sram_8kB": 8 * 1024, "sram_32kB": 32 * 1024, "sram_1MB": 1024 * 1024, "dram": None}
-"""The memories that a clocked profile may have, and how many bytes each holds; dram holds
-anything.
+"""The memories that a clocked profile may have, and how many bytes each holds; dram holds a tensor
+of any size.
 """
 
 CLOCKED = {"fp32_add": ("pJ",), "fp32_mul": ("pJ",)} | dict.fromkeys(MEMORIES, ("pJ/64b",))
@@ -25,21 +25,21 @@ EVENT = {
 }
 """The constants that a profile of each kind may have, and the units of each.
 
-synop: one synaptic event. spike: one spike sent. static: power of the machine. rest: of a neuron at
-rest. atp: what one ATP yields.
+synop: one synaptic event. spike: one spike sent. static: power of the machine. rest: power of a
+neuron at rest. atp: energy of one ATP.
 """
 
 NEEDED = {"clocked": {"fp32_add", "fp32_mul", "dram"}, "event": {"synop"}}
 
 GRADES = ("primary", "secondary", "derived", "unconfirmed")
-"""Read in the cited work; read in a work or in code that cites it; computed from figures so read;
-from memory.
+"""How well a constant is known. primary: read in the cited work. secondary: read in a work, or in
+code, that cites it. derived: computed from figures that were read. unconfirmed: from memory.
 """
 
 
 class Constant(NamedTuple):
-    """value, with its range [low, high], in `unit`; where it comes from, and how well that is known
-    (one of GRADES).
+    """value, with its range [low, high], in `unit`; its source, and how well it is known, one of
+    GRADES.
     """
 
     value: float
@@ -51,8 +51,8 @@ class Constant(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A technology. clocked: else event-driven. inference_only: why it cannot train, '' where it
-    can. constants: by name.
+    """A technology. clocked: True, or False for event-driven. inference_only: why it cannot train,
+    or ''. constants: by name.
     """
 
     name: str
@@ -63,11 +63,10 @@ class Profile(NamedTuple):
 
 
 def profiles(*own: str | Path) -> dict[str, Profile]:
-    """The profiles that come with the library, by name, and those of TOML files of your own in the
-    same form.
+    """The profiles of the library, by name, and those of your TOML files in the same form.
 
-    Raises ValueError, naming the file and the entry, for one that is not complete, or named like
-    one that is there.
+    Raises ValueError, naming the file and the entry, for a profile that is incomplete, or whose
+    name is taken.
     """
     found = parse(
         resources.files("bioplaus.measure.energy")

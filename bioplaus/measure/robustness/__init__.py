@@ -1,10 +1,10 @@
 """Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true
 gradient, and checks on the attacks.
 
-Units: an attack's epsilon is in the units of its input. What measures accuracy over disturbances of
-the input (`curve` of input noise, `under_attack`, `transfer`, `suite`) takes its severities and
-radii as fractions of the range of the inputs, high - low of `bounds`, so that they mean the same
-for pixels in 0..255 and in [0, 1]. A study reads the bounds off its data
+Units: an attack's epsilon is in the units of its input. Functions that measure accuracy under
+disturbances of the input (`curve` of input noise, `under_attack`, `transfer`, `suite`) take
+severities and radii as fractions of the range of the inputs, high - low of `bounds`. So they mean
+the same for pixels in 0..255 as in [0, 1]. A study takes the bounds from its data
 (`data.dataset.bounds_of`).
 """
 

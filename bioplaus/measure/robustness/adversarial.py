@@ -1,5 +1,5 @@
-"""Accuracy under one attack over its radius: a curve. It is no claim of robustness, which takes
-`suite` and `claim`.
+"""Accuracy under one attack as a function of its radius. This is not a claim of robustness, which
+needs `suite` and `claim`.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from bioplaus.salts import ANSWER, DISTURB
 from bioplaus.types import Array, Batch, Key, Loss
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.4)
-"""Radii as fractions of the range of the inputs. The last should break any net: a curve must reach
-the floor.
+"""Radii as fractions of the range of the inputs. The last should break any net, so that the curve
+reaches its floor.
 """
 
 
@@ -30,11 +30,11 @@ def under_attack(
     severities: Sequence[float] = EPSILONS,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """Accuracy [K] on examples that `attack` makes on this same net, over its radius. At radius 0
-    it is the clean accuracy.
+    """Accuracy [K] on examples that `attack` makes on this same net, at K radii. At radius 0 it is
+    the clean accuracy.
 
-    severities: radii as fractions of the range of the inputs, high - low of `bounds`, which are
-    handed to the attack.
+    severities: radii as fractions of the range of the inputs, high - low of `bounds`. bounds: given
+    to the attack.
     """
     return transfer(
         attack, predict, predict, loss, batch, key, severities=severities, bounds=bounds
@@ -52,8 +52,8 @@ def transfer(
     severities: Sequence[float] = EPSILONS,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """Accuracy [K] of `target` on examples made on `source` (the twin trained by backprop, a
-    black-box attack), over the radius.
+    """Accuracy [K] of `target` on examples made on `source`, at K radii. With the twin trained by
+    backprop as the source it is a black-box attack.
 
     severities, bounds: as in `under_attack`.
     """

@@ -1,17 +1,17 @@
-"""Robustness curves: accuracy over the severity of a disturbance of the trained net, with no
-retraining.
+"""Robustness curves: accuracy as a function of the severity of a disturbance of the trained net,
+without retraining.
 
-A `Disturbance` says how a net, its weights or its input are changed; `curve` reads the accuracy
-over its severities, mean over draws; `CURVES` holds those that a study can name. jit and vmap (over
-seeds) apply, and all severities and draws are one program.
+A `Disturbance` says how a net, its weights or its input are changed. `curve` measures the accuracy
+at each severity, averaged over draws. `CURVES` holds the disturbances that a study can name. jit
+and vmap (over seeds) apply, and all severities and draws are one program.
 
-A disturbance depends on `key` and on shapes alone: every rule at that key meets the same one, where
-it is random. In a draw the severities share one sample, so that a larger lesion contains the
-smaller. Severity 0 is the net itself.
+A random disturbance depends only on `key` and on shapes, so that every rule meets the same one at a
+given key. Within a draw all severities share one sample, so that a larger lesion contains the
+smaller ones. Severity 0 is the net itself.
 
-rebuild: (net) -> predict, this rule on another net of the same shapes: `lambda n: factory(n, loss,
-**hyper).predict`. So a rule that settles does so in the lesioned net. A net with noise is read with
-a fresh sample a draw.
+rebuild: (net) -> predict, the rule's answer on another net of the same shapes: `lambda n:
+factory(n, loss, **hyper).predict`. So a rule that settles also settles in the lesioned net. A net
+with noise answers with a fresh noise sample in each draw.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,13 +35,12 @@ Disturbed = tuple[Net, PyTree, Array]
 
 
 class Disturbance(NamedTuple):
-    """perturb: (net, params, x, key) -> (severity -> (net, params, x)), whose severity may be
-    traced.
+    """A way to disturb a net. perturb: (net, params, x, key) -> (severity -> (net, params, x)); the
+    severity may be traced.
 
-    severities: rising from 0, which changes nothing. unit: what they are. random: draws differ; of
-    the others one is enough.
-    of_range: the severities are fractions of the range of the inputs, and `perturb` takes them in
-    units of the input.
+    severities: rising from 0, which changes nothing. unit: their unit. random: whether draws
+    differ; if not, one is enough. of_range: whether severities are fractions of the range of the
+    inputs; `perturb` then takes them in units of the input.
     """
 
     perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
@@ -66,14 +65,14 @@ def curve(
     bounds: tuple[float, float] = BOUNDS,
     loss: Loss | Kind = "logits",
 ) -> Array:
-    """Accuracy [K] of the rule under a disturbance, over severities (its own where None), mean over
-    draws.
+    """Accuracy [K] of the rule under a disturbance at K severities (None: those of the
+    disturbance), averaged over draws.
 
-    loss: what declares the outputs, see `measure.accuracy`.
-    bounds: the least and the largest value of the inputs, for a disturbance whose severities are
-    fractions of their range. Raises ValueError where such a disturbance meets inputs outside their
-    bounds, and their values are known, as they are outside jit. An answer of NaN is wrong: a net
-    that a disturbance makes diverge has not been robust to it.
+    loss: declares the outputs, see `measure.accuracy`. bounds: smallest and largest value of the
+    inputs, for a disturbance whose severities are fractions of their range. Raises ValueError if
+    such a disturbance meets inputs outside of their bounds; inside jit their values are not known
+    and not checked. An answer of NaN counts as wrong: a net that diverges under a disturbance is
+    not robust to it.
     """
     if disturbance.of_range:
         check_bounds(batch.x, bounds)
@@ -99,7 +98,7 @@ def curve(
 
 
 def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[Array], Disturbed]:
-    """x + sigma xi, not clipped; xi: standard normal, sigma in units of x."""
+    """x + sigma xi, not clipped. xi: standard normal; sigma: in units of x."""
     xi = jax.random.normal(key, x.shape, x.dtype)
     return lambda sigma: (net, params, x + sigma * xi)
 
@@ -110,10 +109,10 @@ FRACTION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 DEGREES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 SHARE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 INVERTED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-# 2^(1 - bits) of 8, 6, 5, 4, 3, 2 and 1 bits
+# 0, and 2^(1 - bits) for 8, 6, 5, 4, 3, 2 and 1 bits
 STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)
 
-LAYERS = 8  # hidden layers that can be lesioned alone
+LAYERS = 8  # number of hidden layers that have a curve of lesions in that layer alone
 _LOST, _FAULTY = "hidden units lesioned (fraction)", "synapses (fraction)"
 _RELATIVE, _BITS = "weight noise (standard deviation / weight)", "rounding step, 2^(1 - bits)"
 
@@ -176,6 +175,6 @@ CURVES: Mapping[str, Disturbance] = {
         for l in range(1, LAYERS + 1)
     },
 }
-"""What a study may name. `lesion` of synapses at 0 is the stuck-at-0 fault. New ones go last: their
-place is in the key of the draws.
+"""The disturbances that a study may name. `lesion` of synapses at severity 0 is the stuck-at-0
+fault. Append new ones: the position of a disturbance is part of the key of its draws.
 """

@@ -1,24 +1,23 @@
-"""Errors under corruption, of a net and of its twin trained by backprop. On the host, in float64.
+"""Errors under corruption of a net relative to its twin trained by backprop. On the host, in
+float64.
 
-    CE_c       = sum_s E_{s,c} / sum_s E^BP_{s,c}                                in percent
-    mCE_BP     = mean_c CE_c                                                    backprop itself has
-        100 %
+    CE_c       = sum_s E_{s,c} / sum_s E^BP_{s,c}                                 in percent
+    mCE_BP     = mean_c CE_c                                    100 % for backprop itself
     relative   = mean_c sum_s (E_{s,c} - E_clean) / sum_s (E^BP_{s,c} - E^BP_clean)
     effective  = logit(a) - (alpha + beta logit(a_clean))
-        alpha, beta: least squares over backprop's nets
-E: error rate, 1 - accuracy; s: severity; c: corruption. The reference is the net that differs in
-the rule alone, of the same seed; the published mCE has AlexNet in its place, so these numbers do
-not compare with it.
+E: error rate, 1 - accuracy a; s: severity; c: corruption; BP: of the twin, which differs in the
+rule alone and has the same seed; alpha, beta: least squares over backprop's nets. The published mCE
+has AlexNet as its reference, so these numbers do not compare with it.
 
-Effective robustness is accuracy under corruption beyond what a net of that clean accuracy, trained
-by backprop, would have: give backprop's nets of several widths, budgets and seeds, so that they
+Effective robustness is the accuracy under corruption beyond that of a net of the same clean
+accuracy trained by backprop. Give backprop nets of several widths, budgets and seeds, so that they
 span the clean accuracies that are compared.
 
 Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", 2019, arXiv:1903.12261. Taori et al., "Measuring Robustness to Natural Distribution
-Shifts in Image Classification", 2020, arXiv:2007.00644.
-Departures: the reference; effective robustness as a difference of logits (theirs is of accuracies,
-about a fit in logits: unconfirmed).
+Shifts in Image Classification", 2020, arXiv:2007.00644. Departures: the reference; effective
+robustness as a difference of logits (theirs is a difference of accuracies about a fit in logits:
+unconfirmed).
 """
 
 import numpy as np
@@ -26,27 +25,27 @@ from numpy.typing import ArrayLike
 
 
 def corruption_error(accuracy: ArrayLike, twin: ArrayLike) -> np.ndarray:
-    """CE [..., corruptions] in percent, of accuracies [..., corruptions, severities] of a net and
+    """CE [..., corruptions] in percent, from accuracies [..., corruptions, severities] of a net and
     of its backprop twin.
 
-    NaN where the twin makes no error at any severity.
+    NaN if the twin makes no error at any severity.
     """
     error, reference = (1 - np.asarray(a, np.float64) for a in (accuracy, twin))
     return _percent(error.sum(-1), reference.sum(-1))
 
 
 def mce(accuracy: ArrayLike, twin: ArrayLike) -> np.ndarray:
-    """mCE_BP [...] in percent: 100 for backprop, less is better."""
+    """mCE_BP [...] in percent: 100 for backprop; less is better."""
     return corruption_error(accuracy, twin).mean(-1)
 
 
 def relative_mce(
     accuracy: ArrayLike, clean: ArrayLike, twin: ArrayLike, twin_clean: ArrayLike
 ) -> np.ndarray:
-    """Relative mCE_BP [...] in percent, of what corruption adds to the clean errors. clean,
+    """Relative mCE_BP [...] in percent: errors that corruption adds to the clean errors. clean,
     twin_clean: accuracies [...].
 
-    NaN where a corruption adds nothing to the errors of the twin, or takes from them.
+    NaN if a corruption adds no errors to those of the twin.
     """
     lost, reference = (
         (np.asarray(c, np.float64)[..., None, None] - np.asarray(a, np.float64)).sum(-1)
@@ -63,12 +62,12 @@ def effective_robustness(
     *,
     examples: int,
 ) -> np.ndarray:
-    """Logit of the accuracy under corruption above the line through backprop's nets, [...]: 0 as
-    robust as they, in logits.
+    """Logit of the accuracy under corruption minus the line through backprop's nets [...]. 0 means
+    as robust as they are.
 
-    twins, twins_clean: [n] of backprop's nets. examples: of the test set, half an example is the
-    least error that a logit is taken of. Raises ValueError for fewer than three nets or for nets of
-    one clean accuracy: they give no line.
+    twins, twins_clean: accuracies [n] of backprop's nets. examples: number of test examples; half
+    an example is the smallest error of which a logit is taken. Raises ValueError for fewer than
+    three nets, or for nets that all have the same clean accuracy: they do not define a line.
     """
     at, under = _logit(twins_clean, examples), _logit(twins, examples)
     if at.ndim != 1 or at.shape != under.shape or len(at) < 3 or np.ptp(at) == 0:

@@ -1,4 +1,4 @@
-"""A guard before attacks: is what reverse mode gives the derivative of the forward pass?
+"""A guard before attacks: it checks that reverse mode gives the derivative of the forward pass.
 
 Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", 2018,
 arXiv:1802.00420.
@@ -15,8 +15,8 @@ from bioplaus.outputs import targets
 from bioplaus.types import Array, Key, Loss, PyTree
 
 TOLERANCE = 1e-4
-# so short that next to no unit crosses a kink (ReLU, max pooling) on the way; float64 leaves 8
-# digits
+# so short that almost no unit crosses a kink (ReLU, max pooling) on the way; differences of float64
+# numbers still have 8 digits
 STEP = 1e-8
 JITTER = 1e-2
 
@@ -39,13 +39,13 @@ def check_gradient(
     """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the
     input.
 
-    |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), L the mean loss, v standard
-    normal, in float64, in `directions` directions. Returns the largest left side over 1 + |g . v|.
-    Call it before an attack, outside jit.
+    The check is |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), with L the mean
+    loss, g its gradient, h = 1e-8, and v standard normal, in `directions` directions, in float64.
+    Returns the largest left side over 1 + |g . v|. Call it before an attack, outside of jit.
 
-    predict: (params, state, x, key) -> outputs; params and state are cast to float64 here. A few
-    dozen examples are enough. x is moved by at most 0.01, because images have exact zeros, where
-    kinked nets have no derivative; targets are moved by one class (y of one output to 1 - y),
+    predict: (params, state, x, key) -> outputs. params and state are cast to float64 here. A few
+    dozen examples are enough. x is moved by at most 0.01, because images have exact zeros, at which
+    nets with kinks have no derivative. Targets are moved by one class (y of one output to 1 - y),
     because the loss of a trained net is flat, and a flat loss hides any error. Noise must be
     differentiable at a fixed key: Poisson counts and spikes are not, and are rejected.
     """
@@ -73,10 +73,11 @@ def check_gradient(
     if not worst <= TOLERANCE:  # NaN is refused as well
         raise PseudoGradientError(
             "check_gradient: the input gradient of `predict` differs from finite differences by"
-            f" {worst:.2g} (1 + |g.v|), allowed are {TOLERANCE:g}. It has a derivative of its own"
-            " (a custom_vjp that carries a learning rule, a surrogate gradient, stop_gradient), or"
-            " casts to float32. Attack the forward pass that is deployed, without it; to follow a"
-            " learning signal is `attack_with_learning_signal`, a diagnostic."
+            f" {worst:.2g} (1 + |g.v|); {TOLERANCE:g} is allowed. Its derivative is replaced by"
+            " another (by a custom_vjp that carries a learning rule, a surrogate gradient or"
+            " stop_gradient), or it casts to float32. Attack the deployed forward pass with its"
+            " true derivative; to follow a learning signal there is"
+            " `attack_with_learning_signal`, a diagnostic."
         )
     return worst
 

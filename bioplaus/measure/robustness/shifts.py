@@ -1,18 +1,18 @@
-"""Shifts of the test images as a whole. Each: (net, params, x, key) -> (severity -> (net, params,
-x)).
+"""Shifts of the distribution of test images. Each function is (net, params, x, key) -> (severity ->
+(net, params, x)).
 
-    rotation          turned by s degrees about the centre, by linear interpolation, 0 outside
-    low_pass          the spatial frequencies above (1 - s) f_max are taken off: finest detail first
-    high_pass         those up to s f_max are taken off, but for the mean: coarse form first
-    inversion         x <- (1 - s) x + s (low + high - x);  low, high: the least and largest of x
-    permuted_pixels   a random fraction s of the pixels change places, in the same way in every
-        image
-|f|: the length of (f_row, f_column) in cycles a pixel; f_max: the largest there is. Images [B, H,
-W, C]; inversion and permuted pixels take any input, of which the features are the pixels.
+    rotation          rotate by s degrees about the centre, by linear interpolation, 0 outside
+    low_pass          remove the spatial frequencies above (1 - s) f_max: finest detail first
+    high_pass         remove those up to s f_max, except for the mean: coarse form first
+    inversion         x <- (1 - s) x + s (low + high - x);    low, high: minimum and maximum of x
+    permuted_pixels   permute a random fraction s of the pixels, in the same way in every image
+s: the severity. |f|: length of (f_row, f_column) in cycles per pixel; f_max: the largest |f|.
+Images are [B, H, W, C]; inversion and permuted_pixels take any input, whose features are its
+pixels.
 
 Frequencies: Yin et al., "A Fourier Perspective on Model Robustness in Computer Vision", 2019,
 arXiv:1906.08988. Permuted pixels: Goodfellow et al., "An Empirical Investigation of Catastrophic
-Forgetting", 2013, arXiv:1312.6211, where all of them are (unconfirmed).
+Forgetting", 2013, arXiv:1312.6211, where all pixels are permuted (unconfirmed).
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from bioplaus.types import Array, Key, Net, PyTree
 
 
 def rotation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """To one side. Raises ValueError for what are no images."""
+    """Rotate to one side. Raises ValueError for inputs that are not images."""
     del key
     _images("rotation", x)
     turned = jax.vmap(
@@ -36,33 +36,34 @@ def rotation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def low_pass(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Blurred. Raises ValueError for what are no images."""
+    """Blur: remove high frequencies. Raises ValueError for inputs that are not images."""
     del key
     size = _frequencies("low_pass", x)
     return lambda s: (net, params, _filtered(x, size <= (1 - s) * size.max(), s))
 
 
 def high_pass(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Edges alone. Raises ValueError for what are no images."""
+    """Keep edges: remove low frequencies. Raises ValueError for inputs that are not images."""
     del key
     size = _frequencies("high_pass", x)
     return lambda s: (net, params, _filtered(x, (size > s * size.max()) | (size == 0), s))
 
 
 def inversion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Towards the negative; at s = 1/2 there is no contrast left."""
+    """Move images towards their negative; at s = 1/2 no contrast is left."""
     del key
     return lambda s: (net, params, x + s * (x.min() + x.max() - 2 * x))
 
 
 def permuted_pixels(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Positions; channels stay together."""
+    """Permute positions; the channels of a pixel stay together."""
     shape = x.shape[1:-1] if x.ndim == 4 else x.shape[1:]
     flat, n = x.reshape(len(x), int(np.prod(shape)), -1), int(np.prod(shape))
     rank, place = jax.random.uniform(key, (2, n))
 
     def at(s):
-        # each of these takes what another of them held; the rest come last, in order, on both sides
+        # moved pixels come first in both orders, by index in `to` and at random in `source`; the
+        # others follow in the same order in both
         moves = rank < s
         to = jnp.argsort(jnp.where(moves, -1.0, jnp.arange(n)))
         source = jnp.argsort(jnp.where(moves, place - 2, jnp.arange(n)))
@@ -79,7 +80,7 @@ def _images(name: str, x: Array) -> None:
 
 
 def _frequencies(name: str, x: Array) -> Array:
-    """|f| [H, W], in cycles a pixel, in the order of the Fourier transform."""
+    """f| [H, W], in cycles per pixel, in the order of the Fourier transform."""
     _images(name, x)
     return jnp.hypot(jnp.fft.fftfreq(x.shape[1])[:, None], jnp.fft.fftfreq(x.shape[2])).astype(
         x.dtype
@@ -87,6 +88,6 @@ def _frequencies(name: str, x: Array) -> Array:
 
 
 def _filtered(x: Array, kept: Array, s: Array) -> Array:
-    """x without the frequencies that are not kept; x itself at 0, to the bit."""
+    """x without the frequencies that are not kept. At s = 0 it is x itself, bit for bit."""
     wave = jnp.fft.fft2(x, axes=(1, 2)) * kept[..., None]
     return jnp.where(s > 0, jnp.fft.ifft2(wave, axes=(1, 2)).real.astype(x.dtype), x)

@@ -93,7 +93,7 @@ class Suite(NamedTuple):
 
 
 def settings_of(attack: Attack, budget: Budget) -> dict[str, Any]:
-    """The hyperparameters, other than the radius, with which an attack of `SINGLE_TRY` is run: those
+    """The hyperparameters, except the radius, with which an attack of `SINGLE_TRY` is run: those
     of the budget that have the same name, else the attack's defaults.
     """
     return {

@@ -1,28 +1,25 @@
-"""Synapses lost, faulty, noisy or of few levels. Each: (net, params, x, key) -> (severity -> (net,
-params, x)).
+"""Lesions, faults, noise and quantisation of synapses. Each function is (net, params, x, key) ->
+(severity -> (net, params, x)).
 
-    lesion                 w <- 0                    for a random fraction f (also the stuck-at-0
-        fault)
-    pruning                w <- 0                    for the fraction f of the smallest |w| of each
-        matrix
-    stuck_at_most          w <- max |w|              for a random fraction f; the largest of the
-        matrix
-    sign_flip              w <- -w                   for a random fraction f
-    weight_noise           w <- w + sigma rms(w) xi            rms of the matrix
+    lesion                 w <- 0            for a random fraction f; also called stuck-at-0 fault
+    pruning                w <- 0            for the fraction f of each matrix with the smallest |w|
+    stuck_at_most          w <- max |w|      for a random fraction f; maximum over the matrix
+    sign_flip              w <- -w           for a random fraction f
+    weight_noise           w <- w + sigma rms(w) xi                rms: root mean square, by matrix
     multiplicative_noise   w <- w (1 + sigma xi)
-    log_normal_noise       w <- w exp(sigma xi - sigma^2 / 2): mean w, variance (exp(sigma^2) - 1)
-        w^2
-    dynamic_noise          w <- w (1 + sigma xi), drawn anew at each use of a weight; the others are
-        drawn once ("static")
-    quantisation           w <- Q(w), `units.levels`; the largest |w| of the matrix, or of an output
-        channel, sets the range
-xi: standard normal, independent. w: leaves of two axes or more; biases are left alone.
+    log_normal_noise       w <- w exp(sigma xi - sigma^2 / 2)      mean w, variance
+                                                                   (exp(sigma^2) - 1) w^2
+    dynamic_noise          w <- w (1 + sigma xi)                   drawn anew at each use
+    quantisation           w <- Q(w), see `units.levels`; the range is the largest |w| of the
+                           matrix, or of an output channel
+f, sigma: the severity. xi: standard normal, independent; drawn once ("static") except for
+dynamic_noise. w: leaves of two axes or more; biases are not disturbed.
 
-Fresh noise at every use, in every example, adds to the current of a unit a normal of variance
-sigma^2 sum_i (w_i x_i)^2: that is what is drawn ("local reparameterisation": Kingma, Salimans,
-Welling, 2015, arXiv:1506.02557). It is exact for dense and convolutional synapses; for pooled ones
-it is an upper bound, and normalised ones must not be read so. Signals that a settling rule sends
-back are without it.
+Fresh noise at every use and in every example adds to the current of a unit a normal variable of
+variance sigma^2 sum_i (w_i x_i)^2, which is drawn directly ("local reparameterisation": Kingma,
+Salimans, Welling, 2015, arXiv:1506.02557). This is exact for dense and convolutional synapses and
+an upper bound for pooled ones; for normalised synapses it must not be used. Signals that a settling
+rule sends back do not have this noise.
 """
 
 from collections.abc import Callable
@@ -36,41 +33,41 @@ from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
 def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """A random fraction of the synapses."""
+    """Lesion a random fraction of the synapses."""
     return _faults(net, params, x, key, jnp.zeros_like)
 
 
 def stuck_at_most(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """A random fraction of the synapses at the largest weight of their matrix."""
+    """Set a random fraction of the synapses to the largest |w| of their matrix."""
     return _faults(net, params, x, key, lambda w: jnp.full_like(w, jnp.abs(w).max()))
 
 
 def sign_flip(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """A random fraction of the synapses with the other sign."""
+    """Flip the sign of a random fraction of the synapses."""
     return _faults(net, params, x, key, jnp.negative)
 
 
 def pruning(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """The smallest synapses of each matrix."""
+    """Remove the smallest synapses of each matrix."""
     del key
     rank = _on_weights(lambda w: order(jnp.abs(w)), params)
     return lambda f: (net, _on_weights(lambda w, r: jnp.where(r < f, 0, w), params, rank), x)
 
 
 def weight_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Additive, in units of the root mean square of each matrix."""
+    """Additive noise in units of the root mean square of each matrix."""
     noise = weight_sample(params, key)
     return lambda sigma: (net, jax.tree.map(lambda w, n: w + sigma * n, params, noise), x)
 
 
 def multiplicative_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """In proportion to each weight."""
+    """Noise in proportion to each weight."""
     xi = _sampled(jax.random.normal, params, key)
     return lambda sigma: (net, _on_weights(lambda w, n: w * (1 + sigma * n), params, xi), x)
 
 
 def log_normal_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """In proportion to each weight, which keeps its sign and its mean."""
+    """Noise in proportion to each weight, which keeps its sign and its mean."""
     xi = _sampled(jax.random.normal, params, key)
     return lambda sigma: (
         net,
@@ -80,7 +77,9 @@ def log_normal_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """In proportion to each weight, fresh at each use; it comes from the key of the answer."""
+    """Noise in proportion to each weight, fresh at each use. It is drawn from the key of the
+    answer.
+    """
     del key
 
     def noisy(layer: Layer, sigma: Array) -> Layer:
@@ -101,7 +100,7 @@ def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Weights on few levels, one range a matrix."""
+    """Weights on a small number of levels, with one range per matrix."""
     del key
     return lambda step: (
         net,
@@ -111,7 +110,7 @@ def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def channel_quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Weights on few levels, one range an output channel (the last axis)."""
+    """Weights on a small number of levels, with one range per output channel (the last axis)."""
     del key
 
     def rounded(w, step):
@@ -137,7 +136,7 @@ def _faults(
 
 
 def _sampled(sampler: Callable[..., Array], params: PyTree, key: Key) -> PyTree:
-    """A sample a weight; leaves that are none stand as they are."""
+    """A random number for each weight. Other leaves (biases) are returned unchanged."""
     leaves, tree = jax.tree.flatten(params)
     drawn = iter(sample(sampler, [w for w in leaves if w.ndim >= 2], key))
     return tree.unflatten([next(drawn) if w.ndim >= 2 else w for w in leaves])

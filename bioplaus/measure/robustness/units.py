@@ -1,22 +1,20 @@
-"""Hidden units lost, or sending few levels. Each: (net, params, x, key) -> (severity -> (net,
-params, x)).
+"""Lesions and quantisation of hidden units. Each function is (net, params, x, key) -> (severity ->
+(net, params, x)).
 
-    lesion               h_j <- m_j h_j,             m_j = 0 with probability f, independent
-    compensated_lesion   h_j <- m_j h_j / (1 - f):   the current y = sum_i w_i h_i of a unit then
-        keeps its mean over lesions,
-                                                     and has the variance f / (1 - f) sum_i (w_i
-                                                         h_i)^2
-    layer_lesion(l)      as lesion, in hidden layer l alone, from 1
-    targeted_lesion      m_j = 0 for the fraction f of a layer of the largest sum_k |w_jk| mean
-        |h_j|
-    quantisation         h_j <- Q(h_j), see `levels`;
-        the largest |h| of the layer over x sets the range
-The lost units' outputs are 0, not their mean. f: the same in every hidden layer, but for
-layer_lesion. The mean and the largest |h| are of the forward pass on x. A channel of a convolution
-at one position is one unit.
+    lesion               h_j <- m_j h_j,              m_j = 0 with probability f, independent
+    compensated_lesion   h_j <- m_j h_j / (1 - f):    the current sum_i w_i h_i of a unit keeps its
+                                                      mean over lesions, and has the variance
+                                                      f / (1 - f) sum_i (w_i h_i)^2
+    layer_lesion(l)      as lesion, in hidden layer l alone, counted from 1
+    targeted_lesion      m_j = 0 for the fraction f of each layer with the largest
+                         sum_k |w_jk| mean |h_j|
+    quantisation         h_j <- Q(h_j), see `levels`; the range is the largest |h| of the layer on x
+h_j: output of unit j; f: the severity, the same in every hidden layer, except for layer_lesion. The
+output of a lost unit is 0, not its mean. The mean and the largest |h| are those of the forward pass
+on x. A channel of a convolution at one position is one unit.
 
 Utility: Dohare et al., "Loss of plasticity in deep continual learning", 2024, Nature 632,
-doi:10.1038/s41586-024-07711-7 (there a running mean, here over x).
+doi:10.1038/s41586-024-07711-7 (there a running mean, here a mean over x).
 """
 
 import math
@@ -32,14 +30,14 @@ from bioplaus.types import Array, Gain, Key, Net, Neuron, PyTree
 
 
 def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """A random fraction of the hidden units."""
+    """Lesion a random fraction of the hidden units."""
     rank = unit_sample(net, params, x, key)
     return lambda fraction: (lesioned(net, rank, fraction), params, x)
 
 
 def layer_lesion(layer: int) -> Callable:
-    """A random fraction of the units of one hidden layer: those that `lesion` takes there at the
-    same key.
+    """Lesion a random fraction of the units of one hidden layer: the same units that `lesion` takes
+    in this layer at the same key.
     """
 
     def perturb(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
@@ -58,20 +56,20 @@ def layer_lesion(layer: int) -> Callable:
 
 
 def compensated_lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """A random fraction of the hidden units, the others sending more in their place."""
+    """Lesion a random fraction of the hidden units, and scale up the others to compensate."""
     rank = unit_sample(net, params, x, key)
     return lambda fraction: (lesioned(net, rank, fraction, compensate=True), params, x)
 
 
 def targeted_lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """The most useful hidden units first."""
+    """Lesion the most useful hidden units first."""
     rank = [order(-u) for u in utility(net, params, x, key)]
     return lambda fraction: (lesioned(net, rank, fraction), params, x)
 
 
 def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Activations on few levels; the derivative is that of the unrounded ones, so that rules still
-    settle.
+    """Activations on a small number of levels. Their derivative is that of the unrounded
+    activations, so that rules still settle.
     """
     sizes = [jnp.abs(h) for h in forward(net, params, x, key).inputs[1:]]
 
@@ -95,11 +93,11 @@ def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def levels(w: Array, top: Array, mean: Array, step: Array) -> Array:
-    """Q(w): symmetric uniform rounding to b bits, step = 2^(1 - b): K = 1 / step - 1 levels of top
-    / K to either side, and 0.
+    """Q(w): symmetric uniform rounding to b bits, with step = 2^(1 - b). The levels are 0 and K = 1
+    / step - 1 levels on either side, spaced by top / K.
 
-    One bit is sign(w) mean. step 0: w. An even rounding error has the variance (top / K)^2 / 12.
-    One bit: Rastegari et al., "XNOR-Net", 2016, arXiv:1603.05279.
+    One bit gives sign(w) mean. step 0 leaves w unchanged. An evenly distributed rounding error has
+    the variance (top / K)^2 / 12. One bit: Rastegari et al., "XNOR-Net", 2016, arXiv:1603.05279.
     """
     count = jnp.maximum(1 / jnp.maximum(step, 2.0**-30) - 1, 1)
     width = jnp.where(top > 0, top, 1) / count
@@ -110,7 +108,7 @@ def levels(w: Array, top: Array, mean: Array, step: Array) -> Array:
 
 
 def utility(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
-    """sum_k |w_jk| mean |h_j| of each hidden unit, by layer."""
+    """sum_k |w_jk| mean |h_j| for each hidden unit j, by layer."""
     trace, found = forward(net, params, x, key), []
     for l in range(1, len(net)):
         size = jax.tree.map(jnp.abs, params[l])
@@ -123,7 +121,7 @@ def utility(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
 
 
 def order(a: Array) -> Array:
-    """The place of each of a's n values among them, smallest first, in (0, 1): those below f are
+    """The rank of each of the n values of a, smallest first, scaled to (0, 1). Those below f are
     the round(f n) smallest.
     """
     place = jnp.zeros(a.size, jnp.int32).at[jnp.argsort(a.ravel())].set(jnp.arange(a.size))
@@ -131,16 +129,16 @@ def order(a: Array) -> Array:
 
 
 def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
-    """One uniform number in [0, 1) a hidden unit, by layer: a lesion of fraction f takes those
-    below f.
+    """A uniform number in [0, 1) for each hidden unit, by layer. A lesion of fraction f takes the
+    units whose number is below f.
     """
     hidden = jax.eval_shape(lambda: [h[0] for h in forward(net, params, x, key).inputs[1:]])
     return sample(jax.random.uniform, hidden, key)
 
 
 def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> list[Array]:
-    """Samples of the shapes and dtype of `like`, out of one call: every call costs a
-    compilation.
+    """Samples with the shapes and the dtype of `like`, drawn in one call, because every call would
+    be compiled separately.
     """
     if not like:
         return []
@@ -152,10 +150,10 @@ def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> li
 def lesioned(
     net: Net, rank: Sequence[Array], fraction: ArrayLike, *, compensate: bool = False
 ) -> Net:
-    """The net without the hidden units whose rank (in [0, 1), by layer) is below the fraction:
-    their output is 0.
+    """The net with the outputs of those hidden units set to 0 whose rank (in [0, 1), by layer) is
+    below the fraction.
 
-    compensate: the others send 1 / (1 - fraction) times as much.
+    compensate: whether the other outputs are multiplied by 1 / (1 - fraction).
     """
     left = (
         jnp.maximum(1.0 - jnp.asarray(fraction), jnp.finfo(jnp.float32).tiny) if compensate else 1.0
