@@ -1,8 +1,8 @@
-"""Data sets. `load(name)` reads one of `LOADERS`, or of another package; `own(x, y)` makes one of a
-user's arrays.
+"""Data sets. `load(name)` reads one of `LOADERS`, or one from another package; `own(x, y)` makes
+one from a user's arrays.
 
-noisy: training data made worse; augment: made anew at each presentation; tasks: a data set as a
-sequence of tasks; corrupted: the published MNIST-C and CIFAR-10-C.
+noisy: degraded training data. augment: changes images at each presentation. tasks: a data set as a
+sequence of tasks. corrupted: the published MNIST-C and CIFAR-10-C.
 """
 
 import difflib
@@ -19,30 +19,28 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
     "fashion-mnist": mnist.load_fashion_mnist,
     "cifar10": cifar10.load,
 }
-"""name -> the function that reads it. The first line of its docstring is what `bioplaus list` says
-of the data set.
-"""
+"""name -> the function that reads it. `bioplaus list` prints the first line of its docstring."""
 
 DATASETS = {name: (loader.__doc__ or "").split("\n")[0] for name, loader in LOADERS.items()}
-"""name -> one line on it."""
+"""name -> a one-line description."""
 
 
 def available() -> dict[str, Callable[[], Dataset]]:
-    """`LOADERS`, with the data sets that other packages register as entry points `bioplaus.data`.
+    """`LOADERS`, and the data sets that other packages register as entry points `bioplaus.data`.
 
-    Raises ExtensionError, a ValueError, if two have the same name, and where a package's loader
-    cannot be loaded.
+    Raises ExtensionError, a ValueError, if two have the same name, or if a package's loader cannot
+    be loaded.
     """
     return with_extensions("bioplaus.data", LOADERS)
 
 
 def load(name: str) -> Dataset:
-    """The data set `name`, split the same way every time. x: float32 [N, ...], images [N, H, W, C]
-    in [0, 1]; y: one-hot float32 [N, C].
+    """The data set `name`, split in the same way every time.
 
-    Files are looked for in $BIOPLAUS_DATA/<name>/, then in the cache, then downloaded, and used
-    only if their SHA-256 is right. Raises ValueError for an unknown name, and DataError for a file
-    that is missing or corrupt.
+    x: float32 [N, ...], images [N, H, W, C] in [0, 1]. y: one-hot float32 [N, C]. Files are looked
+    for in $BIOPLAUS_DATA/<name>/, then in the cache, then downloaded, and used only if their
+    SHA-256 is correct. Raises ValueError for an unknown name, and DataError for a file that is
+    missing or corrupt.
     """
     loaders = available()
     if name not in loaders:
@@ -52,8 +50,8 @@ def load(name: str) -> Dataset:
     found = loaders[name]()
     if not isinstance(found, Dataset):
         raise DataError(
-            f"{name}: its loader gave {type(found).__name__}; expected a bioplaus.data.Dataset, as"
-            " bioplaus.data.own gives"
+            f"{name}: its loader returned {type(found).__name__}; expected a bioplaus.data.Dataset,"
+            " as bioplaus.data.own makes"
         )
     return found._replace(name=name)
 

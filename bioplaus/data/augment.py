@@ -1,4 +1,4 @@
-"""Training images made anew at each presentation: functions (key, x [B, ...]) -> x, for
+"""Changes of training images at each presentation: functions (key, x [B, ...]) -> x, for
 `make_train(..., augment=)`.
 """
 
@@ -11,10 +11,10 @@ from bioplaus.types import Array, Key
 
 
 def jittered(pixels: int, empty: float = 0.0) -> Callable[[Key, Array], Array]:
-    """Each image moved by -pixels to pixels, uniformly, along each of its two axes: a crop of the
-    image padded with `empty`.
+    """Moves each image by -pixels to pixels, uniformly, along each of its two axes. Pixels that
+    move in have the value `empty`.
 
-    x: [B, H, W, C]. Raises ValueError for fewer pixels than 1, and for other inputs than images.
+    x: [B, H, W, C]. Raises ValueError for fewer than 1 pixel, and for inputs that are not images.
     """
     if pixels < 1:
         raise ValueError(f"jittered: pixels is {pixels}, expected 1 or more")

@@ -1,18 +1,18 @@
-"""CIFAR-10, from whichever form is there; never the pickled one.
+"""CIFAR-10, from any of several forms, but never from the pickled one.
 
-Records are the official binary ones: a label byte, then 32 x 32 red, green and blue bytes; 10,000
-records a batch. Every form is brought to these and held to the official batches' SHA-256, so that
-all give the same bytes in the same order:
+Records are the official binary ones: a label byte, then 32 x 32 red, green and blue bytes, with
+10,000 records per batch. Every form is converted to these and compared with the SHA-256 of the
+official batches, so that all forms give the same bytes in the same order:
 
-    $BIOPLAUS_DATA/cifar10/cifar-10-binary.tar.gz      the official archive (also what is
-        downloaded)
+    $BIOPLAUS_DATA/cifar10/cifar-10-binary.tar.gz      the official archive, which is also what is
+                                                       downloaded
     $BIOPLAUS_DATA/cifar10/cifar10.npz                 x_train [50000, 32, 32, 3] uint8, y_train,
-        x_test, y_test
-    $BIOPLAUS_DATA/cifar10/train_batch_1.xz to _5.xz   packed without loss (packed.py), and
-        labels.npz
+                                                       x_test, y_test
+    $BIOPLAUS_DATA/cifar10/train_batch_1.xz to _5.xz   packed without loss (packed.py), with
+                                                       labels.npz
 
-The first that is there is taken. The packed form has no full test set, nor has an npz of fewer than
-10,000 test images.
+The first form that is found is used. The packed form has no full test set, and an npz may have
+fewer than 10,000 test images.
 """
 
 import io
@@ -84,11 +84,9 @@ HELD_OUT = (
 def load() -> Dataset:
     """Animals and vehicles: 60,000 colour images of 32 x 32, 10 classes; 170 MB to download.
 
-    45,000 train, 5,000 validation and 10,000 test images [32, 32, 3] of 10 classes. Raises
-    DataError.
-
-    Without the official test images, 40,000 and 5,000 and a hold-out of 5,000; the note says which
-    it is.
+    45,000 train, 5,000 validation and 10,000 test images [32, 32, 3] of 10 classes. Without the
+    official test images there are 40,000 train and 5,000 validation images, and 5,000 test images
+    held out from the training set; the note says which. Raises DataError.
     """
     source, batches = _batches()
     for content, (name, expected) in zip(batches, BATCHES.items(), strict=False):
@@ -113,8 +111,8 @@ def load() -> Dataset:
 
 
 def _batches() -> tuple[str, list[bytes]]:
-    """Where from, and the official batches' records: five, and the test batch where it is there
-    whole.
+    """The source, and the records of the official batches: five, and the test batch if it is
+    complete.
     """
     if not given(ARCHIVE.name):
         if path := given(NPZ):
@@ -125,7 +123,7 @@ def _batches() -> tuple[str, list[bytes]]:
 
 
 def _from_archive(content: bytes) -> list[bytes]:
-    """Read in memory: nothing of an archive is written to the disk."""
+    """Read in memory: nothing from an archive is written to the disk."""
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
             members = [archive.extractfile(f"cifar-10-batches-bin/{name}") for name in BATCHES]
@@ -137,7 +135,7 @@ def _from_archive(content: bytes) -> list[bytes]:
 
 
 def _from_npz(path: Path) -> list[bytes]:
-    """The arrays as five batches, and the test batch if x_test is as long as one."""
+    """The arrays as five batches, and the test batch if x_test has as many images as one."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             x, y, test_x, test_y = (
@@ -162,8 +160,8 @@ def _from_npz(path: Path) -> list[bytes]:
 
 
 def _from_packed() -> list[bytes]:
-    """Decoded once: kept in the cache as the official batches, each only if it is what it should
-    be.
+    """Decoded once, and kept in the cache as the official batches. A batch is cached only if its
+    SHA-256 is correct.
     """
     with np.load(io.BytesIO(read(LABELS)), allow_pickle=False) as arrays:
         labels = np.split(arrays["train"], 5)
@@ -181,7 +179,7 @@ def _from_packed() -> list[bytes]:
 
 def _records(x: np.ndarray, y: np.ndarray) -> bytes:
     """Images [N, 32, 32, 3] uint8 and N integer labels -> official records. Raises ValueError for
-    any other arrays.
+    other arrays.
     """
     if x.shape[1:] != (32, 32, 3) or x.dtype != np.uint8 or y.dtype.kind not in "iu":
         raise ValueError(

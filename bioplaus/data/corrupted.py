@@ -1,16 +1,17 @@
-"""The published corrupted test sets, where the user has them: MNIST-C and CIFAR-10-C. Arrays are
-read as arrays, never as pickles.
+"""The published corrupted test sets MNIST-C and CIFAR-10-C, from a user's copy. Arrays are never
+read as pickles.
 
-    mnist_c(folder)     folder/<corruption>/test_images.npy   uint8 [10000, 28, 28, 1], and
-        test_labels.npy beside it
-    cifar10_c(folder)   folder/<corruption>.npy               uint8 [50000, 32, 32, 3], 10,000 a
-        severity, and labels.npy
+    mnist_c(folder)     folder/<corruption>/test_images.npy   uint8 [10000, 28, 28, 1], with
+                        test_labels.npy beside it
+    cifar10_c(folder)   folder/<corruption>.npy               uint8 [50000, 32, 32, 3], 10,000 per
+                        severity, with labels.npy beside them
 
-MNIST-C has one severity of each corruption and an uncorrupted set, `identity`; CIFAR-10-C has five.
+MNIST-C has one severity of each corruption and an uncorrupted set, `identity`; CIFAR-10-C has five
+severities.
 
-Mu, Gilmer, "MNIST-C", 2019, arXiv:1906.02337, doi:10.5281/zenodo.3239543;
-Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", 2019, arXiv:1903.12261, doi:10.5281/zenodo.2535967.
+Mu, Gilmer, "MNIST-C", 2019, arXiv:1906.02337, doi:10.5281/zenodo.3239543; Hendrycks, Dietterich,
+"Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", 2019,
+arXiv:1903.12261, doi:10.5281/zenodo.2535967.
 """
 
 from pathlib import Path
@@ -23,8 +24,8 @@ from bioplaus.data.fetch import DataError
 
 
 class Corrupted(NamedTuple):
-    """images: corruption -> uint8 [severities, N, H, W, C]; y: one-hot float32 [N, 10], the same
-    for all of them.
+    """images: corruption -> uint8 [severities, N, H, W, C]. y: one-hot float32 [N, 10], the same
+    for all corruptions.
     """
 
     name: str
@@ -33,24 +34,24 @@ class Corrupted(NamedTuple):
 
 
 def mnist_c(folder: str | Path) -> Corrupted:
-    """MNIST-C's test sets, of every corruption in the folder but `identity`. Raises DataError."""
+    """MNIST-C's test sets, for every corruption in the folder except `identity`. Raises DataError."""
     found, labels = {}, None
     for part in sorted(p for p in _folder(folder).iterdir() if p.is_dir() and p.name != "identity"):
-        images, own = (
+        images, y = (
             _array(part / "test_images.npy", (28, 28, 1)),
             _labels(part / "test_labels.npy"),
         )
-        if len(images) != len(own) or (labels is not None and not np.array_equal(own, labels)):
+        if len(images) != len(y) or (labels is not None and not np.array_equal(y, labels)):
             raise DataError(
                 f"{part}: its labels are not one for each image, or not those of the other"
                 " corruptions. Unpack it anew."
             )
-        found[part.name.replace("_", " ")], labels = images[None], own
+        found[part.name.replace("_", " ")], labels = images[None], y
     return _whole("MNIST-C", found, labels, folder, "<corruption>/test_images.npy")
 
 
 def cifar10_c(folder: str | Path) -> Corrupted:
-    """CIFAR-10-C, every corruption in the folder. Raises DataError."""
+    """CIFAR-10-C, for every corruption in the folder. Raises DataError."""
     folder = _folder(folder)
     labels, found = _labels(folder / "labels.npy"), {}
     n = len(labels) // 5

@@ -1,4 +1,4 @@
-"""What a data set is, and the fixed split of arrays that come without one."""
+"""Data sets, and the fixed split of arrays that come without one."""
 
 from typing import Any, NamedTuple, cast
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from bioplaus.types import Batch
 
 VALIDATION = 5_000
-"""Training examples, the last ones in the official order, that the large sets give to
+"""Number of training examples, the last ones in the official order, that large data sets use for
 validation.
 """
 
@@ -20,8 +20,8 @@ SPLIT = "each class split 70/10/20 into train, validation and test, the same way
 class Dataset(NamedTuple):
     """Three Batches of numpy arrays: x float32 [N, ...], y one-hot float32 [N, C].
 
-    Choose by `validation`, report `test` once. note: what this test set is, how it was split, whom
-    to cite.
+    Make choices on `validation`, and report `test` once. note: what the test set is, how the data
+    were split, and what to cite.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Dataset(NamedTuple):
 
 
 def own(x: ArrayLike, y: ArrayLike) -> Dataset:
-    """A user's arrays as a Dataset, split 70/10/20 by `stratified`. A class of one example trains,
-    and the note says it is not tested.
+    """A user's arrays as a Dataset, split 70/10/20 by `stratified`. The only example of a class is
+    put into the training set, and the note says that the class is not tested.
 
-    x: [N, ...] real and finite, N >= 10; taken as float32 and not rescaled.
+    x: [N, ...] real and finite, N >= 10; converted to float32 and not rescaled.
     y: integer labels [N] that use all of 0..C-1, or one-hot [N, C]; C >= 2.
-    Raises ValueError where they are not that.
+    Raises ValueError for other arrays.
     """
     examples, targets = np.asarray(x), np.asarray(y)
     if examples.ndim < 2 or examples.dtype.kind not in "fiub":
@@ -66,21 +66,23 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
     labels, classes = _labels(targets)
     parts = _all_trained(labels, stratified(labels))
     untested = np.setdiff1d(labels, labels[parts[2]]).tolist()
-    said = (
+    untested_note = (
         f" Not in the test set, for want of examples: class {', '.join(map(str, untested))}."
         if untested
         else ""
     )
-    return divided("own", examples, one_hot(labels, classes), parts, f"Own arrays, {SPLIT}.{said}")
+    return divided(
+        "own", examples, one_hot(labels, classes), parts, f"Own arrays, {SPLIT}.{untested_note}"
+    )
 
 
 def _all_trained(
     labels: np.ndarray, parts: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts, with the examples of classes that training lacks moved to it: what was never shown
-    is not learned.
+    """The parts, where all examples of classes that are not in the training set are moved to it,
+    because a class without training examples cannot be learned.
 
-    Raises ValueError where nothing is left to validate or to test.
+    Raises ValueError if nothing is left for validation or test.
     """
     lacking = np.isin(labels, np.setdiff1d(labels, labels[parts[0]]))
     validation, test = (part[~lacking[part]] for part in parts[1:])
@@ -115,12 +117,13 @@ def _labels(targets: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def stratified(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of train, validation and test, each ascending: 70/10/20 of all, and of each class to
-    within one example.
+    """Indices of train, validation and test, each ascending: 70/10/20 % of all examples, and of
+    each class to within one example.
 
-    Systematic sampling: shuffle within each class, line the classes up, deal ten slots round; slots
-    2 and 7 test, 4 validates. The shuffle sorts the raw output of PCG64 at seed 0, which NumPy
-    promises never to change (NEP 19), unlike `Generator`'s.
+    Systematic sampling: examples are shuffled within each class, the classes are put one after the
+    other, and the examples are dealt to ten slots in turn. Slots 2 and 7 are for testing, slot 4 is
+    for validation. The shuffle sorts the raw output of PCG64 with seed 0, which NumPy promises
+    never to change (NEP 19), unlike that of `Generator`.
     """
     chance = np.random.PCG64(0).random_raw(len(labels))
     slot = np.empty(len(labels), np.int64)
@@ -132,20 +135,20 @@ def stratified(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def divided(
     name: str, x: np.ndarray, y: np.ndarray, parts: tuple[Any, Any, Any], note: str
 ) -> Dataset:
-    """The Dataset whose parts are x[part], y[part]: an index array or a slice for each of train,
-    validation and test.
+    """The Dataset with parts x[part], y[part]. parts: index arrays or slices for train, validation
+    and test.
     """
     train, validation, test = (batch(x[part], y[part]) for part in parts)
     return Dataset(name, train, validation, test, note)
 
 
 def bounds_of(data: Dataset) -> tuple[float, float]:
-    """The least and the largest input of the validation and test examples, which are never made
-    worse.
+    """The smallest and the largest input of the validation and test examples, to which no noise is
+    ever added.
 
-    All noise on inputs, and all radii of attacks, are fractions of this range: inputs in 0..255, in
-    [-1, 1] or standardised are disturbed in proportion to the same inputs in [0, 1]. Raises
-    ValueError where all inputs are equal.
+    All noise on inputs and all radii of attacks are fractions of this range. So inputs in 0..255,
+    in [-1, 1] or standardised are disturbed in proportion to the same inputs in [0, 1]. Raises
+    ValueError if all inputs are equal.
     """
     inputs = [np.asarray(part.x) for part in (data.validation, data.test) if len(part.x)]
     low, high = min(float(x.min()) for x in inputs), max(float(x.max()) for x in inputs)
@@ -169,8 +172,8 @@ def centred(data: Dataset) -> Dataset:
 
 
 def batch(x: np.ndarray, y: np.ndarray) -> Batch:
-    """A Batch of numpy arrays, which JAX takes as its own; they go to the device when they are
-    first used.
+    """A Batch of numpy arrays. JAX accepts them, and moves them to the device when they are first
+    used.
     """
     return Batch(cast(Any, x), cast(Any, y))
 

@@ -1,7 +1,7 @@
-"""Optical recognition of handwritten digits: the default, embedded in the package.
+"""Optical recognition of handwritten digits: the default data set, embedded in the package.
 
-digits.csv.gz is scikit-learn's, bit for bit: 64 pixels of 0..16 and a label a row. Its licence is
-in digits.LICENSE.txt.
+digits.csv.gz is scikit-learn's, bit for bit: each row has 64 pixels of 0..16 and a label. Its
+licence is in digits.LICENSE.txt.
 """
 
 import gzip

@@ -1,9 +1,9 @@
-"""Find a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is
+"""Finds a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is
 published.
 
-Only content of the right SHA-256 is ever returned, and a file in the cache has its final name only
-once it is whole. A corrupt file in $BIOPLAUS_DATA is an error: it is the user's, so it is neither
-used nor replaced.
+Only content with the correct SHA-256 is ever returned, and a file in the cache has its final name
+only once it is complete. A corrupt file in $BIOPLAUS_DATA is an error: it belongs to the user, so
+it is neither used nor replaced.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 VARIABLE = "BIOPLAUS_DATA"
 FOLDERS = ("mnist", "fashion-mnist", "cifar10")
-"""Of the data sets that are downloaded. `compare` and `tune` give these a larger net and batch than
-they give to others.
+"""Folders of the data sets that are downloaded. `compare` and `tune` use a larger net and batch for
+these than for others.
 """
 
 
@@ -27,8 +27,8 @@ class DataError(RuntimeError):
 
 
 class File(NamedTuple):
-    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: of its content. urls: tried
-    in this order.
+    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: checksum of its content.
+    urls: tried in this order.
     """
 
     name: str
@@ -37,8 +37,8 @@ class File(NamedTuple):
 
 
 def read(file: File) -> bytes:
-    """The content of `file`. Raises DataError where it cannot be had, or is not what it should
-    be.
+    """The content of `file`. Raises DataError if it cannot be found, or does not have the right
+    checksum.
     """
     path = given(file.name) or _downloaded(file)
     try:
@@ -56,8 +56,8 @@ def read(file: File) -> bytes:
 
 
 def given(name: str) -> Path | None:
-    """The path of `name` in $BIOPLAUS_DATA, None where that is not set or lacks it. Raises
-    DataError for a wrong folder.
+    """The path of `name` in $BIOPLAUS_DATA; None if that is not set or lacks the file. Raises
+    DataError for a folder that holds no data sets.
     """
     if not os.environ.get(VARIABLE):
         return None
@@ -74,17 +74,15 @@ def given(name: str) -> Path | None:
 
 
 def cache() -> Path:
-    """The cache folder, the operating system's usual one (on Linux $XDG_CACHE_HOME/bioplaus or
-    ~/.cache/bioplaus).
-    """
+    """The operating system's cache folder (on Linux $XDG_CACHE_HOME/bioplaus or ~/.cache/bioplaus)."""
     import pooch
 
     return pooch.os_cache("bioplaus")
 
 
 def store(path: Path, content: bytes) -> None:
-    """Write a cache file whole or not at all. A cache that cannot be written costs time, not
-    correctness: warn and go on.
+    """Write a cache file atomically. A cache that cannot be written costs only time, so this warns
+    and goes on.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +100,8 @@ def sha256(content: bytes) -> str:
 
 
 def _downloaded(file: File) -> Path:
-    """The path of `file` in the cache, downloaded there if need be: pooch writes beside it, checks,
-    and renames.
+    """The path of `file` in the cache, downloaded if necessary. pooch writes under another name,
+    verifies, and renames.
     """
     import pooch
 

@@ -93,13 +93,13 @@ def _array(name: str, part: str) -> np.ndarray:
 
 
 def read_idx(content: bytes) -> np.ndarray:
-    """IDX of unsigned bytes -> uint8 array: 0, 0, type 8, rank, the shape as big-endian uint32, the
-    data in C order.
+    """IDX of unsigned bytes -> uint8 array. The format is: 0, 0, type 8, rank, the shape as
+    big-endian uint32, the data in C order.
 
-    Raises ValueError where the content is anything else, or more or less than its header says.
+    Raises ValueError for any other content, and for more or fewer bytes than the header says.
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise ValueError("it does not begin as IDX of unsigned bytes does")
+        raise ValueError("it does not begin like an IDX file of unsigned bytes")
     start = 4 + 4 * content[3]
     shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
     if len(content) != start + math.prod(shape):

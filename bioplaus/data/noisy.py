@@ -1,20 +1,20 @@
-"""Training data made worse: wrong labels, noisy inputs, rare classes, few examples. Validation and
-test stay as they are.
+"""Degraded training data: wrong labels, noisy inputs, rare classes, few examples. Validation and
+test data do not change.
 
     symmetric    label c becomes each other class with probability rate / (C - 1)
-    asymmetric   label c becomes a similar class with probability rate, where `SIMILAR` has one
-    input noise  x + sigma r xi, drawn once, not clipped        xi: standard normal; r: the range of
-        the inputs, see `bounds_of`
-    imbalance    class c of 0..C-1 keeps the share r^(-c / (C - 1)): the last has 1 / r of the
-        first's
-    fraction     of each class, to the nearest whole example, at least one
-In the order fraction, imbalance, labels, inputs. The same for every arm and seed, so that arms stay
-paired.
+    asymmetric   label c becomes a similar class, if `SIMILAR` has one, with probability rate
+    input noise  x + sigma r xi, drawn once, not clipped;  xi: standard normal;  r: the range of the
+                 inputs, see `bounds_of`
+    imbalance    class c of 0..C-1 keeps the fraction r^(-c / (C - 1)) of its examples, so that the
+                 last class keeps 1 / r
+    fraction     of the examples of each class, rounded to a whole number, at least one
+They are applied in the order fraction, imbalance, labels, inputs, and are the same for every arm
+and seed, so that arms stay paired.
 
 Asymmetric, and symmetric to the other classes: Patrini, Rozza, Menon, Nock, Qu, "Making Deep Neural
 Networks Robust to Label Noise: a Loss Correction Approach", 2017, arXiv:1609.03683. Imbalance: Cui,
 Jia, Lin, Song, Belongie, "Class-Balanced Loss Based on Effective Number of Samples", 2019,
-arXiv:1901.05555. Maps and profile as in public implementations
+arXiv:1901.05555. Maps and profile follow public implementations
 (https://github.com/giorgiop/loss-correction for CIFAR-10, https://github.com/kaidic/LDAM-DRW for
 the profile).
 """
@@ -30,11 +30,11 @@ SIMILAR = {
     "digits": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
     "cifar10": {9: 1, 2: 0, 4: 7, 3: 5, 5: 3},
 }
-"""Data set -> class -> the class that it is taken for."""
+"""Data set -> class -> the class with which it is confused."""
 
 
 class Flipped(NamedTuple):
-    """The training examples with a wrong label. x: [N, ...]; given, truth: one-hot [N, C]."""
+    """The training examples with a wrong label. x: [N, ...]. given, truth: one-hot [N, C]."""
 
     x: np.ndarray
     given: np.ndarray
@@ -50,11 +50,11 @@ def with_noise(
     imbalance: float = 1.0,
     fraction: float = 1.0,
 ) -> tuple[Dataset, Flipped]:
-    """The data set with its training part made worse, named so, and the examples whose label is
-    wrong.
+    """The data set with degraded training data and a name that says so, and the examples whose
+    label is wrong.
 
-    Raises ValueError for a rate or fraction out of range, both kinds of label noise at once, or an
-    asymmetric one that `SIMILAR` does not know.
+    Raises ValueError for a rate or fraction out of range, for both kinds of label noise at once,
+    and for asymmetric noise on a data set that is not in `SIMILAR`.
     """
     rates_fit = 0 <= symmetric <= 1 and 0 <= asymmetric <= 1 and 0 < fraction <= 1
     if not (rates_fit and input_noise >= 0 and imbalance >= 1):
@@ -84,14 +84,14 @@ def with_noise(
         low, high = bounds_of(data)
         xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
         x = (x + input_noise * (high - low) * xi).astype(x.dtype)
-    said = {
+    changes = {
         f"{symmetric:.0%} symmetric label noise": symmetric,
         f"{asymmetric:.0%} asymmetric label noise": asymmetric,
         f"input noise {input_noise:g}": input_noise,
         f"imbalance {imbalance:g}": imbalance > 1,
         f"{fraction:g} of the examples": fraction < 1,
     }
-    words = [text for text, there in said.items() if there]
+    words = [text for text, changed in changes.items() if changed]
     name = " + ".join([data.name, *words])
     note = data.note + (f" Training data: {', '.join(words)}; {len(x)} examples." if words else "")
     wrong = given != truth
@@ -102,7 +102,9 @@ def with_noise(
 
 
 def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) -> np.ndarray:
-    """Labels [N], each another one with probability `rate`, all others alike."""
+    """Labels [N], each replaced with probability `rate` by another, all others being equally
+    likely.
+    """
     chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
     other = (labels + 1 + np.floor(which * (classes - 1)).astype(labels.dtype)) % classes
     return np.where(chance < rate, other, labels)
@@ -111,18 +113,18 @@ def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) 
 def flipped_to(
     labels: np.ndarray, similar: dict[int, int], rate: float, *, seed: int
 ) -> np.ndarray:
-    """Labels [N], each that `similar` has replaced by its image with probability `rate`."""
+    """Labels [N], each replaced with probability `rate` by its entry in `similar`, if it has one."""
     image = np.array([similar.get(c, c) for c in range(labels.max() + 1)], labels.dtype)
     return np.where(_uniform(len(labels), seed) < rate, image[labels], labels)
 
 
 def _kept(labels: np.ndarray, classes: int, imbalance: float, fraction: float) -> np.ndarray:
-    """Rows that stay, ascending: the first of a shuffle, class by class."""
+    """Indices of the rows that are kept, ascending: for each class the first of a shuffle."""
     chance, found = _uniform(len(labels), 0), []
     for c in range(classes):
-        own = np.flatnonzero(labels == c)
-        count = max(1, round(len(own) * fraction * imbalance ** (-c / (classes - 1))))
-        found.append(own[np.argsort(chance[own], kind="stable")[:count]])
+        rows = np.flatnonzero(labels == c)
+        count = max(1, round(len(rows) * fraction * imbalance ** (-c / (classes - 1))))
+        found.append(rows[np.argsort(chance[rows], kind="stable")[:count]])
     return np.sort(np.concatenate(found))
 
 

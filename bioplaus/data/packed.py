@@ -1,10 +1,10 @@
-"""Images packed without loss: prediction from the neighbours above and to the left, residuals
-compressed by xz.
+"""Losslessly packed images: each pixel is predicted from neighbours above and to the left, and the
+residuals are compressed by xz.
 
-Planes: green, red - green + 128 and blue - green + 128 (mod 256), since the colours of a pixel go
-together. Each pixel is stored as its difference (mod 256) from the median of left, up and left + up
-- corner, the median edge detector of LOCO-I (Weinberger, Seroussi & Sapiro, 2000), with 0 beyond
-  the border.
+The planes are green, red - green + 128 and blue - green + 128 (mod 256), because the colours of a
+pixel are correlated. Each pixel is stored as its difference (mod 256) from the median of left, up
+and left + up - corner, with 0 beyond the border. This is the median edge detector of LOCO-I
+(Weinberger, Seroussi & Sapiro, 2000).
 """
 
 import lzma

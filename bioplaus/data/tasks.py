@@ -1,21 +1,21 @@
-"""A data set as a sequence of tasks, each Batch a task, for continual learning.
+"""A data set as a sequence of tasks, each one a Batch, for continual learning.
 
-    split      the classes in groups of `size`, in order: 0-1, 2-3, ...
-    permuted   all classes, the pixels of each task in an order of its own; the first task's as they
-        are
+    split      groups of `size` classes, in order: 0-1, 2-3, ...
+    permuted   all classes, with the pixels in a different order in each task; unchanged in the
+               first task
 
-Three scenarios, which differ in what is known of the task:
-    task      its number is given: only the outputs of its own classes answer. `Tasks.mask` says
-        which
-    domain    not given, nor asked for: the tasks share the outputs, class c of a split is output c
-        mod size
-    class     not given, but asked for: all outputs of all tasks compete
-Permuted tasks have the same classes in each: for them domain is the natural scenario, and is what
-they are in `task` as well.
+Three scenarios differ in what the net is told about the task:
+    task      its number is given: only the outputs of the task's classes may answer, as
+              `Tasks.mask` says
+    domain    its number is neither given nor asked for: the tasks share the outputs, and class c of
+              a split is output c mod size
+    class     its number is not given but must be inferred: all outputs of all tasks compete
+Permuted tasks all have the same classes. For them domain is the natural scenario, and it is used in
+`task` as well.
 
 van de Ven, Tuytelaars, Tolias, "Three types of incremental learning", 2022,
-doi:10.1038/s42256-022-00568-3.
-Departure: permuted class-incremental learning, with outputs of its own for each task, is left out.
+doi:10.1038/s42256-022-00568-3. Departure: permuted class-incremental learning, with different
+outputs for each task, is left out.
 """
 
 from typing import NamedTuple
@@ -29,10 +29,11 @@ SCENARIOS = ("task", "domain", "class")
 
 
 class Tasks(NamedTuple):
-    """train, test: tasks stacked, x [T, N, ...], y [T, N, C]; mask [T, C]: 1 for the outputs that
-    may answer in a task.
+    """train, test: the tasks stacked, x [T, N, ...], y [T, N, C]. mask: [T, C], 1 for the outputs
+    that may answer in a task.
 
-    Every task has the N of the smallest, the first ones in the data set's order.
+    N is that of the smallest task; of the others the first N examples in the data set's order are
+    used.
     """
 
     name: str
@@ -42,8 +43,8 @@ class Tasks(NamedTuple):
 
 
 def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
-    """Tasks of `size` classes each. Raises ValueError for another scenario, or classes that do not
-    divide into such tasks.
+    """Tasks of `size` classes each. Raises ValueError for an unknown scenario, or if the classes do
+    not divide into such tasks.
     """
     classes = data.train.y.shape[1]
     _check(scenario)
@@ -63,20 +64,21 @@ def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
         y = labels[rows] % size if scenario == "domain" else labels[rows]
         return batch(np.asarray(b.x)[rows], one_hot(y, outputs))
 
-    own = np.zeros((len(groups), outputs), np.float32)
+    allowed = np.zeros((len(groups), outputs), np.float32)
     for t, group in enumerate(groups):
-        own[t, group % size if scenario == "domain" else group] = 1
-    mask = own if scenario == "task" else np.ones_like(own)
+        allowed[t, group % size if scenario == "domain" else group] = 1
+    mask = allowed if scenario == "task" else np.ones_like(allowed)
     return Tasks(
         f"split {data.name}, {scenario}-incremental", part(data.train), part(data.test), mask
     )
 
 
 def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks:
-    """`tasks` tasks of permuted pixels, domain-incremental. examples: of each task, all where None.
+    """`tasks` tasks of permuted pixels, domain-incremental. examples: number in each task, None for
+    all.
 
-    All tasks are held at once: 10 of MNIST's 55,000 examples are 1.7 GB. Raises ValueError for
-    fewer than two tasks.
+    All tasks are in memory at once: 10 tasks of MNIST's 55,000 examples take 1.7 GB. Raises
+    ValueError for fewer than two tasks.
     """
     if tasks < 2:
         raise ValueError(f"permuted: got {tasks} tasks, expected 2 or more")

@@ -1,4 +1,4 @@
-"""Synapses: dense, convolution, and what stands before or after them (pooling, flattening,
+"""Synapses: dense, convolution, and the fixed maps around them (pooling, flattening,
 normalisation).
 """
 
@@ -15,8 +15,8 @@ from bioplaus.types import Array, Layer, Neuron
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array, as in jax.nn.initializers
 
 settling: Initializer = jax.nn.initializers.variance_scaling(0.25, "fan_in", "normal")
-"""W ~ N(0, 0.25 / fan_in): small enough for rules that settle (equilibrium propagation diverges at
-He's 2 / fan_in).
+"""W ~ N(0, 0.25 / fan_in): small enough for rules that settle. Equilibrium propagation diverges at
+He's 2 / fan_in.
 """
 
 
@@ -27,7 +27,8 @@ def dense(
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
 ) -> Layer:
-    """current = x w + b.  x: [B, n_in], w: [n_in, n], b: [n].
+    """current = x w + b,  with x: [B, n_in], w: [n_in, n], b: [n].
+
     Inputs with more axes are refused: see `flattened`.
     """
 
@@ -54,8 +55,8 @@ def dense(
 
 
 def real(layer: str, x: Array) -> None:
-    """Raise ValueError for inputs from which no weights can be made: integers, and float16, in
-    which gradients overflow.
+    """Raise ValueError for inputs whose dtype weights cannot have: integers, and float16, in which
+    gradients overflow.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype == jnp.float16:
         raise ValueError(
@@ -74,7 +75,8 @@ def conv(
     weights: Initializer = settling,
     bias: Initializer = jax.nn.initializers.zeros,
 ) -> Layer:
-    """current = x * w + b, cross-correlation.
+    """current = x * w + b, where * is the cross-correlation.
+
     x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels].
     """
 
@@ -111,8 +113,8 @@ def conv(
 
 
 def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
-    """The layer on function(input): a fixed, parameter-free map such as pooling belongs to the
-    synapses that follow it.
+    """The layer applied to function(input). A fixed map without parameters, such as pooling,
+    belongs to the synapses that follow it.
     """
 
     def synapse(params, state, x, key):
@@ -132,13 +134,13 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
 
 
 def flattened(layer: Layer) -> Layer:
-    """The layer on its input flattened to [B, n]."""
+    """The layer applied to its input flattened to [B, n]."""
     return after(lambda x: x.reshape(x.shape[0], -1), layer)
 
 
 def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> Layer:
-    """The layer on its input [B, H, W, C] pooled over size x size windows, by `pool` (jnp.max,
-    jnp.mean). H and W must be multiples.
+    """The layer applied to its input [B, H, W, C] pooled over size x size windows by `pool`
+    (jnp.max, jnp.mean). H and W must be multiples of size.
     """
 
     def function(x):
@@ -155,10 +157,11 @@ def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> 
 
 def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
     """GroupNorm of the layer's current over its last axis (and space), with a learned scale and
-    bias a channel.
+    bias per channel.
 
-    The norm's own derivative is taken at the true current; only the synapses inside are crossed by
-    feedback weights. Wu and He, "Group Normalization", 2018, arXiv:1803.08494.
+    Errors pass through the true derivative of the norm, at the current of the forward pass; only
+    the synapses inside use feedback weights. Wu and He, "Group Normalization", 2018,
+    arXiv:1803.08494.
     """
 
     def norm(p, a):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from bioplaus.types import Array
 
 WORD = 80
-"""What copying a word costs, in multiply-accumulates: measured on x86 cores by
+"""Time to copy one word, in multiply-accumulates. Measured on x86 cores by
 experiments/benchmarks/convolutions.py.
 """
 
@@ -21,12 +21,12 @@ def convolve(
     strides: tuple[int, int],
     padding: str | tuple[tuple[int, int], tuple[int, int]],
 ) -> Array:
-    """Cross-correlation, `jax.lax.conv_general_dilated`.
-    x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out].
+    """Cross-correlation, as `jax.lax.conv_general_dilated` computes it.
 
-    So it is computed, and counted. On a CPU it is one matrix product, which gives the same: XLA's
-    own convolution takes many times as long there inside `lax.scan`. strides, padding: of height
-    and width.
+    x: [B, H, W, C_in], w: [rows, columns, C_in, C_out] -> [B, H', W', C_out]. strides, padding: of
+    height and width. On a CPU it is computed as one matrix product with the same result, because
+    XLA's convolution is many times slower there inside `lax.scan`. Costs are counted on the
+    convolution.
     """
     pads = (
         jax.lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding)
@@ -51,12 +51,15 @@ def product(
     padding: Sequence[tuple[int, int]],
     n: int | None = None,
 ) -> Array:
-    """One matrix product, of n neighbouring outputs of a row at a time: each block of outputs reads
-    one window of the image, kernel rows by `span` columns, and its weights are the kernel at the n
-    places in it, with zeros elsewhere. n = 1 copies every input once for each place of the kernel;
-    more outputs share what they copy, and multiply by more zeros.
+    """Convolution as one matrix product, for n neighbouring outputs of a row at a time.
 
-    n: a divisor of the output's width; by default the one whose products and copies cost least.
+    Each block of n outputs reads one window of the image, kernel rows by `span` columns. Its
+    weights are the kernel at the n positions in the window, with zeros elsewhere. n = 1 copies
+    every input once for each position in the kernel. With a larger n outputs share copies, but
+    multiply by more zeros.
+
+    n: a divisor of the output's width; by default the one with the smallest cost of products and
+    copies.
     """
     (rows, columns, c_in, c_out), (down, right) = w.shape, strides
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -64,7 +67,7 @@ def product(
     n = n or min(divisors(width), key=lambda n: ((n - 1) * right + columns) * (c_out + WORD / n))
     blocks, step, span = width // n, n * right, (n - 1) * right + columns
     whole, rest = divmod(span, step)
-    # pieces of `step` columns; a window is `whole` of them and `rest` columns of the next
+    # a window consists of `whole` pieces of `step` columns, and `rest` columns of the next piece
     total = blocks + whole - (rest == 0)
     x = jnp.pad(
         x[:, :, : total * step], ((0, 0), (0, 0), (0, max(0, total * step - x.shape[2])), (0, 0))
@@ -85,5 +88,5 @@ def product(
 
 
 def divisors(width: int) -> list[int]:
-    """The blocks of outputs that a row of this width divides into."""
+    """The numbers of neighbouring outputs into which a row of this width divides."""
     return [n for n in range(1, width + 1) if width % n == 0]

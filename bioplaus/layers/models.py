@@ -14,12 +14,11 @@ def mlp(
     output: Neuron | None = None,
     weights: Initializer = settling,
 ) -> Net:
-    """Dense layers of sizes [n_in, n_1, ..., C]: `neuron` (tanh) in the hidden layers, `output`
-    (linear) in the last.
+    """Dense layers of sizes [n_in, n_1, ..., C], with `neuron` (tanh) in the hidden layers and
+    `output` (linear) in the last.
 
-    x: [B, n_in], or images, which are flattened.
-    W ~ N(0, 0.25 / fan_in), b = 0 unless `weights` says otherwise.
-    Raises ValueError for fewer than two sizes or a size below 1.
+    x: [B, n_in], or images, which are flattened. W ~ N(0, 0.25 / fan_in) and b = 0, unless
+    `weights` is another initialiser. Raises ValueError for fewer than two sizes or a size below 1.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(
@@ -36,7 +35,7 @@ def _sized(layer, n: int):
     def init(key, x):
         if x.size // x.shape[0] != n:
             raise ValueError(
-                f"mlp: built for {n} inputs, but x {x.shape} has {x.size // x.shape[0]} an example"
+                f"mlp: built for {n} inputs, but x {x.shape} has {x.size // x.shape[0]} per example"
             )
         return layer.init(key, x)
 
@@ -51,13 +50,13 @@ def cnn(
     padding: int = 2,
     weights: Initializer = settling,
 ) -> Net:
-    """LeNet-5's shape: conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84, dense
-    `classes` (`output`, linear).
+    """The shape of LeNet-5: conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84, dense
+    `classes` (with neuron `output`, linear).
 
-    x: [B, H, W, C]; `padding` 2 brings 28x28 to the 32x32 of the paper; 0 for images that are
-    32x32. LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document
-    recognition", 1998, doi:10.1109/5.726791. Departures: one neuron type throughout, max pooling,
-    full connections, no radial basis functions.
+    x: [B, H, W, C]. padding: 2 extends 28x28 to the 32x32 of the paper; 0 is for images of 32x32.
+    LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998,
+    doi:10.1109/5.726791. Departures: one type of neuron throughout, max pooling, full connections,
+    no radial basis functions.
     """
     neuron = neuron or tanh()
     return (

@@ -37,7 +37,7 @@ def feedback_angle(params: PyTree, feedback: PyTree) -> Array:
 def _by_layer(name: str, a: PyTree, b: PyTree, ndim: int) -> Array:
     if len(a) != len(b):
         raise ValueError(
-            f"{name}: got {len(a)} and {len(b)} layers; give two trees with one entry a layer"
+            f"{name}: got {len(a)} and {len(b)} layers; give two trees with one entry per layer"
         )
     return jnp.stack(
         [_angle(*_vectors(name, l, u, v, ndim)) for l, (u, v) in enumerate(zip(a, b, strict=True))]

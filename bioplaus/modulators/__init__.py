@@ -1,4 +1,4 @@
-"""Neuromodulators, and rules under them. MODULATORS: name -> factory (hyperparameters) ->
+"""Neuromodulators, and rules under them. MODULATORS: name -> factory, (hyperparameters) ->
 Modulator.
 """
 
@@ -27,9 +27,10 @@ MODULATORS: dict[str, Callable[..., Modulator]] = {
 
 
 def available() -> dict[str, Callable[..., Modulator]]:
-    """`MODULATORS`, with those that other packages register as entry points `bioplaus.modulators`.
+    """`MODULATORS`, and the modulators that other packages register as entry points
+    `bioplaus.modulators`.
 
-    Raises ExtensionError, a ValueError, if two have the same name, and where a package's modulator
+    Raises ExtensionError, a ValueError, if two have the same name, or if a package's modulator
     cannot be loaded.
     """
     found = with_extensions("bioplaus.modulators", MODULATORS)

@@ -1,8 +1,8 @@
 """Several neuromodulators at once.
 
-Gates multiply; so do the scales of the currents and of the outputs; offsets add. Associative and
-commutative (in floating point: up to rounding), with `unmodulated` as the identity. Every part
-reads the same signals and the same context.
+Gates are multiplied, and so are the scales of currents and of outputs; offsets are added. The
+composition is associative and commutative up to rounding, and `unmodulated` is its identity. All
+parts read the same signals and the same context.
 """
 
 from functools import reduce
@@ -13,10 +13,11 @@ from bioplaus.types import Gain, Gates, Modulator
 
 
 def compose(*modulators: Modulator) -> Modulator:
-    """The modulators acting together; state: the tuple of theirs. Raises ValueError for none.
+    """The modulators acting together. State: the tuple of their states. Raises ValueError if none
+    is given.
 
-    All parts are initialised with the same key, which makes the law exact: two parts that draw from
-    it in the same way are equal.
+    All parts are initialised with the same key, so that these laws are exact. Two parts that draw
+    from it in the same way are equal.
     """
     if not modulators:
         raise ValueError("compose: got no modulators; give one or more, unmodulated() for none")
@@ -38,14 +39,14 @@ def compose(*modulators: Modulator) -> Modulator:
 
 
 def product(a: Gates, b: Gates) -> Gates:
-    """The product of two gates; None is open, a single gate is that of every layer.
+    """The product of two gates. None is an open gate; a single gate is that of every layer.
 
     Raises ValueError for tuples of different lengths.
     """
     depths = {len(g) for g in (a, b) if isinstance(g, tuple)}
     if len(depths) > 1:
         raise ValueError(
-            f"gate: got tuples of {sorted(depths)} entries to multiply; give one entry a layer"
+            f"gate: got tuples of {sorted(depths)} entries to multiply; give one entry per layer"
             " (None is open)"
         )
     if depths:
@@ -56,7 +57,7 @@ def product(a: Gates, b: Gates) -> Gates:
 
 
 def _layer_product(a, b):
-    """[], [B] and [B, n_post] against each other: the axes agree from the left."""
+    """The product of gates [], [B] or [B, n], whose axes agree from the left."""
     if a is None or b is None:
         return b if a is None else a
     a, b = jnp.asarray(a), jnp.asarray(b)

@@ -1,16 +1,16 @@
-"""Context-dependent gating (XdG): each context uses its own fixed, random part of the hidden units.
+"""Context-dependent gating (XdG): each context uses a fixed, random part of the hidden units.
 
-    h_l <- m_l[c] h_l,    m_l[c] in {0, 1}, P(m = 1) = keep
-c: [B] context of each example, an integer below `contexts`;
-m_l: [contexts, n_l], drawn once. Two contexts share keep^2 of the
-units. A unit that is off sends nothing and, under rules whose teaching signal passes phi', learns
-nothing on either side. A channel of a convolution is one unit.
+    h_l <- m_l[c] h_l,    m_l[c] in {0, 1},    P(m = 1) = keep
+h_l: outputs of hidden layer l;  c: context of each example, [B], an integer below `contexts`; m_l:
+[contexts, n_l], drawn once. Two contexts share keep^2 of the units. A unit that is off sends
+nothing; under rules whose teaching signal passes phi', the weights into it and out of it do not
+learn. A channel of a convolution is one unit.
 
 Masse, Grant, Freedman, "Alleviating catastrophic forgetting using context-dependent gating and
-synaptic stabilization", 2018, doi:10.1073/pnas.1803839115.
-Departures: gating alone; the stabilisation of the synapses (EWC, SI) is the rule's or the
-optimiser's. Under node perturbation (which perturbs units that are off as well) and predictive
-coding (whose activities relax away from 0) they still learn.
+synaptic stabilization", 2018, doi:10.1073/pnas.1803839115. Departures: only the gating;
+stabilisation of synapses (EWC, SI) is left to the rule or the optimiser. Units that are off still
+learn under node perturbation, which perturbs them too, and under predictive coding, whose
+activities relax away from 0.
 """
 
 from typing import NamedTuple
@@ -24,26 +24,27 @@ from bioplaus.types import Array, Gain, Modulator, PyTree
 
 
 class State(NamedTuple):
-    """masks: m_l [contexts, 1, ..., n_l] of 0 and 1, one a hidden layer."""
+    """masks: m_l [contexts, 1, ..., n_l] of 0 and 1, one per hidden layer."""
 
     masks: tuple[Array, ...]
 
 
 @declared
 def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
-    """Masks the outputs of the hidden layers by `batch.context`. No gate, no learning of its own.
+    """Masks the outputs of the hidden layers according to `batch.context`. It has no gate on
+    plasticity and does not learn.
 
-    contexts: how many. keep: the fraction of units that a context uses. Raises ValueError where the
-    batch's context is not an integer array [B]; a context out of range gives NaN, because its value
-    is not known when the net is compiled.
+    contexts: their number. keep: the fraction of units that a context uses. Raises ValueError if
+    the batch's context is not an integer array [B]. A context out of range gives NaN, because its
+    value is not known when the net is compiled.
     """
 
     def init(key, currents):
-        own = jax.random.fold_in(key, MASKS)
+        masks_key = jax.random.fold_in(key, MASKS)
 
         def draw(l, current):
             shape = (contexts, *(1,) * (len(current.shape) - 2), current.shape[-1])
-            return jax.random.bernoulli(jax.random.fold_in(own, l), keep, shape).astype(
+            return jax.random.bernoulli(jax.random.fold_in(masks_key, l), keep, shape).astype(
                 current.dtype
             )
 
@@ -65,7 +66,7 @@ def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
 
 
 def _checked(context: PyTree) -> Array:
-    wanted = "expected integers [B], one context an example, in Batch(x, y, context)"
+    wanted = "expected integers [B], one context per example, in Batch(x, y, context)"
     if not hasattr(context, "dtype"):
         raise ValueError(f"context_gating: the batch's context is {context!r}; {wanted}")
     if jnp.ndim(context) != 1 or not jnp.issubdtype(context.dtype, jnp.integer):

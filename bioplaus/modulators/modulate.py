@@ -1,9 +1,9 @@
-"""A learning rule under a neuromodulator. Rules know nothing of modulators.
+"""A learning rule under a neuromodulator. Rules do not know about modulators.
 
-    gains -> the rule on the net of changed excitability -> signals -> gates on plasticity and the
-        modulator's next state
-At evaluation only the gains act, at the state that training left: a modulator reads labels after
-the forward pass of training alone, and never in `predict`.
+    gains -> the rule on the net with these gains -> signals -> gates on plasticity, and the
+             modulator's next state
+At evaluation only the gains act, with the state that training left. A modulator uses labels only
+after the forward pass of training, never in `predict`.
 """
 
 from typing import NamedTuple
@@ -31,19 +31,20 @@ from bioplaus.types import (
 
 
 class State(NamedTuple):
-    """rule: the state of the rule; modulator: that of the modulator."""
+    """rule: the state of the rule. modulator: the state of the modulator."""
 
     rule: PyTree
     modulator: PyTree
 
 
 def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
-    """A factory (net, loss) -> Rule of the modulated rule. It costs the rule's own, and the gains.
+    """A factory (net, loss) -> Rule of the modulated rule. It costs as much as the rule, and the
+    gains.
 
-    Hyperparameters are bound beforehand: modulate(functools.partial(node_perturbation, sigma=0.1),
-    dopamine()). A gate given to `grad` multiplies the modulator's. info adds 'gate', the mean gate
-    on plasticity (over examples, then layers). Modulating twice applies both gates; the inner gain
-    acts on currents before the outer.
+    Bind hyperparameters beforehand: modulate(functools.partial(node_perturbation, sigma=0.1),
+    dopamine()). A gate given to `grad` multiplies the modulator's gate. info has another entry
+    'gate', the gate on plasticity, averaged over examples, then over layers. Modulating twice
+    applies both gates; the inner gain acts on currents before the outer one.
     """
 
     @learning_rule
@@ -54,8 +55,8 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
             return factory(with_gain(net, gains), loss)
 
         def init(key, params, batch):
-            own = jax.random.fold_in(key, MODULATOR)
-            modulation = modulator.init(own, current_shapes(net, params, batch, key))
+            modulator_key = jax.random.fold_in(key, MODULATOR)
+            modulation = modulator.init(modulator_key, current_shapes(net, params, batch, key))
             return State(factory(net, loss).init(key, params, batch), modulation)
 
         def grad(params, state, batch, key, gate: Gate = None):
@@ -68,11 +69,11 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
             grads, inner, info = rule.grad(
                 params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1]
             )
-            # the same numbers a second time: cheap, and merged by the compiler
+            # computed a second time, which the compiler merges with the first
             modulation, gates = outcome(info["signals"])
-            # an inner modulator's is of both already
-            said: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
-            return grads, State(inner, modulation), said
+            # the 'gate' of an inner modulator already includes this one's
+            info: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
+            return grads, State(inner, modulation), info
 
         def predict(params, state, x, key, context=()):
             return gained(state, context).predict(params, state.rule, x, key, context)

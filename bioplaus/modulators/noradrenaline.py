@@ -1,24 +1,25 @@
-"""Noradrenaline: unexpected uncertainty, a phasic boost of plasticity and gain when outcomes leave
-their usual range.
+"""Noradrenaline: unexpected uncertainty causes a phasic boost of plasticity and gain, when outcomes
+leave their usual range.
 
-    z = (S - mu) / sd,    NE = 1 / (1 + exp(z0 - z)),    ACh = running mean of U
-    g = 1 + (boost - 1) NE  if NE > ACh / (0.5 + ACh),  else 1;
-        a <- (1 + k NE) a  at the next step
+    z = (S - mu) / sd,    NE = 1 / (1 + exp(z0 - z))
+    g = 1 + (boost - 1) NE  if NE > ACh / (0.5 + ACh),  else 1
+    a <- (1 + k NE) a  at the next step
     then  var <- (1 - kappa) (var + kappa (S - mu)^2),    mu <- mu + kappa (S - mu),
-        ACh <- ACh + kappa (U - ACh)
-S: [] mean surprise of the batch, mu and sd = sqrt(var) its running moments: log C nats (a uniform
-guess) and 1 at first;
-U: [] mean error of the batch, ACh: 1 at first;
-a: currents. With boost = 1 / alpha, alpha g = alpha + (1 - alpha) NE: a rate
-alpha at rest that reaches 1 at a change point.
+          ACh <- ACh + kappa (U - ACh)
+S: mean surprise of the batch, [];  mu, sd = sqrt(var): its running mean and standard deviation, at
+first log C nats (a uniform guess over C classes) and 1;  NE: level of noradrenaline;  z0: the z at
+which it is half;  U: mean error of the batch, [];  ACh: its running mean, 1 at first;  g: gate on
+plasticity;  a: currents;  k: gain per unit of NE;  kappa: rate of the running means per step. With
+boost = 1 / alpha, alpha g = alpha + (1 - alpha) NE: a learning rate that is alpha at rest and
+reaches 1 at a change point.
 
 Yu and Dayan, "Uncertainty, Neuromodulation, and Attention", 2005, doi:10.1016/j.neuron.2005.04.026
 (ACh sets the threshold of NE). Nassar, Wilson, Heasly, Gold, "An Approximately Bayesian Delta-Rule
 Model Explains the Dynamics of Belief Updating in a Changing Environment", 2010 (the rate rises with
-the probability of a change point).
-Departures: a z-score stands for the posterior of a change; the running moments habituate within a
-few steps, so that there is no refractory period; plasticity is boosted, and no context is switched.
-The criterion 0.5 is quoted from a secondary source.
+the probability of a change point). Departures: a z-score replaces the posterior probability of a
+change; the running moments habituate within a few steps, so that there is no refractory period;
+plasticity is boosted, and no context is switched. The criterion 0.5 is quoted from a secondary
+source.
 """
 
 from collections.abc import Callable
@@ -32,8 +33,8 @@ from bioplaus.types import Array, Gain, Modulator, Signals
 
 
 class State(NamedTuple):
-    """mean (mu) and variance (var) of surprise; expected (ACh); level (NE), all []; layers: one ()
-    a layer.
+    """mean: mu; variance: var, both of the surprise. expected: ACh. level: NE. All are []. layers:
+    () for each layer.
     """
 
     mean: Array
@@ -53,8 +54,8 @@ def noradrenaline(
     surprise: Callable[[Signals], Array] = lambda signals: signals.surprise,
     expected: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
-    """Gate [] of 1 at rest, up to `boost` at a change point, and a scale of all currents. surprise,
-    expected: S, U [B].
+    """A gate [], 1 at rest and up to `boost` at a change point, and a scale of all currents.
+    surprise, expected: the surprise and the error of each example, [B], from the signals.
     """
 
     def init(key, currents):

@@ -4,8 +4,8 @@ from bioplaus.types import Gain, Modulator
 
 
 def unmodulated() -> Modulator:
-    """Gain 1, offset 0, every gate open. A rule under it trains bit for bit as without it. State:
-    one () a layer.
+    """Gain 1, offset 0, every gate open. A rule under it trains bit for bit as it does without.
+    State: () for each layer.
     """
 
     def init(key, currents):

@@ -1,5 +1,5 @@
-"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES: the
-names in a study file.
+"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES hold
+them by their names in a study file.
 """
 
 from bioplaus.neurons.noise import (

@@ -1,8 +1,8 @@
-"""Noise: a function Neuron -> Neuron, or Layer -> Layer for synapses.
+"""Noise: functions Neuron -> Neuron, or Layer -> Layer for noise of synapses.
 
-One sample serves the forward pass and the credit, because both see the same key. sigma = 0 (or p =
-1) is bit-identical to no noise. xi is standard normal, independent for every unit and example. Each
-noisy neuron carries its `off` and `mean` forms.
+The forward pass and the credit see the same noise sample, because both use the same key. With sigma
+= 0 (or p = 1) results are bit-identical to those without noise. xi is standard normal, independent
+for every unit and example. Each noisy neuron has an `off` and a `mean` form.
 """
 
 import jax
@@ -16,7 +16,9 @@ from bioplaus.types import Array, Key, Layer, Neuron
 
 @declared
 def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
-    """Additive after the nonlinearity: h = f(a) + sigma xi.  Mean f(a), variance sigma^2."""
+    """Additive noise after the nonlinearity: h = f(a) + sigma xi, with mean f(a) and variance
+    sigma^2.
+    """
 
     def perturb(output, key):
         return output + sigma * _normal(key, output)
@@ -26,11 +28,10 @@ def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
-    """h = f(a) (1 + sigma xi).
-    Mean f(a), variance sigma^2 f(a)^2; Gaussian dropout at sigma^2 = p_drop / (1 - p_drop).
+    """Multiplicative noise: h = f(a) (1 + sigma xi), with mean f(a) and variance sigma^2 f(a)^2.
 
-    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014,
-    section 10.
+    It is Gaussian dropout at sigma^2 = p_drop / (1 - p_drop). Srivastava et al., "Dropout: A Simple
+    Way to Prevent Neural Networks from Overfitting", 2014, section 10.
     """
 
     def perturb(output, key):
@@ -41,12 +42,12 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def poisson(neuron: Neuron, window: Positive) -> Neuron:
-    """Spike counts in a window: h = sign(f) n / T, n ~ Poisson(|f| T).
-    Mean f(a), variance |f(a)| / T, Fano factor 1.
+    """Spike counts in a time window: h = sign(f) n / T, n ~ Poisson(|f| T), with f = f(a), mean
+    f(a), variance |f(a)| / T and Fano factor 1.
 
-    T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate is that of an
-    opposed (OFF) partner. The sample has no derivative by its rate: credit takes that of the mean,
-    dh/df = 1.
+    T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate stands for that
+    of an opposed (OFF) partner neuron. The sample has no derivative by its rate: credit uses that
+    of the mean, dh/df = 1.
     """
 
     def perturb(output, key):
@@ -59,19 +60,20 @@ def poisson(neuron: Neuron, window: Positive) -> Neuron:
 
 @declared
 def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
-    """Additive before the nonlinearity: h = f(a + sigma xi).
+    """Additive noise before the nonlinearity: h = f(a + sigma xi).
 
-    Its mean is E f(a + sigma xi), by Gauss-Hermite quadrature at 21 nodes: within 2e-5 for tanh at
-    sigma <= 0.7, and within 0.016 sigma for ReLU, whose kink it sees coarsely (exact: a
-    Phi(a/sigma) + sigma phi(a/sigma)).
+    The mean, E f(a + sigma xi), is computed by Gauss-Hermite quadrature at 21 nodes. It is exact
+    within 2e-5 for tanh at sigma <= 0.7, and within 0.016 sigma for ReLU, whose kink falls between
+    nodes (the exact mean is a Phi(a/sigma) + sigma phi(a/sigma), with the standard normal
+    distribution function Phi and density phi).
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
-    # Python floats leave the dtype of the current alone
+    # Python floats do not change the dtype of the current
     nodes, weights = nodes.tolist(), (weights / weights.sum()).tolist()
 
     def step(state, current, key):
-        own, inner = jax.random.split(key)
-        return neuron.step(state, current + sigma * _normal(own, current), inner)
+        noise_key, inner = jax.random.split(key)
+        return neuron.step(state, current + sigma * _normal(noise_key, current), inner)
 
     def mean_step(state, current, key):
         outputs = [(neuron.mean or neuron).step(state, current + sigma * x, key)[1] for x in nodes]
@@ -84,13 +86,13 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
-    """Every synapse releases with probability p: w_ij b_ij / p, b_ij ~ Bernoulli(p), one draw a
-    synapse and batch.
+    """Every synapse releases with probability p: the weight is w_ij b_ij / p, with b_ij ~
+    Bernoulli(p) drawn once per synapse and batch.
 
-    Mean w, variance of the current (1 - p) / p sum_i (w_ij x_i)^2, independent across the units of
-    the layer (dropout of a unit would be shared by all of its targets). Weights are the leaves with
-    two axes or more; biases do not fail. Feedback weights release with the same sample.
-    Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps
+    The mean weight is w. The current has the variance (1 - p) / p sum_i (w_ij x_i)^2, independent
+    across the units of the layer (dropout of a unit would be shared by all of its targets). Weights
+    are the leaves with two axes or more; biases do not fail. Feedback weights release with the same
+    sample. Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps
     alleviate the stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for
     all synapses and does not learn.
     """
@@ -105,30 +107,26 @@ def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
             ]
         )
 
-    def split(key: Key) -> tuple[Key, Key]:
-        own, inner = jax.random.split(key)
-        return own, inner
-
     def synapse(params, state, x, key):
-        own, inner = split(key)
-        return layer.synapse(released(params, own), state, x, inner)
+        noise_key, inner = jax.random.split(key)
+        return layer.synapse(released(params, noise_key), state, x, inner)
 
     def credit(params, feedback, state, x, key, signal):
-        own, inner = split(key)
+        noise_key, inner = jax.random.split(key)
         grads, below = layer.credit(
-            released(params, own), released(feedback, own), state, x, inner, signal
+            released(params, noise_key), released(feedback, noise_key), state, x, inner, signal
         )
         # d(w b / p) / dw = b / p: a synapse that did not release does not learn
-        return released(grads, own), below
+        return released(grads, noise_key), below
 
     return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer)
 
 
 def _noisy(neuron: Neuron, perturb) -> Neuron:
     def step(state, current, key):
-        own, inner = jax.random.split(key)
+        noise_key, inner = jax.random.split(key)
         state, output = neuron.step(state, current, inner)
-        return state, perturb(output, own)
+        return state, perturb(output, noise_key)
 
     return Neuron(neuron.init, step, neuron.off or neuron, neuron.mean or neuron)
 

@@ -10,8 +10,8 @@ from bioplaus.types import Array, Neuron
 
 
 def rate(function: Callable[[Array], Array]) -> Neuron:
-    """A neuron with output function(current), element by element but for those that compete, and no
-    state.
+    """A neuron without state, with output function(current). The function acts on each element,
+    unless the neurons of a layer compete.
     """
 
     def init(current):
@@ -57,7 +57,7 @@ def leaky_relu() -> Neuron:
 
 
 def gelu() -> Neuron:
-    """f(a) = a Phi(a), with the standard normal distribution function Phi."""
+    """f(a) = a Phi(a), where Phi is the standard normal distribution function."""
     return rate(lambda a: jax.nn.gelu(a, approximate=False))
 
 
@@ -69,9 +69,9 @@ def softplus() -> Neuron:
 @declared
 def softmax(slope: Positive = 1.0) -> Neuron:
     """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j): the n units of a layer, or of a position,
-    compete; their mean is 1.
+    compete, and their mean is 1.
 
-    The neurons of soft winner-take-all networks: Moraitis et al., 2022, arXiv:2107.05747, whose
-    outputs have the sum 1 instead.
+    These are the neurons of soft winner-take-all networks, Moraitis et al., 2022, arXiv:2107.05747,
+    whose outputs sum to 1 instead.
     """
     return rate(lambda a: a.shape[-1] * jax.nn.softmax(slope * a))

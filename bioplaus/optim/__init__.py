@@ -1,5 +1,5 @@
-"""Transformations of gradients and parameters for optax: what a synapse costs to change (economy),
-what weights may be (projections).
+"""Transformations of gradients and parameters for optax: the cost of changing synapses (economy),
+and constraints on weights (projections).
 """
 
 from bioplaus.optim import economy, projections

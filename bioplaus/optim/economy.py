@@ -1,23 +1,24 @@
-"""Learning with fewer and smaller changes of synapses: a meter, and two transformations that save.
+"""Learning with fewer and smaller changes of synapses: a meter of changes, and two transformations
+that save some.
 
-    M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha            alpha = 1: M-energy; alpha = 0: the
-        number of synaptic updates
+    M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha        alpha = 1: M-energy;
+                                                       alpha = 0: number of synaptic updates
     M_min = sum_i |w_i(T) - w_i(0)|,    inefficiency = M / M_min >= 1
-    largest:  of each layer's changes only the largest fraction is made
+    largest:  only the largest fraction of each layer's changes is made
     cached:   w = s + l;  s <- e^(-1/tau) s + dw;  where |s| > theta: l <- l + s, s <- 0;
               M = sum |dl| + c sum_t sum_i |s|
-w_i: every parameter, biases too;  s: transient, l: lasting part of a weight;
-c: cost of keeping a transient change for a step.
+w_i: every parameter, biases too;  t: step, 1 to T;  s, l: transient and lasting part of a weight;
+tau: lifetime of s;  theta: threshold;  c: cost of keeping a transient change for one step.
 
+    # the meter goes around everything that changes weights
     tx = economy.metered(optax.chain(optax.sgd(0.1), economy.largest(0.1)))
-        # the meter goes around all that changes weights
 
 Li and van Rossum, "Energy efficient synaptic plasticity", 2020, eLife 9:e50804,
-doi:10.7554/eLife.50804; large updates only: van Rossum and Pache, "Competitive plasticity to reduce
-the energetic costs of learning", 2024, doi:10.1371/journal.pcbi.1012553.
-Departures: each synapse is consolidated at its own threshold (one of the paper's variants);
-`largest` ranks the updates of a layer at a step, where van Rossum and Pache also restrict which
-synapses may ever change.
+doi:10.7554/eLife.50804; only large updates: van Rossum and Pache, "Competitive plasticity to reduce
+the energetic costs of learning", 2024, doi:10.1371/journal.pcbi.1012553. Departures: each synapse
+is consolidated when it crosses the threshold itself (one of the paper's variants); `largest` ranks
+the updates of a layer at a step, where van Rossum and Pache also restrict which synapses may ever
+change.
 """
 
 import math
@@ -33,10 +34,11 @@ from bioplaus.types import Array, PyTree
 
 
 class Spent(NamedTuple):
-    """inner: the state of what is metered. start: the params at the start.
+    """The state of `metered`. inner: the state of the metered transformation. start: the params at
+    the start.
 
-    energy: M; updates: M at alpha = 0: sums so far, each a pair (sum, what rounding has lost of
-    it).
+    energy, updates: M at alpha = 1 and at alpha = 0, summed so far. Each is a pair (sum, rounding
+    error of the sum).
     """
 
     inner: PyTree
@@ -46,8 +48,8 @@ class Spent(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """transient: s. consolidation: sum |dl|. maintenance: sum over steps of sum |s|, to be
-    multiplied by c.
+    """The state of `cached`. transient: s. consolidation: sum |dl|. maintenance: sum over steps of
+    sum |s|, to be multiplied by c.
     """
 
     transient: PyTree
@@ -56,9 +58,9 @@ class Cache(NamedTuple):
 
 
 class Efficiency(NamedTuple):
-    """energy: M; growth: of increases alone, (M + sum_i (w_i(T) - w_i(0))) / 2; updates: changes of
-    a synapse; least: M_min;
-    inefficiency: M / M_min, inf for M_min = 0.
+    """A reading of the meter. energy: M. growth: M of increases alone, (M + sum_i (w_i(T) -
+    w_i(0))) / 2. updates: number of synaptic updates. least: M_min. inefficiency: M / M_min, inf
+    for M_min = 0.
     """
 
     energy: float
@@ -88,8 +90,8 @@ def metered(tx: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def efficiency(spent: Spent, params: PyTree) -> Efficiency:
-    """What a meter has read. params: the weights now; of `metered`'s state and params with a seed
-    axis, take one seed of both.
+    """The reading of a meter. params: the present weights. If state and params have an axis of
+    seeds, take one seed of both.
     """
     energy, updates = (float(s) - float(lost) for s, lost in (spent.energy, spent.updates))
     pairs = zip(jax.tree.leaves(params), jax.tree.leaves(spent.start), strict=True)
@@ -101,10 +103,10 @@ def efficiency(spent: Spent, params: PyTree) -> Efficiency:
 
 
 def largest(fraction: float) -> optax.GradientTransformation:
-    """Of each leaf's updates, the `fraction` largest in magnitude, at least one; the others are 0.
-    Chain it after the optimiser.
+    """Keep the `fraction` of each leaf's updates with the largest magnitude, at least one; the
+    others become 0. Chain it after the optimiser.
 
-    Equal magnitudes: the first. Raises ValueError for a fraction outside (0, 1].
+    Of equal magnitudes the first is kept. Raises ValueError for a fraction outside (0, 1].
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"largest: fraction is {fraction}, expected above 0, up to 1")
@@ -118,13 +120,13 @@ def largest(fraction: float) -> optax.GradientTransformation:
 
 
 def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.GradientTransformation:
-    """Changes are kept in a transient form, which decays, and become lasting where they exceed a
-    threshold.
+    """Keep changes in a transient form, which decays, and make them lasting where they exceed a
+    threshold. Chain it after the optimiser.
 
-    threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. Chain it
-    after the optimiser. At the end of training `consolidate` makes the rest lasting. theta* =
-    sqrt(3 K eta^2 / (1 + c T)) for K changes of size eta in T steps. Raises ValueError for a
-    threshold below 0 or a lifetime that is not positive, where they are numbers.
+    threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. At the end of
+    training, `consolidate` makes the rest lasting. The best threshold is theta* = sqrt(3 K eta^2 /
+    (1 + c T)) for K changes of size eta in T steps. Raises ValueError for a threshold below 0 or a
+    lifetime that is not positive, if they are numbers.
     """
     if (isinstance(threshold, (int, float)) and threshold < 0) or (
         isinstance(lifetime, (int, float)) and not lifetime > 0
@@ -143,7 +145,7 @@ def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.Gradie
         held = jax.tree.map(lambda s, u: keep * s + u, state.transient, updates)
         passed = jax.tree.map(lambda s: jnp.where(jnp.abs(s) > threshold, s, 0), held)
         transient = jax.tree.map(jnp.subtract, held, passed)
-        # of w = s + l: what was passed on is still in w
+        # the change of w = s + l: what moved from s to l does not change w
         changes = jax.tree.map(jnp.subtract, held, state.transient)
         spent, waiting = (
             sum(jnp.abs(x).sum() for x in jax.tree.leaves(t)) for t in (passed, transient)
@@ -154,9 +156,7 @@ def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.Gradie
 
 
 def consolidate(state: Cache) -> Cache:
-    """All that is transient becomes lasting: the weights stay as they are, and the energy is
-    spent.
-    """
+    """Make all transient changes lasting. The weights do not change, and the energy is spent."""
     rest = sum(jnp.abs(s).sum() for s in jax.tree.leaves(state.transient))
     return Cache(
         jax.tree.map(jnp.zeros_like, state.transient), state.consolidation + rest, state.maintenance
@@ -164,17 +164,17 @@ def consolidate(state: Cache) -> Cache:
 
 
 def _sum(x: Array) -> Array:
-    """The sum as a product with ones: on a CPU XLA adds up an array in order, one number after the
-    other, and products run in parallel.
+    """The sum, computed as a product with ones. On a CPU XLA sums an array one number after the
+    other, but runs products in parallel.
     """
-    # bfloat16 has 8 bits for a count
+    # bfloat16 has too few digits to count in
     x = jnp.atleast_1d(x).astype(jnp.promote_types(x.dtype, jnp.float32))
     x = x.reshape(-1, x.shape[-1])
     return (jnp.ones(len(x), x.dtype) @ x).sum()
 
 
 def _added(total: tuple[Array, Array], x: ArrayLike) -> tuple[Array, Array]:
-    """(sum, error) with x added; sum - error is the sum to twice the precision (Kahan, 1965)."""
+    """(sum, error) with x added. sum - error is the sum at twice the precision (Kahan, 1965)."""
     y = jnp.asarray(x, total[0].dtype) - total[1]
     new = total[0] + y
     return new, (new - total[0]) - y

@@ -1,42 +1,37 @@
-"""Constraints on weights that hold whatever the rule: chained after any optimiser, each keeps the
-weights in a set.
+"""Constraints on weights, for any rule. Chained after an optimiser, each keeps the weights in a
+set.
 
-    update <- P(w + update) - w,
-        so that the new weights w + update lie in the set, after every step
-w: a leaf of two axes or more of the params of a net, [n_in, n_out] or [h, w, n_in, n_out]; biases
-are free.
+    update <- P(w + update) - w,    so that the new weights w + update are in the set
+w: a leaf of two axes or more of a net's params, [n_in, n_out] or [h, w, n_in, n_out]; biases are
+not constrained.
 
-    dale       P(w)_ij = max(w_ij, 0) where unit i is excitatory, min(w_ij, 0) where it is
-        inhibitory
+    dale       P(w)_ij = max(w_ij, 0) if unit i is excitatory, min(w_ij, 0) if it is inhibitory
     bounded    P(w) = min(max(w, low), high)
     sparse     P(w) = mask * w
-    low_bit    P(a) = q clip(round(a / q), -K, K),    a <- clip(a + update, -K q, K q),
-        K = 2^(bits - 1) - 1
+    low_bit    P(a) = q clip(round(a / q), -K, K),    K = 2^(bits - 1) - 1,
+               for accumulators a <- clip(a + update, -K q, K q) and levels spaced by q
 
-    tx = optax.chain(optax.adam(1e-3), projections.dale(0.8), projections.sparse(0.1,
-        jax.random.key(0)))
+    sparse = projections.sparse(0.1, jax.random.key(0))
+    tx = optax.chain(optax.adam(1e-3), projections.dale(0.8), sparse)
 
-Any starting params will do: the first step brings them into the set, and they never leave it.
-`project` does so before it. Several go last, in the order low_bit, dale, sparse, or bounded, dale,
-sparse with 0 within the bounds: each then keeps what the ones before it have done. low_bit has
-bounds of its own. Give weights that belong to a rule, such as feedback, an optimiser without these:
-they are other synapses.
+Any starting params will do: the first step brings them into the set, and they never leave it;
+`project` does so before the first step. Put several at the end of the chain, in the order low_bit,
+dale, sparse, or bounded, dale, sparse with 0 within the bounds: each then preserves the constraints
+of those before it. low_bit has bounds already. Weights that belong to a rule, such as feedback, are
+other synapses: give them an optimiser without these constraints.
 
 dale: Dale, "Pharmacology and Nerve-endings", 1935; "Dale's principle" is Eccles's name for it.
 Clipped to sign, four excitatory units to one inhibitory: Song, Yang, Wang, "Training
 Excitatory-Inhibitory Recurrent Neural Networks for Cognitive Tasks", 2016,
-doi:10.1371/journal.pcbi.1004792. What it costs: Cornford, Kalajdzievski, Leite, Lamarquette,
-Kullmann, Richards, "Learning to live with Dale's principle: ANNs with separate excitatory and
-inhibitory units", ICLR 2021, https://openreview.net/forum?id=eU776ZYxEpz (its own architecture,
-DANN, is another one).
-sparse: Litwin-Kumar, Harris, Axel, Sompolinsky, Abbott, "Optimal Degrees of Synaptic Connectivity",
-2017, Neuron 93.
-low_bit, bounded: Courbariaux, Bengio, David, "BinaryConnect", 2015, arXiv:1511.00363 (accumulators
-a, clipped); fixed point, by the same authors, "Training deep neural networks with low precision
-multiplications", 2014, arXiv:1412.7024.
-Departures: dale gives a unit the sign that its starting weights lean to, and nothing balances
-excitation and inhibition but learning; low_bit has several bits, and rounds to the nearest level
-only.
+doi:10.1371/journal.pcbi.1004792. Its cost: Cornford, Kalajdzievski, Leite, Lamarquette, Kullmann,
+Richards, "Learning to live with Dale's principle: ANNs with separate excitatory and inhibitory
+units", ICLR 2021, https://openreview.net/forum?id=eU776ZYxEpz (the paper's architecture, DANN, is
+another one). sparse: Litwin-Kumar, Harris, Axel, Sompolinsky, Abbott, "Optimal Degrees of Synaptic
+Connectivity", 2017, Neuron 93. low_bit, bounded: Courbariaux, Bengio, David, "BinaryConnect", 2015,
+arXiv:1511.00363 (accumulators a, clipped); fixed point, by the same authors, "Training deep neural
+networks with low precision multiplications", 2014, arXiv:1412.7024. Departures: dale gives each
+unit the sign to which its starting weights lean, and only learning balances excitation and
+inhibition; low_bit has several bits, and always rounds to the nearest level.
 """
 
 import operator
@@ -51,22 +46,24 @@ from bioplaus.types import Array, Key, PyTree
 
 
 class LowBit(NamedTuple):
-    """accumulator: a, the weights in full precision; step: q, one a leaf, a power of two."""
+    """accumulator: a, the weights in full precision. step: q, one per leaf, a power of two."""
 
     accumulator: PyTree
     step: PyTree
 
 
 def dale(excitatory: float = 0.8, *, inputs: bool = False) -> optax.GradientTransformation:
-    """Dale's law: all weights that leave a unit have its sign. Weights of the wrong sign are 0.
+    """Dale's law: all weights that leave a unit have its sign. Weights of the wrong sign become 0.
 
-    excitatory: fraction of a layer's units, the nearest whole number of them: those whose starting
-    weights have the largest sum, so that each seed has its own and the fewest weights are lost. A
-    channel of a convolution is one unit; where it is flattened, each of its positions is one.
-    inputs: the first layer's weights too; otherwise the net's inputs take both signs. The law is
-    about weights: a neuron with outputs of both signs, such as tanh, still has effects of both;
-    relu or sigmoid has not. Raises ValueError for a fraction outside [0, 1], and at init for
-    weights of three axes (attention's), whose units it cannot tell.
+    excitatory: fraction of a layer's units that are excitatory, rounded to a whole number of units.
+    They are those whose starting weights have the largest sum, so that they differ between seeds
+    and the fewest weights are lost. A channel of a convolution is one unit; if its output is
+    flattened, each of its positions is one. inputs: whether the first layer's weights are
+    constrained too; otherwise the net's inputs have weights of both signs.
+
+    The law is about weights: a neuron with outputs of both signs, such as tanh, still has effects
+    of both signs; relu and sigmoid do not. Raises ValueError for a fraction outside [0, 1], and at
+    init for weights of three axes (as in attention), whose units are not known.
     """
     if not 0 <= excitatory <= 1:
         raise ValueError(f"dale: excitatory is {excitatory}, expected a fraction from 0 to 1")
@@ -96,7 +93,7 @@ def bounded(low: float, high: float) -> optax.GradientTransformation:
 
     def settle(_: PyTree, w: Array, update: Array) -> Array:
         most, least = high - w, low - w
-        # w + (high - w) may round to above high
+        # w + (high - w) may be rounded to a number above high
         most = jnp.where(w + most > high, jnp.nextafter(most, -jnp.inf), most)
         least = jnp.where(w + least < low, jnp.nextafter(least, jnp.inf), least)
         return jnp.clip(update, least, most)
@@ -105,12 +102,12 @@ def bounded(low: float, high: float) -> optax.GradientTransformation:
 
 
 def sparse(density: float, key: Key) -> optax.GradientTransformation:
-    """Fixed sparse connectivity: of each layer's synapses a random `density` exists, to the nearest
-    whole number; the others are 0.
+    """Fixed sparse connectivity: a random fraction `density` of each layer's synapses exists,
+    rounded to a whole number; the others are 0.
 
-    key: of the masks. Under `replicate` each seed draws its own. Starting weights that are 0 are
-    the first to go. Raises ValueError for a density outside (0, 1], and at init where it leaves a
-    layer without synapses.
+    key: the key from which the masks are drawn. Under `replicate` each seed has different masks.
+    Starting weights of 0 are removed first. Raises ValueError for a density outside (0, 1], and at
+    init if it leaves a layer without synapses.
     """
     if not 0 < density <= 1:
         raise ValueError(f"sparse: density is {density}, expected a fraction above 0, up to 1")
@@ -122,7 +119,7 @@ def sparse(density: float, key: Key) -> optax.GradientTransformation:
                 f"sparse: a density of {density} leaves none of the {w.size} weights {w.shape};"
                 " give a larger one"
             )
-        # the starting weights tell seeds and layers apart
+        # signs of the starting weights make the masks of seeds and layers differ
         bits = (w.ravel()[:31] > 0) << jnp.arange(min(w.size, 31))
         score = (w != 0) + jax.random.uniform(jax.random.fold_in(key, bits.sum()), w.shape)
         return _largest(score.ravel(), count).reshape(w.shape)
@@ -133,36 +130,36 @@ def sparse(density: float, key: Key) -> optax.GradientTransformation:
 
 
 def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformation:
-    """Weights on 2^bits - 1 levels, 0 and as many above as below. Updates add up at full precision,
-    so that small ones count.
+    """Weights on 2^bits - 1 levels: 0, and K on either side. Updates are accumulated in full
+    precision, so that small ones count.
 
-    The levels are K q to either side, q the largest power of two for which they stay within
-    `limit`: of every layer the same, or with None 4 times the root mean square of its starting
-    weights. Gradients are those at the rounded weights. Raises ValueError for bits outside 2 to 16,
-    or a limit of 0 or less.
+    The levels are up to K q on either side, with q the largest power of two for which they are
+    within `limit`. limit: the same for every layer, or None for 4 times the root mean square of
+    each layer's starting weights. Gradients are computed at the rounded weights. Raises ValueError
+    for bits outside 2 to 16, or a limit of 0 or less.
     """
     if not 2 <= operator.index(bits) <= 16:
         raise ValueError(f"low_bit: bits is {bits}, expected 2 to 16")
     if limit is not None and not limit > 0:
         raise ValueError(
-            f"low_bit: limit is {limit}, expected above 0, or None for one of each layer's own"
+            f"low_bit: limit is {limit}, expected above 0, or None for a limit by layer"
         )
     top = 2 ** (bits - 1) - 1
 
     def spacing(w: Array) -> Array:
         reach = jnp.asarray(4 * jnp.sqrt(jnp.mean(w**2)) if limit is None else limit, w.dtype)
-        # a layer that starts at 0 has no scale of its own
+        # a layer whose weights start at 0 has no scale: take 1
         mantissa, exponent = jnp.frexp(jnp.where(reach > 0, reach, 1) / top)
         del mantissa
         return jnp.ldexp(jnp.ones((), w.dtype), exponent - 1)
 
     def settle(w: Array, a: Array, q: Array) -> Array:
-        """The update to a's level. A power of two makes it exact from level to level; from a start
-        between them it may not be.
+        """The update to a's level. Because q is a power of two, it is exact from level to level;
+        from a starting weight between levels it may not be.
         """
         move = q * jnp.clip(jnp.round(a / q), -top, top) - w
         level = (w + move) / q
-        # 0 for one step; NaN stays
+        # then set the weight to 0 for this step; NaN stays
         return jnp.where(jnp.abs(level - jnp.round(level)) > 0, -w, move)
 
     def init(params: PyTree) -> LowBit:
@@ -181,26 +178,26 @@ def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformati
 
 
 def project(tx: optax.GradientTransformation, params: PyTree) -> PyTree:
-    """The params brought into the set of a projection, or of several that are chained: what the
-    first step would otherwise do.
+    """The params moved into the set of a projection, or of several that are chained, as the first
+    step would move them.
     """
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     return optax.apply_updates(params, updates)
 
 
 def are_weights(params: PyTree) -> PyTree:
-    """Which leaves of a net's params are weights: those of two axes or more; a bias has one."""
+    """Which leaves of a net's params are weights: those of two axes or more. A bias has one."""
     return jax.tree.map(lambda w: w.ndim > 1, params)
 
 
 def _projection(
     draw: Callable[[Array], PyTree], settle: Callable[[PyTree, Array, Array], Array]
 ) -> optax.GradientTransformation:
-    """A projection onto a set fixed at the start. draw: (w) -> what tells the set; settle: (that,
-    w, update) -> update.
+    """A projection onto a set that is fixed at the start. draw: (w) -> description of the set.
+    settle: (description, w, update) -> update.
 
-    Updates are clipped rather than weights: w + max(update, -w) >= 0 holds whatever is rounded or
-    fused, and an update that stays in the set is left as it is.
+    Updates are clipped, not weights: w + max(update, -w) >= 0 holds however it is rounded or fused,
+    and an update that stays in the set is not changed.
     """
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None):
@@ -213,14 +210,14 @@ def _projection(
 
 
 def _largest(x: Array, count: int) -> Array:
-    """Which of x [n] are its `count` largest, [n] of booleans."""
+    """[n] of booleans: which of x [n] are the `count` largest."""
     return jnp.zeros(x.size, bool).at[jax.lax.top_k(x, count)[1]].set(True)
 
 
 def _given(params: PyTree) -> PyTree:
     if params is None:
         raise ValueError(
-            "projections: tx.update(grads, state) was called without the params that it changes;"
-            " give them as its third"
+            "projections: tx.update(grads, state) was called without params, the weights that it"
+            " changes; give them as the third argument"
         )
     return params

@@ -1,15 +1,15 @@
-"""Checkpoints: arrays with a note beside them, whole or not at all, the last two of them, and
-checked when they are read.
+"""Checkpoints: arrays and a note. They are written atomically, the last two are kept, and they are
+verified when they are read.
 
-    FOLDER/checkpoint-120/state/         arrays and keys, by orbax; of a run on many machines, each
-        process writes its share
-    FOLDER/checkpoint-120/note.json      what else is to be kept with them
-    FOLDER/checkpoint-120/contents.json  whose it is, its step, what each array is, and the SHA-256
-        of every file above
+    FOLDER/checkpoint-120/state/         arrays and keys, written by orbax; in a run on several
+                                         machines each process writes its share
+    FOLDER/checkpoint-120/note.json      what else is kept with them
+    FOLDER/checkpoint-120/contents.json  the owner, the step, dtype and shape of each array, and the
+                                         SHA-256 of every file above
 
-A checkpoint is made under another name and renamed when all of it is on the disk: a kill, or a loss
-of power, at any moment leaves the ones before. Orbax itself does not notice a changed byte, and
-casts arrays of another dtype; hence the sums, and the shapes and dtypes.
+A checkpoint is written under another name, and renamed when all of it is on the disk. If the
+process is killed or power is lost at any moment, the checkpoints before remain. Orbax does not
+notice a changed byte, and converts arrays of another dtype; hence the checksums, shapes and dtypes.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class CheckpointError(ValueError):
 
 
 class Checkpoint(NamedTuple):
-    """refused: newer ones that were not read, and why."""
+    """A checkpoint that was read. refused: newer ones that could not be read, and why."""
 
     step: int
     state: PyTree
@@ -49,10 +49,10 @@ class Checkpoint(NamedTuple):
 def save(
     folder: Path, step: int, state: PyTree, note: Any, *, keep: int = -1, owner: str = ""
 ) -> None:
-    """Write folder/checkpoint-STEP and remove all others, but for the one of step `keep`.
+    """Write folder/checkpoint-STEP and remove all others, except that of step `keep`.
 
-    owner: whose it is; `latest` takes no one else's. note: what JSON can hold. On many machines,
-    called in every process; the folder must be one that all of them see.
+    owner: the run that it belongs to; `latest` reads no other's. note: a JSON-serialisable value.
+    On several machines, call it in every process; all of them must see the folder.
     """
     import orbax.checkpoint as ocp
 
@@ -62,7 +62,7 @@ def save(
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
 
-    by_first(clear)  # before any process looks whether something is there
+    by_first(clear)  # before any process looks for existing files
     with _os_errors(folder), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save((part / "state").absolute(), _with_elements(state))
     if first():
@@ -85,29 +85,29 @@ def save(
 
 
 def _without_closed_loops() -> None:
-    """Say nothing of tensorstore's threads that come back to a loop which orbax has closed: once
-    one file of a checkpoint has failed, the others have nobody left to tell. Whatever else a thread
-    cannot raise is said as before.
+    """Silence one error of tensorstore's threads, that orbax has closed their event loop. It
+    follows when one file of a checkpoint has failed. All other exceptions that a thread cannot
+    raise are reported as before.
     """
 
-    def hushed(before):
-        def hook(given, *rest):  # (kind, value, traceback), or one that has them
+    def filtered(before):
+        def hook(given, *rest):  # (type, value, traceback), or one object that has them
             value = rest[0] if rest else given.exc_value
             if not (isinstance(value, RuntimeError) and "Event loop is closed" in str(value)):
                 before(given, *rest)
 
-        hook.hushed = True  # type: ignore[attr-defined]
+        hook.filters_closed_loops = True  # type: ignore[attr-defined]
         return hook
 
     for name in ("excepthook", "unraisablehook"):
-        if not hasattr(getattr(sys, name), "hushed"):
-            setattr(sys, name, hushed(getattr(sys, name)))
+        if not hasattr(getattr(sys, name), "filters_closed_loops"):
+            setattr(sys, name, filtered(getattr(sys, name)))
 
 
 @contextlib.contextmanager
 def _os_errors(folder: Path) -> Iterator[None]:
-    """A full disk as the OSError that it is: tensorstore says it in the text of a ValueError, after
-    orbax has logged its traceback.
+    """Raise the error of a full disk as an OSError. tensorstore puts it into the text of a
+    ValueError, after orbax has logged its traceback.
     """
     _without_closed_loops()
     log = logging.getLogger("absl")
@@ -124,12 +124,10 @@ def _os_errors(folder: Path) -> Iterator[None]:
 
 
 def latest(folder: Path, like: PyTree, owner: str = "") -> Checkpoint | None:
-    """The newest checkpoint that can be read, None where there is none. like: a tree of its
-    structure, shapes, dtypes and shardings.
+    """The newest checkpoint that can be read; None if there is no checkpoint.
 
-    owner: as it was saved with.
-
-    Raises CheckpointError if there are some and none can be read, because they are damaged or hold
+    like: a tree with the same structure, shapes, dtypes and shardings. owner: as in `save`. Raises
+    CheckpointError if there are checkpoints but none can be read, because they are damaged or hold
     something else.
     """
     import orbax.checkpoint as ocp
@@ -170,13 +168,13 @@ def _place(folder: Path, step: int) -> Path:
 
 
 def _steps(folder: Path) -> list[int]:
-    """The newest first."""
+    """Steps of the checkpoints in a folder, the newest first."""
     names = [p.name.removeprefix("checkpoint-") for p in folder.glob("checkpoint-*")]
     return sorted((int(n) for n in names if n.isdecimal()), reverse=True)
 
 
 def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
-    """Why a checkpoint is not to be read; '' if it is."""
+    """Why a checkpoint must not be read; '' if it can be."""
     try:
         contents = json.loads((place / CONTENTS).read_text(encoding="utf-8"))
         if (whose := (contents["owner"], contents["step"])) != (owner, step):
@@ -201,8 +199,8 @@ def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
 
 
 def _files(place: Path) -> list[str]:
-    """The files that are summed: all in a checkpoint's folder, but for the one that holds the
-    sums.
+    """The files that have checksums: all in a checkpoint's folder, except the one that holds the
+    checksums.
     """
     return sorted(
         p.relative_to(place).as_posix()
@@ -220,7 +218,7 @@ def _arrays(tree: PyTree) -> dict[str, str]:
 
 
 def _with_elements(tree: PyTree) -> PyTree:
-    """The tree without its arrays of size zero, which orbax does not hold: rewards on their way
-    where none is delayed.
+    """The tree without its arrays of size zero, which orbax cannot store, such as delayed rewards
+    in a run without delay.
     """
     return jax.tree.map(lambda a: a if a.size else None, tree)

@@ -1,13 +1,13 @@
-"""Several devices: seeds, examples and units over the axes of a mesh, by JAX's own partitioner
-under plain jit.
+"""Several devices: seeds, examples and units are divided over the axes of a mesh, by JAX's
+partitioner under plain jit.
 
-    seeds=S    the runs of a study's seeds, side by side: no communication
-    data=D     the examples of a batch: one sum of the gradients a step
-    model=M    the units of a layer, the last axis of W [.., n_in, n_out]: the activities of a layer
-        are exchanged
-What a rule or an optimiser keeps beside the net (feedback weights, traces, moments) lies as the
-weights of that shape do. Keys mean the same on any mesh: noise and the order of examples are those
-of one device to the bit, and sums differ by rounding.
+    seeds=S    the runs of a study's seeds, side by side; no communication
+    data=D     the examples of a batch; the gradients are summed once per step
+    model=M    the units of a layer, the last axis of W [.., n_in, n_out]; the activities of a layer
+               are exchanged
+Arrays that a rule or an optimiser keeps beside the net (feedback weights, traces, moments) are
+divided as weights of that shape are. Keys mean the same on any mesh: noise and the order of
+examples are bit-identical to those on one device, and sums differ by rounding.
 """
 
 import math
@@ -21,11 +21,11 @@ AXES = ("seeds", "data", "model")
 
 
 def mesh_of(text: str) -> Mesh:
-    """A mesh from 'data=4,model=2': axes out of AXES, whose sizes multiply to the number of devices
-    there are, or to fewer.
+    """A mesh from text such as 'data=4,model=2': axes from AXES, whose sizes multiply to at most
+    the number of devices.
 
-    On many machines all devices must take part. Raises ValueError for that, for another axis, for a
-    size below 1, and for more devices than there are.
+    On several machines all devices must take part. Raises ValueError if they do not, for any other
+    axis, for a size below 1, and for more devices than there are.
     """
     sizes = {}
     for part in text.split(","):
@@ -55,21 +55,21 @@ def mesh_of(text: str) -> Mesh:
 
 
 def _whole(text: str) -> bool:
-    # '²' is a digit to Python, and no number
+    # Python counts '²' among the digits, but int('²') fails
     return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def of_examples(batch: Batch, mesh: Mesh | None) -> Batch:
-    """A batch inside jit, its examples divided over 'data'."""
+    """A batch inside jit, with its examples divided over the axis 'data'."""
     if mesh is None or "data" not in mesh.axis_names:
         return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))
 
 
 def of_weights(tree: PyTree, mesh: Mesh, *, seeds: bool) -> PyTree:
-    """Shardings for a tree of arrays or shapes, which may have the axis of the seeds in front.
+    """Shardings for a tree of arrays or shapes. seeds: whether they have an axis of seeds first.
 
-    An axis that does not divide evenly is kept whole.
+    An axis that does not divide evenly is not divided.
     """
 
     def place(leaf) -> NamedSharding:

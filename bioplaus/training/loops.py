@@ -1,4 +1,4 @@
-"""Loops within a compiled program: over steps, which can be taken in parts by the same program, and
+"""Loops inside a compiled program: over steps, of which the same program can take any number, and
 over seeds.
 """
 
@@ -17,8 +17,8 @@ def loop(
     xs: PyTree,
     count: Array | None,
 ) -> tuple[PyTree, PyTree]:
-    """As jax.lax.scan, over the first `count` of xs [n, ...] where one is given: the same program
-    for all of them.
+    """As jax.lax.scan. If a count is given, only the first `count` of xs [n, ...] are used; one
+    program serves all counts.
     """
     if count is None:
         return jax.lax.scan(step, state, xs)
@@ -36,7 +36,7 @@ def loop(
 
 
 def in_turn(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f on one seed after the other, in one program: faster than vmap on a CPU for large nets, and
-    smaller.
+    """f on one seed after the other, in one program. On a CPU this is faster than vmap for large
+    nets, and takes less memory.
     """
     return lambda *xs: jax.lax.map(lambda x: f(*x), xs)

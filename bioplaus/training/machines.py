@@ -1,9 +1,9 @@
-"""Many machines: a process for each of them, or for each device, computes the same run over one
-mesh, and the first alone writes.
+"""Several machines: one process per machine or device. All compute the same run over one mesh, and
+only process 0 writes files.
 
-What decides how the run goes on is decided by the first process and told to all, and what they read
-on their hosts is whole on each: so all take the same steps. A run on one machine is the same code
-with one process.
+Process 0 makes every control-flow decision and broadcasts it; arrays read on the host are gathered
+first. All processes therefore execute the same steps. A run on one machine is the same code with
+one process.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ def first() -> bool:
 
 
 def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
-    """What `act` gives in the first process, where alone it is called. It must go into JSON; an
-    `error` is raised in all.
+    """The result of `act`, which is called only in process 0 and broadcast. It must be
+    JSON-serialisable. An exception of type `error` is raised in all processes.
     """
     if jax.process_count() == 1:
         return act()
@@ -47,7 +47,8 @@ def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
             wrong = str(raised)
     text = np.frombuffer(json.dumps([found, wrong]).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))
-    room = np.zeros(1 << (length - 1).bit_length(), np.uint8)  # few sizes, few compilations
+    # its size is a power of two, so that few sizes are compiled
+    room = np.zeros(1 << (length - 1).bit_length(), np.uint8)
     room[: text.size if first() else 0] = text if first() else 0
     found, wrong = json.loads(
         bytes(multihost_utils.broadcast_one_to_all(room).astype(np.uint8)[:length])
@@ -58,15 +59,15 @@ def by_first(act: Callable[[], T], error: type[ValueError] = ValueError) -> T:
 
 
 def greatest(*numbers: float) -> tuple[float, ...]:
-    """Of each number the greatest that any process gives, so that all decide alike."""
+    """The largest value of each number over all processes, so that all decide alike."""
     if jax.process_count() == 1:
         return numbers
     return tuple(multihost_utils.process_allgather(np.array(numbers, np.float32)).max(0).tolist())
 
 
 def here(tree: PyTree) -> PyTree:
-    """The same arrays and keys, each whole on this machine: gathered, if other processes hold a
-    part of them.
+    """The same arrays and keys, each whole on this machine; gathered if other processes hold a part
+    of them.
     """
     leaves = jax.tree.leaves(tree)
     if all(a.is_fully_addressable for a in leaves):
@@ -75,7 +76,7 @@ def here(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda a: a.addressable_data(0), jax.jit(_same, out_shardings=whole)(tree))
 
 
-def _same(tree: PyTree) -> PyTree:  # of the module, so that it is compiled once
+def _same(tree: PyTree) -> PyTree:  # a function of the module, so that it is compiled once
     return tree
 
 
@@ -83,16 +84,17 @@ def _same(tree: PyTree) -> PyTree:  # of the module, so that it is compiled once
 def joined(
     expected: tuple[type[Exception], ...], missing: type[ValueError] = ValueError
 ) -> Iterator[None]:
-    """Join the other processes of a run, as JAX finds them: of Slurm, Open MPI, Kubernetes or a TPU
-    pod. Before any use of JAX.
+    """Join the other processes of a run, which JAX finds through Slurm, Open MPI, Kubernetes or a
+    TPU pod. Call it before any use of JAX.
 
-    expected: errors that pass through, for all processes are to find them. Any other ends this
-    process at once, with exit code `STOPPED`, or 128 + the number of the signal that told it to
-    stop, and the others end in their next exchange: one that waited for the lost would wait for
-    ever. A process that is killed ends the others in the same way, or by JAX's own watch over them,
-    which ends a process by SIGABRT within 100 seconds. Raises `missing` if no cluster is found.
+    expected: exceptions that pass through, because every process raises them. Any other exception
+    ends this process at once, because a process that waited for lost ones would wait for ever. The
+    exit code is `STOPPED`, or 128 + the number of the signal that stopped it. The other processes
+    then end in their next exchange. If a process is killed, the others end in the same way, or by
+    JAX's monitoring, which ends a process with SIGABRT within 100 seconds. missing: the exception
+    that is raised if no cluster is found.
     """
-    # which would keep SIGTERM from ending a process
+    # this service would keep SIGTERM from ending a process
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(shutdown_timeout_seconds=LEAVING)
@@ -103,20 +105,20 @@ def joined(
         ) from error
     try:
         yield
-        by_first(lambda: None)  # nobody leaves while another still works
+        by_first(lambda: None)  # no process leaves while another still works
     except expected:
         raise
     except BaseException as error:
-        told = isinstance(error, KeyboardInterrupt)  # by a signal: nothing went wrong
-        if not told:
+        interrupted = isinstance(error, KeyboardInterrupt)  # by a signal: nothing went wrong
+        if not interrupted:
             traceback.print_exc()
         print(
             f"bioplaus: process {jax.process_index()} of {jax.process_count()} has stopped"
             f" ({type(error).__name__}), and with it the run. If another process stopped first, its"
-            " last words say why. Start all of them again, with --resume",
+            " last messages say why. Start all of them again, with --resume",
             file=sys.stderr,
             flush=True,
         )
         sys.stdout.flush()
-        # a normal exit would wait for processes that wait for this one
-        os._exit(128 + getattr(error, "signal", signal.SIGINT) if told else STOPPED)
+        # a normal exit would wait for other processes, which wait for this one
+        os._exit(128 + getattr(error, "signal", signal.SIGINT) if interrupted else STOPPED)

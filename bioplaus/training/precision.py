@@ -1,17 +1,15 @@
-"""Number formats: what is computed in which, as policies that are stated.
+"""Number formats: which computations use which format.
 
     float32    everything
-    bfloat16   in training a rule sees weights and examples rounded to bfloat16, and its activities,
-        errors, loss and state (feedback
-               weights, traces) are bfloat16; the weights themselves, the gradients that the
-                   optimiser gets and its moments are float32.
-               The trained net is measured in float32
-    float64    everything, inside `jax.enable_x64()`, which is local: nothing else in the process
-        changes
-A rule that learns weights of its own (Kolen-Pollack, weight mirror) adds small changes to bfloat16
-numbers of 8 bits, and loses those below 1/256 of a weight: train such rules in float32.
-Micikevicius et al., "Mixed precision training", 2018, arXiv:1710.03740, keep float32 weights for
-that reason; bfloat16 has float32's range, so that no loss is scaled here.
+    bfloat16   in training, a rule sees weights and examples rounded to bfloat16, and its
+               activities, errors, loss and state (feedback weights, traces) are bfloat16. The
+               weights, the gradients that the optimiser gets and its moments are float32. The
+               trained net is measured in float32
+    float64    everything, inside `jax.enable_x64()`, which affects nothing else in the process
+A rule that learns further weights (Kolen-Pollack, weight mirror) adds small changes to bfloat16
+numbers, which have 8 significant bits, and loses changes below 1/256 of a weight: train such rules
+in float32. For this reason Micikevicius et al., "Mixed precision training", 2018, arXiv:1710.03740,
+keep float32 weights. bfloat16 has the range of float32, so that the loss is not scaled here.
 """
 
 import jax
@@ -22,7 +20,7 @@ from bioplaus.types import PyTree, Rule
 
 
 def bfloat16(rule: Rule) -> Rule:
-    """The rule computed in bfloat16, between float32 weights and float32 gradients."""
+    """The rule computed in bfloat16, with float32 weights and float32 gradients."""
 
     def init(key, params, batch):
         return low(rule.init(key, params, batch))  # the same draws as in float32, rounded
@@ -38,21 +36,21 @@ def bfloat16(rule: Rule) -> Rule:
 
 
 def low(tree: PyTree) -> PyTree:
-    """Floats as bfloat16; integers and keys as they are."""
+    """Floats as bfloat16; integers and keys unchanged."""
     return jax.tree.map(
         lambda a: a.astype(jnp.bfloat16) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
     )
 
 
 def high(tree: PyTree) -> PyTree:
-    """bfloat16 as float32, all else as it is."""
+    """bfloat16 as float32; everything else unchanged."""
     return jax.tree.map(
         lambda a: a.astype(jnp.float32) if jnp.issubdtype(a.dtype, jnp.bfloat16) else a, tree
     )
 
 
 def in_float64(tree: PyTree) -> PyTree:
-    """Floats of numpy as float64; all else as it is."""
+    """Floats of numpy as float64; everything else unchanged."""
     return jax.tree.map(
         lambda a: a.astype(np.float64) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree
     )

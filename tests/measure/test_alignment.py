@@ -86,7 +86,7 @@ def test_feedback_angle():
 
 def test_mismatches_are_refused():
     a = (jnp.ones((2, 3)),)
-    with pytest.raises(ValueError, match="one entry a layer"):
+    with pytest.raises(ValueError, match="one entry per layer"):
         angles(a, a + a)
     with pytest.raises(ValueError, match="layer 0"):
         feedback_angle(a, (jnp.ones((3, 2)),))

@@ -363,7 +363,7 @@ def test_description_is_plain():
     assert lines["bp"]["weight transport"] == "yes: 48 forward weights are read backwards"
     assert lines["kp"]["feedback weights"] == "48, learned"
     assert lines["usf"]["weight transport"] == "the signs of 48 forward weights, no magnitudes"
-    assert lines["np"]["random numbers"] == "14 an example"
+    assert lines["np"]["random numbers"] == "14 per example"
     assert lines["ep"]["settling"] == "5 steps"
     # the same properties, in the same order, for all
     assert len({tuple(v) for v in lines.values()}) == 1

@@ -102,5 +102,5 @@ def test_gates_of_every_shape_multiply():
 def test_errors():
     with pytest.raises(ValueError, match="no modulators"):
         compose()
-    with pytest.raises(ValueError, match="one entry a layer"):
+    with pytest.raises(ValueError, match="one entry per layer"):
         product((1.0, 2.0), (1.0, 2.0, 3.0))

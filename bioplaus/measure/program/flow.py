@@ -168,8 +168,9 @@ def _transfer(op: Op, shapes, table, forward_sums) -> dict[int, Carried]:
     rank, inside = len(shapes[op.outputs[0]]), {}
     sign = op.name in ("sign", "lt", "le", "gt", "ge", "eq", "ne", "is_finite")
     for k, v in enumerate(op.inputs):
-        other = table.get(op.inputs[1 - k], {})
-        probed = op.name == "dot_general" and forward_sums.keys().isdisjoint(other)
+        probed = op.name == "dot_general" and forward_sums.keys().isdisjoint(
+            table.get(op.inputs[1 - k], {})
+        )
         for array, c in table.get(v, {}).items():
             sums = forward_sums.get(array)
             if probed and sums is not None and _few_probes(op, k, c, shapes, sums):

@@ -225,7 +225,7 @@ def describe(budget: Budget) -> str:
         f" {b.restarts} random starts, alternately on the loss and on the margin{mean};"
         f" {b.restarts} further restarts; {b.restarts} restarts of {2 * b.steps} steps; a sweep"
         f" over {sweep}; PGD of {b.steps} steps, one start, on each other net; {single};"
-        f" {b.samples} random samples an example"
+        f" {b.samples} random samples per example"
     )
 
 

@@ -1,10 +1,10 @@
-"""Attacks, each (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x within epsilon of x
-and within the bounds of the input.
+"""Attacks: (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x, within epsilon of x and
+within the bounds of the input.
 
-By the gradient: `fgsm`, `pgd`. By queries alone, which no masked gradient stops: `square`,
-`ray_search`, and the controls `random_signs` and `random_ball`. `attack_with_learning_signal` makes
-a diagnostic, no measure of robustness. `SINGLE_TRY` is the table of attacks that a claim of
-robustness takes beside FGSM, PGD and the controls.
+By the gradient: `fgsm`, `pgd`. By queries alone, which masked gradients do not stop: `square`,
+`ray_search`, and as controls `random_signs` and `random_ball`. `attack_with_learning_signal` makes
+a diagnostic, not a measure of robustness. `SINGLE_TRY` is the table of attacks that a claim of
+robustness uses beside FGSM, PGD and the controls.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from bioplaus.salts import RAYS, SQUARE
 
 
 class SingleTry(NamedTuple):
-    """An attack that `suite` tries once on each example. What of its hyperparameters has the name
-    of a field of `Budget` is set by it.
+    """An attack that `suite` tries once on each example. Hyperparameters of it that have the name
+    of a field of `Budget` are set to that field.
 
-    salt: of its random key, in `bioplaus.salts`. queries: whether it sees the answers alone; check
-    F6 compares these with PGD.
+    salt: folded into its random key, from `bioplaus.salts`. queries: whether it sees only answers;
+    check F6 compares such attacks with PGD.
     """
 
     attack: Attack
@@ -33,7 +33,7 @@ SINGLE_TRY = {
     "square": SingleTry(square, SQUARE, queries=True),
     "ray_search": SingleTry(ray_search, RAYS, queries=True),
 }
-"""The name of an attack, as results have it -> the attack."""
+"""Name of an attack in the results -> the attack."""
 
 __all__ = [
     "BOUNDS",

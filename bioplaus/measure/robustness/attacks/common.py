@@ -1,11 +1,11 @@
-"""What attacks share: the ball and the box that x' stays in.
+"""What attacks share: the ball around x, and the box of valid inputs, in which x' stays.
 
     L-infinity  |x' - x|_j <= epsilon,       steepest ascent sign(g)
     L2          ||x' - x||_2 <= epsilon,     steepest ascent g / ||g||_2
-After the projection into the ball, x' is clipped to a box that holds x (`box`), which moves each
-component towards x: so x' never leaves the ball. Lengths are taken of vectors divided by their
-largest entry, because squares leave the range of float32 early: a gradient of length 1e-23 would
-have the length 0, one of 1e20 an infinite one.
+x': adversarial example; g: gradient. After the projection into the ball, x' is clipped to a box
+that contains x (`box`). This moves each component towards x, so that x' never leaves the ball.
+Lengths are computed from vectors divided by their largest entry, because squares leave the range of
+float32 early: a gradient of length 1e-23 would have the length 0, one of 1e20 an infinite one.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ from bioplaus.salts import RADIUS
 from bioplaus.types import Array, Key
 
 BOUNDS = (0.0, 1.0)
-"""Of the input, for images in [0, 1]."""
+"""Bounds of the input for images in [0, 1]."""
 
 Attack = Callable[..., Array]
-"""(predict, loss, x, y, key, *, epsilon, bounds) -> adversarial x. Those by the gradient take steps
-and draws as well.
+"""(predict, loss, x, y, key, *, epsilon, bounds) -> adversarial x. Attacks by the gradient take
+steps and draws as well.
 
-epsilon and bounds (least, largest) are in the units of x.
+epsilon and bounds (smallest, largest value of the inputs) are in the units of x.
 """
 
 
 class Norm(NamedTuple):
-    """A ball about 0. epsilon: its radius, a scalar, or one for each example, of a shape that fits
-    x [B, ...].
+    """A ball around 0. epsilon: its radius, a scalar, or one per example in a shape that broadcasts
+    against x [B, ...].
 
-    ascent: slope -> direction of steepest ascent, of norm 1;
-    project: (delta, epsilon) -> delta in the ball;
+    ascent: slope -> direction of steepest ascent, of norm 1.
+    project: (delta, epsilon) -> delta in the ball.
     sample: (key, like, epsilon) -> uniform in the ball.
     """
 
@@ -46,8 +46,8 @@ class Norm(NamedTuple):
 
 
 def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
-    """Least and largest value of each component of x': the bounds of the input, moved out to x
-    where x lies beyond them.
+    """Smallest and largest value of each component of x': the bounds of the input, extended to x
+    where x lies outside of them.
 
     Raises ValueError as `check_bounds` does.
     """
@@ -57,9 +57,9 @@ def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
 
 def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
     """Raise ValueError for bounds that are not (low, high), for x that is not floating point, and
-    for x outside the bounds.
+    for x outside of the bounds.
 
-    The last only where the values of x are known: inside jit they are not.
+    The last check is skipped inside jit, where the values of x are not known.
     """
     low, high = bounds
     if not low < high:
@@ -72,7 +72,7 @@ def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
             f"x has the type {x.dtype}, to which no small change can be made; give x as floats"
         )
     if not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
-        # on the host: JAX would trace this inside jit, even for values that are known
+        # in numpy, because inside jit JAX would trace this even for values that are known
         values = np.asarray(x)
         least, largest = values.min(), values.max()
         if not (least >= low and largest <= high):
@@ -88,7 +88,7 @@ def _uniform(key: Key, like: Array, epsilon: ArrayLike) -> Array:
 
 
 def _split(delta: Array) -> tuple[Array, Array]:
-    """Length [B, 1, ...] and direction of each example's vector; the direction of zero is zero."""
+    """Length [B, 1, ...] and direction of each example's vector. The direction of zero is zero."""
     axes = tuple(range(1, delta.ndim))
     top = jnp.abs(delta).max(axes, keepdims=True)
     scaled = delta / jnp.where(top > 0, top, 1)  # its largest entry is 1, or all are 0

@@ -1,20 +1,21 @@
 """Adversarial examples by the gradient of the DEPLOYED forward pass.
 
     fgsm   x' = clip(x + epsilon u(g))
-    pgd    x' <- clip(x + project(x' + alpha u(g) - x)), `steps` times from a random point of the
-        ball
-g = (1/n) sum_k dL/dx' at n noise samples, for a net with noise (expectation over transformation);
-u: steepest ascent, `Norm`.
+    pgd    x' <- clip(x + project(x' + alpha u(g) - x)),   `steps` times from a random point of the
+           ball
+    g = (1/n) sum_k dL/dx',    over n noise samples k (expectation over transformation)
+u: direction of steepest ascent, see `Norm`; L: loss; alpha: step size; n: 1 for a net without
+noise.
 
-A net that learns by feedback weights still answers by its forward weights. An attack that follows
-the LEARNING signal back to the input is blind, and its failure reads as robustness:
-`check_gradient` refuses such a net, and `claim` tells the symptoms.
+A net that learns with feedback weights still answers with its forward weights. An attack that
+follows the LEARNING signal back to the input is blind, and its failure would be mistaken for
+robustness: `check_gradient` refuses such a net, and `claim` reports the symptoms.
 
 Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", 2015,
 arXiv:1412.6572. Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks",
 2018, arXiv:1706.06083. Athalye, Engstrom, Ilyas, Kwok, "Synthesizing Robust Adversarial Examples",
-2018, arXiv:1707.07397: the mean over noise.
-Departures: none. `predict` is (x, key) -> outputs [B, C]; every step draws its noise afresh.
+2018, arXiv:1707.07397: the mean over noise. Departures: none. `predict` is (x, key) -> outputs [B,
+C]; every step draws fresh noise.
 """
 
 from collections.abc import Callable
@@ -48,8 +49,8 @@ def fgsm(
     norm: Norm = LINF,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """The fast gradient (sign) method: one step of size epsilon from x. Exact for a linear
-    two-class net.
+    """The fast gradient (sign) method: one step of size epsilon from x. It is exact for a linear
+    net with two classes.
     """
     return _ascend(_slope(predict, loss, y, draws), x, None, key, epsilon, 1, epsilon, norm, bounds)
 
@@ -69,10 +70,10 @@ def pgd(
     norm: Norm = LINF,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """Projected gradient ascent from a random start. draws: noise samples a step.
+    """Projected gradient ascent from a random start. draws: noise samples per step.
 
-    step_size: alpha, 2.5 epsilon / steps where None. steps may be a tracer: no second program for
-    an attack that is longer.
+    step_size: alpha; None for 2.5 epsilon / steps. steps may be a tracer, so that a longer attack
+    does not need a second program.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
     start = jax.random.fold_in(key, START)
@@ -82,12 +83,12 @@ def pgd(
 
 
 def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> Attack:
-    """DIAGNOSTIC ONLY, no measure of robustness: PGD along the teaching signal that feedback
+    """DIAGNOSTIC ONLY, not a measure of robustness: PGD along the teaching signal that feedback
     alignment would send to the input.
 
-    s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer, the first
-    included, which no rule has: draw it with `net.init`. At B = W this is `pgd`. Shows how large
-    the error of a reported robustness would have been.
+    The signal is s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer;
+    that of the first layer belongs to no rule, so draw it with `net.init`. At B = W this is `pgd`.
+    It shows how wrong a reported robustness would have been.
     """
 
     @declared
@@ -142,10 +143,10 @@ def _mean(slope: Slope, draws: int) -> Slope:
 
 
 def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bounds) -> Array:
-    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball about x and
+    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball around x and
     in its `box`.
 
-    start: the key of a random point of the ball to start from; None to start from x.
+    start: the key from which a random starting point in the ball is drawn; None to start from x.
     """
     low, high = box(x, bounds)
     first = x if start is None else x + norm.sample(start, x, epsilon)
@@ -155,7 +156,7 @@ def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bound
 
     def step(t, moved):
         g = slope(moved, jax.random.fold_in(key, t))
-        # not a number would count as an example that was broken
+        # an x' of NaN would count as a successful attack
         g = jnp.where(jnp.isfinite(g), g, 0.0)
         return inside(moved + size * norm.ascent(g))
 

@@ -1,19 +1,18 @@
-"""Attacks that see the answers alone, in the L-infinity ball: what a masked gradient does not stop.
+"""Attacks that see only answers, in the L-infinity ball. Masked gradients do not stop them.
 
-    square       x' = clip(x + epsilon s), s in {-1, 1}: a random window of s gets a random sign;
-        kept where the margin grows
-    ray_search   the direction s in {-1, 1} along which the boundary is nearest, by the class of the
-        answer alone: blocks of s,
-                 ever finer, are flipped where x + r s then still is misclassified, and the radius r
-                     is bisected anew
-    random_signs, random_ball   no search at all, the control that any attack must beat by far
+    square       x' = clip(x + epsilon s), s in {-1, 1}: a random window of s gets a random sign,
+                 which is kept if the margin grows
+    ray_search   finds the direction s in {-1, 1} in which the decision boundary is nearest, from
+                 the class of the answer alone: blocks of s, ever finer, are flipped if x + r s is
+                 then still misclassified, and the radius r is bisected again
+    random_signs, random_ball   no search; controls that any attack must clearly beat
 
 Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial
 attack via random search", 2020, arXiv:1912.00049. Chen, Gu, "RayS: A Ray Searching Method for
-Hard-label Adversarial Attack", 2020, arXiv:2006.12792.
-Departures: the window of Square is an interval for an input that is a vector, and may lie anywhere;
-both attacks use up their queries where the paper's stop at a success. Of `loss`, only what it
-declares outputs to be is used. A net with noise is asked with a fresh sample a query.
+Hard-label Adversarial Attack", 2020, arXiv:2006.12792. Departures: for an input that is a vector,
+the window of Square is an interval and may lie anywhere; both attacks use all of their queries
+where the papers stop at a success. `loss` only declares what outputs are. A net with noise answers
+each query with a fresh noise sample.
 """
 
 import math
@@ -29,7 +28,7 @@ from bioplaus.salts import SIGNS
 from bioplaus.types import Array, Key, Loss
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-"""Fractions of Square's queries after which its window has half the area."""
+"""Fractions of Square's queries after which the area of its window is halved."""
 
 
 @declared
@@ -45,11 +44,11 @@ def square(
     p: Share = 0.8,
     bounds=BOUNDS,
 ) -> Array:
-    """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: the window's first
-    share of the input.
+    """Random search by the margin. x: [B, n], or [B, side, ..., channels]. p: fraction of the input
+    that the first windows cover.
 
-    A window has one sign a channel; the start is vertical stripes of an image, random signs of a
-    vector.
+    A window has one sign per channel. The start is vertical stripes for an image, random signs for
+    a vector.
     """
     kind = kind_of(loss, "square")
     low, high = box(x, bounds)
@@ -104,11 +103,11 @@ def ray_search(
     tolerance: Positive = 1e-3,
     bounds: tuple[float, float] = BOUNDS,
 ) -> Array:
-    """RayS: hard labels only. x' lies at the boundary where that is within epsilon. tolerance: of
+    """RayS, from hard labels only. If the boundary is within epsilon, x' lies on it. tolerance: of
     the radius, in units of x.
 
-    One query a step: either a flipped block is tried at the present radius, or the radius of a
-    block that won is bisected. The bounds must be finite.
+    Each step is one query: it either tries a flipped block at the present radius, or bisects the
+    radius after a flip that succeeded. The bounds must be finite.
     """
     kind = kind_of(loss, "ray_search")
     low, high = box(x, bounds)
@@ -136,15 +135,15 @@ def ray_search(
         bisecting = jnp.where(bisecting, radius - near > tolerance, won)
         return (signs, radius, near, level, block, bisecting), None
 
-    none = jnp.zeros(len(x), x.dtype)
-    count = none.astype(int)
+    zero = jnp.zeros(len(x), x.dtype)
+    count = zero.astype(int)
     start = (
         jnp.ones((len(x), n), x.dtype),
-        none + (bounds[1] - bounds[0]),
-        none,
+        zero + (bounds[1] - bounds[0]),
+        zero,
         count,
         count,
-        none > 0,
+        zero > 0,
     )
     signs, radius, *_ = jax.lax.scan(step, start, jnp.arange(queries))[0]
     within = jnp.broadcast_to(epsilon, (len(x), *(1,) * (x.ndim - 1))).reshape(len(x))
@@ -162,7 +161,7 @@ def random_signs(
     epsilon: NonNegative,
     bounds=BOUNDS,
 ) -> Array:
-    """x +- epsilon, a fair coin a component."""
+    """x +- epsilon, with an independent random sign per component."""
     del predict, loss, y
     low, high = box(x, bounds)
     return jnp.clip(x + epsilon * jax.random.rademacher(key, x.shape, x.dtype), low, high)
@@ -179,7 +178,7 @@ def random_ball(
     epsilon: NonNegative,
     bounds=BOUNDS,
 ) -> Array:
-    """x + a point of the ball, uniform."""
+    """x plus a uniformly drawn point of the ball."""
     del predict, loss, y
     low, high = box(x, bounds)
     return jnp.clip(x + LINF.sample(key, x, epsilon), low, high)

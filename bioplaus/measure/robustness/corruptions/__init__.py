@@ -1,4 +1,4 @@
-"""Common corruptions of images: made in JAX, once for all nets that are to be compared."""
+"""Common corruptions of images, made in JAX once for all nets that are compared."""
 
 from bioplaus.measure.robustness.corruptions.suites import (
     CIFAR10_C_LIKE,

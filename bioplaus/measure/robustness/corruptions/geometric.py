@@ -23,24 +23,24 @@ from bioplaus.types import Array
 
 
 def translate(x: Array, shift: ArrayLike, u: Array) -> Array:
-    """Moved by `shift` pixels along both axes. u: [2]."""
+    """Move by `shift` pixels along both axes. u: [2]."""
     return _warp(x, jnp.eye(2, dtype=x.dtype), shift * _sign(u, x))
 
 
 def rotate(x: Array, angle: ArrayLike, u: Array) -> Array:
-    """Turned by `angle` rad, to either side. u: [1]."""
+    """Rotate by `angle` rad, to either side. u: [1]."""
     a = angle * _sign(u[0], x)
     return _warp(x, jnp.array([[jnp.cos(a), -jnp.sin(a)], [jnp.sin(a), jnp.cos(a)]]))
 
 
 def scale(x: Array, factor: ArrayLike, u: Array) -> Array:
-    """Shrunk to this fraction of its size."""
+    """Shrink to this fraction of the size."""
     del u
     return _warp(x, jnp.eye(2, dtype=x.dtype) / factor)
 
 
 def shear(x: Array, angle: ArrayLike, u: Array) -> Array:
-    """Sheared by `angle` rad, to either side. u: [1]."""
+    """Shear by `angle` rad, to either side. u: [1]."""
     a = angle * _sign(u[0], x)
     return _warp(x, jnp.array([[1, -jnp.sin(a)], [0, jnp.cos(a)]]))
 

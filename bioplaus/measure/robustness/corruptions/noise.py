@@ -1,18 +1,16 @@
-"""Noise, independent for every value of an image. x: [H, W, C] in [0, 1]; results are clipped to
-[0, 1].
+"""Noise on images x [H, W, C] in [0, 1], independent for every value. Results are clipped to [0,
+1].
 
     gaussian   x + sigma xi
-    shot       n / c,  n ~ Poisson(c x)
-        c: photons at full brightness; mean x, variance x / c
+    shot       n / c,    n ~ Poisson(c x),    c: photons at full brightness; mean x, variance x / c
     impulse    0 or 1 with probability p / 2 each, else x
     speckle    x + sigma x xi
-u: [H W C] uniform in [0, 1), the only randomness; xi = Phi^-1(u) is standard normal; n is the
-smallest count whose cumulative probability is above u.
+sigma, c, p: the severity. u: [H W C] uniform in [0, 1), the only randomness. xi = Phi^-1(u) is
+standard normal, and n is the smallest count whose cumulative probability is above u.
 
 Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations", 2019, arXiv:1903.12261.
-Departures: none in distribution, but that shot takes brightness at the nearest of 256 levels, as
-8-bit images have it.
+Perturbations", 2019, arXiv:1903.12261. Departures: none in distribution, except that shot rounds
+brightness to one of 256 levels, which 8-bit images have.
 """
 
 import jax
@@ -22,7 +20,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.types import Array
 
-DEPTH = 10  # 2^10 counts are told apart: enough for 800 photons
+DEPTH = 10  # counts below 2^10 are possible: enough for 800 photons
 
 
 def gaussian(x: Array, sigma: ArrayLike, u: Array) -> Array:
@@ -31,7 +29,7 @@ def gaussian(x: Array, sigma: ArrayLike, u: Array) -> Array:
 
 
 def shot(x: Array, photons: ArrayLike, u: Array) -> Array:
-    """The counting noise of few photons: `photons` at full brightness, 800 at most."""
+    """Photon counting noise, with `photons` at full brightness, 800 at most."""
     n = jnp.arange(2**DEPTH, dtype=x.dtype)
     mean = jnp.maximum(
         photons * jnp.arange(256, dtype=x.dtype)[:, None] / 255, jnp.finfo(x.dtype).tiny
@@ -50,7 +48,7 @@ def shot(x: Array, photons: ArrayLike, u: Array) -> Array:
 
 
 def impulse(x: Array, fraction: ArrayLike, u: Array) -> Array:
-    """Salt and pepper: this fraction of the values becomes 0 or 1, by a fair coin."""
+    """Salt and pepper: this fraction of the values becomes 0 or 1, with equal probability."""
     u = u.reshape(x.shape)
     return jnp.where(u < fraction / 2, 0, jnp.where(u < fraction, 1, x))
 

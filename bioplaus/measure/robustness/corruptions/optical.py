@@ -1,22 +1,22 @@
-"""Light, lens and digitisation: one change for the whole image. x: [H, W, C] in [0, 1]; results are
-clipped to [0, 1].
+"""Corruptions by light, lens and digitisation of images x [H, W, C] in [0, 1], the same for all of
+an image. Results are clipped to [0, 1].
 
     contrast     m + c (x - m)                    m: mean of the image, by channel
     brightness   V + b, with V = max over colours and hue and saturation kept; x + b for grey
     quantise     round((2^bits - 1) x) / (2^bits - 1)
     stripe       1 - x in the first and last w columns
-    blur         G_sigma * x                      Gaussian to 4 sigma, edges repeated
-    fog          (x + k p) m / (m + k)            p: plasma in [0, 1];  m = max x, of the image
+    blur         G_sigma * x                      Gaussian up to 4 sigma, edges repeated
+    fog          (x + k p) m / (m + k)            p: plasma in [0, 1];  m: maximum of the image
+c, b, bits, w, sigma, (k, decay): the severity.
 
-Plasma is diamond-square on a torus: from one corner, each new point is the mean of its 4 neighbours
-plus a_n (2 u - 1), first at the centres of the squares, then of the diamonds; a_n = decay^(-2 n) at
-the n-th halving; then moved and scaled to [0, 1].
-u: uniform in [0, 1), of which only fog needs any.
+Plasma is diamond-square on a torus. It starts from one corner. At the n-th halving, each new point
+is the mean of its 4 neighbours plus a_n (2 u - 1), with a_n = decay^(-2 n), first at the centres of
+the squares, then of the diamonds. The result is shifted and scaled to [0, 1]. u: uniform in [0, 1),
+which only fog needs.
 
 Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", 2019, arXiv:1903.12261; Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer
-Vision", 2019, arXiv:1906.02337, and the authors' code.
-Departures: none in distribution.
+Vision", 2019, arXiv:1906.02337, and the authors' code. Departures: none in distribution.
 """
 
 import jax
@@ -27,14 +27,14 @@ from bioplaus.types import Array
 
 
 def contrast(x: Array, factor: ArrayLike, u: Array) -> Array:
-    """Each channel drawn towards its mean."""
+    """Move each channel towards its mean."""
     del u
     mean = x.mean((0, 1))
     return jnp.clip(mean + factor * (x - mean), 0, 1)
 
 
 def brightness(x: Array, shift: ArrayLike, u: Array) -> Array:
-    """The value of HSV raised; black becomes grey."""
+    """Raise the value of HSV; black becomes grey."""
     del u
     value = x.max(-1, keepdims=True)
     raised = jnp.clip(value + shift, 0, 1)
@@ -42,14 +42,14 @@ def brightness(x: Array, shift: ArrayLike, u: Array) -> Array:
 
 
 def quantise(x: Array, bits: ArrayLike, u: Array) -> Array:
-    """Rounded to 2^bits levels."""
+    """Round to 2^bits levels."""
     del u
     top = 2.0**bits - 1
     return jnp.round(x * top) / top
 
 
 def stripe(x: Array, width: ArrayLike, u: Array) -> Array:
-    """Inverted at the left and at the right, so many columns each."""
+    """Invert `width` columns at the left and at the right."""
     del u
     column = jnp.arange(x.shape[1])[:, None]
     return jnp.where((column < width) | (column >= x.shape[1] - width), 1 - x, x)
@@ -57,7 +57,7 @@ def stripe(x: Array, width: ArrayLike, u: Array) -> Array:
 
 def blur(x: Array, sigma: ArrayLike, u: Array) -> Array:
     """Gaussian blur of sigma pixels, truncated at 4 sigma or at the size of the image, whichever is
-    less.
+    smaller.
     """
     del u
     rows, columns = (_smoothing(n, sigma, x.dtype) for n in x.shape[:2])
@@ -65,8 +65,8 @@ def blur(x: Array, sigma: ArrayLike, u: Array) -> Array:
 
 
 def fog(x: Array, thickness: Array, u: Array) -> Array:
-    """thickness: (k, decay). u: [n^2 - 1], n the size of the plasma, of which the image shows the
-    first corner.
+    """Fog. thickness: (k, decay). u: [n^2 - 1], where n is the size of the plasma, whose first
+    corner covers the image.
     """
     k, decay = thickness[0], thickness[1]
     p = plasma(u, decay)[: x.shape[0], : x.shape[1], None]
@@ -75,8 +75,8 @@ def fog(x: Array, thickness: Array, u: Array) -> Array:
 
 
 def plasma(u: Array, decay: ArrayLike) -> Array:
-    """A cloud [n, n] from 0 to 1 of u [n^2 - 1], n a power of two. Raises ValueError for another
-    number of them.
+    """A cloud [n, n] with values from 0 to 1, from u [n^2 - 1], n a power of two. Raises ValueError
+    for any other number of values.
     """
     size = round((u.size + 1) ** 0.5)
     if size < 2 or size & (size - 1) or u.shape != (size * size - 1,):
@@ -94,7 +94,7 @@ def plasma(u: Array, decay: ArrayLike) -> Array:
         corner = jnp.stack(
             [jnp.stack([corner, right], -1), jnp.stack([down, centre], -1)], 1
         ).reshape(2 * n, 2 * n)
-        # fused across levels, it takes the compiler many seconds
+        # without it the compiler fuses the levels, which takes it many seconds
         corner = jax.lax.optimization_barrier(corner)
         amplitude = amplitude / decay**2
     corner = corner - corner.min()

@@ -1,16 +1,17 @@
-"""The corruptions of MNIST-C and CIFAR-10-C that pure JAX can make, at the five severities of their
-authors' code.
+"""Those corruptions of MNIST-C and CIFAR-10-C that pure JAX can make, at the five severities of
+their authors' code.
 
-Sets made here are named "-like": distributions and severities are the authors', but their random
-numbers are not (no seed was set), so they are not the published arrays. `bioplaus.data.corrupted`
-reads those.
+Sets made here are called "-like": distributions and severities are the authors', but not the random
+numbers, because the authors set no seed. So they are not the published arrays, which
+`bioplaus.data.corrupted` reads.
 
 Mu, Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019, arXiv:1906.02337,
 https://github.com/google-research/mnist-c; Hendrycks, Dietterich, "Benchmarking Neural Network
 Robustness to Common Corruptions and Perturbations", 2019, arXiv:1903.12261,
 https://github.com/hendrycks/robustness. Departures, MNIST-C: the published set has one severity of
-each corruption, here all five of the code; the severities of occlusion (not theirs), stripe
-(theirs: 7 columns), dotted line and zigzag (theirs: one) are ours. CIFAR-10-C: 8 of 19.
+each corruption, here are all five of the code; the severities of occlusion (not in their set),
+stripe (theirs: 7 columns), dotted line and zigzag (theirs: one line) are ours. CIFAR-10-C: 8 of 19
+corruptions.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,15 +26,15 @@ from bioplaus.measure.robustness.corruptions import drawn, geometric, noise, opt
 from bioplaus.types import Array, Key, PyTree
 
 SEVERITIES = (1, 2, 3, 4, 5)
-CHUNK = 50  # images that are made at once: the random numbers of fog are 250 kB an image
+CHUNK = 50  # images made at once; the random numbers of fog take 250 kB per image
 
 
 class Corruption(NamedTuple):
-    """apply: (x [H, W, C], severity, u [draws]) -> the same shape, in [0, 1]. severities: of s =
-    1..5, in `unit`.
+    """A corruption. apply: (x [H, W, C], severity, u [draws]) -> the same shape, in [0, 1].
+    severities: for levels 1 to 5, in `unit`.
 
-    draws: uniform numbers that an image needs, None for one a value. lengths: severities are pixels
-    of the suite's image size.
+    draws: number of uniform random numbers per image, None for one per value. lengths: whether
+    severities are in pixels of the suite's image size, and scale with the image.
     """
 
     apply: Callable[[Array, Any, Array], Array]
@@ -44,8 +45,8 @@ class Corruption(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """side: pixels of the image that the lengths are meant for. to_byte: how 255 x becomes an
-    integer.
+    """A set of corruptions. side: size in pixels of the images that its lengths are meant for.
+    to_byte: how 255 x becomes an integer.
     """
 
     name: str
@@ -133,8 +134,8 @@ CIFAR10_C_LIKE = Suite(
 
 
 def suite_for(x: Array) -> Suite:
-    """The suite for images like x [B, H, W, C]: of colour CIFAR-10-C-like, of grey MNIST-C-like,
-    its name saying so where rescaled.
+    """The suite for images like x [B, H, W, C]: CIFAR-10-C-like for colour images, MNIST-C-like for
+    grey ones. The name says so if lengths are rescaled.
 
     Raises ValueError for anything but square images of 1 or 3 channels.
     """
@@ -153,9 +154,9 @@ def suite_for(x: Array) -> Suite:
 
 def corrupted(suite: Suite, x: Array, key: Key) -> dict[str, Array]:
     """Every corruption of x [B, H, W, C] in [0, 1] at every severity: name -> uint8 [5, B, H, W,
-    C]. For jit.
+    C]. Call it inside jit.
 
-    Image i's random numbers depend on the key, on i, and on the suite, and are the same at all
+    The random numbers of image i depend on the key, on i and on the suite, and are the same at all
     severities of a corruption.
     """
     ratio, table = x.shape[1] / suite.side, suite.corruptions
@@ -169,10 +170,10 @@ def corrupted(suite: Suite, x: Array, key: Key) -> dict[str, Array]:
             0,
         )
         for name, c in table.items():
-            own = u[used : used + draws[name]]
+            part = u[used : used + draws[name]]
             used += draws[name]
             grid = jnp.asarray(c.severities, x.dtype) * (ratio if c.lengths else 1)
-            made = jax.vmap(lambda severity, c=c, own=own: c.apply(image, severity, own))(grid)
+            made = jax.vmap(lambda severity, c=c, part=part: c.apply(image, severity, part))(grid)
             found[name] = suite.to_byte(255 * made).astype(jnp.uint8)
         return found
 
@@ -200,11 +201,11 @@ def on_images(
     *,
     dtype: DTypeLike = jnp.float32,
 ) -> PyTree:
-    """measure(outputs, y) on each set of images: uint8 [..., B, H, W, C] -> leaves [..., *]. One
+    """measure(outputs, y) on each set of images: uint8 [..., B, H, W, C] -> leaves [..., *], in one
     program for all sets.
 
-    Make the images once and hand them to every net and seed. A net with noise is read with the same
-    sample on each set.
+    Make the images once and use them for every net and seed. A net with noise answers each set with
+    the same noise sample.
     """
     lead = images.shape[:-4]
     flat = images.reshape(-1, *images.shape[-4:])
