@@ -34,7 +34,7 @@ class Corrupted(NamedTuple):
 
 
 def mnist_c(folder: str | Path) -> Corrupted:
-    """MNIST-C's test sets, for every corruption in the folder except `identity`. Raises DataError."""
+    """MNIST-C's test sets of every corruption in the folder except `identity`. Raises DataError."""
     found, labels = {}, None
     for part in sorted(p for p in _folder(folder).iterdir() if p.is_dir() and p.name != "identity"):
         images, y = (

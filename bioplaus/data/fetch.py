@@ -74,7 +74,9 @@ def given(name: str) -> Path | None:
 
 
 def cache() -> Path:
-    """The operating system's cache folder (on Linux $XDG_CACHE_HOME/bioplaus or ~/.cache/bioplaus)."""
+    """The cache folder of the operating system (on Linux $XDG_CACHE_HOME/bioplaus or
+    ~/.cache/bioplaus).
+    """
     import pooch
 
     return pooch.os_cache("bioplaus")

@@ -102,7 +102,7 @@ def with_noise(
 
 
 def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) -> np.ndarray:
-    """Labels [N], each replaced with probability `rate` by another, all others being equally
+    """Labels [N], each replaced with probability `rate` by another one, all others being equally
     likely.
     """
     chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
