@@ -1,5 +1,7 @@
-"""Data sets. `load(name)` reads one of `LOADERS`, or one from another package; `own(x, y)` makes
-one from a user's arrays.
+"""Data sets.
+
+`load(name)` reads one of `LOADERS`, or one from another package; `own(x, y)` makes one from a
+user's arrays.
 
 noisy: degraded training data. augment: changes images at each presentation. tasks: a data set as a
 sequence of tasks. corrupted: the published MNIST-C and CIFAR-10-C.

@@ -1,5 +1,6 @@
-"""Changes of training images at each presentation: functions (key, x [B, ...]) -> x, for
-`make_train(..., augment=)`.
+"""Changes of training images at each presentation.
+
+They are functions (key, x [B, ...]) -> x, for `make_train(..., augment=)`.
 """
 
 from collections.abc import Callable

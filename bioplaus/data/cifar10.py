@@ -111,8 +111,9 @@ def load() -> Dataset:
 
 
 def _batches() -> tuple[str, list[bytes]]:
-    """The source, and the records of the official batches: five, and the test batch if it is
-    complete.
+    """The source, and the records of the official batches.
+
+    There are five, and the test batch if it is complete.
     """
     if not given(ARCHIVE.name):
         if path := given(NPZ):

@@ -79,8 +79,10 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
 def _all_trained(
     labels: np.ndarray, parts: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The parts, where all examples of classes that are not in the training set are moved to it,
-    because a class without training examples cannot be learned.
+    """The parts, where no class lacks training examples.
+
+    All examples of a class without any are moved to the training set, because it could not be
+    learned otherwise.
 
     Raises ValueError if nothing is left for validation or test.
     """
@@ -117,8 +119,9 @@ def _labels(targets: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def stratified(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of train, validation and test, each ascending: 70/10/20 % of all examples, and of
-    each class to within one example.
+    """Indices of train, validation and test, each ascending.
+
+    They are 70/10/20 % of all examples, and of each class to within one example.
 
     Systematic sampling: examples are shuffled within each class, the classes are put one after the
     other, and the examples are dealt to ten slots in turn. Slots 2 and 7 are for testing, slot 4 is
@@ -143,8 +146,9 @@ def divided(
 
 
 def bounds_of(data: Dataset) -> tuple[float, float]:
-    """The smallest and the largest input of the validation and test examples, to which no noise is
-    ever added.
+    """The smallest and the largest input of the validation and test examples.
+
+    To these examples noise is never added.
 
     All noise on inputs and all radii of attacks are fractions of this range. So inputs in 0..255,
     in [-1, 1] or standardised are disturbed in proportion to the same inputs in [0, 1]. Raises

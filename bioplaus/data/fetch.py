@@ -1,5 +1,6 @@
-"""Finds a data file: in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is
-published.
+"""Finds a data file.
+
+It is looked for in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is published.
 
 Only content with the correct SHA-256 is ever returned, and a file in the cache has its final name
 only once it is complete. A corrupt file in $BIOPLAUS_DATA is an error: it belongs to the user, so
@@ -74,8 +75,9 @@ def given(name: str) -> Path | None:
 
 
 def cache() -> Path:
-    """The cache folder of the operating system (on Linux $XDG_CACHE_HOME/bioplaus or
-    ~/.cache/bioplaus).
+    """The cache folder of the operating system.
+
+    On Linux it is $XDG_CACHE_HOME/bioplaus or ~/.cache/bioplaus.
     """
     import pooch
 

@@ -50,8 +50,9 @@ def with_noise(
     imbalance: float = 1.0,
     fraction: float = 1.0,
 ) -> tuple[Dataset, Flipped]:
-    """The data set with degraded training data and a name that says so, and the examples whose
-    label is wrong.
+    """Degrade the training data of a data set.
+
+    Returns the data set, with a name that says so, and the examples whose label is wrong.
 
     Raises ValueError for a rate or fraction out of range, for both kinds of label noise at once,
     and for asymmetric noise on a data set that is not in `SIMILAR`.
@@ -102,8 +103,9 @@ def with_noise(
 
 
 def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) -> np.ndarray:
-    """Labels [N], each replaced with probability `rate` by another one, all others being equally
-    likely.
+    """Labels [N], each replaced with probability `rate`.
+
+    All other labels are equally likely.
     """
     chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
     other = (labels + 1 + np.floor(which * (classes - 1)).astype(labels.dtype)) % classes
@@ -113,7 +115,7 @@ def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) 
 def flipped_to(
     labels: np.ndarray, similar: dict[int, int], rate: float, *, seed: int
 ) -> np.ndarray:
-    """Labels [N], each replaced with probability `rate` by its entry in `similar`, if it has one."""
+    """Labels [N], each replaced by its entry in `similar`, if any, with probability `rate`."""
     image = np.array([similar.get(c, c) for c in range(labels.max() + 1)], labels.dtype)
     return np.where(_uniform(len(labels), seed) < rate, image[labels], labels)
 
@@ -129,7 +131,8 @@ def _kept(labels: np.ndarray, classes: int, imbalance: float, fraction: float) -
 
 
 def _uniform(n: int, seed: int) -> np.ndarray:
-    """Uniform in (0, 1), from the raw output of PCG64, which NumPy promises never to change (NEP
-    19).
+    """Uniform in (0, 1).
+
+    It comes from the raw output of PCG64, which NumPy promises never to change (NEP 19).
     """
     return ((np.random.PCG64(seed).random_raw(n) >> np.uint64(11)) + 0.5) * 2.0**-53

@@ -1,5 +1,7 @@
-"""Losslessly packed images: each pixel is predicted from neighbours above and to the left, and the
-residuals are compressed by xz.
+"""Losslessly packed images.
+
+Each pixel is predicted from neighbours above and to the left, and the residuals are compressed by
+xz.
 
 The planes are green, red - green + 128 and blue - green + 128 (mod 256), because the colours of a
 pixel are correlated. Each pixel is stored as its difference (mod 256) from the median of left, up

@@ -1,5 +1,6 @@
-"""Synapses: dense, convolution, and the fixed maps around them (pooling, flattening,
-normalisation).
+"""Synapses: dense, convolution, and fixed maps before and after them.
+
+The maps are pooling, flattening and normalisation.
 """
 
 from collections.abc import Callable
@@ -55,8 +56,9 @@ def dense(
 
 
 def real(layer: str, x: Array) -> None:
-    """Raise ValueError for inputs whose dtype weights cannot have: integers, and float16, in which
-    gradients overflow.
+    """Raise ValueError for inputs whose dtype weights cannot have.
+
+    These are integers, and float16, in which gradients overflow.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype == jnp.float16:
         raise ValueError(
@@ -139,8 +141,9 @@ def flattened(layer: Layer) -> Layer:
 
 
 def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> Layer:
-    """The layer applied to its input [B, H, W, C] pooled over size x size windows by `pool`
-    (jnp.max, jnp.mean). H and W must be multiples of size.
+    """The layer applied to its input [B, H, W, C], pooled.
+
+    The windows are size x size, and H and W must be multiples of size. pool: jnp.max or jnp.mean.
     """
 
     def function(x):
@@ -156,8 +159,9 @@ def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> 
 
 
 def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
-    """GroupNorm of the layer's current over its last axis (and space), with a learned scale and
-    bias per channel.
+    """GroupNorm of the layer's current, over its last axis and space.
+
+    It has a learned scale and bias per channel.
 
     Errors pass through the true derivative of the norm, at the current of the forward pass; only
     the synapses inside use feedback weights. Wu and He, "Group Normalization", 2018,

@@ -14,8 +14,9 @@ def mlp(
     output: Neuron | None = None,
     weights: Initializer = settling,
 ) -> Net:
-    """Dense layers of sizes [n_in, n_1, ..., C], with `neuron` (tanh) in the hidden layers and
-    `output` (linear) in the last.
+    """Dense layers of sizes [n_in, n_1, ..., C].
+
+    The hidden layers have `neuron` (tanh), the last has `output` (linear).
 
     x: [B, n_in], or images, which are flattened. W ~ N(0, 0.25 / fan_in) and b = 0, unless
     `weights` is another initialiser. Raises ValueError for fewer than two sizes or a size below 1.
@@ -50,8 +51,10 @@ def cnn(
     padding: int = 2,
     weights: Initializer = settling,
 ) -> Net:
-    """The shape of LeNet-5: conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84, dense
-    `classes` (with neuron `output`, linear).
+    """A convolutional net in the shape of LeNet-5.
+
+    Its layers are conv 6 5x5, pool 2, conv 16 5x5, pool 2, dense 120, dense 84 and dense `classes`,
+    with `neuron` (tanh) in the hidden layers and `output` (linear) in the last.
 
     x: [B, H, W, C]. padding: 2 extends 28x28 to the 32x32 of the paper; 0 is for images of 32x32.
     LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", 1998,

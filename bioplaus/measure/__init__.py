@@ -1,5 +1,7 @@
-"""Measures: accuracy, calibration, alignment, robustness, continual learning, cost, energy,
-plausibility, statistics.
+"""Measures of a net, of a rule and of results.
+
+Accuracy, calibration, alignment, robustness, continual learning, cost, energy, plausibility and
+statistics.
 
 `cost`, `card`, `accuracy`, `calibration`, `continual` and `neurobench` are functions here; the
 modules of those names are imported by their full path.

@@ -1,5 +1,6 @@
-"""Angles between the updates of a rule and those of backprop, in degrees: 0 for the same direction,
-90 for orthogonal ones, 180 for opposite ones.
+"""Angles between the updates of a rule and those of backprop.
+
+In degrees: 0 for the same direction, 90 for orthogonal ones, 180 for opposite ones.
 
 With u and v scaled to unit length, angle = 2 atan2(|u - v|, |u + v|), because the arc cosine of u .
 v has no correct digit in float32 below 0.02 degrees. In n dimensions two random directions stand at
@@ -16,8 +17,9 @@ from bioplaus.types import Array, PyTree
 
 
 def angles(grads: PyTree, reference: PyTree) -> Array:
-    """[L]: the angle between each layer's gradient, all its leaves as one vector, and the
-    reference's. NaN if either is zero.
+    """[L]: the angle between each layer's gradient and the reference's.
+
+    All leaves of a layer are one vector. NaN if either is zero.
 
     Raises ValueError unless the two trees have the same layers and shapes.
     """

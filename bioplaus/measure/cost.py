@@ -90,8 +90,9 @@ def effective(
     state: PyTree,
     tx: optax.GradientTransformation | None = None,
 ) -> Cost:
-    """Effective counts of one update, run on these arrays: a batch, the params of the net, the
-    state of the rule.
+    """Effective counts of one update, run on these arrays.
+
+    They are a batch, the params of the net, and the state of the rule.
 
     tx: as in `cost`, at its first step. Raises NotCountable as `cost` does, and ValueError for
     shapes in place of arrays.
@@ -231,8 +232,10 @@ def _cost(
 
 
 def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
-    """Add the cost of applying the gradients: operations, and a read and a write of each word of
-    the parameters and of the optimiser's state that changes.
+    """Add the cost of applying the gradients.
+
+    It consists of operations, and of a read and a write of each word of the parameters and of the
+    optimiser's state that changes.
 
     These words move to and from a memory that holds all parameters, because an update goes through
     all of them at once.

@@ -1,5 +1,6 @@
-"""The counts of a program by phase and layer, which `bioplaus.measure.cost` fills in and
-`bioplaus.measure.energy` prices.
+"""The counts of a program by phase and layer.
+
+`bioplaus.measure.cost` fills them in, and `bioplaus.measure.energy` prices them.
 """
 
 import math
@@ -100,8 +101,9 @@ class Cost(NamedTuple):
 
     @property
     def phases(self) -> dict[str, Counts]:
-        """Counts by phase, summed over layers: 'forward', 'credit', 'update', 'auxiliary',
-        'optimiser', 'other'.
+        """Counts by phase, summed over layers.
+
+        The phases are 'forward', 'credit', 'update', 'auxiliary', 'optimiser' and 'other'.
         """
         return {name: _sum(c for (p, _), c in self.cells.items() if p == name) for name in PHASES}
 

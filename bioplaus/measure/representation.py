@@ -1,5 +1,6 @@
-"""What a layer represents, and how similar two layers are: between rules, seeds and depths, on the
-same examples.
+"""What a layer represents, and how similar two layers are.
+
+Layers of different rules, seeds and depths are compared on the same examples.
 
     CKA = <K, L> / (|K| |L|)
         K, L: Gram matrices X X^T and Y Y^T of X [B, n] and Y [B, m], without their diagonals and
@@ -73,8 +74,9 @@ def rsa_table(activities: Sequence[ArrayLike], others: Sequence[ArrayLike]) -> n
 
 
 def effective_dimension(x: ArrayLike) -> Array:
-    """Participation ratio of the units' covariance, from 1 to the smaller of units and examples -
-    1. x: [B, ...].
+    """Participation ratio of the units' covariance. x: [B, ...].
+
+    It is between 1 and the smaller of units and examples - 1.
     """
     _same_examples("effective_dimension", 2, x)
     x = _centred(x)
@@ -89,8 +91,10 @@ def sparsity(x: ArrayLike) -> Array:
 
 
 def sparseness(x: ArrayLike) -> Array:
-    """Sparseness of Treves and Rolls: the mean over units of 1 - <r>^2 / <r^2>, with means <> over
-    examples, for responses r >= 0. Silent units are left out.
+    """Sparseness of Treves and Rolls.
+
+    It is the mean over units of 1 - <r>^2 / <r^2>, with means <> over examples, for responses r >=
+    0. Silent units are left out.
     """
     x = _flat(x)
     power = (x**2).mean(0)
@@ -109,8 +113,9 @@ def _flat(x: ArrayLike) -> Array:
 
 
 def _centred(x: ArrayLike) -> Array:
-    """Flattened, with the mean over examples subtracted, and scaled to a largest value of 1, so
-    that squares neither underflow nor overflow.
+    """Flattened, with the mean over examples subtracted.
+
+    It is scaled to a largest value of 1, so that squares neither underflow nor overflow.
     """
     x = _flat(x)
     x = x - x.mean(0)

@@ -119,8 +119,10 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def nauc(severities: ArrayLike, accuracy: ArrayLike) -> np.ndarray:
-    """Normalised area under the accuracy curve (nAUC): a mean accuracy over the range of severities
-    [K], by the trapezoid rule. accuracy: [..., K].
+    """Normalised area under the accuracy curve (nAUC).
+
+    It is a mean accuracy over the range of severities [K], by the trapezoid rule. accuracy: [...,
+    K].
     """
     s, a = _curve("nauc", severities, accuracy)
     return np.asarray(np.trapezoid(a, s, axis=-1) / (s[-1] - s[0]))
@@ -136,8 +138,9 @@ def retention(area: ArrayLike, clean: ArrayLike, chance: float) -> np.ndarray:
 
 
 def s50(severities: ArrayLike, accuracy: ArrayLike, chance: float) -> np.ndarray:
-    """Severity at which the accuracy has first fallen half-way from clean to chance, by linear
-    interpolation. The clean accuracy is that at severities[0].
+    """Severity at which the accuracy has first fallen half-way to chance.
+
+    It falls from the clean accuracy, that at severities[0], and is interpolated linearly.
 
     accuracy: [..., K]. inf if it never falls so far: print this as >= severities[-1]. NaN unless
     the clean accuracy is above chance.

@@ -27,8 +27,9 @@ MODULATORS: dict[str, Callable[..., Modulator]] = {
 
 
 def available() -> dict[str, Callable[..., Modulator]]:
-    """`MODULATORS`, and the modulators that other packages register as entry points
-    `bioplaus.modulators`.
+    """`MODULATORS`, and the modulators of other packages.
+
+    Packages register them as entry points `bioplaus.modulators`.
 
     Raises ExtensionError, a ValueError, if two have the same name, or if a package's modulator
     cannot be loaded.

@@ -1,5 +1,6 @@
-"""Acetylcholine: expected uncertainty sets the speed of learning and the gain of the feed-forward
-input.
+"""Acetylcholine: expected uncertainty sets the speed of learning.
+
+It also sets the gain of the feed-forward input.
 
     g = u / (u + u0),    a <- (1 + k u) a,    then  u <- max(0, u + kappa (mean_b U_b - u))
 g: gate on plasticity, [];  u: expected uncertainty, [], 1 at first;  u0: the u at which plasticity
@@ -41,8 +42,9 @@ def acetylcholine(
     k: NonNegative = 1.0,
     uncertainty: Callable[[Signals], Array] = lambda signals: 1.0 - signals.correct,
 ) -> Modulator:
-    """A gate [] and a scale of all currents, both from the uncertainty that was expected before the
-    outcome. kappa: rate of the expected uncertainty u, per step.
+    """A gate [] and a scale of all currents, from the expected uncertainty.
+
+    Both use the uncertainty u that was expected before the outcome. kappa: rate of u, per step.
     """
 
     def init(key, currents):

@@ -1,5 +1,6 @@
-"""Noradrenaline: unexpected uncertainty causes a phasic boost of plasticity and gain, when outcomes
-leave their usual range.
+"""Noradrenaline: unexpected uncertainty boosts plasticity and gain.
+
+The boost is phasic: it follows outcomes that leave their usual range.
 
     z = (S - mu) / sd,    NE = 1 / (1 + exp(z0 - z))
     g = 1 + (boost - 1) NE  if NE > ACh / (0.5 + ACh),  else 1

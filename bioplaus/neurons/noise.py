@@ -16,8 +16,9 @@ from bioplaus.types import Array, Key, Layer, Neuron
 
 @declared
 def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
-    """Additive noise after the nonlinearity: h = f(a) + sigma xi, with mean f(a) and variance
-    sigma^2.
+    """Additive noise after the nonlinearity: h = f(a) + sigma xi.
+
+    The mean is f(a), the variance sigma^2.
     """
 
     def perturb(output, key):
@@ -42,8 +43,9 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def poisson(neuron: Neuron, window: Positive) -> Neuron:
-    """Spike counts in a time window: h = sign(f) n / T, n ~ Poisson(|f| T), with f = f(a), mean
-    f(a), variance |f(a)| / T and Fano factor 1.
+    """Spike counts in a time window: h = sign(f) n / T, n ~ Poisson(|f| T).
+
+    f = f(a). The mean is f(a), the variance |f(a)| / T, the Fano factor of n is 1.
 
     T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate stands for that
     of an opposed (OFF) partner neuron. The sample has no derivative by its rate: credit uses that
@@ -86,8 +88,9 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 @declared
 def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
-    """Every synapse releases with probability p: the weight is w_ij b_ij / p, with b_ij ~
-    Bernoulli(p) drawn once per synapse and batch.
+    """Every synapse releases with probability p.
+
+    The weight is w_ij b_ij / p, with b_ij ~ Bernoulli(p) drawn once per synapse and batch.
 
     The mean weight is w. The current has the variance (1 - p) / p sum_i (w_ij x_i)^2, independent
     across the units of the layer (dropout of a unit would be shared by all of its targets). Weights

@@ -68,8 +68,9 @@ def softplus() -> Neuron:
 
 @declared
 def softmax(slope: Positive = 1.0) -> Neuron:
-    """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j): the n units of a layer, or of a position,
-    compete, and their mean is 1.
+    """f(a)_i = n exp(slope a_i) / sum_j exp(slope a_j).
+
+    The n units of a layer, or of a position, compete; their mean is 1.
 
     These are the neurons of soft winner-take-all networks, Moraitis et al., 2022, arXiv:2107.05747,
     whose outputs sum to 1 instead.

@@ -1,5 +1,6 @@
-"""Transformations of gradients and parameters for optax: the cost of changing synapses (economy),
-and constraints on weights (projections).
+"""Transformations of gradients and parameters for optax.
+
+economy: the cost of changing synapses. projections: constraints on weights.
 """
 
 from bioplaus.optim import economy, projections

@@ -1,5 +1,6 @@
-"""Learning with fewer and smaller changes of synapses: a meter of changes, and two transformations
-that save some.
+"""Learning with fewer and smaller changes of synapses.
+
+A meter of changes, and two transformations that save some.
 
     M = sum_i sum_t |w_i(t) - w_i(t - 1)|^alpha        alpha = 1: M-energy;
                                                        alpha = 0: number of synaptic updates
@@ -103,8 +104,9 @@ def efficiency(spent: Spent, params: PyTree) -> Efficiency:
 
 
 def largest(fraction: float) -> optax.GradientTransformation:
-    """Keep the `fraction` of each leaf's updates with the largest magnitude, at least one; the
-    others become 0. Chain it after the optimiser.
+    """Keep the `fraction` of each leaf's updates with the largest magnitude.
+
+    At least one is kept; the others become 0. Chain it after the optimiser.
 
     Of equal magnitudes the first is kept. Raises ValueError for a fraction outside (0, 1].
     """
@@ -120,8 +122,10 @@ def largest(fraction: float) -> optax.GradientTransformation:
 
 
 def cached(threshold: ArrayLike, lifetime: ArrayLike = math.inf) -> optax.GradientTransformation:
-    """Keep changes in a transient form, which decays, and make them lasting where they exceed a
-    threshold. Chain it after the optimiser.
+    """Make changes of weights transient, until they exceed a threshold.
+
+    A transient change decays. Where it exceeds the threshold it becomes lasting. Chain it after the
+    optimiser.
 
     threshold: theta, in units of a weight. lifetime: tau, in steps; inf for no decay. At the end of
     training, `consolidate` makes the rest lasting. The best threshold is theta* = sqrt(3 K eta^2 /

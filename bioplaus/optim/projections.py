@@ -102,8 +102,9 @@ def bounded(low: float, high: float) -> optax.GradientTransformation:
 
 
 def sparse(density: float, key: Key) -> optax.GradientTransformation:
-    """Fixed sparse connectivity: a random fraction `density` of each layer's synapses exists,
-    rounded to a whole number; the others are 0.
+    """Fixed sparse connectivity: a random fraction of synapses exists.
+
+    density: that fraction of each layer's synapses, rounded to a whole number; the others are 0.
 
     key: the key from which the masks are drawn. Under `replicate` each seed has different masks.
     Starting weights of 0 are removed first. Raises ValueError for a density outside (0, 1], and at
@@ -178,8 +179,10 @@ def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformati
 
 
 def project(tx: optax.GradientTransformation, params: PyTree) -> PyTree:
-    """The params moved into the set of a projection, or of several that are chained, as the first
-    step would move them.
+    """The params moved into the set of a projection.
+
+    tx: one projection, or several that are chained. The first step would otherwise move the params
+    in the same way.
     """
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     return optax.apply_updates(params, updates)

@@ -1,4 +1,6 @@
-"""Training: pure functions of a run (program), compiled runs (train), keys and runs of many seeds
-(seeds), data from the host (stream), several devices and machines, checkpoints, number formats
-(precision).
+"""Training.
+
+program: the pure functions of a run. train: compiled runs. seeds: keys, and runs of many seeds.
+stream: data from the host. devices, machines: several of them. checkpoints; precision: number
+formats; loops.
 """

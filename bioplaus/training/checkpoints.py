@@ -199,8 +199,9 @@ def _wrong(place: Path, step: int, like: PyTree, owner: str) -> str:
 
 
 def _files(place: Path) -> list[str]:
-    """The files that have checksums: all in a checkpoint's folder, except the one that holds the
-    checksums.
+    """The files that have checksums.
+
+    They are all in a checkpoint's folder, except the one that holds the checksums.
     """
     return sorted(
         p.relative_to(place).as_posix()
@@ -218,7 +219,8 @@ def _arrays(tree: PyTree) -> dict[str, str]:
 
 
 def _with_elements(tree: PyTree) -> PyTree:
-    """The tree without its arrays of size zero, which orbax cannot store, such as delayed rewards
-    in a run without delay.
+    """The tree without its arrays of size zero.
+
+    Orbax cannot store these. Delayed rewards in a run without delay are an example.
     """
     return jax.tree.map(lambda a: a if a.size else None, tree)

@@ -1,5 +1,6 @@
-"""Several devices: seeds, examples and units are divided over the axes of a mesh, by JAX's
-partitioner under plain jit.
+"""Several devices: seeds, examples and units are divided over a mesh.
+
+JAX's partitioner does this, under plain jit.
 
     seeds=S    the runs of a study's seeds, side by side; no communication
     data=D     the examples of a batch; the gradients are summed once per step
@@ -21,8 +22,9 @@ AXES = ("seeds", "data", "model")
 
 
 def mesh_of(text: str) -> Mesh:
-    """A mesh from text such as 'data=4,model=2': axes from AXES, whose sizes multiply to at most
-    the number of devices.
+    """A mesh from text such as 'data=4,model=2'.
+
+    The axes are of AXES, and their sizes multiply to at most the number of devices.
 
     On several machines all devices must take part. Raises ValueError if they do not, for any other
     axis, for a size below 1, and for more devices than there are.

@@ -1,6 +1,4 @@
-"""Loops inside a compiled program: over steps, of which the same program can take any number, and
-over seeds.
-"""
+"""Loops inside a compiled program, over steps and over seeds."""
 
 from collections.abc import Callable
 from typing import Any

@@ -66,8 +66,9 @@ def greatest(*numbers: float) -> tuple[float, ...]:
 
 
 def here(tree: PyTree) -> PyTree:
-    """The same arrays and keys, each whole on this machine; gathered if other processes hold a part
-    of them.
+    """The same arrays and keys, each whole on this machine.
+
+    They are gathered if other processes hold a part of them.
     """
     leaves = jax.tree.leaves(tree)
     if all(a.is_fully_addressable for a in leaves):
@@ -84,8 +85,9 @@ def _same(tree: PyTree) -> PyTree:  # a function of the module, so that it is co
 def joined(
     expected: tuple[type[Exception], ...], missing: type[ValueError] = ValueError
 ) -> Iterator[None]:
-    """Join the other processes of a run, which JAX finds through Slurm, Open MPI, Kubernetes or a
-    TPU pod. Call it before any use of JAX.
+    """Join the other processes of a run. Call it before any use of JAX.
+
+    JAX finds them through Slurm, Open MPI, Kubernetes or a TPU pod.
 
     expected: exceptions that pass through, because every process raises them. Any other exception
     ends this process at once, because a process that waited for lost ones would wait for ever. The

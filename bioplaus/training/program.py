@@ -64,8 +64,9 @@ def make_program(
     augment: Callable[[Key, Array], Array] | None = None,
     mesh: Mesh | None = None,
 ) -> Program:
-    """A training run whose net, rule and optimiser are made from hyperparameters inside of the
-    program, so that one compilation serves all values of these.
+    """A training run that is made from hyperparameters inside of the program.
+
+    One compilation then serves all values of the hyperparameters of its net, rule and optimiser.
 
     make: (hyper, step) -> (net, rule, tx). hyper: numbers or arrays, which are tracers in there, as
     hyperparameters of type ArrayLike may be. step: int32, for hyperparameters that follow a

@@ -1,5 +1,6 @@
-"""Training on data sets larger than the device's memory: batches are gathered on the host, chunk by
-chunk, while the device trains on the chunk before.
+"""Training on data sets larger than the device's memory.
+
+Batches are gathered on the host, chunk by chunk, while the device trains on the chunk before.
 """
 
 import functools

@@ -81,8 +81,9 @@ def bind(program: Program, data: Batch, hyper: PyTree = ()) -> Train:
 
 
 def replicate(train: Train, how: How = "auto") -> Train:
-    """The same run for many seeds: init takes keys [S], and all states and histories have the axis
-    S first.
+    """The same run for many seeds.
+
+    init takes keys [S], and all states and histories have the axis S first.
 
     how: 'vmap', 'loop' (one seed after the other in one program), or 'auto', which chooses by
     `seeds_over`. On a mesh with the axis 'seeds' the seeds run on different devices instead. A seed
@@ -102,8 +103,9 @@ def replicate(train: Train, how: How = "auto") -> Train:
 
 
 def unaliased(state: TrainState) -> TrainState:
-    """The state with copies of arrays that occur in it twice: its buffers are donated, and each
-    can be donated only once.
+    """The state with copies of arrays that occur in it twice.
+
+    Its buffers are donated, and each can be donated only once.
     """
     seen: set[int] = set()
 
@@ -124,9 +126,7 @@ def check_steps(n: int, count: int | None) -> None:
 
 
 def _bound(train: Train, over: Callable[..., Any] | None) -> Train:
-    """The train with the compiled functions of its program, for one seed, or for many with
-    `over`.
-    """
+    """The train with compiled functions, for one seed, or for many with `over`."""
     start, advance = _compiled(train.program, over)
     data, hyper = train.data, train.hyper
 

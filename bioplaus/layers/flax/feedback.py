@@ -32,8 +32,10 @@ the op which multiplies by it.
 
 
 def use_feedback(block: nnx.Module, twin: nnx.Module) -> None:
-    """Make errors that pass back through a hooked op of `block` use the kernel of its twin, which
-    holds the feedback weights.
+    """Make errors pass back through feedback weights.
+
+    On the way back, the hooked ops of `block` use the kernels of its twin, which holds the feedback
+    weights.
     """
     for (_, part), (_, other) in zip(nnx.iter_modules(block), nnx.iter_modules(twin), strict=True):
         if isinstance(part, nnx.Embed):

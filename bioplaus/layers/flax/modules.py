@@ -132,8 +132,9 @@ def _refuse_several_weights(module: nnx.Module) -> None:
 
 
 def _refuse_shared(modules: list[nnx.Module]) -> None:
-    """Raise ValueError if two of the modules share a variable: as layers, each would learn a copy
-    of it.
+    """Raise ValueError if two of the modules share a variable.
+
+    As layers, each would learn a copy of it.
     """
     held: dict[int, str] = {}
     for i, module in enumerate(modules):

@@ -1,5 +1,6 @@
-"""Energy of training and of answers: operations, events and memory traffic, priced by hardware
-profiles with their uncertainty.
+"""Energy of training and of answers.
+
+Operations, events and memory traffic are priced by hardware profiles with their uncertainty.
 """
 
 from bioplaus.measure.energy.model import (

@@ -1,5 +1,7 @@
-"""Measured energy of a GPU: its driver's energy counter over long windows, less idle power, and a
-fit to the operations and bytes of the computation.
+"""Measured energy of a GPU.
+
+It is read from the driver's energy counter over long windows, less idle power, and fitted to the
+operations and bytes of the computation.
 
     E_gross = counter after - counter before, over a window of >= 30 s and >= 500 ticks
     E_net   = E_gross - P_idle t

@@ -1,5 +1,6 @@
-"""From counts to joules per example, for one update or one answer, with the uncertainty of the
-constants.
+"""From counts to joules, with the uncertainty of the constants.
+
+Energies are per example, of one update or one answer.
 
 A clocked machine, on dense counts:
     E_op  = macs (e_mul + e_add) + muls e_mul
@@ -44,8 +45,9 @@ EVENTS = {
 
 
 class Estimate(NamedTuple):
-    """Joules per example: the median and the 90 % interval over draws of the constants, and the
-    draws [n].
+    """Joules per example.
+
+    The median and the 90 % interval over draws of the constants, and the draws [n].
     """
 
     median: float
@@ -146,8 +148,9 @@ def rank_robustness(a: Energy, b: Energy) -> float:
 
 
 def surely_less(a: dict[str, Energy], b: dict[str, Energy]) -> float:
-    """R(a < b) in the profile where it is smallest: 'a needs less energy than b' may be said at
-    0.95 or more.
+    """R(a < b) in the profile in which it is smallest.
+
+    If it is 0.95 or more, one may say that a needs less energy than b.
 
     a, b: profile -> energy. Raises ValueError unless they have the same profiles, one or more, and
     the same draws in each.
@@ -204,8 +207,9 @@ def _event(c: Counts, cost: Cost, e: dict[str, np.ndarray], seconds: float, mirr
 
 
 def _sample(profile: Profile, draws: int, seed: int) -> dict[str, np.ndarray]:
-    """[draws] of every constant in joules (static: in watts; rest: in watts per neuron), drawn in
-    the order of their names.
+    """[draws] of every constant, in joules.
+
+    static is in watts, rest in watts per neuron. Constants are drawn in the order of their names.
     """
     rng = np.random.default_rng(seed)
 

@@ -1,5 +1,6 @@
-"""Hardware profiles: energy constants with their uncertainty and source, from profiles.toml or from
-your files.
+"""Hardware profiles: energy constants with their uncertainty and source.
+
+They come from profiles.toml or from your files.
 
 A clocked machine performs every operation, and pays for arithmetic and for memory access by the
 size of the tensor. An event-driven machine pays for events: a synaptic event, a spike sent, an
@@ -38,8 +39,9 @@ code, that cites it. derived: computed from figures that were read. unconfirmed:
 
 
 class Constant(NamedTuple):
-    """value, with its range [low, high], in `unit`; its source, and how well it is known, one of
-    GRADES.
+    """A value with its range [low, high], in `unit`.
+
+    source: where it was read. grade: how well it is known, one of GRADES.
     """
 
     value: float

@@ -1,5 +1,7 @@
-"""The reader of jaxprs: the operations of a function, how often each runs, where values go, and
-when they are needed.
+"""The reader of jaxprs.
+
+It finds the operations of a function, how often each runs, where values go, and when they are
+needed.
 """
 
 from bioplaus.measure.program.graph import Program, dependents, reaching

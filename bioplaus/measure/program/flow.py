@@ -1,5 +1,6 @@
-"""Where values go in a program: which weights an operation reads, along which axes, and for which
-layer it works.
+"""Where values go in a program.
+
+That is: which weights an operation reads, along which axes, and for which layer it works.
 
 Arrays are followed through every operation that does not involve data: transposes, reshapes,
 slices, loops, masks, scales. After a comparison or a sign, only signs are left of an array. A rule
@@ -116,8 +117,9 @@ def _numbers(sets: list[set[int]], i: int) -> list[int]:
 
 
 def forward_axes(program: Program) -> dict[int, frozenset[int]]:
-    """The arrays of params that a forward pass multiplies by, and the axes of each that it sums
-    over.
+    """The arrays of params that a forward pass multiplies by.
+
+    With each array, the axes of it that are summed over.
     """
     found = {}
     for _, array, _, axes in _reads(

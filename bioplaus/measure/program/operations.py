@@ -1,5 +1,6 @@
-"""One operation of a program and its counts: multiply-accumulates (MACs), elementwise operations,
-and how often it runs.
+"""One operation of a program, and its counts.
+
+Counted are multiply-accumulates (MACs), elementwise operations, and how often it runs.
 """
 
 import math
@@ -106,8 +107,9 @@ def contracted(op: Op, operand: int) -> tuple[int, ...]:
 
 
 def arithmetic(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
-    """Elementwise operations of one run of op: one per element of the output, or of the input for a
-    reduction.
+    """Elementwise operations of one run of op.
+
+    They are one per element of the output, or of the input for a reduction.
     """
     if op.name in MAC_OPS or op.name in MOVES or op.name in OPAQUE:
         return 0
@@ -116,8 +118,9 @@ def arithmetic(op: Op, shapes: Sequence[tuple[int, ...]]) -> int:
 
 
 def kind(op: Op) -> str:
-    """The kind of an elementwise operation: 'add', 'mul', 'compare' (with logic and selection), or
-    'transcendental' for all others.
+    """The kind of an elementwise operation.
+
+    One of 'add', 'mul', 'compare' (with logic and selection), and 'transcendental' for all others.
     """
     return KINDS.get(op.name, "transcendental")
 

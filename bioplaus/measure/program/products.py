@@ -1,5 +1,6 @@
-"""Run a program once and count what its products did: which operands were zero, and which held only
-0, 1 and -1.
+"""Run a program once and count what its products did.
+
+That is: which of their operands were zero, and which held only 0, 1 and -1.
 
 The program is compiled as a whole, with its loops as loops. Counts are 64-bit integers.
 """
@@ -140,8 +141,9 @@ def _step(op: Op, shapes, env: dict) -> None:
 
 
 def _counted(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
-    """[3]: effective MACs, effective ACs, and the nonzero words of those operands that depend on
-    data.
+    """[3]: effective MACs, effective ACs, and nonzero words.
+
+    The words are those of the operands that depend on data.
     """
     a, b = (env[v] for v in op.inputs)
     binary = [
@@ -168,8 +170,9 @@ def _counted(op: Op, shapes, env: dict, data: set[int]) -> jax.Array:
 
 
 def _nonzeros(op: Op, operand: int, x) -> jax.Array:
-    """The number of nonzero values at each index of the batch and contracted axes: [batch...,
-    contracted...].
+    """The number of nonzero values at each index.
+
+    The indices are of the batch and contracted axes: [batch..., contracted...].
     """
     contract, batch = (side[operand] for side in op.params["dimension_numbers"])
     x = jnp.moveaxis(x != 0, (*batch, *contract), range(len(batch) + len(contract)))

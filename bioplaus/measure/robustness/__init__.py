@@ -1,5 +1,6 @@
-"""Robustness of a trained net: curves over disturbances, corrupted images, attacks by the true
-gradient, and checks on the attacks.
+"""Robustness of a trained net.
+
+Curves over disturbances, corrupted images, attacks by the true gradient, and checks on the attacks.
 
 Units: an attack's epsilon is in the units of its input. Functions that measure accuracy under
 disturbances of the input (`curve` of input noise, `under_attack`, `transfer`, `suite`) take

@@ -1,5 +1,6 @@
-"""Robustness curves: accuracy as a function of the severity of a disturbance of the trained net,
-without retraining.
+"""Robustness curves: accuracy as a function of the severity of a disturbance.
+
+The trained net is disturbed and not retrained.
 
 A `Disturbance` says how a net, its weights or its input are changed. `curve` measures the accuracy
 at each severity, averaged over draws. `CURVES` holds the disturbances that a study can name. jit
@@ -65,8 +66,9 @@ def curve(
     bounds: tuple[float, float] = BOUNDS,
     loss: Loss | Kind = "logits",
 ) -> Array:
-    """Accuracy [K] of the rule under a disturbance at K severities (None: those of the
-    disturbance), averaged over draws.
+    """Accuracy [K] of the rule under a disturbance, averaged over draws.
+
+    severities: K of them; None for those of the disturbance.
 
     loss: declares the outputs, see `measure.accuracy`. bounds: smallest and largest value of the
     inputs, for a disturbance whose severities are fractions of their range. Raises ValueError if

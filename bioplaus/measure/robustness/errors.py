@@ -25,8 +25,9 @@ from numpy.typing import ArrayLike
 
 
 def corruption_error(accuracy: ArrayLike, twin: ArrayLike) -> np.ndarray:
-    """CE [..., corruptions] in percent, from accuracies [..., corruptions, severities] of a net and
-    of its backprop twin.
+    """CE [..., corruptions] of a net, in percent.
+
+    accuracy, twin: [..., corruptions, severities], of the net and of its backprop twin.
 
     NaN if the twin makes no error at any severity.
     """

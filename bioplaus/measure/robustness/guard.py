@@ -36,8 +36,9 @@ def check_gradient(
     *,
     directions: int = 8,
 ) -> float:
-    """Raise PseudoGradientError unless reverse mode gives the true derivative of the loss by the
-    input.
+    """Raise PseudoGradientError unless reverse mode gives the true derivative.
+
+    The derivative is that of the loss by the input.
 
     The check is |g . v - (L(x + h v) - L(x - h v)) / 2h| <= 1e-4 (1 + |g . v|), with L the mean
     loss, g its gradient, h = 1e-8, and v standard normal, in `directions` directions, in float64.

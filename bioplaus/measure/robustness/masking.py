@@ -1,5 +1,6 @@
-"""Does an attack fail because the net is robust, or because the attack is blind? Twelve checks; a
-claim of robustness is made only if all of them pass.
+"""Does an attack fail because the net is robust, or because it is blind?
+
+There are twelve checks; a claim of robustness is made only if all of them pass.
 
     F1   PGD is at least as strong as a single step (FGSM)
     F2   twice as many steps change little

@@ -93,8 +93,9 @@ class Suite(NamedTuple):
 
 
 def settings_of(attack: Attack, budget: Budget) -> dict[str, Any]:
-    """The hyperparameters, except the radius, with which an attack of `SINGLE_TRY` is run: those
-    of the budget that have the same name, else the attack's defaults.
+    """The hyperparameters, except the radius, of an attack of `SINGLE_TRY`.
+
+    They are those of the budget that have the same name, else the attack's defaults.
     """
     return {
         n: getattr(budget, n, h.default)
@@ -232,8 +233,10 @@ def suite(
 
 
 def _restarts(target: _Target, white: Attack) -> Array:
-    """[2, R, B]: the attack by the gradient from 2 n starts, from n starts with twice the steps,
-    and once at each radius of the sweep but epsilon. n: the budget's restarts.
+    """[2, R, B]: results of the attack by the gradient.
+
+    There are 2 n starts, then n starts with twice the steps, then one at each radius of the sweep
+    except epsilon. n: the budget's restarts.
     """
     budget, epsilon = target.budget, target.epsilon
     n, steps, unit = budget.restarts, budget.steps, budget.bounds[1] - budget.bounds[0]

@@ -36,8 +36,9 @@ def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
 
 
 def layer_lesion(layer: int) -> Callable:
-    """Lesion a random fraction of the units of one hidden layer: the same units that `lesion` takes
-    in this layer at the same key.
+    """Lesion a random fraction of the units of one hidden layer.
+
+    They are the same units that `lesion` takes in this layer at the same key.
     """
 
     def perturb(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
@@ -137,8 +138,9 @@ def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
 
 
 def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> list[Array]:
-    """Samples with the shapes and the dtype of `like`, drawn in one call, because every call would
-    be compiled separately.
+    """Samples with the shapes and the dtype of `like`.
+
+    They are drawn in one call, because every call would be compiled separately.
     """
     if not like:
         return []
@@ -150,8 +152,9 @@ def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> li
 def lesioned(
     net: Net, rank: Sequence[Array], fraction: ArrayLike, *, compensate: bool = False
 ) -> Net:
-    """The net with the outputs of those hidden units set to 0 whose rank (in [0, 1), by layer) is
-    below the fraction.
+    """The net with some hidden units silenced.
+
+    The outputs of units whose rank (in [0, 1), by layer) is below the fraction are set to 0.
 
     compensate: whether the other outputs are multiplied by 1 / (1 - fraction).
     """

@@ -1,5 +1,6 @@
-"""Attacks: (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x, within epsilon of x and
-within the bounds of the input.
+"""Attacks: (predict, loss, x, y, key, *, epsilon, ...) -> adversarial x.
+
+The result is within epsilon of x and within the bounds of the input.
 
 By the gradient: `fgsm`, `pgd`. By queries alone, which masked gradients do not stop: `square`,
 `ray_search`, and as controls `random_signs` and `random_ball`. `attack_with_learning_signal` makes

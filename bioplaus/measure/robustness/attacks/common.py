@@ -46,8 +46,9 @@ class Norm(NamedTuple):
 
 
 def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
-    """Smallest and largest value of each component of x': the bounds of the input, extended to x
-    where x lies outside of them.
+    """Smallest and largest value of each component of x'.
+
+    They are the bounds of the input, extended to x where x lies outside of them.
 
     Raises ValueError as `check_bounds` does.
     """
@@ -56,8 +57,9 @@ def box(x: Array, bounds: tuple[float, float]) -> tuple[Array, Array]:
 
 
 def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
-    """Raise ValueError for bounds that are not (low, high), for x that is not floating point, and
-    for x outside of the bounds.
+    """Raise ValueError for bounds and inputs that do not fit.
+
+    Bounds must be (low, high), x must be floating point, and x must be within the bounds.
 
     The last check is skipped inside jit, where the values of x are not known.
     """

@@ -83,8 +83,9 @@ def pgd(
 
 
 def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> Attack:
-    """DIAGNOSTIC ONLY, not a measure of robustness: PGD along the teaching signal that feedback
-    alignment would send to the input.
+    """DIAGNOSTIC ONLY, not a measure of robustness.
+
+    PGD along the teaching signal that feedback alignment would send to the input.
 
     The signal is s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer;
     that of the first layer belongs to no rule, so draw it with `net.init`. At B = W this is `pgd`.
@@ -143,8 +144,9 @@ def _mean(slope: Slope, draws: int) -> Slope:
 
 
 def _ascend(slope: Slope, x, start, key, epsilon, steps, size, norm: Norm, bounds) -> Array:
-    """`steps` steps of `size` along the steepest ascent of slope(x', key), in the ball around x and
-    in its `box`.
+    """`steps` steps of `size` along the steepest ascent of slope(x', key).
+
+    They stay in the ball around x and in its `box`.
 
     start: the key from which a random starting point in the ball is drawn; None to start from x.
     """

@@ -1,5 +1,6 @@
-"""Corruptions by light, lens and digitisation of images x [H, W, C] in [0, 1], the same for all of
-an image. Results are clipped to [0, 1].
+"""Corruptions by light, lens and digitisation of images x [H, W, C] in [0, 1].
+
+They are the same for all of an image. Results are clipped to [0, 1].
 
     contrast     m + c (x - m)                    m: mean of the image, by channel
     brightness   V + b, with V = max over colours and hue and saturation kept; x + b for grey
@@ -56,8 +57,9 @@ def stripe(x: Array, width: ArrayLike, u: Array) -> Array:
 
 
 def blur(x: Array, sigma: ArrayLike, u: Array) -> Array:
-    """Gaussian blur of sigma pixels, truncated at 4 sigma or at the size of the image, whichever is
-    smaller.
+    """Gaussian blur of sigma pixels.
+
+    It is truncated at 4 sigma or at the size of the image, whichever is smaller.
     """
     del u
     rows, columns = (_smoothing(n, sigma, x.dtype) for n in x.shape[:2])

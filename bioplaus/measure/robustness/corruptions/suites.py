@@ -1,5 +1,6 @@
-"""Those corruptions of MNIST-C and CIFAR-10-C that pure JAX can make, at the five severities of
-their authors' code.
+"""Those corruptions of MNIST-C and CIFAR-10-C that pure JAX can make.
+
+They have the five severities of their authors' code.
 
 Sets made here are called "-like": distributions and severities are the authors', but not the random
 numbers, because the authors set no seed. So they are not the published arrays, which
@@ -134,8 +135,10 @@ CIFAR10_C_LIKE = Suite(
 
 
 def suite_for(x: Array) -> Suite:
-    """The suite for images like x [B, H, W, C]: CIFAR-10-C-like for colour images, MNIST-C-like for
-    grey ones. The name says so if lengths are rescaled.
+    """The suite for images like x [B, H, W, C].
+
+    It is CIFAR-10-C-like for colour images, MNIST-C-like for grey ones. The name says so if lengths
+    are rescaled.
 
     Raises ValueError for anything but square images of 1 or 3 channels.
     """
@@ -153,8 +156,9 @@ def suite_for(x: Array) -> Suite:
 
 
 def corrupted(suite: Suite, x: Array, key: Key) -> dict[str, Array]:
-    """Every corruption of x [B, H, W, C] in [0, 1] at every severity: name -> uint8 [5, B, H, W,
-    C]. Call it inside jit.
+    """Every corruption of x [B, H, W, C] in [0, 1] at every severity.
+
+    Returns name -> uint8 [5, B, H, W, C]. Call it inside jit.
 
     The random numbers of image i depend on the key, on i and on the suite, and are the same at all
     severities of a corruption.
@@ -201,8 +205,9 @@ def on_images(
     *,
     dtype: DTypeLike = jnp.float32,
 ) -> PyTree:
-    """measure(outputs, y) on each set of images: uint8 [..., B, H, W, C] -> leaves [..., *], in one
-    program for all sets.
+    """measure(outputs, y) on each set of images, in one program.
+
+    images: uint8 [..., B, H, W, C]. Returns leaves [..., *].
 
     Make the images once and use them for every net and seed. A net with noise answers each set with
     the same noise sample.
