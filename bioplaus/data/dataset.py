@@ -67,7 +67,7 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
     parts = _all_trained(labels, stratified(labels))
     untested = np.setdiff1d(labels, labels[parts[2]]).tolist()
     untested_note = (
-        f" Not in the test set, for want of examples: class {', '.join(map(str, untested))}."
+        f" Not in the test set, with too few examples: class {', '.join(map(str, untested))}."
         if untested
         else ""
     )

@@ -11,9 +11,9 @@ transported. So backprop is found under any name and in any scope. What is not f
 product that is written as an elementwise product and a sum.
 
 If such a read serves only the gradient of the array's own layer, it is backprop inside a layer, and
-is listed separately. A rule may probe a layer with inputs of its own. The responses count as
-activity, not as transported weights, if there are fewer probes than the layer has inputs: too few
-to recover the weight matrix.
+is listed separately. A rule may probe a layer with inputs other than those of the forward pass. The
+responses count as activity, not as transported weights, if there are fewer probes than the layer
+has inputs: too few to recover the weight matrix.
 
 LOCKING. See `bioplaus.measure.program.schedule`.
 """

@@ -92,11 +92,11 @@ def bounded(low: float, high: float) -> optax.GradientTransformation:
         raise ValueError(f"bounded: got low {low} and high {high}, expected low < high")
 
     def settle(_: PyTree, w: Array, update: Array) -> Array:
-        most, least = high - w, low - w
+        upper, lower = high - w, low - w
         # w + (high - w) may be rounded to a number above high
-        most = jnp.where(w + most > high, jnp.nextafter(most, -jnp.inf), most)
-        least = jnp.where(w + least < low, jnp.nextafter(least, jnp.inf), least)
-        return jnp.clip(update, least, most)
+        upper = jnp.where(w + upper > high, jnp.nextafter(upper, -jnp.inf), upper)
+        lower = jnp.where(w + lower < low, jnp.nextafter(lower, jnp.inf), lower)
+        return jnp.clip(update, lower, upper)
 
     return optax.masked(_projection(lambda w: (), settle), are_weights)
 

@@ -24,7 +24,7 @@ AXES = ("seeds", "data", "model")
 def mesh_of(text: str) -> Mesh:
     """A mesh from text such as 'data=4,model=2'.
 
-    The axes are of AXES, and their sizes multiply to at most the number of devices.
+    The axes are from AXES, and their sizes multiply to at most the number of devices.
 
     On several machines all devices must take part. Raises ValueError if they do not, for any other
     axis, for a size below 1, and for more devices than there are.

@@ -129,7 +129,7 @@ def test_a_class_of_one_example_trains_and_is_said_not_to_be_tested():
         moved += labels.size - 1 not in stratified(labels)[0]
         assert data.train.y[:, 2].sum() == 1
         assert data.validation.y[:, 2].sum() == data.test.y[:, 2].sum() == 0
-        assert data.note.endswith("Not in the test set, for want of examples: class 2.")
+        assert data.note.endswith("Not in the test set, with too few examples: class 2.")
         assert sum(len(part.x) for part in (data.train, data.validation, data.test)) == n + 1
     assert moved == 3
     assert own(X, Y).note.endswith("every time.")

@@ -206,7 +206,7 @@ def fit(points: Sequence[Point]) -> Fit:
     """
     if len(points) < 12 or any(not p.joules > 0 for p in points):
         raise ValueError(
-            f"fit: got {len(points)} points, the least energy"
+            f"fit: got {len(points)} points, the smallest energy"
             f" {min((p.joules for p in points), default=0)} J; give 12 or more, above 0"
         )
     x, y = (

@@ -64,7 +64,7 @@ class Profile(NamedTuple):
     constants: dict[str, Constant]
 
 
-def profiles(*own: str | Path) -> dict[str, Profile]:
+def profiles(*files: str | Path) -> dict[str, Profile]:
     """The profiles of the library, by name, and those of your TOML files in the same form.
 
     Raises ValueError, naming the file and the entry, for a profile that is incomplete, or whose
@@ -75,7 +75,7 @@ def profiles(*own: str | Path) -> dict[str, Profile]:
         .joinpath("profiles.toml")
         .read_text(encoding="utf-8")
     )
-    for file in own:
+    for file in files:
         try:
             more = parse(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

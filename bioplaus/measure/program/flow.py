@@ -4,8 +4,9 @@ That is: which weights an operation reads, along which axes, and for which layer
 
 Arrays are followed through every operation that does not involve data: transposes, reshapes,
 slices, loops, masks, scales. After a comparison or a sign, only signs are left of an array. A rule
-may probe a layer with inputs of its own. The responses count as activity, not as weights, if there
-are fewer probes than the layer has inputs: too few to recover the weight matrix.
+may probe a layer with inputs other than those of the forward pass. The responses count as activity,
+not as weights, if there are fewer probes than the layer has inputs: too few to recover the weight
+matrix.
 """
 
 import math

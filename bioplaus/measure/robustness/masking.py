@@ -232,8 +232,8 @@ def describe(budget: Budget) -> str:
 
 def _with_settings(name: str, settings: dict[str, Any]) -> str:
     """'ray search (queries 1000, tolerance 0.001)'."""
-    said = ", ".join(
+    words = ", ".join(
         f"{key.replace('_', ' ')} {value:g}" for key, value in settings.items() if value is not None
     )
     plain = name.replace("_", " ")
-    return f"{plain} ({said})" if said else plain
+    return f"{plain} ({words})" if words else plain

@@ -46,7 +46,7 @@ class Budget(NamedTuple):
     samples: random perturbations per example, half of them signs, half points of the ball.
     draws: noise samples over which each gradient and each answer is averaged; 1 for a net without
     noise.
-    bounds: least and largest value of the inputs.
+    bounds: smallest and largest value of the inputs.
     """
 
     epsilon: float

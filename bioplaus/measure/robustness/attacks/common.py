@@ -66,8 +66,8 @@ def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
     low, high = bounds
     if not low < high:
         raise ValueError(
-            f"bounds are {bounds}; give (low, high), the least and the largest value that an input"
-            " can have"
+            f"bounds are {bounds}; give (low, high), the smallest and the largest value that an"
+            " input can have"
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
@@ -76,12 +76,12 @@ def check_bounds(x: Array, bounds: tuple[float, float]) -> None:
     if not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True) and x.size:
         # in numpy, because inside jit JAX would trace this even for values that are known
         values = np.asarray(x)
-        least, largest = values.min(), values.max()
-        if not (least >= low and largest <= high):
+        smallest, largest = values.min(), values.max()
+        if not (smallest >= low and largest <= high):
             raise ValueError(
-                f"x reaches from {least:g} to {largest:g}, outside its bounds [{low:g}, {high:g}];"
-                " give the least and the largest value of the inputs as bounds=(low, high); an"
-                " attack's epsilon is in the same units"
+                f"x reaches from {smallest:g} to {largest:g}, outside its bounds"
+                f" [{low:g}, {high:g}]; give the smallest and the largest value of the inputs as"
+                " bounds=(low, high); an attack's epsilon is in the same units"
             )
 
 
