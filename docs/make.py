@@ -30,7 +30,7 @@ from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study.settings import Arm, Study
-from bioplaus.study.tables import MOST, ContrastSpec, ScheduleSpec
+from bioplaus.study.tables import MAX_COUNT, ContrastSpec, ScheduleSpec
 
 HERE = Path(__file__).parent
 FIGURE, WIDTH = "frontier", 880  # of the report; pixels
@@ -168,7 +168,9 @@ def expected(annotation: Any, metadata: Any = ()) -> str:
     if is_table(annotation):
         return "a table, below"
     if annotation in (int, float, bool):
-        bounds = tuple(m for m in metadata if isinstance(m, at.BaseMetadata) and m != at.Le(MOST))
+        bounds = tuple(
+            m for m in metadata if isinstance(m, at.BaseMetadata) and m != at.Le(MAX_COUNT)
+        )
         return words(Hyperparameter("", annotation, bounds, False, None))
     return {str: "text", Any: "a setting"}[annotation]
 
@@ -211,7 +213,7 @@ def figure(folder: Path) -> str:
     dark page.
     """
     from bioplaus.report.figures import figures
-    from bioplaus.report.run import read_run
+    from bioplaus.report.read import read_run
 
     svg = figures(read_run(folder))[FIGURE].replace("var(--sans)", "'DejaVu Sans', sans-serif")
     return svg.replace("<svg ", f'<svg width="{WIDTH}" ', 1)

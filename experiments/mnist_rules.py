@@ -40,7 +40,7 @@ from bioplaus.study.build import build, hold_of
 from bioplaus.study.jobs import keep_compilations
 from bioplaus.study.results import replacing
 from bioplaus.study.spec import arms
-from bioplaus.study.tune import FINAL_SEEDS, FINALISTS, SAME, tune
+from bioplaus.study.tune import FINAL_SEEDS, FINALISTS, SAME_ALGORITHM, tune
 from bioplaus.study.tuned import Scores, read
 
 HERE = Path(__file__).parent
@@ -208,7 +208,7 @@ def seconds() -> dict[str, float]:
     for arm in arms(load(STUDY).model_copy(update={"extra": []})):
         built = build(arm, use.train.x[:1], use.train.y.shape[-1])
         macs = total(cost(built.rule(built.net), built.net, batch)).macs * hold_of(arm)
-        tuning = 0 if arm.rule in SAME else STEPS * (TRIALS + FINALISTS * FINAL_SEEDS)
+        tuning = 0 if arm.rule in SAME_ALGORITHM else STEPS * (TRIALS + FINALISTS * FINAL_SEEDS)
         updates = tuning + arm.seeds * float(arm.epochs or 0) * (len(use.train.x) // arm.batch_size)
         found[arm.rule] = (macs, updates)
     return {rule: step * updates * macs / found["bp"][0] for rule, (macs, updates) in found.items()}

@@ -79,5 +79,5 @@ def test_a_mesh_has_whole_numbers(text):
 def test_no_rule_is_an_error(command, capsys):
     assert cli.main([command, "--rules", " , "]) == 2
     assert "rules: got ' , ', which names none" in capsys.readouterr().err
-    with pytest.raises(StudyError, match="rules: none is given"):
+    with pytest.raises(StudyError, match="rules: got no key"):
         comparison([], data="digits")

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Errors of a place that takes no more: a full disk, a quota, a limit on the size of files, a disk
 that fails.
 """
@@ -81,7 +81,7 @@ def guarded(act: Callable[[], int]) -> int:
         drop(sys.stdout)
         return NOBODY_READS
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in NO_ROOM_ERRORS:
             raise
         drop(sys.stdout)
         where = error.filename or "the output"

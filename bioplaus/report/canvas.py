@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bioplaus.record import Measure
 from bioplaus.report.look import INK, Look
-from bioplaus.report.run import Arm, Seeds, interval
+from bioplaus.report.read import ReportedArm, Seeds, interval
 
 WIDTH = 8.8  # inches; the page scales it to the column
 SETTINGS = {
@@ -84,7 +84,7 @@ def line(
     return x[-1], mean[-1]
 
 
-def legend(fig: Figure, arms: list[Arm], style: dict[str, Look]) -> None:
+def legend(fig: Figure, arms: list[ReportedArm], style: dict[str, Look]) -> None:
     """One legend for the figure, above the panels."""
     handles = [
         Line2D(

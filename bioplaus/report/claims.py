@@ -8,7 +8,7 @@ from bioplaus.record import Condition, Measure
 from bioplaus.record.conditions import EPSILON
 from bioplaus.record.measures import CHECK_PASSED, CHECK_THRESHOLD, CHECK_VALUE, ROBUST
 from bioplaus.report.markup import arm, blocks, listed, note, plural, stated
-from bioplaus.report.run import Arm, Run, levels, seeds_of
+from bioplaus.report.read import ReportedArm, Run, levels, seeds_of
 from bioplaus.report.text import NONE, written
 
 NOT_ATTACKS = ("clean", "worst")
@@ -23,7 +23,7 @@ def claims(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _at(run: Run, radius: Condition) -> str:
-    def reached(of: Arm, attack: str) -> str:
+    def reached(of: ReportedArm, attack: str) -> str:
         return stated(run, of, ROBUST, radius._replace(attack=attack))
 
     examined = [a for a in run.arms if reached(a, "worst")]
@@ -56,7 +56,7 @@ def _at(run: Run, radius: Condition) -> str:
     )
 
 
-def check(run: Run, of: Arm, radius: Condition, name: str, part: Measure) -> float:
+def check(run: Run, of: ReportedArm, radius: Condition, name: str, part: Measure) -> float:
     """Value, threshold or outcome (1 or 0) of one check; NaN is never written, so that an outcome
     without a row reads as 0.
     """
@@ -64,7 +64,7 @@ def check(run: Run, of: Arm, radius: Condition, name: str, part: Measure) -> flo
     return seeds_of(run, of, part, radius._replace(check=name)).get("", missing)
 
 
-def _value(run: Run, of: Arm, radius: Condition, name: str) -> str:
+def _value(run: Run, of: ReportedArm, radius: Condition, name: str) -> str:
     value, bound, passed = (
         check(run, of, radius, name, part) for part in (CHECK_VALUE, CHECK_THRESHOLD, CHECK_PASSED)
     )

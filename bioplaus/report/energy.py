@@ -17,12 +17,14 @@ from bioplaus.record.measures import (
 )
 from bioplaus.report.headline import energy as price
 from bioplaus.report.markup import arms, blocks, figure, heading, listed, note, plural, table
-from bioplaus.report.run import Arm, Run, conditions, interval, number, seeds_of
+from bioplaus.report.read import ReportedArm, Run, conditions, interval, number, seeds_of
 from bioplaus.report.text import NONE, joules, si, written
 
-CLEAR = 0.95  # share of draws in which an order of energies must hold before it is stated
-MANY = 6  # orders that are listed one by one; of more, the exceptions are
-MOST = 5  # profiles in a table, so that it fits on paper
+MIN_SHARE_OF_DRAWS = (
+    0.95  # share of draws in which an order of energies must hold before it is stated
+)
+MAX_LISTED_ORDERS = 6  # orders that are listed one by one; of more, the exceptions are
+MAX_COLUMNS = 5  # profiles in a table, so that it fits on paper
 
 
 def energy(run: Run, svgs: dict[str, str]) -> str:
@@ -67,7 +69,7 @@ def _profiles(run: Run) -> str:
             [_titled(run, n) for n in some],
             arms(run),
             [[_priced(run, a, n) for n in some] for a in run.arms],
-            MOST,
+            MAX_COLUMNS,
             "J / sample",
             f"{said}. Below each: {first} + {second}.",
         )
@@ -93,7 +95,7 @@ def _titled(run: Run, name: str) -> str:
     )
 
 
-def _priced(run: Run, a: Arm, name: str) -> str:
+def _priced(run: Run, a: ReportedArm, name: str) -> str:
     """Median, interval and parts of one arm on one profile."""
     total, *parts = (price(run, a, part, name) for part in (ENERGY, ENERGY_OP, ENERGY_MEMORY))
     if total is None:
@@ -147,7 +149,7 @@ def _brain(run: Run) -> str:
     )
 
 
-def _reached(run: Run, of: Arm) -> str:
+def _reached(run: Run, of: ReportedArm) -> str:
     target = next(iter([*conditions(run, TO_ACCURACY), *conditions(run, SHORT_OF_ACCURACY)]), None)
     if target is None or target.accuracy is None:
         return NONE
@@ -175,7 +177,7 @@ def _orders(run: Run) -> str:
     ]
     if not ranks:
         return ""
-    sure = [(a, b, r) for a, b, r in ranks if r >= CLEAR]
+    sure = [(a, b, r) for a, b, r in ranks if r >= MIN_SHARE_OF_DRAWS]
     names = list(dict.fromkeys(a for a, _, _ in ranks))
     lines = []
     for a in dict.fromkeys(a for a, _, _ in sure):
@@ -187,7 +189,7 @@ def _orders(run: Run) -> str:
         exceptions = "all others" + (f" but {listed(rest)}" if rest else "")
         lines.append(
             f"<li>{escape(a)} needs less energy than"
-            f" {listed([*less.values()]) if len(less) <= MANY else exceptions}.</li>"
+            f" {listed([*less.values()]) if len(less) <= MAX_LISTED_ORDERS else exceptions}.</li>"
         )
     open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
     where = (
@@ -197,7 +199,7 @@ def _orders(run: Run) -> str:
     )
     out = (
         f"<p>R: share of draws of the assumptions in which the order holds{where}. An order is"
-        f" stated at R\xa0≥\xa0{CLEAR}.</p>"
+        f" stated at R\xa0≥\xa0{MIN_SHARE_OF_DRAWS}.</p>"
     )
     out += f"<ul>{''.join(lines)}</ul>" if lines else ""
     if open_pairs:

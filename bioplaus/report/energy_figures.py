@@ -10,7 +10,7 @@ from bioplaus.record.measures import ACCURACY, ENERGY, ENERGY_MEMORY, ENERGY_OP
 from bioplaus.report.canvas import log_axis, name_points, panels
 from bioplaus.report.headline import energy, headlines
 from bioplaus.report.look import INK, Look
-from bioplaus.report.run import Run
+from bioplaus.report.read import Run
 from bioplaus.report.text import si
 
 PARTS = {

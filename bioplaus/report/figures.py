@@ -26,13 +26,22 @@ from bioplaus.report import energy_figures, likeness
 from bioplaus.report.canvas import SETTINGS, legend, line, log_axis, name_ends, panels, to_svg
 from bioplaus.report.headline import kinds, severities
 from bioplaus.report.look import INK, Look, looks
-from bioplaus.report.run import Arm, Run, Seeds, conditions, curve, interval, levels, seeds_of
+from bioplaus.report.read import (
+    ReportedArm,
+    Run,
+    Seeds,
+    conditions,
+    curve,
+    interval,
+    levels,
+    seeds_of,
+)
 from bioplaus.report.text import written
 
 AXES = {in_words(name): d.unit for name, d in CURVES.items()} | {
     PGD: "attack size ε / range of the inputs"
 }
-SHEET = 12  # panels of robustness in a figure
+PANELS_PER_FIGURE = 12  # panels of robustness in a figure
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
 BLIND = {TRANSFER: (DASHED, "dashed on the bp twin"), RANDOM_SIGN: (DOTTED, "dotted random signs")}
 
@@ -65,7 +74,7 @@ def figures(run: Run) -> dict[str, str]:
 def pages(run: Run) -> dict[str, list[str]]:
     """Figure -> its kinds of robustness: as many as a sheet of paper holds."""
     names = kinds(run)
-    size = math.ceil(len(names) / max(1, math.ceil(len(names) / SHEET)))
+    size = math.ceil(len(names) / max(1, math.ceil(len(names) / PANELS_PER_FIGURE)))
     starts = range(0, len(names), max(1, size))
     return {
         f"robustness-{i}" if i else "robustness": names[start : start + size]
@@ -221,7 +230,7 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
     return fig
 
 
-def _disturbed(run: Run, arm: Arm, kind: str) -> dict[float, Seeds]:
+def _disturbed(run: Run, arm: ReportedArm, kind: str) -> dict[float, Seeds]:
     """Accuracy under a disturbance or an attack, over its severity."""
     return curve(run, arm, ACCURACY, "severity", Condition(kind))
 

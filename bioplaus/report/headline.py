@@ -12,10 +12,10 @@ from bioplaus.measure.robustness.masking import NOISE_SHARE, POINT
 from bioplaus.record import CLEAN, FROZEN, TRAINING, Condition, Measure, paired, partners
 from bioplaus.record.conditions import ATTACKS, PGD, QUANTILES, in_words
 from bioplaus.record.measures import ACCURACY, ENERGY, MACS
-from bioplaus.report.run import (
-    Arm,
-    Interval,
+from bioplaus.report.read import (
+    ReportedArm,
     Run,
+    SeedInterval,
     Seeds,
     conditions,
     curve,
@@ -32,10 +32,10 @@ class Headline(NamedTuple):
     95th percentile.
     """
 
-    arm: Arm
-    accuracy: Interval
-    difference: Interval | None
-    retention: Interval | None
+    arm: ReportedArm
+    accuracy: SeedInterval
+    difference: SeedInterval | None
+    retention: SeedInterval | None
     macs: float
     energy: tuple[float, float, float] | None
 
@@ -55,12 +55,12 @@ def headlines(run: Run) -> list[Headline]:
     ]
 
 
-def clean(run: Run, arm: Arm) -> Seeds:
+def clean(run: Run, arm: ReportedArm) -> Seeds:
     return seeds_of(run, arm, ACCURACY, CLEAN)
 
 
 def energy(
-    run: Run, arm: Arm, measure: Measure, profile: str | None = None
+    run: Run, arm: ReportedArm, measure: Measure, profile: str | None = None
 ) -> tuple[float, float, float] | None:
     """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample.
     None: the headline's.
@@ -73,7 +73,7 @@ def energy(
     return None if math.isnan(values[0]) else (values[0], values[1], values[2])
 
 
-def baselines(run: Run) -> list[Arm | None]:
+def baselines(run: Run) -> list[ReportedArm | None]:
     """For each arm, the frozen baseline that it is compared with, see `record.partners`; None for a
     baseline itself.
     """
@@ -84,7 +84,7 @@ def baselines(run: Run) -> list[Arm | None]:
     ]
 
 
-def difference(run: Run, arm: Arm, base: Arm | None) -> Interval | None:
+def difference(run: Run, arm: ReportedArm, base: ReportedArm | None) -> SeedInterval | None:
     """Clean accuracy less that of the frozen baseline, paired by seed."""
     if base is None:
         return None
@@ -92,7 +92,7 @@ def difference(run: Run, arm: Arm, base: Arm | None) -> Interval | None:
         *paired(clean(run, arm), clean(run, base)), bounds=ACCURACY.bounds
     )
     return (
-        Interval(float(found.mean), float(found.low), float(found.high), int(found.n))
+        SeedInterval(float(found.mean), float(found.low), float(found.high), int(found.n))
         if found.n
         else None
     )
@@ -108,7 +108,7 @@ def kinds(run: Run) -> list[str]:
     return sorted(found, key=lambda n: last.get(n, len(KINDS)))
 
 
-def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
+def severities(run: Run, arm: ReportedArm, *names: str) -> dict[float, Seeds]:
     """severity -> seed -> the lowest accuracy under any of the names; from severity 0, for which
     clean accuracy stands in.
     """
@@ -122,7 +122,7 @@ def severities(run: Run, arm: Arm, *names: str) -> dict[float, Seeds]:
     return dict(sorted(points.items()))
 
 
-def kept(run: Run, arm: Arm, kind: str) -> Seeds:
+def kept(run: Run, arm: ReportedArm, kind: str) -> Seeds:
     """Retention under one kind, by seed; under attack, of the lowest accuracy that any of the
     attacks reached.
 
@@ -144,7 +144,7 @@ def kept(run: Run, arm: Arm, kind: str) -> Seeds:
     return {s: float(v) for s, v in zip(seeds, found, strict=True) if math.isfinite(v)}
 
 
-def retention(run: Run, arm: Arm) -> Interval | None:
+def retention(run: Run, arm: ReportedArm) -> SeedInterval | None:
     """Mean of `kept` over the kinds in the run; only for seeds measured under all of them, so that
     arms stay comparable.
     """
@@ -157,7 +157,7 @@ def retention(run: Run, arm: Arm) -> Interval | None:
     return result if result.n else None
 
 
-def doubts(run: Run, arm: Arm) -> list[str]:
+def doubts(run: Run, arm: ReportedArm) -> list[str]:
     """What must stand beside an arm's numbers: seeds that were lost, and signs that what was
     measured is not a trained net.
     """
@@ -194,7 +194,7 @@ def cautions(run: Run) -> list[str]:
     return out
 
 
-def _blind(run: Run, arm: Arm) -> list[str]:
+def _blind(run: Run, arm: ReportedArm) -> list[str]:
     """The signs of a blind attack that curves can show, by the area under each: a hint; the twelve
     checks of `claim` take more.
     """

@@ -5,7 +5,7 @@ what each holds.
 from bioplaus.record import Condition, Measure, measures_of
 from bioplaus.record.measures import CKA, CKA_OF_SEEDS, PERCENT, RSA, RSA_OF_SEEDS
 from bioplaus.report.markup import arm, blocks, figure, heading, listed, note, table
-from bioplaus.report.run import Arm, Run, Seeds, interval, levels, seeds_of
+from bioplaus.report.read import ReportedArm, Run, Seeds, interval, levels, seeds_of
 from bioplaus.report.text import NONE, spread, written
 
 BETWEEN_SEEDS = {CKA: CKA_OF_SEEDS, RSA: RSA_OF_SEEDS}
@@ -69,7 +69,7 @@ def _held(run: Run, depths: list[int]) -> str:
     )
 
 
-def _mean(run: Run, of: Arm, measure: Measure, layer: int) -> str:
+def _mean(run: Run, of: ReportedArm, measure: Measure, layer: int) -> str:
     mean = interval(seeds_of(run, of, measure, Condition(layer=layer)).values()).mean
     return written(measure, mean) + (" %" if measure.form == PERCENT else "")
 
@@ -79,14 +79,14 @@ def layers(run: Run) -> list[int]:
     return sorted({l for m in (CKA, CKA_OF_SEEDS) for l in levels(run, m, "layer")})
 
 
-def alone(run: Run, of: Arm) -> bool:
+def alone(run: Run, of: ReportedArm) -> bool:
     """Whether the arm was compared with its own next seed, as backprop is, and not with its
     twin.
     """
     return (of.label, CKA_OF_SEEDS.key) in run.values
 
 
-def pair(run: Run, of: Arm, measure: Measure, layer: int, twin_layer: int) -> Seeds:
+def pair(run: Run, of: ReportedArm, measure: Measure, layer: int, twin_layer: int) -> Seeds:
     """seed -> likeness, CKA or RSA, of one layer with one of the twin's, or of the next seed's."""
     return seeds_of(
         run,
@@ -96,7 +96,7 @@ def pair(run: Run, of: Arm, measure: Measure, layer: int, twin_layer: int) -> Se
     )
 
 
-def _cell(run: Run, of: Arm, measure: Measure, layer: int) -> str:
+def _cell(run: Run, of: ReportedArm, measure: Measure, layer: int) -> str:
     x = interval(pair(run, of, measure, layer, layer).values(), measure.bounds)
     if not x.n:
         return NONE

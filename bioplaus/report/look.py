@@ -8,7 +8,7 @@ which fade on white), and every line carries a marker or a label as well.
 
 from typing import Any, NamedTuple
 
-from bioplaus.report.run import Run
+from bioplaus.report.read import Run
 
 COLOURS = (
     "#0072B2",

@@ -8,7 +8,7 @@ from bioplaus.record import Condition, Measure
 from bioplaus.record.measures import ACCURACY
 from bioplaus.report.headline import doubts
 from bioplaus.report.look import looks
-from bioplaus.report.run import Arm, Interval, Run, interval, seeds_of
+from bioplaus.report.read import ReportedArm, Run, SeedInterval, interval, seeds_of
 from bioplaus.report.text import spread, written
 
 
@@ -74,7 +74,7 @@ def note(*parts: str) -> str:
     return f"<p class='note'>{' '.join(p for p in parts if p)}</p>"
 
 
-def estimate(x: Interval | None, sign: bool = False, measure: Measure = ACCURACY) -> str:
+def estimate(x: SeedInterval | None, sign: bool = False, measure: Measure = ACCURACY) -> str:
     """A mean and its interval, as the measure is written; '' for none."""
     if x is None or not x.n:
         return ""
@@ -82,7 +82,7 @@ def estimate(x: Interval | None, sign: bool = False, measure: Measure = ACCURACY
     return f"<b>{written(measure, x.mean, sign)}</b><small>{around}</small>"
 
 
-def stated(run: Run, of: Arm, measure: Measure, condition: Condition) -> str:
+def stated(run: Run, of: ReportedArm, measure: Measure, condition: Condition) -> str:
     """Mean over seeds and 95 % interval of what was measured of an arm; '' where it was not."""
     return estimate(
         interval(seeds_of(run, of, measure, condition).values(), measure.bounds), measure=measure
@@ -102,7 +102,7 @@ def arms(run: Run) -> list[str]:
     return [arm(run, a) for a in run.arms]
 
 
-def arm(run: Run, of: Arm) -> str:
+def arm(run: Run, of: ReportedArm) -> str:
     """An arm's colour and name."""
     return (
         "<span class='chip'"
@@ -110,7 +110,7 @@ def arm(run: Run, of: Arm) -> str:
     )
 
 
-def marks(run: Run, of: Arm) -> str:
+def marks(run: Run, of: ReportedArm) -> str:
     """What must stand beside an arm's numbers, and that its states settled."""
     settled = "<small>settled</small>" if of.about.get("settled") is True else ""
     return (

@@ -9,7 +9,7 @@ from html import escape
 from bioplaus.record.conditions import PGD
 from bioplaus.report.headline import cautions, kinds
 from bioplaus.report.markup import listed
-from bioplaus.report.run import Run, number
+from bioplaus.report.read import Run, number
 
 
 def method(run: Run, svgs: dict[str, str]) -> str:

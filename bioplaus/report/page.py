@@ -8,7 +8,7 @@ from pathlib import Path
 from bioplaus.report import energy, method, referee, sections
 from bioplaus.report.claims import claims
 from bioplaus.report.likeness import likeness
-from bioplaus.report.run import Run, read_run
+from bioplaus.report.read import Run, read_run
 
 SECTIONS = (
     ("result", "Result", sections.result),

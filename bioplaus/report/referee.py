@@ -7,7 +7,7 @@ from html import escape
 from bioplaus.record import ALL_CORRUPTIONS, CLEAN, FLIPPED, MEASURES, measures_of
 from bioplaus.record.measures import ACCURACY
 from bioplaus.report.markup import arms, figure, heading, listed, note, stated, table
-from bioplaus.report.run import Arm, Run, number
+from bioplaus.report.read import ReportedArm, Run, number
 from bioplaus.report.text import NONE, percent
 
 
@@ -126,7 +126,7 @@ def _better() -> str:
     )
 
 
-def _retained(arm: Arm) -> str:
+def _retained(arm: ReportedArm) -> str:
     found = arm.about.get("retained") or {}
     if not found:
         return ""

@@ -19,7 +19,7 @@ from bioplaus.report.markup import (
     plural,
     table,
 )
-from bioplaus.report.run import Run, interval, levels, number
+from bioplaus.report.read import Run, interval, levels, number
 from bioplaus.report.text import NONE, joules, percent, si
 
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."

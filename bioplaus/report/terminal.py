@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bioplaus.record import Row
 from bioplaus.report.headline import doubts, headlines
-from bioplaus.report.run import collect
+from bioplaus.report.read import collect
 from bioplaus.report.text import NONE, joules, percent, si, spread
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import math
 
 from bioplaus.record import Measure
 from bioplaus.record.measures import ACCURACY, SI
-from bioplaus.report.run import Interval
+from bioplaus.report.read import SeedInterval
 
 PREFIXES = {
     -18: "a",
@@ -51,7 +51,7 @@ def percent(value: float, sign: bool = False) -> str:
     return written(ACCURACY, value, sign)
 
 
-def spread(interval: Interval, sign: bool = False, measure: Measure = ACCURACY) -> str:
+def spread(interval: SeedInterval, sign: bool = False, measure: Measure = ACCURACY) -> str:
     """'[low, high]', '' where there is none."""
     if not math.isfinite(interval.low):
         return ""

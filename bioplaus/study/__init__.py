@@ -1,5 +1,6 @@
-"""A study: rules x neurons x modulators x seeds -> results. What `bp.compare`, the command line and
-experiments/ all run.
+"""Studies: grids of rules, neurons, modulators and seeds, trained and measured.
+
+`bp.compare`, the command line and the scripts in experiments/ all run one.
 """
 
 from bioplaus.study.comparison import compare

@@ -1,8 +1,9 @@
-"""Settings that cannot act: a value other than the default where nothing reads it. Whoever wrote it
-takes its effect for granted.
+"""Refuses settings that have no effect.
 
-Defaults are written out in a study that was saved, and are never refused. [rules] of a rule that no
-arm has are no mistake: they wait for `--rule`, or for a grid that has it.
+A setting that differs from its default, while nothing in its arm reads it, is an error: its author
+believes that it does something. Defaults are never refused, because a saved study writes them all
+out. Settings in [rules] for a rule that no arm uses are allowed: `--rule` or a grid may use that
+rule later.
 """
 
 import itertools
@@ -16,9 +17,11 @@ from bioplaus.study.settings import Arm, Study, StudyError
 
 
 class Reader(NamedTuple):
-    """keys: dotted; a table stands for all in it. acts: (arm, whether the run was given a net) ->
-    whether anything reads them.
-    why: what a reader of the message should know.
+    """When a group of settings has an effect.
+
+    keys: dotted keys; the key of a table stands for all settings in it. acts: (arm, own_net) ->
+    whether anything reads these settings; own_net: the user gave the run a net. why: the end of the
+    error message, which says when the setting has an effect.
     """
 
     keys: tuple[str, ...]
@@ -26,52 +29,58 @@ class Reader(NamedTuple):
     why: str
 
 
-def _hidden(arm: Arm, own: bool) -> bool:
-    return own or arm.net.kind == "cnn" or bool(arm.net.hidden)
+def _hidden(arm: Arm, own_net: bool) -> bool:
+    return own_net or arm.net.kind == "cnn" or bool(arm.net.hidden)
 
 
-def _noisy(arm: Arm, own: bool) -> bool:
-    return own or arm.neuron.noise != "none"
+def _noisy(arm: Arm, own_net: bool) -> bool:
+    return own_net or arm.neuron.noise != "none"
 
 
-def _suite(arm: Arm, own: bool) -> bool:
+def _suite(arm: Arm, own_net: bool) -> bool:
     return arm.robustness and arm.adversarial.suite
 
 
 READERS = (
     Reader(
         ("net", *(f"neuron.{key}" for key in ("kind", "slope", "threshold", "noise", "level"))),
-        lambda a, own: not own,
-        "is for a net that the study makes, and this run was given one",
+        lambda a, own_net: not own_net,
+        "applies to a net that the study builds, and this run was given a net",
     ),
     Reader(
-        ("net.hidden", "net.positive"), lambda a, own: a.net.kind == "mlp", "is for net.kind = mlp"
+        ("net.hidden", "net.positive"),
+        lambda a, own_net: a.net.kind == "mlp",
+        "applies to net.kind = mlp",
     ),
     Reader(
         ("net.positive", "optimiser.dale", "optimiser.largest"),
         _hidden,
-        "is for hidden layers, and there are none",
+        "applies to hidden layers, and this net has none",
     ),
     Reader(
         ("neuron.slope",),
-        lambda a, own: a.neuron.kind in ("sigmoid", "softmax"),
-        "is for the kinds sigmoid and softmax",
+        lambda a, own_net: a.neuron.kind in ("sigmoid", "softmax"),
+        "applies to the kinds sigmoid and softmax",
     ),
     Reader(
-        ("neuron.threshold",), lambda a, own: a.neuron.kind == "sigmoid", "is for the kind sigmoid"
+        ("neuron.threshold",),
+        lambda a, own_net: a.neuron.kind == "sigmoid",
+        "applies to the kind sigmoid",
     ),
     Reader(
         ("neuron.level", "neuron.evaluate"),
         _noisy,
-        "is for neurons with noise, and neuron.noise is none",
+        "applies to neurons with noise, and neuron.noise is none",
     ),
     Reader(
         ("optimiser.milestones", "optimiser.factor"),
-        lambda a, own: a.optimiser.schedule == "step",
-        "is for schedule = step",
+        lambda a, own_net: a.optimiser.schedule == "step",
+        "applies to schedule = step",
     ),
     Reader(
-        ("adversarial", "curves", "draws"), lambda a, own: a.robustness, "is for robustness = true"
+        ("adversarial", "curves", "draws"),
+        lambda a, own_net: a.robustness,
+        "applies to robustness = true",
     ),
     Reader(
         tuple(
@@ -79,53 +88,54 @@ READERS = (
             for key in ("epsilon", "examples", "restarts", "queries", "samples", "draws")
         ),
         _suite,
-        "is for the suite of attacks, and adversarial.suite is false",
+        "applies to the suite of attacks, and adversarial.suite is false",
     ),
     Reader(
         ("adversarial.draws",),
-        lambda a, own: _noisy(a, own) and a.neuron.evaluate == "on",
-        "is for noise at test time: neuron.noise, with neuron.evaluate = on",
+        lambda a, own_net: _noisy(a, own_net) and a.neuron.evaluate == "on",
+        "applies to noise at test time: set neuron.noise, with neuron.evaluate = on",
     ),
     Reader(
         ("draws",),
-        lambda a, own: any(CURVES[name].random for name in a.curves),
-        "is for random curves, and none is chosen",
+        lambda a, own_net: any(CURVES[name].random for name in a.curves),
+        "applies to curves that draw random numbers, and curves lists none of these",
     ),
 )
 
 
 def check_acting(arm: Arm, own_net: bool = False) -> None:
-    """Raise StudyError for the first setting of an arm that is not its default and cannot act.
-    own_net: the run was given a net.
+    """Raise StudyError for the first setting of an arm that has no effect.
+
+    own_net: the user gave the run a net.
     """
     for reader in READERS:
         for key in reader.keys:
             value, default = _value(arm, key), _value(_DEFAULT, key)
             if value != default and not reader.acts(arm, own_net):
-                said = "" if isinstance(value, BaseModel) else f" = {value!r}"
+                shown = "" if isinstance(value, BaseModel) else f" = {value!r}"
                 raise StudyError(
-                    f"{key}{said} cannot act in an arm of {arm.rule}: it {reader.why}; leave it"
+                    f"{key}{shown} has no effect in an arm of {arm.rule}: it {reader.why}; leave it"
                     f" out{_back(default)}"
                 )
     doubled = [name for i, name in enumerate(arm.curves) if name in arm.curves[:i]]
     if doubled:
-        raise StudyError(f"curves: {doubled[0]!r} is there twice; name each once")
+        raise StudyError(f"curves: {doubled[0]!r} is listed twice; list each curve once")
     marks = arm.optimiser.milestones
     if any(b <= a for a, b in itertools.pairwise(marks)):
         raise StudyError(
-            f"optimiser.milestones: got {list(marks)}; each must be above the one before"
+            f"optimiser.milestones: got {list(marks)}; each must be larger than the one before it"
         )
 
 
 def check_study(study: Study, arms: list[Arm]) -> None:
-    """Raise StudyError for what stands beside the arms and cannot act."""
+    """Raise StudyError for a setting of the study itself that has no effect."""
     if study.profiles and not any(arm.energy for arm in arms):
         raise StudyError(
-            "profiles: energy is false in every arm, so that they price nothing; leave them out"
+            "profiles: energy is false in every arm, so no energy is computed; leave profiles out"
         )
     if study.tuned:
         raise StudyError(
-            "tuned: is read where a study file is loaded; from Python, use bioplaus.study.load"
+            "tuned: has an effect only in a study file; load the file with bioplaus.study.load"
         )
 
 
@@ -137,7 +147,7 @@ def _value(arm: Arm, key: str) -> Any:
 
 
 def _back(default: Any) -> str:
-    """How an arm beside others drops what it got from [base]; TOML has no word for None."""
+    """How to undo a setting of [base] for one arm; '' for None, which TOML cannot write."""
     return (
         ""
         if default is None or isinstance(default, BaseModel)

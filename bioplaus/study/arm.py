@@ -1,6 +1,4 @@
-"""One arm: train all its seeds together, measure them on the way and at the end, and come back
-after an interruption.
-"""
+"""Training of one arm: all its seeds together, with measures, and resumable from checkpoints."""
 
 import math
 import time
@@ -25,10 +23,10 @@ from bioplaus.record.measures import ANGLE, AT_STEP, DIVERGED, FEEDBACK_ANGLE, L
 from bioplaus.rules import backprop
 from bioplaus.states import per_example
 from bioplaus.study.build import Built, build, hold_of
-from bioplaus.study.course import Course, at, course_of
 from bioplaus.study.labels import relabelled
 from bioplaus.study.notes import Note, taken_up
 from bioplaus.study.pace import Pace
+from bioplaus.study.schedules import Schedules, evaluate, schedules_of
 from bioplaus.study.settings import Arm
 from bioplaus.study.stop import look, patient
 from bioplaus.study.watch import Watch, after, watched, without_watch
@@ -42,15 +40,15 @@ from bioplaus.training.train import Train, bind, replicate
 from bioplaus.types import Array, Batch, Net, PyTree
 
 SAVE_EVERY = 30.0  # seconds of training between checkpoints
-PROBE = 256  # test examples on which alignment and likeness are measured
+PROBE_EXAMPLES = 256  # test examples on which alignment and likeness are measured
 
 
 class Trained(NamedTuple):
-    """An arm after training. state has the seed axis first; diverged: seed -> the step of its first
-    loss that is not finite.
+    """An arm after training.
 
-    said: of checkpoints that could not be read. watch: what `bioplaus.study.watch` has seen; None
-    where an older version of this library trained the arm.
+    state: with the seed axis first. diverged: seed -> the step of its first loss that is not
+    finite. said: warnings about checkpoints that could not be read. watch: see
+    `bioplaus.study.watch`; None if an older version of this library trained the arm.
     """
 
     state: TrainState
@@ -62,13 +60,14 @@ class Trained(NamedTuple):
 
 
 def of_precision(arm: Arm) -> AbstractContextManager[Any]:
-    """The context in which all of an arm is computed."""
+    """The context in which an arm is computed: float64 is enabled if the arm asks for it."""
     return jax.enable_x64(arm.precision == "float64")
 
 
 class Compiled(NamedTuple):
-    """What arms of one shape (`build.shape_of`) share, compiled once. probe: (states, test, values)
-    -> measures of all seeds.
+    """Compiled programs, shared by all arms of one shape (`build.shape_of`).
+
+    probe: (states, test batch, values of settings) -> key of a measure -> its values for all seeds.
     """
 
     program: Program
@@ -78,15 +77,17 @@ class Compiled(NamedTuple):
 def compiled_of(
     arm: Arm, example: Array, classes: int, net: Net | None = None, mesh: Mesh | None = None
 ) -> Compiled:
-    """Training and its measures as programs of the values in `build.arrays_of`; with `energy`, what
-    updates change is metered.
+    """The programs for training an arm and for the measures during training.
+
+    They take the values of `build.arrays_of` as arguments. With `energy`, the optimiser also counts
+    how much its updates change.
     """
 
     def made(values: Mapping[str, Any]) -> Built:
         return build(arm, example, classes, net, values)
 
-    def make(hyper: Course, step: Array):
-        built = made(at(hyper, arm, step / (arm.steps - 1) if arm.steps > 1 else 1.0))
+    def make(hyper: Schedules, step: Array):
+        built = made(evaluate(hyper, arm, step / (arm.steps - 1) if arm.steps > 1 else 1.0))
         rule = built.rule(built.net)
         rule = watched(bfloat16(rule) if arm.precision == "bfloat16" else rule)
         return built.net, rule, metered(built.tx) if arm.energy else built.tx
@@ -107,12 +108,12 @@ def compiled_of(
 
 
 def of_all_seeds(arm: Arm, compiled: Compiled, data: Dataset) -> Train:
-    """The training of an arm's seeds together."""
+    """The training of all seeds of an arm together."""
     if not arm.stream:
-        return replicate(bind(compiled.program, data.train, course_of(arm)))
-    one = stream(compiled.program, data.train, course_of(arm))
+        return replicate(bind(compiled.program, data.train, schedules_of(arm)))
+    one = stream(compiled.program, data.train, schedules_of(arm))
     over = seeds_over(jax.eval_shape(one.init, seed_key(0)).params)
-    return stream(compiled.program, data.train, course_of(arm), chunk=arm.stream, over=over)
+    return stream(compiled.program, data.train, schedules_of(arm), chunk=arm.stream, over=over)
 
 
 def train_arm(
@@ -123,11 +124,11 @@ def train_arm(
     folder: Path | None,
     tick: Callable[[int], None],
 ) -> Trained:
-    """Train, with test accuracy and alignment at arm.points moments. With a folder, a killed run
-    goes on where it was saved.
+    """Train an arm, and measure test accuracy and alignment at arm.points moments.
 
-    tick: called with the number of steps done. Raises `stop.Stopped`, with all of it saved, if this
-    process was told to stop.
+    folder: for checkpoints; training resumes from the last one there. tick: called with the number
+    of steps since the last call. Raises `stop.Stopped`, after saving, if this process received a
+    signal to stop.
     """
     with patient():
         return _train_arm(arm, compiled, data, label, folder, tick)
@@ -135,7 +136,7 @@ def train_arm(
 
 def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
     began = time.perf_counter()
-    hyper, keys = course_of(arm), seed_keys(arm.seeds)
+    hyper, keys = schedules_of(arm), seed_keys(arm.seeds)
     train, pace = of_all_seeds(arm, compiled, data), Pace()
     probe = measures_during_training(compiled, data, hyper.end)
     like = jax.eval_shape(train.init, keys) if train.program.mesh is None else train.init(keys)
@@ -148,7 +149,7 @@ def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
         rows, since, said, watch = probe(here(state), 0, label), {}, [], None
     good, chunk = done, math.ceil(arm.steps / arm.points)
     while done < arm.steps:
-        left = min(chunk - done % chunk, arm.steps - done)  # to the next moment
+        left = min(chunk - done % chunk, arm.steps - done)  # until the next measurement
         state, history, n, told = pace.advance(train, state, chunk, left)
         watch = after(watch, history) if watch or not done else None
         done += n
@@ -178,15 +179,17 @@ def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
 
 
 def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, Array]]:
-    """(state, test) -> test accuracy, angles to backprop and angles between W and B, of one
-    seed.
+    """(state, test batch) -> the measures during training, of one seed.
+
+    They are the test accuracy; the angle of each layer's update to backprop's; and the angle
+    between the weights W and the feedback weights B of each layer, for a rule that has B.
     """
     rule, key = built.rule(built.net), seed_key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
     truth = backprop(built.net, built.loss)
 
     def measure(state: TrainState, test: Batch) -> dict[str, Array]:
-        few = jax.tree.map(lambda a: a[:PROBE], test)
+        few = jax.tree.map(lambda a: a[:PROBE_EXAMPLES], test)
         out = quiet.predict(state.params, state.rule, test.x, key, test.context)
         found = {AT_STEP.key: accuracy(out, test.y, built.loss)}
         if arm.alignment:
@@ -207,7 +210,7 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
 def measures_during_training(
     compiled: Compiled, data: Dataset, values: Mapping[str, Any]
 ) -> Callable[[TrainState, int, Label], list[Row]]:
-    """What `probe_of` measures, of all seeds, as rows."""
+    """(states, step, label) -> the measures of `probe_of` for all seeds, as rows."""
     test = jax.tree.map(jnp.asarray, data.test)
 
     def rows(state: TrainState, step: int, label: Label) -> list[Row]:
@@ -230,22 +233,23 @@ def measures_during_training(
 
 
 def fitted(state: PyTree, fresh: PyTree) -> PyTree:
-    """The rule's state for another batch than it was trained on: what it holds of single examples
-    is fresh.
+    """The rule's state, made ready for a batch of other examples.
 
-    So is what no batch of this size could use, in the state of a rule that does not declare it
-    (`check_rule` refuses such a rule).
+    Entries that the rule declares as `PerExample` are taken from `fresh`, since they belong to the
+    examples of the last batch. So is any other array whose shape depends on the batch size: a rule
+    should declare it, and `check_rule` refuses one that does not.
     """
 
-    def chosen(own, new, passes):
-        return new if passes or own.shape != new.shape else own
+    def chosen(old, new, of_examples):
+        return new if of_examples or old.shape != new.shape else old
 
     return jax.tree.map(chosen, state, fresh, per_example(fresh))
 
 
 def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
-    """A rule's feedback weights where they have the shapes of W (one entry a layer, as
-    `net.fed_back` has them), else None.
+    """The rule's feedback weights if they have the shapes of the forward weights, else None.
+
+    They are a tuple of one entry per layer, in the form of `net.fed_back`.
     """
     state = getattr(state, "rule", state)
     feedback = getattr(state, "feedback", None)
@@ -256,8 +260,10 @@ def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
 
 
 def history_rows(history: Mapping[str, Array | np.ndarray], step: int, label: Label) -> list[Row]:
-    """The mean loss of the chunk that ended at `step`, the worst residual, and the first step of a
-    loss that is not finite.
+    """Rows of the chunk of training that ended at `step`.
+
+    They hold the mean of each entry of the history, the largest residual instead of its mean, and
+    the first step at which a seed's loss is not finite.
     """
     rows = []
     for name, values in without_watch(history).items():

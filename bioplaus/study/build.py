@@ -1,4 +1,4 @@
-"""From the words of a study file to nets, rules and optimisers."""
+"""Builds nets, rules and optimisers from the settings of an arm."""
 
 import functools
 import inspect
@@ -26,10 +26,10 @@ from bioplaus.types import Array, Loss, Net, Rule
 
 
 class Built(NamedTuple):
-    """What an arm is made of. rule: (net) -> Rule, so that it can be built on the quiet or the
-    lesioned net as well.
+    """The parts of an arm.
 
-    hold: steps that each batch is presented for.
+    rule: net -> Rule, so that the rule can also be built on the net without noise or with lesions.
+    hold: number of steps for which each batch is presented.
     """
 
     net: Net
@@ -46,21 +46,22 @@ def build(
     net: Net | None = None,
     values: Mapping[str, Any] = {},
 ) -> Built:
-    """The arm's net, loss, rule and optimiser. example: [1, ...], for the input's shape.
+    """The arm's net, loss, rule and optimiser.
 
-    net: instead of the arm's own. values: of settings that `arrays_of` names, instead of the arm's
-    own; they may be tracers. Raises StudyError if the arm's net does not fit the data.
+    example: one input [1, ...], for its shape. net: replaces the net that the settings describe.
+    values: replace the arm's values of settings that `arrays_of` names; they may be tracers. Raises
+    StudyError if the net does not fit the data.
     """
     net = net or make_net(arm, example, classes, values.get("neuron.level", arm.neuron.level))
     rate = values.get("optimiser.learning_rate", arm.optimiser.learning_rate)
-    own, loss = make_tx(arm.optimiser, arm.steps, rate), getattr(losses, arm.loss)
-    tx = own if arm.optimiser.largest is None else by_largest(own, arm.optimiser, arm.steps)
+    base, loss = make_tx(arm.optimiser, arm.steps, rate), getattr(losses, arm.loss)
+    tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, arm.steps)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
     hyper = arm.hyper | _under("hyper.", values)
     if "tx" in inspect.signature(factory).parameters:
-        hyper["tx"] = own
+        hyper["tx"] = base
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         modulator = modulators.available()[arm.modulator.kind]
@@ -83,21 +84,20 @@ def _under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arrays_of(arm: Arm) -> dict[str, float]:
-    """Dotted key -> value: the settings that a training program takes as arguments, so that arms
-    that differ in them share it.
+    """Dotted key -> value of each setting that the training program takes as an argument.
 
-    The learning rate, the level of noise, and hyperparameters of type ArrayLike that are not zero:
-    at zero, parts may be left out.
+    Arms that differ only in these share one program. They are the learning rate, the level of
+    noise, and hyperparameters of type ArrayLike that are not zero: at zero, a rule may leave out a
+    part of its program.
     """
     return {name: float(h.default) for name, h in numbers_of(arm).items() if h.traced and h.default}
 
 
 def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
-    """Dotted key -> hyperparameter, for every number of an arm that a factory or the optimiser
-    takes; `default` is the arm's value.
+    """Dotted key -> hyperparameter, for every number that a factory or the optimiser takes.
 
-    One that must be given and is not has the default `inspect.Parameter.empty`. Raises StudyError
-    for one that there is not.
+    The field `default` holds the arm's value, or `inspect.Parameter.empty` for a required number
+    that the arm does not give. Raises StudyError for an unknown hyperparameter.
     """
     rate = OptimiserSpec.model_fields["learning_rate"]
     name = "optimiser.learning_rate"
@@ -125,15 +125,11 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
 
 
 def check_numbers(arm: Arm) -> None:
-    """Raise StudyError for a number outside its domain, for one that is missing, and for a schedule
-    that would leave the domain.
-    """
+    """Raise StudyError for a number that is missing, or that is or would go outside its domain."""
     numbers = numbers_of(arm)
     for name, h in numbers.items():
         if h.required:
-            raise StudyError(
-                f"{name}: is missing, and there is no default for it; give {h.expected()}"
-            )
+            raise StudyError(f"{name}: is missing and has no default; give {h.expected()}")
         if wrong := h.refusal(h.default):
             raise StudyError(f"{name}: {wrong}")
     for name, schedule in arm.schedules.items():
@@ -142,8 +138,9 @@ def check_numbers(arm: Arm) -> None:
 
 
 def shape_of(arm: Arm) -> str:
-    """What is left of an arm without the values of `arrays_of`: arms of one shape share a training
-    program.
+    """The arm's settings without the values of `arrays_of`, as text.
+
+    Arms of equal shape share one training program.
     """
     arrays, settings = arrays_of(arm), arm.model_dump(mode="json")
     settings["optimiser"].pop("learning_rate")
@@ -161,15 +158,16 @@ def shape_of(arm: Arm) -> str:
 
 
 def hold_of(arm: Arm) -> int:
-    """Steps that each batch is presented for: the hyperparameter `hold` of rules that have one. An
-    epoch has as many times more steps.
+    """Number of steps for which each batch is presented: the rule's hyperparameter `hold`, or 1.
+
+    An epoch takes `hold` times as many steps.
     """
     known = hyperparameters(available()[arm.rule]).get("hold")
     return 1 if known is None else int(arm.hyper.get("hold") or known.default)
 
 
 def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
-    """The arm's net with its neurons and noise of this level."""
+    """The net of an arm, with noise of the given level."""
     output = NEURONS[arm.net.output]()
     curve = {"sigmoid": (arm.neuron.slope, arm.neuron.threshold), "softmax": (arm.neuron.slope,)}
     neuron = NEURONS[arm.neuron.kind](*curve.get(arm.neuron.kind, ()))
@@ -179,8 +177,8 @@ def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
     if arm.net.kind == "cnn":
         if example.ndim != 4 or min(example.shape[1:3]) < 28:
             raise StudyError(
-                f"net.kind: cnn needs images of 28x28 or more, the data are {example.shape[1:]};"
-                " use mlp"
+                f"net.kind: cnn needs images of 28x28 or more, and an input has the shape"
+                f" {example.shape[1:]}; use mlp"
             )
         net = cnn(
             classes,
@@ -201,7 +199,7 @@ def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
 
 
 def positive(weights: Initializer) -> Initializer:
-    """Uniform weights above 0 with the mean square of normal ones."""
+    """Uniform weights above 0, with the same mean square as those of `weights`."""
 
     def init(key, shape, dtype):
         return jax.random.uniform(key, shape, dtype) * jnp.sqrt(
@@ -214,9 +212,7 @@ def positive(weights: Initializer) -> Initializer:
 def make_tx(
     spec: OptimiserSpec, steps: int, learning_rate: ArrayLike
 ) -> optax.GradientTransformation:
-    """The optimiser at this learning rate, with decoupled weight decay, for a training of so many
-    steps.
-    """
+    """The optimiser with its schedule and decoupled weight decay. steps: of the whole training."""
     rate = scheduled(spec, learning_rate, steps)
     kinds = {
         "sgd": optax.identity,
@@ -231,10 +227,10 @@ def make_tx(
 
 
 def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
-    """The rate on the optimiser's schedule."""
+    """The learning rate on the optimiser's schedule: a number, or a function of the step."""
     if spec.schedule == "constant":
         return rate
-    course = {
+    factor = {
         "cosine": lambda: optax.cosine_decay_schedule(1.0, steps),
         "warmup": lambda: optax.warmup_cosine_decay_schedule(
             1.0, 1.1, max(1, steps // 10), steps, 0.1
@@ -243,14 +239,16 @@ def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
             1.0, {round(steps * m): spec.factor for m in spec.milestones}
         ),
     }[spec.schedule]()
-    return lambda count: rate * course(count)
+    return lambda count: rate * factor(count)
 
 
 def by_largest(
     last: optax.GradientTransformation, spec: OptimiserSpec, steps: int
 ) -> optax.GradientTransformation:
-    """Hidden layers step by `spec.largest` at their largest entries; `last` is for the last
-    layer.
+    """The optimiser `last` on the last layer; hidden layers take updates of a fixed largest entry.
+
+    Each array of a hidden layer is divided by its largest absolute entry, then multiplied by the
+    learning rate `spec.largest`.
     """
 
     def divided(updates, params):
@@ -267,8 +265,9 @@ def by_largest(
 
 
 def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
-    """What keeps the net's weights in a set, last in its optimiser. Weights of a rule's own are
-    other synapses, and free.
+    """The constraints on the net's weights, applied after the rest of the optimiser.
+
+    Weights in the state of a rule, such as feedback weights, are not constrained.
     """
     found = []
     if spec.bits < 32:
@@ -283,8 +282,9 @@ def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
 
 
 def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """tx on the last layer, nothing on the others: decay would shrink the random features that the
-    frozen baseline is about.
+    """`tx` on the last layer, and no update of the others.
+
+    Without this, weight decay would shrink the random features of the frozen baseline.
     """
 
     def labels(params):

@@ -1,4 +1,4 @@
-"""`compare`: the study of a list of rules that most users want."""
+"""`compare`: rules side by side at the settings that most users want."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from bioplaus.rules import RULES
 from bioplaus.study.defaults import defaults
 from bioplaus.study.run import Results, run_study
 from bioplaus.study.settings import Study, StudyError
-from bioplaus.study.tune import LARGE
+from bioplaus.study.tune import DOWNLOADED_DATA_SETTINGS
 from bioplaus.types import Net
 
 CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
-"""The rules of the main job: one of each family that sends errors another way."""
+"""The rules of `make compare`: one from each family of ways to assign credit."""
 
-EPOCHS = 5
-"""Most that `compare` gives a rule on a data set that is downloaded."""
+MAX_EPOCHS = 5
+"""The largest number of epochs that `compare` trains for on a data set that is downloaded."""
 
 
 def compare(
@@ -32,21 +32,22 @@ def compare(
     out: str | Path | None = None,
     show: bool = True,
 ) -> Results:
-    """Train rules on the same net, data, batches and budget, with the frozen baseline beside them,
-    and measure them.
+    """Train and measure rules, and the frozen baseline, on the same net, data and batches.
 
-    rules: keys of `bp.rules.RULES`, or 'all' for every one. net: see `comparison`. data: a name,
-    (x, y), or a Dataset.
-    seeds, steps: None for 5 and 1,000, on a data set that is downloaded for 3 and at most 5 epochs.
-    own: each rule at its own tuned settings, rather than all at common ones.
-    print(compare(...)) shows the table. Raises StudyError before any work starts if something does
-    not fit.
+    rules: keys of `bp.rules.RULES`, or 'all'. net: None for the net of `comparison`. data: the name
+    of a data set, (x, y), or a Dataset. seeds, steps: None for 5 seeds and 1,000 steps; on a data
+    set that is downloaded, for 3 seeds and at most 5 epochs. own: use the settings that tuning
+    found for each rule, instead of common ones. out: a new folder for results and report. show: a
+    progress bar.
+
+    print(compare(...)) shows the table. Raises StudyError, before any work starts, for settings
+    that are wrong.
     """
     names = [rules] if isinstance(rules, str) else rules
     study = comparison(
         names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own
     )
-    if net is not None:  # the study makes none
+    if net is not None:  # settings of a net would have no effect
         study = study.model_copy(
             update={"base": {key: value for key, value in study.base.items() if key != "net"}}
         )
@@ -68,25 +69,25 @@ def comparison(
     steps: int | None = None,
     own: bool = False,
 ) -> Study:
-    """The study that `compare` runs: these rules (or 'all') and the frozen baseline, at the common
-    settings of `Arm`.
+    """The study that `compare` runs: the given rules (or 'all') and the frozen baseline.
 
     Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps.
-    Data sets that are downloaded: 256-256, batches of 128, 3 seeds, and each rule's default epochs,
-    at most 5. own: at the settings that tuning found for each rule.
+    Data sets that are downloaded: hidden layers 256-256, batches of 128, 3 seeds, and for each rule
+    the epochs in bioplaus/defaults.toml, at most 5. own: use the settings that tuning found for
+    each rule, instead of the defaults of `Arm`.
     """
     if not rules:
-        raise StudyError("rules: none is given; give keys, as in bp,fa, or all")
+        raise StudyError("rules: got no key; give keys of rules, as in bp,fa, or all")
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
     large, tuned = data in FOLDERS, {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {
         "data": data,
         "seeds": (3 if large else 5) if seeds is None else seeds,
-    } | (LARGE if large else {})
+    } | (DOWNLOADED_DATA_SETTINGS if large else {})
     budget: dict[str, dict[str, Any]] = {}
     if steps is None and large:
-        budget = {key: {"epochs": min(tuned[key]["epochs"], EPOCHS)} for key in tuned}
-        base |= {"epochs": EPOCHS, "points": EPOCHS}
+        budget = {key: {"epochs": min(tuned[key]["epochs"], MAX_EPOCHS)} for key in tuned}
+        base |= {"epochs": MAX_EPOCHS, "points": MAX_EPOCHS}
     else:
         base["steps"] = 1000 if steps is None else steps
     if own:

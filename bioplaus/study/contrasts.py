@@ -1,14 +1,13 @@
-"""Comparisons that were planned: named in the study file before it ran. They alone carry p-values,
-corrected for how many they are.
+"""Planned contrasts: comparisons of two arms that the study file names before the run.
 
     [[contrast]]
     a = "dfa"                 # an arm, as the report names it
     b = "fa"
-    metric = "accuracy"       # or ece, nll, brier, aurc, mCE_BP, relative mCE_BP; or a curve, such
-        as lesion: the area under it
+    metric = "accuracy"       # or ece, nll, brier, aurc, mCE_BP, relative mCE_BP, or a curve
 
+Only planned contrasts get p-values. The metric of a curve, such as `lesion`, is the area under it.
 Arms are paired by seed, which fixes the initial weights and the order of the data. The p-value is
-of the paired t test, Holm's correction is over all contrasts of the study; P(a > b) is the
+that of the paired t test, with Holm's correction over all contrasts of the study. P(a > b) is the
 probability of improvement, with a paired bootstrap interval.
 """
 
@@ -38,8 +37,9 @@ from bioplaus.study.tables import ContrastSpec
 
 
 def check_contrasts(contrasts: Sequence[ContrastSpec], arms: dict[str, Arm]) -> None:
-    """Raise StudyError for a contrast of arms or metrics that the study does not have. arms: by the
-    names that reports use.
+    """Raise StudyError for contrasts of unknown arms or metrics, and for repeated ones.
+
+    arms: by the names that reports use.
     """
     for i, c in enumerate(contrasts):
         for side, name in (("a", c.a), ("b", c.b)):
@@ -61,9 +61,8 @@ def check_contrasts(contrasts: Sequence[ContrastSpec], arms: dict[str, Arm]) -> 
         ]
         if same:
             raise StudyError(
-                f"contrast[{i}]: is contrast[{same[0]}] over again, {c.a!r} and {c.b!r} by"
-                f" {c.metric}: it would be counted twice in the correction of p-values; leave"
-                " one out"
+                f"contrast[{i}]: repeats contrast[{same[0]}], {c.a!r} and {c.b!r} by {c.metric}:"
+                " the correction of p-values would count it twice; leave one out"
             )
 
 
@@ -73,13 +72,15 @@ def contrasted(
     rows: Sequence[Row],
     lost: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """One entry a contrast, for summary.json. lost: arm -> its seeds that diverged, which are left
-    out.
+    """One entry per contrast, for summary.json.
+
+    names: name of an arm -> its label. lost: name of an arm -> its seeds that diverged, which are
+    left out.
     """
     found, of = [], by_label(rows)
     for c in contrasts:
         x, y = paired(*(_values(of[names[arm]], c.metric, lost[arm]) for arm in (c.a, c.b)))
-        # of a curve: accuracy's
+        # a metric that is the area under a curve has the bounds of an accuracy
         interval = paired_interval(x, y, bounds=MEASURES.get(c.metric, ACCURACY).bounds)
         entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": c.metric, "n": int(interval.n)}
         entry |= {k: _number(getattr(interval, k)) for k in ("mean", "low", "high")} | {
@@ -111,7 +112,10 @@ def _metrics(arm: Arm) -> list[str]:
 
 
 def _values(rows: Sequence[Row], metric: str, lost: Container[int]) -> dict[str, float]:
-    """seed -> the metric; of a curve its area, a mean accuracy. rows: of one arm."""
+    """seed -> value of the metric, for the rows of one arm.
+
+    The value of a curve is the normalised area under it, which is a mean accuracy.
+    """
     if metric in MEASURES:
         where = ALL_CORRUPTIONS if MEASURES[metric].table == "corruption" else CLEAN
         found = {r.seed: r.value for r in rows if (r.measure, r.where) == (metric, where)}

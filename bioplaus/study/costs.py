@@ -1,5 +1,7 @@
-"""What an arm costs and what it asks of a brain: counted on the program of one update, dense, and
-effective after training.
+"""Costs of an arm: operations, memory traffic and energy of one update, and the plausibility card.
+
+They are counted on the compiled program of an update. Dense counts include every operation;
+effective ones, counted after training, leave out operations on zeros.
 """
 
 from collections.abc import Sequence
@@ -36,13 +38,14 @@ from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.seeds import seed_key
 from bioplaus.types import Batch
 
-PROFILE = "horowitz45"  # what the headline shows
-TARGET = 0.9  # accuracy to which the energy spent is stated
+HEADLINE_PROFILE = "horowitz45"  # the energy profile of the headline table
+TARGET_ACCURACY = 0.9  # the energy that training spends until this accuracy is reported
 
 
 def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
-    """The machines that can train, by name. own: files with more. Raises StudyError, which names
-    the key, for one that cannot be used.
+    """Name -> energy profile, for all profiles of machines that can train.
+
+    own: files with further profiles. Raises StudyError for a file that cannot be used.
     """
     try:
         found = profiles(*own)
@@ -50,15 +53,17 @@ def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
         raise StudyError(f"profiles: {error}") from error
     if unfit := [name for name in found.keys() - profiles().keys() if found[name].inference_only]:
         raise StudyError(
-            f"profiles: {sorted(unfit)} cannot train (inference_only), and a study prices training;"
-            " leave them out"
+            f"profiles: {sorted(unfit)} describe machines that cannot train (inference_only), and a"
+            " study reports the energy of training; leave them out"
         )
     return {name: profile for name, profile in found.items() if not profile.inference_only}
 
 
 class Costs(NamedTuple):
-    """dense, effective: counts an example. energies: by profile, joules an example. learning: a
-    seed's; card: lines (item, text).
+    """The costs of an arm.
+
+    dense, effective: counts per example. energies: profile -> joules per example. learning: for
+    each seed, how much all of training changed the weights. card: lines (item, text).
     """
 
     dense: Cost
@@ -71,8 +76,9 @@ class Costs(NamedTuple):
 def costs_of(
     arm: Arm, built: Built, train: Batch, trained: Trained, machines: dict[str, Profile]
 ) -> Costs:
-    """Counted for one batch of the arm's size, effective as the first seed that did not diverge has
-    left its net.
+    """The costs of one update on a batch of the arm's size.
+
+    Effective counts are those of the trained net of the first seed that did not diverge.
     """
     batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
     rule, net = built.rule(built.net), built.net
@@ -97,10 +103,11 @@ def costs_of(
 
 
 def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> list[Row]:
-    """MACs by phase, energies with their 90 % intervals, which do not depend on the seed; M-energy
-    and energy to an accuracy, which do.
+    """Costs as rows.
 
-    trained: rows that hold the accuracy on the way.
+    MACs by phase, and energies with their 90 % intervals, do not depend on the seed. M-energy (the
+    sum of all changes of all weights), and the energy until training reached an accuracy, do.
+    trained: rows of the arm that hold the accuracy during training.
     """
     phases = {name: phase.macs for name, phase in costs.dense.phases.items() if name != "optimiser"}
     macs = {**phases, "training": total(costs.dense).macs, "inference": costs.dense.inference_macs}
@@ -109,7 +116,7 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
     rows.append(Row.of(label, "", TRAINING, EFFECTIVE_MACS, run.macs + run.acs))
     rows.append(Row.of(label, "", TRAINING, CHANGED, float(run.synapse_updates) * arm.batch_size))
     for name, found in costs.energies.items():
-        profile = None if name == PROFILE else name
+        profile = None if name == HEADLINE_PROFILE else name
         for measure, estimate in (
             (ENERGY_OP, found.E_op),
             (ENERGY_MEMORY, found.E_mem),
@@ -119,7 +126,7 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
                 Row.of(label, "", Condition(q, profile=profile), measure, getattr(estimate, q))
                 for q in QUANTILES
             ]
-    step = costs.energies[PROFILE].E_total.median * arm.batch_size
+    step = costs.energies[HEADLINE_PROFILE].E_total.median * arm.batch_size
     for seed, found in enumerate(costs.learning):
         for measure, value in (
             (M_ENERGY, found.energy),
@@ -127,17 +134,17 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
             (INEFFICIENCY, found.inefficiency),
         ):
             rows.append(Row.of(label, seed, TRAINING, measure, value))
-        own = [r for r in trained if (r.seed, r.measure) == (str(seed), AT_STEP.key)]
-        seen = [(at, r.value) for r in own if (at := r.where.step) is not None]
-        if seen:
+        of_seed = [r for r in trained if (r.seed, r.measure) == (str(seed), AT_STEP.key)]
+        points = [(at, r.value) for r in of_seed if (at := r.where.step) is not None]
+        if points:
             joules, censored = to_accuracy(
-                TARGET, [s for s, _ in seen], np.array([a for _, a in seen]), step
+                TARGET_ACCURACY, [s for s, _ in points], np.array([a for _, a in points]), step
             )
             rows.append(
                 Row.of(
                     label,
                     seed,
-                    Condition(accuracy=TARGET),
+                    Condition(accuracy=TARGET_ACCURACY),
                     SHORT_OF_ACCURACY if censored else TO_ACCURACY,
                     joules,
                 )

@@ -1,4 +1,4 @@
-"""Each rule's own settings, as `bioplaus tune` found them: bioplaus/defaults.toml."""
+"""The settings of each rule that `bioplaus tune` found: the file bioplaus/defaults.toml."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,5 @@ DEFAULTS = Path(__file__).parents[1] / "defaults.toml"
 
 
 def defaults() -> dict[str, dict[str, Any]]:
-    """rule -> its tuned settings, as a study's [rules] takes them. A rule that was never tuned is
-    not there.
-    """
+    """Rule -> its tuned settings, in the form of [rules] in a study; only rules that were tuned."""
     return tomllib.loads(DEFAULTS.read_text(encoding="utf-8"))["rules"]

@@ -1,4 +1,4 @@
-"""A trained arm as it answers."""
+"""A trained arm at test time: its net, noise mode and weights."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,10 @@ from bioplaus.types import Net, PredictFn, PyTree
 
 
 class Deployed(NamedTuple):
-    """A trained arm as it answers: its parts, the noise mode at test time, and its states with the
-    seed axis first.
+    """A trained arm at test time.
+
+    built: its parts. mode: the mode of noise, 'on', 'off' or 'mean'. state: with the seed axis
+    first.
     """
 
     built: Built
@@ -19,15 +21,15 @@ class Deployed(NamedTuple):
     state: TrainState
 
     def rebuild(self, net: Net) -> PredictFn:
-        """This rule's predict on another net of the same shapes."""
+        """`predict` of the arm's rule on another net whose parameters have the same shapes."""
         return self.built.rule(net).predict
 
     @property
     def net(self) -> Net:
-        """The net with its noise as it is at test time."""
+        """The net with its noise in the mode of test time."""
         return noise_mode(self.built.net, self.mode)  # type: ignore[arg-type]
 
     def answer(self, state: TrainState, context: PyTree) -> Answer:
-        """What one seed answers. state: of that seed alone."""
+        """(x, key) -> the output of one seed. state: of that seed, without the seed axis."""
         predict = self.rebuild(self.net)
         return lambda x, k: predict(state.params, state.rule, x, k, context)

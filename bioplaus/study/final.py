@@ -1,6 +1,4 @@
-"""What is measured once an arm is trained: clean accuracy, and accuracy under disturbance and
-attack.
-"""
+"""Measures after training: accuracy on clean, disturbed, corrupted and attacked inputs."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -33,25 +31,25 @@ from bioplaus.record.conditions import ATTACKS, PGD, RANDOM_SIGN, TRANSFER, in_w
 from bioplaus.record.measures import ACCURACY, MEMORISED, RECOVERED, UNDER_CORRUPTION
 from bioplaus.salts import ATTACKS as ATTACKED
 from bioplaus.study.arm import Trained
-from bioplaus.study.claims import claim_rows
+from bioplaus.study.attack_suite import claim_rows
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import Images
-from bioplaus.study.likeness import likeness_rows
+from bioplaus.study.representations import likeness_rows
 from bioplaus.study.settings import Arm
 from bioplaus.training.program import TrainState
 from bioplaus.training.seeds import seed_key, seeds_over
 from bioplaus.types import Array, Batch, Key, Loss
 
-EXAMPLES = 512  # test examples that are disturbed and attacked
-GUARDED = 32  # test examples on which the attack's gradient is checked
+DISTURBED_EXAMPLES = 512  # test examples that are disturbed and attacked
+CHECKED_EXAMPLES = 32  # test examples on which the attack's gradient is checked
 
 
 class Exam(NamedTuple):
-    """What the seeds of a trained arm are put through.
+    """What the measures of all seeds of a trained arm have in common.
 
-    twin: the arm that differs in the rule alone, trained by backprop. bounds: least and largest
-    value of the inputs. attackable: by its own gradient. corruptions: names of those in `Images`,
-    in order.
+    twin: the arm that is trained by backprop and otherwise alike. bounds: the smallest and the
+    largest value of an input. attackable: whether attacks may use the gradient of the arm itself.
+    corruptions: names of the corruptions in `Images`, in order.
     """
 
     arm: Arm
@@ -80,13 +78,13 @@ def final_rows(
     flipped: Flipped,
     label: Label,
 ) -> tuple[list[Row], list[str]]:
-    """Rows of the trained arm, and warnings. twin: see `Exam`.
+    """Rows of a trained arm, and warnings.
 
-    images: the corrupted ones; flipped: the training examples with a wrong label.
+    twin: see `Exam`. images: corrupted test images. flipped: training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
     attackable, warnings = _guard(
-        arm, deployed, trained, jax.tree.map(lambda a: a[:GUARDED], test), label
+        arm, deployed, trained, jax.tree.map(lambda a: a[:CHECKED_EXAMPLES], test), label
     )
     bounds = bounds_of(data) if arm.robustness else BOUNDS
     exam = Exam(arm, deployed, twin, bounds, attackable, images.names if images else ())
@@ -118,7 +116,7 @@ def _measured(
     images: Images | None,
     flipped: Flipped,
 ) -> Found:
-    """All of one seed. other: the state of the twin."""
+    """All measures of one seed. other: the state of the twin."""
     deployed, key = exam.deployed, seed_key(0)
     clean = _scores(exam, deployed.answer(state, test.context)(test.x, key), test.y)
     found = {(measure, CLEAN.name): value for measure, value in clean.items()}
@@ -140,7 +138,7 @@ def _measured(
             name = UNDER_CORRUPTION.key if measure == ACCURACY.key else measure
             found |= {(name, kind): values[i] for i, kind in enumerate(exam.corruptions)}
     if exam.arm.robustness:
-        few = jax.tree.map(lambda a: a[:EXAMPLES], test)
+        few = jax.tree.map(lambda a: a[:DISTURBED_EXAMPLES], test)
         found |= _disturbed(exam, state, few, key) | _attacked(
             exam, state, other, few, jax.random.fold_in(key, ATTACKED)
         )
@@ -148,7 +146,7 @@ def _measured(
 
 
 def _scores(exam: Exam, outputs: Array, y: Array) -> dict[str, Array]:
-    """Key of a measure -> its value, of answers that are to be y."""
+    """Key of a measure -> its value, for outputs whose labels are y."""
     probabilities = exam.arm.loss == "cross_entropy" and exam.arm.robustness
     return {
         ACCURACY.key: accuracy(outputs, y, exam.loss),
@@ -178,28 +176,30 @@ def _disturbed(exam: Exam, state: TrainState, few: Batch, key: Key) -> Found:
 def _attacked(
     exam: Exam, state: TrainState, other: TrainState | None, few: Batch, key: Key
 ) -> Found:
-    """Accuracy under each of `conditions.ATTACKS` that can be made."""
-    own, climb = (
+    """Accuracy under each attack of `conditions.ATTACKS` that is possible."""
+    answer, climb = (
         exam.deployed.answer(state, few.context),
         partial(pgd, steps=exam.arm.adversarial.steps),
     )
     found = {
         (ACCURACY.key, RANDOM_SIGN): under_attack(
-            random_signs, own, exam.loss, few, key, bounds=exam.bounds
+            random_signs, answer, exam.loss, few, key, bounds=exam.bounds
         )
     }
     if exam.attackable:
-        found[ACCURACY.key, PGD] = under_attack(climb, own, exam.loss, few, key, bounds=exam.bounds)
+        found[ACCURACY.key, PGD] = under_attack(
+            climb, answer, exam.loss, few, key, bounds=exam.bounds
+        )
     if exam.twin is not None and other is not None:
         source = exam.twin.answer(other, few.context)
         found[ACCURACY.key, TRANSFER] = transfer(
-            climb, source, own, exam.loss, few, key, bounds=exam.bounds
+            climb, source, answer, exam.loss, few, key, bounds=exam.bounds
         )
     return found
 
 
 def _severities(images: Images | None) -> dict[str, Sequence[float]]:
-    """Kind -> its severities."""
+    """Name of a disturbance, attack or corruption -> its severities."""
     found: dict[str, Sequence[float]] = {name: d.severities for name, d in CURVES.items()}
     found |= dict.fromkeys(ATTACKS, EPSILONS)
     return (
@@ -210,7 +210,7 @@ def _severities(images: Images | None) -> dict[str, Sequence[float]]:
 
 
 def _rows(measured: Found, severities: Mapping[str, Sequence[float]], label: Label) -> list[Row]:
-    """measured: with the axis of seeds first."""
+    """Measures as rows. measured: with the seed axis first."""
     rows = []
     for (measure, kind), values in measured.items():
         for seed, value in enumerate(np.asarray(values)):
@@ -229,8 +229,9 @@ def _rows(measured: Found, severities: Mapping[str, Sequence[float]], label: Lab
 def _guard(
     arm: Arm, deployed: Deployed, trained: Trained, few: Batch, label: Label
 ) -> tuple[bool, list[str]]:
-    """Whether the arm may be attacked by its gradient: only if that gradient is the derivative of
-    what is deployed.
+    """Whether attacks may use the arm's gradient, and warnings.
+
+    They may only if that gradient is the derivative of what the arm answers at test time.
     """
     healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
     if not arm.robustness or not healthy:

@@ -1,6 +1,4 @@
-"""Corrupted test images of a study: made or read once for all of its arms, and the errors under
-them against the backprop twin.
-"""
+"""Corrupted test images, computed or read once for all arms, and measures of errors on them."""
 
 import functools
 from collections.abc import Callable, Container, Sequence
@@ -22,12 +20,16 @@ from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array
 
-# test images that are corrupted where they are made here; published sets are used whole
-EXAMPLES = 512
+# number of test images that are corrupted here; published sets are used whole
+CORRUPTED_EXAMPLES = 512
 
 
 class Images(NamedTuple):
-    """names: of the corruptions; images: uint8 [names, severities, B, H, W, C]; y: [B, classes]."""
+    """Corrupted test images.
+
+    names: of the corruptions. images: uint8 [corruptions, severities, B, height, width, channels].
+    y: one-hot labels [B, classes].
+    """
 
     names: tuple[str, ...]
     images: Array
@@ -35,17 +37,18 @@ class Images(NamedTuple):
 
 
 def source_of(arm: Arm, data: Dataset) -> str:
-    """What to call the corrupted images that an arm asks for, '' for none. Raises StudyError or
-    DataError where they cannot be had.
+    """The name of the corrupted images that an arm is tested on; '' if it is tested on none.
+
+    Raises StudyError or DataError if they are not available.
     """
     if arm.corruptions == "none":
         return ""
     if arm.inputs == "centred":
-        raise StudyError("corruptions: corrupted images are pixels in [0, 1]; set inputs to unit")
+        raise StudyError("corruptions: corrupted images have pixels in [0, 1]; set inputs to unit")
     low, high = bounds_of(data)
     if low < 0 or high > 1:
         raise StudyError(
-            f"corruptions: corrupted images are pixels in [0, 1], and these are in [{low:g},"
+            f"corruptions: corrupted images have pixels in [0, 1], and the inputs are in [{low:g},"
             f" {high:g}]; rescale them"
         )
     if arm.corruptions != "generated":
@@ -53,17 +56,19 @@ def source_of(arm: Arm, data: Dataset) -> str:
     try:
         return suite_for(data.test.x[:1]).name
     except ValueError as error:
-        raise StudyError(f"corruptions: {error}; data of another kind have none") from error
+        raise StudyError(
+            f"corruptions: {error}; other data cannot be corrupted: leave corruptions out"
+        ) from error
 
 
 def images_of(arm: Arm, data: Dataset) -> Images | None:
-    """What an arm is to be tested on; None where it asks for nothing."""
+    """The corrupted images that an arm is tested on; None if corruptions is 'none'."""
     if arm.corruptions == "none":
         return None
     if arm.corruptions == "generated":
-        suite, x = suite_for(data.test.x[:1]), jnp.asarray(data.test.x[:EXAMPLES])
+        suite, x = suite_for(data.test.x[:1]), jnp.asarray(data.test.x[:CORRUPTED_EXAMPLES])
         found = jax.jit(functools.partial(corrupted, suite))(x, seed_key(0))
-        return _stacked(found, jnp.asarray(data.test.y[:EXAMPLES]))
+        return _stacked(found, jnp.asarray(data.test.y[:CORRUPTED_EXAMPLES]))
     read = _published(arm, data)
     return _stacked(read.images, jnp.asarray(read.y))
 
@@ -87,15 +92,15 @@ def _published(arm: Arm, data: Dataset) -> Corrupted:
 
 
 def error_rows(labels: Sequence[Label], rows: Sequence[Row]) -> list[Row]:
-    """mCE_BP and its relative form, by seed, of every arm that has a twin trained by backprop."""
-    accuracies = {label: under_corruption(own) for label, own in by_label(rows).items()}
+    """mCE_BP and its relative form, for each seed of every arm that has a backprop twin."""
+    accuracies = {label: under_corruption(of_arm) for label, of_arm in by_label(rows).items()}
     found: list[Row] = []
     for label, twin in zip(labels, partners(BACKPROP, labels), strict=True):
         if twin is None:
             continue
-        own, other = accuracies[label], accuracies[labels[twin]]
-        for seed in (s for s in own if s in other):
-            (clean, under), (twin_clean, twin_under) = own[seed], other[seed]
+        of_arm, of_twin = accuracies[label], accuracies[labels[twin]]
+        for seed in (s for s in of_arm if s in of_twin):
+            (clean, under), (twin_clean, twin_under) = of_arm[seed], of_twin[seed]
             if under.shape != twin_under.shape:
                 continue
             relative = relative_mce(under, clean, twin_under, twin_clean)
@@ -105,10 +110,11 @@ def error_rows(labels: Sequence[Label], rows: Sequence[Row]) -> list[Row]:
 
 
 def retained(rows: Sequence[Row], chance: float, lost: Container[int]) -> dict[str, float]:
-    """IQM, over seeds x corruptions, of the accuracy that an arm retained at severities 1 to 5,
-    with its bootstrap interval, and optimality gap.
+    """The accuracy that an arm retains under corruption, summed up over seeds and corruptions.
 
-    {} for fewer than two seeds that did not diverge. rows: of the arm. lost: seeds that diverged.
+    iqm, low, high: the interquartile mean over seeds x corruptions of the accuracy retained at
+    severities 1 to 5, and its bootstrap interval. gap: the optimality gap. The result is {} if
+    fewer than two seeds did not diverge. rows: of the arm. lost: seeds that diverged.
     """
     found = [v for seed, v in under_corruption(rows).items() if int(seed) not in lost]
     if len(found) < 2:
@@ -126,8 +132,9 @@ def retained(rows: Sequence[Row], chance: float, lost: Container[int]) -> dict[s
 
 
 def under_corruption(rows: Sequence[Row]) -> dict[str, tuple[float, np.ndarray]]:
-    """seed -> accuracy on clean images, and on corrupted ones [corruptions, severities]. rows: of
-    one arm.
+    """Seed -> accuracy on clean images, and on corrupted ones [corruptions, severities].
+
+    rows: of one arm.
     """
     clean = {r.seed: r.value for r in rows if (r.measure, r.where) == (ACCURACY.key, CLEAN)}
     under: dict[str, dict[str, list[float]]] = {}

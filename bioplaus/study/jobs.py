@@ -1,5 +1,6 @@
-"""Arms side by side, in processes of their own: small nets use one core each better than all cores
-together.
+"""Trains several arms at once, each in a separate process with its share of the cores.
+
+Small nets train faster on one core each than one after the other on all cores.
 """
 
 import multiprocessing
@@ -21,10 +22,11 @@ from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import finished
 from bioplaus.study.run import Results, conduct, open_folder
 from bioplaus.study.settings import Study, StudyError
-from bioplaus.study.share import Workshop
+from bioplaus.study.share import ArmRunner
 from bioplaus.study.stop import serve, starting_workers, working
 
-MOST = 8  # jobs where no number is given: each holds the data, and its own programs
+# the largest number of jobs if the user gives none: each holds a copy of data and programs
+MAX_DEFAULT_JOBS = 8
 
 
 def run_jobs(
@@ -36,12 +38,11 @@ def run_jobs(
     show: bool = True,
     many: bool = False,
 ) -> Results:
-    """`run_study` with several arms at a time, each with its share of the cores. Arms that are
-    attacked from another one follow it.
+    """`run_study` with several arms at once.
 
-    jobs: how many; None: one a core on a CPU, at most 8, else 1. Results differ from those of one
-    job by rounding, as from those of a machine with other cores. Raises StudyError as `run_study`
-    does, and if a process dies: what is finished stays.
+    jobs: number of arms that are trained at once; None for one per core and at most 8 on a CPU,
+    and for 1 elsewhere. The number of jobs changes results by rounding errors alone. Raises
+    StudyError as `run_study` does, and if a process dies; arms that are finished are kept.
     """
     began = time.perf_counter()
     cores = (
@@ -50,7 +51,7 @@ def run_jobs(
         else list(range(os.cpu_count() or 1))
     )
     if jobs is None:
-        jobs = min(MOST, len(cores)) if jax.default_backend() == "cpu" else 1
+        jobs = min(MAX_DEFAULT_JOBS, len(cores)) if jax.default_backend() == "cpu" else 1
     if jobs < 1:
         raise StudyError(f"jobs: got {jobs}, expected 1 or more")
     plans = plan(study, many=many)
@@ -62,8 +63,9 @@ def run_jobs(
 def _train_waiting(
     study: Study, plans: list[Plan], out: Path, jobs: int, cores: list[int], show: bool
 ) -> None:
-    """Train the arms that are not finished side by side, where there are several: first those that
-    others are attacked from.
+    """Train the arms that are not finished at once, if there are several and jobs > 1.
+
+    Backprop twins come first, because the measures of other arms need them.
     """
     waiting = [i for i, p in enumerate(plans) if not finished(p.folder_in(out))]
     if min(jobs, len(waiting)) > 1:
@@ -74,10 +76,10 @@ def _train_waiting(
 
 
 def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
-    """Train waves of arms, one wave after the other; a wave's arms in any order."""
+    """Train waves of arms, one wave after the other; the arms of a wave in any order."""
     context = multiprocessing.get_context("spawn")
     told, shares = context.Queue(), context.Queue()
-    # workers stop when its other end, which this process alone holds, is closed
+    # workers stop when the other end of this pipe, which this process alone holds, is closed
     theirs, lifeline = context.Pipe(duplex=False)
     for j in range(jobs):
         shares.put(cores[j::jobs] or cores)
@@ -96,8 +98,8 @@ def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
                     say(f"{running[done]} is done")
         except BrokenProcessPool as error:
             raise StudyError(
-                f"a process died, perhaps for want of memory; go on with --out {out} --resume and"
-                " fewer --jobs"
+                f"a process died, perhaps because memory ran out; go on with --out {out} --resume"
+                " and fewer --jobs"
             ) from error
         except BaseException:
             lifeline.close()
@@ -105,33 +107,32 @@ def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
         finally:
             pool.shutdown(cancel_futures=True)
             told.put(None)
-            # a worker that was killed may have left half a word, on which it would wait for ever
+            # a worker that was killed may have sent half a message, whose rest never comes
             listener.join(2.0)
             told.cancel_join_thread()
 
 
-_own: dict[str, Any] = {}  # what a process keeps from arm to arm
+_worker: dict[str, Any] = {}  # of a worker process, kept from arm to arm
 
 
 def _start(study: Study, out: Path, told, shares, lifeline) -> None:
-    """Set up a process: how it is stopped, its cores, before JAX counts them, and the plan of the
-    study.
-    """
+    """Set up a worker: its signals, its cores (before JAX counts them), and the study's plan."""
     serve(lifeline)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
     keep_compilations()
-    _own.update(work=Workshop(plan(study, check=False), out), told=told)
+    _worker.update(work=ArmRunner(plan(study, check=False), out), told=told)
 
 
 def keep_compilations() -> None:
-    """Compiled programs go to the user's cache folder, and the next run of the same study starts at
-    once. JAX's own setting, for instance the variable JAX_COMPILATION_CACHE_DIR, stands over it. By
-    machine: a program for one processor may not run on another.
+    """Keep compiled programs in the user's cache folder, so that the next run starts at once.
+
+    There is one folder per machine, because a program for one processor may not run on another.
+    JAX's setting, such as the environment variable JAX_COMPILATION_CACHE_DIR, has precedence.
     """
     import pooch
 
-    # on a full disk: compiled again
+    # if the disk is full, programs are compiled again
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update(
@@ -142,4 +143,4 @@ def keep_compilations() -> None:
 
 def _train(i: int) -> None:
     with working():
-        _own["work"].train(i, _own["told"].put)
+        _worker["work"].train(i, _worker["told"].put)

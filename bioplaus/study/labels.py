@@ -1,4 +1,4 @@
-"""The labels of a study's arms: what the columns say of each, and how arms are told apart."""
+"""The labels of a study's arms, and the settings that tell arms of equal columns apart."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,18 +8,17 @@ from bioplaus.study.settings import Arm
 
 
 def label_of(arm: Arm, net: str | None = None) -> Label:
-    """What the columns say of an arm. net: what to call a net that the arm did not make."""
+    """The columns that describe an arm. net: the name of a net that the user gave."""
     sizes = "-".join(map(str, arm.net.hidden))
     noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
     mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
-    own = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
-    return Label(arm.data, net or own, arm.rule, arm.neuron.kind + noise + mode, arm.modulator.kind)
+    built = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
+    neuron = arm.neuron.kind + noise + mode
+    return Label(arm.data, net or built, arm.rule, neuron, arm.modulator.kind)
 
 
 def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:
-    """The labels, with the settings in which arms of the same label differ written behind the
-    rule.
-    """
+    """The labels; where arms have equal ones, the settings in which they differ follow the rule."""
     flat, alike = [_flat(arm.model_dump()) for arm, _ in arms], dict[Label, list[dict[str, Any]]]()
     for (_, label), settings in zip(arms, flat, strict=True):
         alike.setdefault(label, []).append(settings)
@@ -39,14 +38,16 @@ def told_apart(arms: Sequence[tuple[Arm, Label]]) -> list[Label]:
 
 
 def relabelled(rows: list[Row], label: Label) -> list[Row]:
-    """The rows of an arm under the label that it has now: a study that has grown may need more
-    words to tell its arms apart.
+    """The rows of an arm under its present label.
+
+    It may be longer than when the rows were written: a study that has more arms now may need more
+    settings in its labels.
     """
     return [row._replace(**label._asdict()) for row in rows]
 
 
 def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
-    """Dotted key -> value."""
+    """Nested tables of settings as one: dotted key -> value."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         found |= _flat(value, f"{head}{key}.") if isinstance(value, dict) else {head + key: value}

@@ -22,7 +22,7 @@ from bioplaus.training.machines import by_first
 
 LOCK = "run.lock"
 # seconds in which workers whose parent was killed let go of their arms, see `bioplaus.study.stop`
-LEAVING = 15.0
+RELEASE_SECONDS = 15.0
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what file systems without locks answer
 
 

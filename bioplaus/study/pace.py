@@ -11,9 +11,13 @@ from bioplaus.training.program import TrainState
 from bioplaus.training.train import Train
 
 # a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
-SECONDS = 2.0
-LONGEST = 4096  # steps of a part at most: which examples all of them show is found out at its start
-GROWTH = 8  # how many times as long as the part before a part may be, while steps seem quick
+PART_SECONDS = 2.0
+MAX_PART_STEPS = (
+    4096  # steps of a part at most: which examples all of them show is found out at its start
+)
+MAX_PART_GROWTH = (
+    8  # how many times as long as the part before a part may be, while steps seem quick
+)
 
 
 class Pace:
@@ -35,11 +39,13 @@ class Pace:
         """-> (state, history, steps taken, the signal that told a process of the run to stop or 0),
         of at most `left` steps of a chunk.
         """
-        count, began = min(self.steps, left, LONGEST), time.perf_counter()
-        state, history = train.advance(state, min(chunk, LONGEST), count)
+        count, began = min(self.steps, left, MAX_PART_STEPS), time.perf_counter()
+        state, history = train.advance(state, min(chunk, MAX_PART_STEPS), count)
         history = {name: np.asarray(values)[:, :count] for name, values in history.items()}
         jax.block_until_ready(state)
         seconds, signal = greatest(time.perf_counter() - began, asked())
         self.unsaved += seconds
-        self.steps = max(1, min(GROWTH * max(count, self.steps), int(count * SECONDS / seconds)))
+        self.steps = max(
+            1, min(MAX_PART_GROWTH * max(count, self.steps), int(count * PART_SECONDS / seconds))
+        )
         return state, history, count, int(signal)

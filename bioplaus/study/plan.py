@@ -22,9 +22,9 @@ from bioplaus.study.arm import Compiled, compiled_of, of_precision
 from bioplaus.study.build import Built, build, hold_of, shape_of
 from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.costs import training_profiles
-from bioplaus.study.course import Course, course_of
 from bioplaus.study.images import source_of
 from bioplaus.study.labels import label_of, told_apart
+from bioplaus.study.schedules import Schedules, schedules_of
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.training.precision import in_float64
@@ -72,13 +72,13 @@ def plan(
 
     check: False where the same study was checked before, by another process or when it was run: the
     check of shapes takes longest.
-    many: that more arms than `bioplaus.study.sizes.ARMS` are no mistake.
+    many: that more arms than `bioplaus.study.sizes.MAX_ARMS` are no mistake.
     """
     training_profiles(study.profiles)
     found, programs = [], {}
     for arm, use, flipped in _with_data(study, net, data, mesh, check, many):
         example, classes = use.train.x[:1], use.train.y.shape[-1]
-        hyper, shape = course_of(arm), (shape_of(arm), example.shape, classes)
+        hyper, shape = schedules_of(arm), (shape_of(arm), example.shape, classes)
         try:
             with of_precision(arm):
                 built = build(arm, example, classes, net, hyper.end)
@@ -133,7 +133,7 @@ def _with_data(
     return found
 
 
-def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Course, data: Batch) -> None:
+def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Schedules, data: Batch) -> None:
     """One step of training, and every disturbance, on shapes alone."""
     key = seed_key(0)
     jax.eval_shape(lambda d: program.advance(program.init(key, d, hyper), d, hyper, 1), data)

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from bioplaus.training.machines import first
 
-EVERY = 60.0
+LOG_SECONDS = 60.0
 """Seconds between two lines in a log."""
 
 
@@ -17,7 +17,7 @@ def progress_bar(total: int, show: bool):
     time left.
 
     Where the output is not a terminal (a batch job, a file), the same as lines on standard error
-    instead, one every EVERY seconds.
+    instead, one every LOG_SECONDS seconds.
     """
     from rich.console import Console
     from rich.progress import (
@@ -57,7 +57,7 @@ def progress_bar(total: int, show: bool):
             bar.update(task, advance=steps, **changes)
             now, done = perf_counter(), bar.tasks[task].completed
             since = since or ((now, done) if done else None)
-            if shown and not alive and done and now - told >= EVERY:
+            if shown and not alive and done and now - told >= LOG_SECONDS:
                 told, speed = (
                     now,
                     (done - since[1]) / (now - since[0]) if since and now > since[0] else 0.0,

@@ -17,7 +17,7 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.labels import relabelled
-from bioplaus.study.lock import LEAVING, LOCK, held
+from bioplaus.study.lock import LOCK, RELEASE_SECONDS, held
 from bioplaus.study.plan import Plan, plan
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import Final, read_final, write_final, write_json
@@ -145,7 +145,7 @@ def run_arm(
 
     images: corrupted test sets, each made once for all arms that share it.
     """
-    with held(folder, LEAVING) if folder else contextlib.nullcontext():
+    with held(folder, RELEASE_SECONDS) if folder else contextlib.nullcontext():
         return _run_arm(p, folder, twin, twins, images, tick)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from bioplaus.rules.kolen_pollack import DECAY
 from bioplaus.study.tables import (
-    MOST,
+    MAX_COUNT,
     AdversarialSpec,
     ContrastSpec,
     Count,
@@ -53,7 +53,7 @@ class Arm(Settings):
     """The data set, as `bioplaus list data` names it."""
     inputs: Literal["unit", "centred"] = "unit"
     """unit, pixels in [0, 1]; or centred, 2 x - 1."""
-    jitter: int = Field(default=0, ge=0, le=MOST, exclude_if=_unsaid)
+    jitter: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unsaid)
     """Training images are shifted by up to so many pixels, drawn anew at each presentation."""
     net: NetSpec = NetSpec()
     """The network."""
@@ -78,7 +78,7 @@ class Arm(Settings):
     """
     batch_size: Count = 64
     """Examples per batch."""
-    stream: int = Field(default=0, ge=0, le=MOST, exclude_if=_unsaid)
+    stream: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unsaid)
     """0 keeps the training data on the device. A number n keeps them on the host, and n steps'
     batches on the device at once; the next n are prepared meanwhile, so that memory holds both.
     """
@@ -90,7 +90,7 @@ class Arm(Settings):
     """
     steps: Count = 1000
     """Training steps; not together with `epochs`."""
-    epochs: float | None = Field(default=None, gt=0, le=MOST)
+    epochs: float | None = Field(default=None, gt=0, le=MAX_COUNT)
     """Passes over the training data, instead of `steps`."""
     seeds: Count = 5
     """Seeds, which are trained together; a seed fixes the initial weights and the order of the

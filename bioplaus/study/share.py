@@ -34,7 +34,7 @@ def run_share(
     write. Raises StudyError for a share that makes no sense, and what `run_study` raises.
     """
     k, n = share_of(share)
-    work = Workshop(plan(study, many=many), out)
+    work = ArmRunner(plan(study, many=many), out)
     share_folder(out, spec.resolved(study))
     mine = [i for i in range(k - 1, len(work.plans), n) if not work.finished(i)]
     with progress_bar(sum(work.plans[i].arm.steps for i in mine), show) as (say, tick):
@@ -44,7 +44,7 @@ def run_share(
     return [name for i, name in enumerate(work.names) if not work.finished(i)]
 
 
-class Workshop:
+class ArmRunner:
     """What trains single arms of a study, in any order. It keeps twins and corrupted images from
     arm to arm.
     """

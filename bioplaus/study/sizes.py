@@ -1,9 +1,7 @@
-"""Whether an arm can fit at all: memory that it cannot do without, counted from its settings before
-anything is made.
+"""Refuses arms that cannot fit into memory, by a lower bound computed from their settings.
 
-The count is a lower bound (feedback weights, gradients and what a rule keeps beside them are left
-out), so that nothing is refused that would have run. What it refuses is far too large, and would
-otherwise die after minutes, or take the machine with it.
+The bound leaves out gradients, feedback weights and other state of a rule, so that no arm is
+refused that could run. An arm above it would fail after minutes, or bring the machine down.
 """
 
 import itertools
@@ -16,58 +14,60 @@ import jax
 from bioplaus.data import Dataset
 from bioplaus.measure.robustness import CURVES
 from bioplaus.study.settings import Arm, Study, StudyError
-from bioplaus.study.tables import MOST
+from bioplaus.study.tables import MAX_COUNT
 
-ARMS = 10_000  # more than these are asked for by mistake, unless one says `many`
-LAYERS = 1_000  # a program is compiled with each of its layers written out
-ROW = 300  # bytes of a row of results, at the least
-SAMPLES = 512  # test examples that are disturbed
+MAX_ARMS = 10_000  # a larger study is taken for a mistake, unless `many` is given
+MAX_LAYERS = 1_000  # each layer adds to the length of the program that is compiled
+ROW_BYTES = 300  # a lower bound of the memory for one row of results
+DISTURBED_EXAMPLES = 512  # number of test examples that are disturbed
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def check_count(study: Study, many: bool = False) -> None:
-    """Raise StudyError for a study of more than ARMS arms, unless it is to have so many."""
+    """Raise StudyError for a study of more than MAX_ARMS arms, unless `many` allows it."""
     n = math.prod(len(values) for values in study.grid.values()) + len(study.extra)
-    if n > ARMS and not many:
+    if n > MAX_ARMS and not many:
         raise StudyError(
-            f"grid: makes {n:,} arms with [[extra]], and {ARMS:,} is the most unless --many is"
-            " given; cross fewer values"
+            f"grid: makes {n:,} arms with [[extra]], and {MAX_ARMS:,} is the most without --many;"
+            " cross fewer values, or give --many"
         )
 
 
 def check_size(arm: Arm, data: Dataset, *, own_net: bool = False, devices: int = 1) -> None:
-    """Raise StudyError for an arm whose memory, layers or steps are beyond what there is.
+    """Raise StudyError for an arm of too many layers or steps, or that needs too much memory.
 
-    own_net: the run was given a net, which is not counted. devices: over which the arm is divided.
+    own_net: the user gave the run a net, which is not counted. devices: the number of devices that
+    the arm is divided over.
     """
-    if arm.net.kind == "mlp" and len(arm.net.hidden) > LAYERS:
+    if arm.net.kind == "mlp" and len(arm.net.hidden) > MAX_LAYERS:
         raise StudyError(
-            f"net.hidden: {arm.rule} has {len(arm.net.hidden):,} hidden layers, expected {LAYERS:,}"
-            " or fewer"
+            f"net.hidden: {arm.rule} has {len(arm.net.hidden):,} hidden layers, expected"
+            f" {MAX_LAYERS:,} or fewer"
         )
-    if arm.steps > MOST:
+    if arm.steps > MAX_COUNT:
         raise StudyError(
-            f"epochs: {arm.rule} trains for {arm.steps:.3g} steps, expected {MOST:,} or fewer; give"
-            " fewer epochs"
+            f"epochs: {arm.rule} trains for {arm.steps:.3g} steps, expected {MAX_COUNT:,} or"
+            " fewer; give fewer epochs"
         )
     there, needs = memory() * devices, dict(needed(arm, data, own_net))
     total = sum(needs.values())
     if total > there:
         what = max(needs, key=lambda part: needs[part])
         raise StudyError(
-            f"memory: {arm.rule} needs at least {in_words(total)}, and there are {in_words(there)};"
-            f" most of it is for {what}"
+            f"memory: {arm.rule} needs at least {in_words(total)}, and {in_words(there)} are"
+            f" available; the largest part is for {what}"
         )
 
 
 def memory() -> int:
-    """Bytes of a device's own memory, or of this machine where it has none; 1 TiB where neither can
-    be known.
+    """Bytes of memory of one device, or of this machine if the device shares its memory.
+
+    1 TiB if neither is known.
     """
-    own = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    if own:
-        return own
+    of_device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    if of_device:
+        return of_device
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
@@ -75,7 +75,7 @@ def memory() -> int:
 
 
 def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str, int]]:
-    """(what it is for, with the settings that decide it; bytes) of every part."""
+    """Each part of the memory: (its purpose, with the settings that decide it; bytes)."""
     n, test, word = len(data.train.x), len(data.test.x), 8 if arm.precision == "float64" else 4
     inputs, classes = math.prod(data.train.x.shape[1:]), data.train.y.shape[-1]
     weights, widths = (0, [inputs, classes]) if own_net else _shape(arm, inputs, classes)
@@ -99,18 +99,18 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
     )
     yield (
         "measures during training (points, seeds)",
-        2 * ROW * arm.seeds * min(arm.points, arm.steps),
+        2 * ROW_BYTES * arm.seeds * min(arm.points, arm.steps),
     )
     side = max(data.train.x.shape[1:3]) + 2 * arm.jitter
     yield (
-        "images that are moved (jitter, batch_size)",
+        "images that are shifted (jitter, batch_size)",
         arm.batch_size * side**2 * word if arm.jitter else 0,
     )
     if arm.robustness:
         random = [len(CURVES[name].severities) for name in arm.curves if CURVES[name].random]
         yield (
             "answers under disturbance (draws)",
-            arm.draws * max(random, default=0) * min(SAMPLES, test),
+            arm.draws * max(random, default=0) * min(DISTURBED_EXAMPLES, test),
         )
     if arm.robustness and arm.adversarial.suite:
         a = arm.adversarial
@@ -119,8 +119,8 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
 
 
 def _shape(arm: Arm, inputs: int, classes: int) -> tuple[int, list[int]]:
-    """How many weights the arm's net has, and how many units each of its layers."""
-    # the parts of `bioplaus.layers.cnn` that are the same for images of any size
+    """The number of weights of the arm's net, and the number of units of each of its layers."""
+    # of a cnn, the parts of `bioplaus.layers.cnn` that are the same for images of any size
     if arm.net.kind == "cnn":
         widths = [inputs, 28 * 28 * 6, 10 * 10 * 16, 120, 84, classes]
         return 25 * 6 + 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * classes, widths
@@ -129,6 +129,6 @@ def _shape(arm: Arm, inputs: int, classes: int) -> tuple[int, list[int]]:
 
 
 def in_words(size: float) -> str:
-    """'3.7 TB'."""
+    """A number of bytes with its unit, such as '3.7 TB'."""
     power = min(int(math.log10(max(size, 1)) // 3), len(UNITS) - 1)
     return f"{size / 1000**power:.3g} {UNITS[power]}"

@@ -1,6 +1,13 @@
-"""What a study file may say: [base], one arm's settings; [rules], what differs for a rule; [grid],
-lists to be crossed; [[extra]], arms beside the grid; [[contrast]], comparisons that are planned;
-profiles, energy profiles of your own.
+"""Reads and checks study files.
+
+    [base]          settings of every arm
+    [rules]         settings of the arms of one rule
+    [grid]          lists of values that are crossed
+    [[extra]]       further arms, beside the grid
+    [[contrast]]    planned comparisons of two arms
+    profiles        files of further energy profiles
+
+An example:
 
     name = "noise"
     profiles = ["path/to/own.toml"]
@@ -21,8 +28,8 @@ profiles, energy profiles of your own.
     a = "pc · mlp 128-128 · tanh gaussian 0.1"
     b = "fa · mlp 128-128 · tanh gaussian 0.1"
 
-Every key is checked before any work starts; a `StudyError` says which key, what was expected, and
-what is near.
+Every key is checked before any work starts; a `StudyError` names the key, what was expected, and
+the valid name that is most similar.
 """
 
 import itertools
@@ -41,11 +48,11 @@ from bioplaus.study.settings import Arm, Study, StudyError, nearest
 from bioplaus.study.sizes import check_count
 from bioplaus.types import RuleFactory
 
-DEPTH = 4  # of the tables of settings that keys with dots go into
+MAX_TABLE_DEPTH = 4  # the largest number of dots in a key
 
 
 def load(path: Path) -> Study:
-    """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown parts."""
+    """Read a study file. Raises StudyError if it is missing, is not TOML, or has unknown keys."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -53,30 +60,28 @@ def load(path: Path) -> Study:
             f"{path}: cannot be read ({error}); give the path of a study file (.toml)"
         ) from error
     study = _checked(Study, _toml(text, str(path)), "the study")
-    # written out, so that what is saved with the results says it all
+    # tuned settings are written out, so that the study that is saved with results is complete
     rules = defaults() if study.tuned else {}
     rules |= {rule: _over(rules.get(rule, {}), settings) for rule, settings in study.rules.items()}
     return study.model_copy(update={"rules": rules, "tuned": False})
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
-    """Raises StudyError for what is no TOML, and for numbers and tables that Python refuses to
-    read.
-    """
+    """Raises StudyError for text that is not TOML, or whose values Python refuses to read."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{where}: is not valid TOML: {error}") from error
-    # an integer of more than 4,300 digits; hundreds of brackets in each other
+    # an integer of more than 4,300 digits, or hundreds of nested brackets
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{where}: holds a value that is too long or too deep: {error}") from error
 
 
 def override(study: Study, words: Sequence[str]) -> Study:
-    """The study with `--key.path value` pairs put into [base], whatever [rules] and [grid] said;
-    `--rules.fa.key` is for one rule.
+    """The study with settings from the command line, as pairs `--key.path value`.
 
-    Values are read as TOML (0.1, true, [1, 2]); anything else is taken as text.
+    They replace the settings of [base], [rules] and [grid]; `--rules.fa.key` is a setting for the
+    rule fa alone. Values are read as TOML (0.1, true, [1, 2]); anything else is taken as text.
     """
     base, rules, grid = dict(study.base), dict(study.rules), dict(study.grid)
     if len(words) % 2:
@@ -102,7 +107,7 @@ def override(study: Study, words: Sequence[str]) -> Study:
 
 
 def _value(text: str, flag: str) -> Any:
-    """What stands behind `--key`: a TOML value, or text as it is."""
+    """The value that follows `--key`: a TOML value, or else the text itself."""
     try:
         found = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
@@ -115,10 +120,10 @@ def _value(text: str, flag: str) -> Any:
 def arms(
     study: Study, *, many: bool = False, own_net: bool = False, check: bool = True
 ) -> list[Arm]:
-    """Every arm of the study, checked. Raises StudyError for the first thing that is wrong.
+    """Every arm of the study, checked. Raises StudyError for the first error.
 
-    many, check: see `plan`. own_net: the run was given a net, so that settings of the net cannot
-    act.
+    many, check: see `plan`. own_net: the user gave the run a net, so that settings of a net are
+    refused.
     """
     if check:
         check_count(study, many)
@@ -130,7 +135,7 @@ def arms(
         _check_names(
             rules, _checked(Arm, _over(study.base, settings) | {"rule": rule}, f"rules.{rule}")
         )
-    # by what it says, so that an arm that comes up twice is trained once
+    # by its settings, so that an arm that occurs twice is trained once
     found: dict[str, Arm] = {}
 
     def add(settings: dict[str, Any], where: str) -> None:
@@ -154,34 +159,35 @@ def arms(
 
 
 def _of_rule(study: Study, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The settings of [rules] for the rule that an arm has. One that is no text is refused when the
-    arm is checked.
+    """The settings of [rules] for the rule of an arm.
+
+    A rule that is not text is refused later, when the arm is checked.
     """
     rule = chosen.get("rule", study.base.get("rule", "bp"))
     return study.rules.get(rule, {}) if isinstance(rule, str) else {}
 
 
 def resolved(study: Study) -> dict[str, Any]:
-    """The study with all defaults written out, re-runnable: what is saved as study.toml."""
+    """The study with all defaults written out, as it is saved in study.toml and can be rerun."""
     base = _checked(Arm, study.base, "base").model_dump(mode="json", exclude_none=True)
     base.pop("steps" if "epochs" in base else "", None)
     if "weight_decay" not in study.base.get("optimiser", {}):
-        base["optimiser"].pop("weight_decay")  # not given: it depends on the rule
+        base["optimiser"].pop("weight_decay")  # the default depends on the rule
     return {**study.model_dump(), "base": base}
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     head, _, rest = key.partition(".")
-    if key.count(".") > DEPTH:
+    if key.count(".") > MAX_TABLE_DEPTH:
         raise StudyError(
-            f"grid.{_SHORT.repr(key)[1:-1]}: unknown key; settings are no more than {DEPTH} tables"
-            " deep"
+            f"grid.{_SHORT.repr(key)[1:-1]}: unknown key; settings are no more than"
+            f" {MAX_TABLE_DEPTH} tables deep"
         )
     if not rest:
         return {**settings, head: value}
     inner = settings.get(head, {})
     if not isinstance(inner, dict):
-        raise StudyError(f"{key}: {head} is {inner!r}, which has no part {rest!r}")
+        raise StudyError(f"{key}: {head} is {inner!r}, not a table, and so has no key {rest!r}")
     return {**settings, head: _put(inner, rest, value)}
 
 
@@ -193,9 +199,7 @@ def _drop(settings: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _drop_budget(settings: dict[str, Any], keys: Container[str]) -> dict[str, Any]:
-    """`settings` without steps and epochs if one of them is among `keys`, which then says how long
-    training lasts.
-    """
+    """`settings`, without steps and epochs if `keys` holds one of these and so replaces both."""
     given = "steps" in keys or "epochs" in keys
     return (
         {k: v for k, v in settings.items() if k not in ("steps", "epochs")}
@@ -205,7 +209,7 @@ def _drop_budget(settings: dict[str, Any], keys: Container[str]) -> dict[str, An
 
 
 def _over(settings: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """`more` over `settings`, table by table."""
+    """`settings` with those of `more` in their place, table by table."""
     found = _drop_budget(settings, more)
     for key, value in more.items():
         old = found.get(key)
@@ -232,12 +236,12 @@ def _explain(model: type[BaseModel], error: Any, where: str) -> str:
     return f"{key}: unknown key{nearest(path[-1], _fields(model, path[:-1]))}"
 
 
-_SHORT = reprlib.Repr()  # a message is a line, however long or deep the value is
+_SHORT = reprlib.Repr()  # keeps a message to one line, however long the value is
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 200, 200
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """The keys of the table at a path: of a model, or of one of a list or dictionary of models."""
+    """The keys of the table at a path in the settings of a model."""
     found: Any = model
     for part in path:
         found = (
@@ -247,7 +251,7 @@ def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
 
 
 def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
-    """Names and hyperparameters that live in registries rather than in the types above."""
+    """Raise StudyError for names and hyperparameters that are in no registry."""
     from bioplaus import data, modulators
     from bioplaus.measure.robustness import CURVES
     from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES

@@ -18,7 +18,10 @@ from multiprocessing.connection import Connection
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-WORKER, PARENT = 5.0, 7.0  # seconds until a process has ended; a parent waits for its workers
+WORKER_SECONDS, PARENT_SECONDS = (
+    5.0,
+    7.0,
+)  # seconds until a process has ended; a parent waits for its workers
 
 
 class Stopped(KeyboardInterrupt):
@@ -38,7 +41,7 @@ class _State:
     asked: int = 0
     working: int = 0
     patient: int = 0
-    seconds: float = PARENT
+    seconds: float = PARENT_SECONDS
     last_words: Callable[[], str] = str
     end: threading.Timer | None = None
 
@@ -89,7 +92,7 @@ def listening(last_words: Callable[[], str]) -> Iterator[None]:
         yield
         return
     before = {s: signal.getsignal(s) for s in SIGNALS}
-    _now.last_words, _now.seconds = last_words, PARENT
+    _now.last_words, _now.seconds = last_words, PARENT_SECONDS
     _hear_all()
     try:
         with working():
@@ -108,7 +111,7 @@ def serve(lifeline: Connection) -> None:
     parent holds the other one, and closes it to stop its workers, or takes it along when it is
     killed.
     """
-    _now.seconds = WORKER
+    _now.seconds = WORKER_SECONDS
     _hear_all()
     signal.signal(signal.SIGTERM, _hear)  # which `_watch` sends
     if hasattr(signal, "pthread_sigmask"):

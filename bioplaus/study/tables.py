@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-MOST = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 """The largest count: steps and their like are int32 in a program."""
 
-LARGEST = 3.4e38
+MAX_FLOAT32 = 3.4e38
 
 
 class Strict(BaseModel):
@@ -26,16 +26,19 @@ class Settings(Strict):
     def _held(cls, value: Any) -> Any:
         """Numbers that a program can hold, also where they are hyperparameters."""
         for number in value.values() if isinstance(value, dict) else (value,):
-            if isinstance(number, int) and abs(number) > MOST:
+            if isinstance(number, int) and abs(number) > MAX_COUNT:
                 raise ValueError(
-                    f"whole numbers should be {MOST:,} at most; larger ones need a decimal point"
+                    f"whole numbers should be {MAX_COUNT:,} at most; larger ones need a decimal"
+                    " point"
                 )
-            if isinstance(number, float) and abs(number) > LARGEST:
-                raise ValueError(f"numbers should be {LARGEST:g} at most, the largest of float32")
+            if isinstance(number, float) and abs(number) > MAX_FLOAT32:
+                raise ValueError(
+                    f"numbers should be {MAX_FLOAT32:g} at most, the largest of float32"
+                )
         return value
 
 
-Count = Annotated[int, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(gt=0, le=MAX_COUNT)]
 
 
 class NetSpec(Settings):

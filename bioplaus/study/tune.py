@@ -37,12 +37,12 @@ from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
-TRIALS = 10_000  # more are asked for by mistake
+MAX_TRIALS = 10_000  # more are asked for by mistake
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
-LARGE = {"net": {"hidden": [256, 256]}, "batch_size": 128}
+DOWNLOADED_DATA_SETTINGS = {"net": {"hidden": [256, 256]}, "batch_size": 128}
 """The net and batch of comparisons and tuning on data sets that are downloaded."""
 FINALISTS, FINAL_SEEDS = 3, 3
-SAME = {"zil": "bp", "fpa": "bp"}
+SAME_ALGORITHM = {"zil": "bp", "fpa": "bp"}
 """Backprop by other means: they take its settings, for a difference between them could only be
 luck.
 """
@@ -67,8 +67,8 @@ def tune(
     stopped goes on. Raises StudyError, before any work, for a rule that is not there, and for a
     file that is of another budget, of another kind, or cannot be written.
     """
-    if not 1 <= trials <= TRIALS:
-        raise StudyError(f"trials: got {trials}, expected 1 to {TRIALS:,} for each rule")
+    if not 1 <= trials <= MAX_TRIALS:
+        raise StudyError(f"trials: got {trials}, expected 1 to {MAX_TRIALS:,} for each rule")
     finalists = min(FINALISTS, trials)
     budget = Budget(
         data=data,
@@ -83,16 +83,18 @@ def tune(
         "steps": steps,
         "seeds": seeds,
         "optimiser": OPTIMISER,
-    } | (LARGE if data in FOLDERS else {})
-    wanted = [*dict.fromkeys(one for rule in rules for one in (SAME.get(rule, rule), rule))]
+    } | (DOWNLOADED_DATA_SETTINGS if data in FOLDERS else {})
+    wanted = [
+        *dict.fromkeys(one for rule in rules for one in (SAME_ALGORITHM.get(rule, rule), rule))
+    ]
     arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
     found = opened(out, budget) if out else Tuned(budget=budget)
     use = datasets.load(data)
     for arm in arm_of.values():
         check_size(arm, use)
     for rule in [rule for rule in wanted if rule not in found.scores]:
-        if rule in SAME:
-            settings, scores = found.rules[SAME[rule]], Scores(like=SAME[rule])
+        if rule in SAME_ALGORITHM:
+            settings, scores = found.rules[SAME_ALGORITHM[rule]], Scores(like=SAME_ALGORITHM[rule])
         else:
             settings, scores = best(arm_of[rule], use, trials, finalists)
         settings = {"epochs": epochs} | settings

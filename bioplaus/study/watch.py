@@ -1,8 +1,7 @@
-"""What a training run must not hide: layers that never learned, and a loss that ended above its
-start.
+"""Detects layers that never learned, and a loss that ended above its start.
 
-Weight decay changes weights that a rule leaves alone, so that it is the rule's updates that are
-watched, in every step of training.
+The updates that a rule computes are watched in every step of training. The weights would not do:
+weight decay changes them even if the rule's update is 0.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -21,23 +20,26 @@ from bioplaus.types import Rule
 T = TypeVar("T")
 
 LEARNS = "learns: layer "
-"""Head of the names in a history that say, step by step, whether a layer's updates were other than
-exactly 0.
-"""
+"""The history holds, under this text and the layer's number, whether its update was nonzero."""
 
-RISE = 0.1  # a loss this much above its start, relative to it, is not the noise of one batch
+# relative to the loss of the first step: a larger rise is not the noise of one batch
+LOSS_RISE = 0.1
 
-FEW = 0.1  # share of the steps: a layer that had an update in no more of them is not called trained
+# a layer counts as untrained if its update was nonzero in no more than this share of the steps
+UNTRAINED_SHARE = 0.1
 
 Watch = dict[str, Any]
-"""first: loss of the first step, by seed. steps: how many were seen. updates: layer, from 1 -> in
-how many of them it had an update that is not 0, by seed. JSON holds it.
+"""What training has shown so far, as JSON can hold it.
+
+first: loss of the first step, by seed. steps: number of steps. updates: layer, from 1 -> number of
+steps in which its update was nonzero, by seed.
 """
 
 
 def watched(rule: Rule) -> Rule:
-    """The rule, whose info says of every layer that has parameters whether its update is other than
-    0.
+    """The rule, with a further entry in `info` for each layer: whether its update is nonzero.
+
+    Layers without parameters have no entry.
     """
 
     def grad(params, state, batch, key, gate=None):
@@ -54,13 +56,14 @@ def watched(rule: Rule) -> Rule:
 
 
 def without_watch(history: Mapping[str, T]) -> dict[str, T]:
-    """A history without what is watched: the loss, and whatever else the rule itself gives."""
+    """The history without the entries of `watched`."""
     return {name: values for name, values in history.items() if not name.startswith(LEARNS)}
 
 
 def after(watch: Watch | None, history: Mapping[str, ArrayLike]) -> Watch:
-    """What is known after a chunk of training. history: [S, n] each; watch: before it, None at the
-    start.
+    """The watch after a chunk of training.
+
+    watch: before the chunk; None at the start. history: arrays [S, n] of S seeds and n steps.
     """
     losses = np.asarray(history["loss"])
     found = {
@@ -82,15 +85,15 @@ def after(watch: Watch | None, history: Mapping[str, ArrayLike]) -> Watch:
 
 
 def untrained(rule: str, watch: Watch | None, lost: Container[int]) -> dict[int, list[int]]:
-    """Layer -> the seeds in which its update was exactly 0 in all steps but a few (FEW). A baseline
-    is to train its last layer alone.
+    """Layer -> the seeds in which its update was exactly 0 in almost all steps.
 
-    lost: seeds that diverged, which are reported as that.
+    Almost all: in all but the share UNTRAINED_SHARE. Of a baseline only the last layer is checked,
+    because only that is meant to learn. lost: seeds that diverged, which are left out.
     """
     updates = {int(l): seeds for l, seeds in watch["updates"].items()} if watch else {}
     if rule in BASELINES:
         updates = {l: seeds for l, seeds in updates.items() if l == max(updates)}
-    few = FEW * watch["steps"] if watch else 0
+    few = UNTRAINED_SHARE * watch["steps"] if watch else 0
     still = {
         l: [s for s, n in enumerate(seeds) if n <= few and s not in lost]
         for l, seeds in updates.items()
@@ -101,10 +104,10 @@ def untrained(rule: str, watch: Watch | None, lost: Container[int]) -> dict[int,
 def risen(
     watch: Watch | None, rows: Sequence[Row], lost: Container[int]
 ) -> dict[int, tuple[float, float]]:
-    """Seed -> loss of its first step, and mean loss of the last chunk of steps, where that is above
-    it by more than RISE.
+    """Seed -> (loss of the first step, mean loss of the last chunk of steps).
 
-    rows: of the arm's training.
+    Only seeds whose loss rose by more than LOSS_RISE. rows: of the arm's training. lost: seeds that
+    diverged, which are left out.
     """
     last = {int(r.seed): r.value for r in rows if r.measure == LOSS.key}
     pairs = {
@@ -112,4 +115,6 @@ def risen(
         for s, start in enumerate(watch["first"] if watch else ())
         if s not in lost
     }
-    return {s: (start, end) for s, (start, end) in pairs.items() if end > start + RISE * abs(start)}
+    return {
+        s: (start, end) for s, (start, end) in pairs.items() if end > start + LOSS_RISE * abs(start)
+    }

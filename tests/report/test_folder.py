@@ -8,7 +8,7 @@ import pytest
 from bioplaus.files import seal
 from bioplaus.report import report
 from bioplaus.report.headline import headlines
-from bioplaus.report.run import collect
+from bioplaus.report.read import collect
 
 
 def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):

@@ -9,7 +9,7 @@ from bioplaus.record.measures import ANGLE
 from bioplaus.report.canvas import _apart
 from bioplaus.report.headline import baselines, cautions, headlines
 from bioplaus.report.look import GREY, looks
-from bioplaus.report.run import collect, curve, interval, read_run
+from bioplaus.report.read import collect, curve, interval, read_run
 from bioplaus.report.text import joules, si
 
 

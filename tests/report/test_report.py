@@ -14,7 +14,7 @@ from bioplaus.files import seal
 from bioplaus.record import RESULTS, RESULTS_SUMS
 from bioplaus.report import report, table
 from bioplaus.report.page import render
-from bioplaus.report.run import read_run
+from bioplaus.report.read import read_run
 
 
 def test_every_section_and_well_formed(page):

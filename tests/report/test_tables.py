@@ -9,7 +9,7 @@ from report_oracles import by_numpy, changed, of
 from bioplaus.record import MEASURES, Measure
 from bioplaus.record.measures import PERCENT
 from bioplaus.report.page import render
-from bioplaus.report.run import collect
+from bioplaus.report.read import collect
 
 
 @pytest.mark.parametrize("rule", ["bp", "fa", "frozen"])

@@ -11,9 +11,9 @@ from bioplaus.data.dataset import bounds_of
 from bioplaus.data.noisy import with_noise
 from bioplaus.measure.robustness import CHECKS
 from bioplaus.report.claims import claims
-from bioplaus.report.run import collect
+from bioplaus.report.read import collect
 from bioplaus.study import Study, StudyError, run_study, spec
-from bioplaus.study.claims import budget_of, suite_text
+from bioplaus.study.attack_suite import budget_of, suite_text
 from bioplaus.study.plan import plan
 
 pytestmark = pytest.mark.thorough

@@ -16,9 +16,9 @@ from bioplaus.measure.alignment import angles
 from bioplaus.modulators import modulate
 from bioplaus.rules import BASELINES, RULES, backprop, three_factor
 from bioplaus.states import per_example, undeclared
-from bioplaus.study.arm import PROBE, compiled_of, fitted
+from bioplaus.study.arm import PROBE_EXAMPLES, compiled_of, fitted
 from bioplaus.study.build import build
-from bioplaus.study.course import course_of
+from bioplaus.study.schedules import schedules_of
 from bioplaus.study.settings import Arm
 from bioplaus.training.seeds import seed_keys
 from bioplaus.training.train import bind, replicate
@@ -38,7 +38,7 @@ def test_every_rule_goes_through_a_study(key):
     built = build(arm, DATA.train.x[:1], 10)
     few = jax.tree.map(lambda a: a[:16], DATA.train)
     assert bp.measure.cost(built.rule(built.net), built.net, few, tx=built.tx).batch == 16
-    compiled, hyper = compiled_of(arm, DATA.train.x[:1], 10), course_of(arm)
+    compiled, hyper = compiled_of(arm, DATA.train.x[:1], 10), schedules_of(arm)
     state = jax.eval_shape(replicate(bind(compiled.program, DATA.train, hyper)).init, seed_keys(2))
     found = jax.eval_shape(compiled.probe, state, DATA.test, hyper.end)
     assert found["angle to backprop"].shape == (2, 3)
@@ -55,22 +55,22 @@ def test_only_what_a_state_holds_of_single_examples_is_fresh():
     """Whatever the size of the batch, the probe's own too, and inside of compositions; other shapes
     are fresh undeclared.
     """
-    for size in (16, PROBE):
+    for size in (16, PROBE_EXAMPLES):
         own, fresh = (
             Traces({"w": np.full(4, v)}, (np.full((n, 4), v),))
-            for v, n in ((1.0, size), (0.0, PROBE))
+            for v, n in ((1.0, size), (0.0, PROBE_EXAMPLES))
         )
         for nest in (lambda s: s, lambda s: (s, ()), lambda s: {"rule": s}):
             got = jax.tree.leaves(fitted(nest(own), nest(fresh)))
             np.testing.assert_array_equal(got[0], np.ones(4))
-            np.testing.assert_array_equal(got[1], np.zeros((PROBE, 4)))
-    bare = fitted((np.ones(4), np.ones((16, 4))), (np.zeros(4), np.zeros((PROBE, 4))))
+            np.testing.assert_array_equal(got[1], np.zeros((PROBE_EXAMPLES, 4)))
+    bare = fitted((np.ones(4), np.ones((16, 4))), (np.zeros(4), np.zeros((PROBE_EXAMPLES, 4))))
     assert [a.max() for a in bare] == [1.0, 0.0]
     # control: undeclared, it is taken for weights
-    assert fitted((np.ones((PROBE, 4)),), (np.zeros((PROBE, 4)),))[0].min() == 1
+    assert fitted((np.ones((PROBE_EXAMPLES, 4)),), (np.zeros((PROBE_EXAMPLES, 4)),))[0].min() == 1
 
 
-@pytest.mark.parametrize("batch_size", [64, PROBE])
+@pytest.mark.parametrize("batch_size", [64, PROBE_EXAMPLES])
 def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
     """Those of the same weights with no trace at all; a state left as it is shows others."""
     hyper = {"decay": 0.5}
@@ -83,11 +83,11 @@ def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
             "hyper": hyper,
         }
     )
-    compiled, values = compiled_of(arm, DATA.train.x[:1], 10), course_of(arm)
+    compiled, values = compiled_of(arm, DATA.train.x[:1], 10), schedules_of(arm)
     train = bind(compiled.program, DATA.train, values)
     state, _ = train.advance(train.init(jax.random.key(0)), 8)
     built = build(arm, DATA.train.x[:1], 10)
-    rule, few = built.rule(built.net), jax.tree.map(lambda a: a[:PROBE], DATA.test)
+    rule, few = built.rule(built.net), jax.tree.map(lambda a: a[:PROBE_EXAMPLES], DATA.test)
     # its state but for the baseline is empty
     untraced = three_factor(built.net, built.loss, sigma=0.5)
     truth = backprop(built.net, built.loss).grad(state.params, (), few, KEY)[0]
@@ -97,7 +97,7 @@ def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
         "angle to backprop"
     ][0]
     np.testing.assert_allclose(got, want, atol=0.05)
-    if batch_size == PROBE:
+    if batch_size == PROBE_EXAMPLES:
         kept = angles(rule.grad(state.params, state.rule, few, KEY)[0], truth)
         assert np.abs(kept - want).max() > 1
 

@@ -14,11 +14,11 @@ from bioplaus.measure.representation import (
     rsa_table,
     sparsity,
 )
-from bioplaus.study.arm import PROBE, compiled_of, of_all_seeds
+from bioplaus.study.arm import PROBE_EXAMPLES, compiled_of, of_all_seeds
 from bioplaus.study.build import build
 from bioplaus.study.deployed import Deployed
 from bioplaus.study.labels import label_of
-from bioplaus.study.likeness import likeness_rows
+from bioplaus.study.representations import likeness_rows
 from bioplaus.study.settings import Arm
 from bioplaus.training.seeds import seed_keys
 
@@ -52,7 +52,7 @@ def test_layers_are_compared_with_those_of_the_twin_at_the_same_seed(state):
             lambda w: w + 0.3 * np.random.default_rng(0).normal(size=w.shape), state.params
         )
     )
-    x, key = DATA.test.x[:PROBE], jax.random.key(0)
+    x, key = DATA.test.x[:PROBE_EXAMPLES], jax.random.key(0)
     inputs = jax.jit(
         jax.vmap(lambda params: bp.forward(BUILT["bp"].net, params, x, key).inputs[1:])
     )

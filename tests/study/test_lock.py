@@ -63,7 +63,7 @@ def test_a_folder_is_refused_while_another_process_works_there_and_no_longer(hol
 
 
 def test_shares_hold_the_folders_of_their_arms_alone(holder, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "LEAVING", 0.0)
+    monkeypatch.setattr(run, "RELEASE_SECONDS", 0.0)
     assert run_share(STUDY, "2/2", tmp_path / "run", show=False) == ["bp"]
     assert holder.poll() is None
     (folder,) = (tmp_path / "run" / "arms").iterdir()

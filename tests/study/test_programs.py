@@ -7,8 +7,8 @@ import pytest
 from bioplaus.study import Study, StudyError, run_study
 from bioplaus.study.arm import train_arm
 from bioplaus.study.build import arrays_of, shape_of
-from bioplaus.study.course import at, course_of
 from bioplaus.study.plan import plan
+from bioplaus.study.schedules import evaluate, schedules_of
 from bioplaus.study.settings import Arm
 
 pytestmark = pytest.mark.thorough
@@ -102,7 +102,7 @@ def test_a_schedule_goes_from_the_value_to_its_end(kind, half):
     arm = Arm.model_validate(
         {**BASE, "hyper": {"scale": 0.4}, "schedules": {"hyper.scale": {"to": 0.1, "kind": kind}}}
     )
-    found = [float(at(course_of(arm), arm, t)["hyper.scale"]) for t in (0.0, 0.5, 1.0)]
+    found = [float(evaluate(schedules_of(arm), arm, t)["hyper.scale"]) for t in (0.0, 0.5, 1.0)]
     np.testing.assert_allclose(found, [0.4, half, 0.1], rtol=1e-6)
 
 
@@ -126,7 +126,7 @@ def test_scheduled_training():
     assert last(0.2) == [(r.measure, r.value) for r in plain]
     assert last(0.0) != last(0.2)
     for bad, match in (
-        ({"hyper.no": {"to": 1}}, "can change: optimiser"),
+        ({"hyper.no": {"to": 1}}, "that can are optimiser"),
         ({"hyper.scale": {"to": -1, "kind": "exponential"}}, "above 0"),
     ):
         with pytest.raises(StudyError, match=match):

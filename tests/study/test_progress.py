@@ -11,7 +11,7 @@ def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
         monkeypatch.delenv(name, raising=False)
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(progress, "EVERY", 40)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 40)
     with progress.progress_bar(100, show) as (say, tick):
         say("fa")
         for _ in range(10):

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 import bioplaus as bp
 from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, load, override, run_study, sizes
-from bioplaus.study.course import course_of
 from bioplaus.study.plan import plan
+from bioplaus.study.schedules import schedules_of
 from bioplaus.study.settings import Arm
 from bioplaus.study.spec import arms, resolved
-from bioplaus.study.tables import MOST
+from bioplaus.study.tables import MAX_COUNT
 
 ROOT = Path(__file__).parents[2]
 DIGITS = bp.data.load("digits")
@@ -34,8 +34,8 @@ TOO_LARGE = {
         r"memory: bp needs at least .*seeds",
     ),
     "steps": ({"steps": 10**12}, r"base\.steps: input should be less than or equal to 2147483647"),
-    "steps between measures": ({"steps": MOST, "points": 1}, r"memory: .*steps / points"),
-    "points": ({"steps": MOST, "points": MOST}, r"memory: .*points"),
+    "steps between measures": ({"steps": MAX_COUNT, "points": 1}, r"memory: .*steps / points"),
+    "points": ({"steps": MAX_COUNT, "points": MAX_COUNT}, r"memory: .*points"),
     "epochs": (
         {"epochs": 1e9},
         r"epochs: bp trains for 1\.9e\+10 steps, expected 2,147,483,647 or fewer",
@@ -110,7 +110,7 @@ def test_the_estimate_is_the_size_of_what_is_made():
             check=False,
         )
         states = jax.eval_shape(
-            lambda key, p=p: p.compiled.program.init(key, p.data.train, course_of(p.arm)),
+            lambda key, p=p: p.compiled.program.init(key, p.data.train, schedules_of(p.arm)),
             jax.random.key(0),
         )
         made = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves((states.params, states.opt)))
@@ -140,13 +140,13 @@ def test_more_arms_than_ten_thousand_have_to_be_asked_for(tmp_path, capsys, monk
     million = Study(name="s", grid={"seeds": list(range(1, 1001)), "steps": list(range(1, 1001))})
     began = time.process_time()
     with pytest.raises(
-        StudyError, match=r"grid: makes 1,000,000 arms .* 10,000 is the most unless --many"
+        StudyError, match=r"grid: makes 1,000,000 arms .* 10,000 is the most without --many"
     ):
         run_study(million, show=False)
     assert time.process_time() - began < 1
     with pytest.raises(StudyError, match="makes 10,001 arms"):
         arms(Study(name="s", grid={"seeds": [1]}, extra=[{}] * 10_000))
-    monkeypatch.setattr(sizes, "ARMS", 2)
+    monkeypatch.setattr(sizes, "MAX_ARMS", 2)
     three = Study(name="s", grid={"seeds": [1, 2, 3]})
     assert len(arms(three, many=True)) == 3
     with pytest.raises(StudyError, match="makes 3 arms"):
@@ -301,9 +301,7 @@ ACTING = (
 def test_settings_that_nothing_reads_are_refused(case):
     with pytest.raises(
         StudyError,
-        match=(
-            r"cannot act in an arm of bp|there is twice|is there twice|must be above the one before"
-        ),
+        match=(r"has no effect in an arm of bp|is listed twice|must be larger than the one before"),
     ):
         arms(Study(name="s", base=IDLE[case]))
 
@@ -335,7 +333,7 @@ def test_settings_of_a_net_cannot_act_where_a_net_is_given():
 def test_what_stands_beside_the_arms_is_refused_where_it_cannot_act():
     with pytest.raises(StudyError, match="profiles: energy is false in every arm"):
         arms(Study(name="s", base={"energy": False}, profiles=["own.toml"]))
-    with pytest.raises(StudyError, match=r"tuned: is read where a study file is loaded"):
+    with pytest.raises(StudyError, match=r"tuned: has an effect only in a study file"):
         arms(Study(name="s", tuned=True))
 
 
@@ -349,7 +347,7 @@ def test_a_contrast_is_counted_once(again):
             Study(name="s", base={"steps": 2}, grid=grid, contrast=list(contrasts)), check=False
         )
 
-    with pytest.raises(StudyError, match=r"contrast\[1\]: is contrast\[0\] over again"):
+    with pytest.raises(StudyError, match=r"contrast\[1\]: repeats contrast\[0\]"):
         planned(first, {"a": a, "b": b})
     assert len(planned(first, {"a": a, "b": b, "metric": "lesion"}, {"a": "dfa", "b": "bp"})) == 3
 

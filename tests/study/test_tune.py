@@ -14,7 +14,7 @@ from bioplaus.study import Study, StudyError, load
 from bioplaus.study.comparison import CORE, comparison
 from bioplaus.study.defaults import defaults
 from bioplaus.study.spec import arms
-from bioplaus.study.tune import FACTOR, RATES, SAME, search, tune
+from bioplaus.study.tune import FACTOR, RATES, SAME_ALGORITHM, search, tune
 from bioplaus.study.tuned import read
 
 pytestmark = pytest.mark.thorough
@@ -138,7 +138,7 @@ def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
 
 
 def test_rules_that_are_backprop_take_its_settings_of_the_same_file():
-    assert SAME == {"zil": "bp", "fpa": "bp"}
+    assert SAME_ALGORITHM == {"zil": "bp", "fpa": "bp"}
     found = tune(["fpa", "zil", "bp"], trials=1, seeds=1, steps=5, say=lambda line: None)
     assert found["bp"] == found["zil"] == found["fpa"]
 

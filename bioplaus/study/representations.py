@@ -30,7 +30,7 @@ from bioplaus.record.measures import (
     RSA_OF_SEEDS,
     SPARSITY,
 )
-from bioplaus.study.arm import PROBE
+from bioplaus.study.arm import PROBE_EXAMPLES
 from bioplaus.study.deployed import Deployed
 from bioplaus.training.program import TrainState
 from bioplaus.training.seeds import seed_key
@@ -38,7 +38,9 @@ from bioplaus.types import Array, Batch
 
 OF_A_LAYER = ((DIMENSION, effective_dimension), (SPARSITY, sparsity), (DEAD_UNITS, dead_units))
 """What is measured of each hidden layer alone, see `bioplaus.measure.representation`."""
-FORWARD = 1e-3  # of the largest output: an answer that differs by more from a forward pass is none
+FORWARD_TOLERANCE = (
+    1e-3  # of the largest output: an answer that differs by more from a forward pass is none
+)
 
 
 def likeness_rows(
@@ -54,7 +56,7 @@ def likeness_rows(
     seeds = len(deployed.state.step)
     if twin is None or len(deployed.net) < 2 or (twin is deployed and seeds < 2):
         return []
-    few: Batch = jax.tree.map(lambda a: a[:PROBE], test)
+    few: Batch = jax.tree.map(lambda a: a[:PROBE_EXAMPLES], test)
     states = (
         jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
     )
@@ -65,9 +67,9 @@ def likeness_rows(
             forward(of.net, state.params, few.x, key),
             of.answer(state, few.context)(few.x, key),
         )
-        return trace.inputs[1:], jnp.abs(trace.output - answer).max() <= FORWARD * jnp.abs(
-            answer
-        ).max()
+        return trace.inputs[1:], jnp.abs(
+            trace.output - answer
+        ).max() <= FORWARD_TOLERANCE * jnp.abs(answer).max()
 
     def compared(state: TrainState, other: TrainState, few: Batch):
         own, passes = layers(deployed, state, few)

@@ -34,7 +34,7 @@ Seeds = dict[str, float]
 """seed -> value; '' for what has no seed (energy, MACs)."""
 
 
-class Interval(NamedTuple):
+class SeedInterval(NamedTuple):
     """A mean over n seeds with its 95 % interval; low and high are NaN for n < 2, all three for n =
     0.
     """
@@ -45,7 +45,7 @@ class Interval(NamedTuple):
     n: int
 
 
-class Arm(NamedTuple):
+class ReportedArm(NamedTuple):
     """What was compared. label: its name on the page. diverged: seeds. about: its entry in
     summary.json, or {}.
     """
@@ -65,7 +65,7 @@ class Run(NamedTuple):
     diverge; all in file order.
     """
 
-    arms: tuple[Arm, ...]
+    arms: tuple[ReportedArm, ...]
     seeds: tuple[str, ...]
     values: dict[tuple[str, str], dict[Condition, Seeds]]
     summary: dict[str, Any]
@@ -109,7 +109,9 @@ def collect(
             *map(str, said.get("diverged", ())),
             *(r.seed for r in own if r.measure == DIVERGED.key),
         ]
-        arms.append(Arm(str(said.get("label") or name), columns, tuple(dict.fromkeys(lost)), said))
+        arms.append(
+            ReportedArm(str(said.get("label") or name), columns, tuple(dict.fromkeys(lost)), said)
+        )
         for r in own:
             if r.measure != DIVERGED.key and math.isfinite(r.value):
                 seeds = values.setdefault((arms[-1].label, r.measure), {}).setdefault(r.where, {})
@@ -118,13 +120,13 @@ def collect(
     return Run(tuple(arms), seeds, values, summary, timing or {})
 
 
-def seeds_of(run: Run, arm: Arm, measure: Measure, condition: Condition) -> Seeds:
+def seeds_of(run: Run, arm: ReportedArm, measure: Measure, condition: Condition) -> Seeds:
     """seed -> value; {} where nothing was measured."""
     return run.values.get((arm.label, measure.key), {}).get(condition, {})
 
 
 def curve(
-    run: Run, arm: Arm, measure: Measure, axis: str, of: Condition = BARE
+    run: Run, arm: ReportedArm, measure: Measure, axis: str, of: Condition = BARE
 ) -> dict[float, Seeds]:
     """x -> seed -> value over the conditions that are `of` but for their field `axis`, which is x;
     sorted by x.
@@ -154,15 +156,17 @@ def levels(run: Run, measure: Measure, field: str) -> list[Any]:
     return [x for x in found if x is not None]
 
 
-def interval(values: Iterable[float], bounds: tuple[float, float] = statistics.FREE) -> Interval:
+def interval(
+    values: Iterable[float], bounds: tuple[float, float] = statistics.FREE
+) -> SeedInterval:
     """Mean and 95 % interval of `bioplaus.measure.statistics.interval`, over the values that are
     numbers.
     """
     x = [v for v in values if math.isfinite(v)]
     if not x:
-        return Interval(math.nan, math.nan, math.nan, 0)
+        return SeedInterval(math.nan, math.nan, math.nan, 0)
     found = statistics.interval(x, bounds=bounds)
-    return Interval(float(found.mean), float(found.low), float(found.high), len(x))
+    return SeedInterval(float(found.mean), float(found.low), float(found.high), len(x))
 
 
 def number(value: Any) -> float:

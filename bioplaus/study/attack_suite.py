@@ -1,6 +1,4 @@
-"""The claim of adversarial robustness of a trained arm: every attack at one radius, and the twelve
-checks, as rows.
-"""
+"""The suite of attacks on a trained arm, at one radius, and its twelve checks, as rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +18,8 @@ from bioplaus.training.program import TrainState
 from bioplaus.training.seeds import seed_key
 from bioplaus.types import Batch, Loss
 
-OTHER_SEEDS = 2  # whose adversarial examples are tried, beside those of the backprop twin
+# adversarial examples made for so many other seeds of the arm are tried, and for its backprop twin
+OTHER_SEEDS = 2
 
 
 def claim_rows(
@@ -33,27 +32,26 @@ def claim_rows(
     over: Callable[..., Any],
     bounds: tuple[float, float],
 ) -> list[Row]:
-    """Robust accuracy by attack and seed, and value, threshold and outcome of each check.
+    """Robust accuracy for each attack and seed, and value, threshold and outcome of each check.
 
-    nets: (answer of a state, states with the seed axis first), the arm itself, then its backprop
-    twin if it has another.
-    healthy: seeds that did not diverge. over: how seeds share a program.
-    bounds: least and largest value of the inputs.
+    nets: (answer of a state, states with the seed axis first) of the arm, then of its backprop twin
+    if that is another arm. healthy: seeds that did not diverge. over: maps a function of one seed
+    over all seeds. bounds: the smallest and the largest value of an input.
     """
     budget = budget_of(arm)._replace(bounds=bounds)
     few: Batch = jax.tree.map(lambda a: a[: arm.adversarial.examples], test)
-    (own, states), *twins = nets
+    (answer_of, states), *twins = nets
     shifts = range(1, 1 + min(OTHER_SEEDS, arm.seeds - 1))
     others = [jax.tree.map(lambda a, k=k: jnp.roll(a, -k, 0), states) for k in shifts]
 
     def attacked(
         state: TrainState, others: list[TrainState], twin_states: list[TrainState]
     ) -> Suite:
-        sources = [own(s, few.context) for s in others]
+        sources = [answer_of(s, few.context) for s in others]
         sources += [
             answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)
         ]
-        return suite(own(state, few.context), loss, few, seed_key(0), budget, sources)
+        return suite(answer_of(state, few.context), loss, few, seed_key(0), budget, sources)
 
     found = jax.jit(over(attacked))(states, others, [s for _, s in twins])
     made = claim(
@@ -82,8 +80,10 @@ def claim_rows(
 
 
 def budget_of(arm: Arm) -> Budget:
-    """The suite's hyperparameters. A net without noise at test time needs no draws; the suite
-    measures whether that is so.
+    """The hyperparameters of the suite.
+
+    A net without noise at test time needs one noise sample per gradient; a check of the suite
+    confirms that its answers do not vary.
     """
     a = arm.adversarial
     noisy = arm.neuron.noise != "none" and arm.neuron.evaluate == "on"
@@ -91,20 +91,20 @@ def budget_of(arm: Arm) -> Budget:
 
 
 def attack_text(arms: Sequence[Arm]) -> str:
-    """How the curve under attack was made, for the method section."""
+    """How the curve under attack was computed, for the report's section on methods."""
     steps = " or ".join(str(n) for n in dict.fromkeys(a.adversarial.steps for a in arms))
     return (
-        "true gradient of the deployed forward function, checked against finite differences;"
+        "true gradient of the net as it answers at test time, checked against finite differences;"
         f" L-infinity, {steps} steps, one random start, size as a fraction of the range of the"
         " inputs"
     )
 
 
 def suite_text(arms: Sequence[Arm]) -> str:
-    """Every hyperparameter of the suite, '' where it did not run."""
+    """All hyperparameters of the suite, for the report; '' if the suite did not run."""
     others = (
-        f"other nets: {OTHER_SEEDS} other seeds and the backprop twin; attacked inputs stay within"
-        " that range"
+        f"transferred attacks: made for {OTHER_SEEDS} other seeds and for the backprop twin;"
+        " attacked inputs stay within the range of the inputs"
     )
     texts = [
         f"{describe(budget_of(a))}. {a.adversarial.examples} examples; {others}"
