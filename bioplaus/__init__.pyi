@@ -54,6 +54,7 @@ from .training.seeds import seed_keys as seed_keys
 from .training.train import make_train as make_train
 from .training.train import replicate as replicate
 from .types import Batch as Batch
+from .types import Feedback as Feedback
 from .types import Gain as Gain
 from .types import Gate as Gate
 from .types import Gates as Gates

@@ -23,7 +23,7 @@ import numpy as np
 import optax
 
 from bioplaus.arrays import as_array, concrete, without_nan
-from bioplaus.hyper import check
+from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
 from bioplaus.net import check_depth, forward
 from bioplaus.net import init as init_net
@@ -49,8 +49,8 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
     def made(net: Net, loss: Loss, **hyper: Any) -> Rule:
         check(factory, hyper)
         net = checked_net(net)
-        if "tx" in hyper:
-            hyper["tx"] = checked_tx(hyper["tx"])
+        own = [name for name in optimisers(factory) if hyper.get(name) is not None]
+        hyper |= {name: checked_tx(hyper[name]) for name in own}
         return _checked(factory(net, per_example(loss), **hyper), net)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ The words below are `typing.Annotated` numbers with a domain of the annotated-ty
 `hyperparameters(factory)` is the only reader: of the library (`declared` checks values as they come
 in), of studies and their schedules, of tuning and of `check_rule`. A number that is annotated
 `ArrayLike`, `int`, `float` or `bool` alone has no domain but its type. Parameters of other types,
-such as an optimiser, are no hyperparameters.
+such as an optimiser, are no hyperparameters; `optimisers(factory)` reads those.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from typing import Annotated, Any, NamedTuple, ParamSpec, TypeVar
 import annotated_types as at
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
@@ -35,6 +36,9 @@ PositiveProbability = Annotated[ArrayLike, at.Gt(0), at.Le(1)]
 Fraction = Annotated[ArrayLike, at.Ge(0), at.Lt(1)]
 """From 0 up to but not 1, as a momentum."""
 Count = Annotated[int, at.Ge(1)]
+PRESENTATIONS = "presentations"
+Presentations = Annotated[int, at.Ge(1), PRESENTATIONS]
+"""A count of steps in a row at which the rule wants to be given each batch: studies train so."""
 Steps = Annotated[ArrayLike, at.Ge(1), at.Lt(math.inf)]
 """A count that may be traced."""
 Level = Annotated[float, at.Gt(0), at.Lt(1)]
@@ -52,9 +56,9 @@ R = TypeVar("R")
 
 class Hyperparameter(NamedTuple):
     """kind: what values are (ArrayLike, int, float or bool); domain: constraints; optional: whether
-    None may be given.
+    None may be given; default: `inspect.Parameter.empty` where a value must be given.
 
-    default: `inspect.Parameter.empty` where a value must be given.
+    presentations: whether it says how often in a row a rule wants each batch.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Hyperparameter(NamedTuple):
     domain: tuple[at.BaseMetadata, ...]
     optional: bool
     default: Any
+    presentations: bool = False
 
     @property
     def traced(self) -> bool:
@@ -113,10 +118,24 @@ class Hyperparameter(NamedTuple):
 def _read(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
     hints, found = _hints(factory), {}
     for name, parameter in inspect.signature(factory).parameters.items():
-        kind, domain, optional = _parsed(hints.get(name))
+        hint = hints.get(name)
+        kind, domain, optional = _parsed(hint)
         if kind is not None:
-            found[name] = Hyperparameter(name, kind, domain, optional, parameter.default)
+            counts = PRESENTATIONS in getattr(hint, "__metadata__", ())
+            found[name] = Hyperparameter(name, kind, domain, optional, parameter.default, counts)
     return found
+
+
+@functools.lru_cache(maxsize=512)
+def optimisers(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """The parameters of a rule's factory that are optimisers of weights which the rule keeps
+    itself: those annotated `optax.GradientTransformation`. Studies give each the optimiser that
+    trains the net.
+    """
+    if isinstance(factory, functools.partial):
+        return optimisers(factory.func)
+    kinds = {name: (hint, *typing.get_args(hint)) for name, hint in _hints(factory).items()}
+    return tuple(name for name, kind in kinds.items() if optax.GradientTransformation in kind)
 
 
 def _hints(factory: Callable[..., Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import jax
 
-from bioplaus.types import PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
+from bioplaus.types import FEEDBACK, PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
 
 
 def per_example(state: PyTree) -> PyTree:
@@ -47,6 +47,20 @@ def layers(state: PyTree) -> PyTree:
             if isinstance(word, OptimiserOf):
                 found = found._replace(**{name: _alike(getattr(state, name), word.of(found))})
     return found
+
+
+def feedback(state: PyTree) -> PyTree | None:
+    """The field that a state declares to be feedback weights, also inside of a modulated rule's
+    state; None where there is none.
+    """
+    fields = getattr(state, "_fields", ())
+    words = _declared(type(state)) if fields else {}
+    for name in fields:
+        value = getattr(state, name)
+        found = value if FEEDBACK in words.get(name, ()) else feedback(value)
+        if found is not None:
+            return found
+    return None
 
 
 def _by_entry(entries: tuple) -> tuple:

@@ -18,7 +18,7 @@ Shapes: B examples, n units, n_l of layer l, C outputs. [] is a scalar.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict, get_args
 
 import jax
 from jax.typing import ArrayLike
@@ -215,11 +215,34 @@ PER_LAYER = "per layer"
 PerLayer = Annotated[PyTree, PER_LAYER]
 """A tuple of one entry a layer, from the first on; it may end before the last layer."""
 
+FEEDBACK = "feedback weights"
+Feedback = Annotated[PyTree, PER_LAYER, FEEDBACK]
+"""Weights that errors pass on their way back, to be compared with the forward ones: a tuple of one
+entry a layer, with the shapes of its params, or () where no error passes."""
+
 
 class OptimiserOf(NamedTuple):
     """Holds the state of an optimiser. of: (the rule's State) -> the tree that it trains."""
 
     of: Callable[[Any], PyTree]
+
+
+# --- Names of scopes, by which `bioplaus.measure` counts what an update costs
+
+Phase = Literal["forward", "credit", "update", "auxiliary", "optimiser"]
+"""What operations are for, as `with jax.named_scope("credit"):` says. The outermost counts.
+
+    forward    what the network computes of its input, nudged or not
+    credit     what carries teaching signals to the layers
+    update     what becomes of a signal and a layer's activity: the change of its weights
+    auxiliary  what else a rule or a modulator learns or computes for itself
+    optimiser  what makes a change of weights out of grads; training sets it
+"""
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+CROSSING = "feedback"
+"""Inside of a phase: a signal at a layer's current crosses weights on its way back to the input."""
 
 
 # --- Neuromodulators

@@ -1,6 +1,7 @@
 """Every rule through the contract, and for each item of it a broken rule that it must reject."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -208,12 +209,22 @@ def default_changes(net, loss, *, scale: ArrayLike = 1.0):
     return RULES["fa"](net, loss, scale=scale if isinstance(scale, float) else 2.0 * scale)
 
 
+class OfOtherShapes(NamedTuple):
+    feedback: bp.Feedback
+
+
+def other_feedback(net, loss):
+    rule = RULES["bp"](net, loss)
+    return rule._replace(init=lambda *_: OfOtherShapes((jnp.ones(3),) * len(net)))
+
+
 BROKEN = {
     "grads of another dtype": ("shapes", broken(float16_grads)),
     "grads in a list": ("shapes", broken(list_for_tuple)),
     "a loss for each example": ("shapes", broken(loss_per_example)),
     "a state that grows": ("shapes", broken(growing_state, n=np.ones(1))),
     "traces of examples that are not declared": ("shapes", undeclared_traces),
+    "feedback weights of other shapes": ("shapes", other_feedback),
     "randomness outside of the key": ("plain", broken(numpy_noise)),
     "params changed in place": ("plain", broken(in_place)),
     "no gradient at all": ("plain", broken(silent)),

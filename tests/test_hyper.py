@@ -8,11 +8,21 @@ import annotated_types as at
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.typing import ArrayLike
 
 import bioplaus as bp
-from bioplaus.hyper import Count, Positive, Real, Share, declared, hyperparameters
+from bioplaus.hyper import (
+    Count,
+    Positive,
+    Presentations,
+    Real,
+    Share,
+    declared,
+    hyperparameters,
+    optimisers,
+)
 from bioplaus.modulators import MODULATORS
 from bioplaus.rules import RULES
 from bioplaus.study.defaults import defaults
@@ -31,17 +41,21 @@ def factory(
     d: ArrayLike = 2.0,
     e: bool = True,
     f: Share = 0.5,
-    tx=None,
+    tx: optax.GradientTransformation | None = None,
+    other: optax.GradientTransformation = optax.sgd(0.1),  # noqa: B008
+    hold: Presentations = 2,
 ):
     return a
 
 
 def test_what_a_signature_declares():
     found = hyperparameters(factory)
-    assert list(found) == ["a", "b", "c", "d", "e", "f"]
-    assert [h.traced for h in found.values()] == [True, True, False, True, False, False]
-    assert [h.optional for h in found.values()] == [False, True, False, False, False, False]
-    assert [h.default for h in found.values()] == [1.0, None, 3, 2.0, True, 0.5]
+    assert list(found) == ["a", "b", "c", "d", "e", "f", "hold"]
+    assert [h.traced for h in found.values()] == [True, True, False, True, False, False, False]
+    assert [h.optional for h in found.values()] == [False, True, False, False, False, False, False]
+    assert [h.default for h in found.values()] == [1.0, None, 3, 2.0, True, 0.5, 2]
+    assert [n for n, h in found.items() if h.presentations] == ["hold"]
+    assert optimisers(functools.partial(factory, a=4.0)) == ("tx", "other")
     assert hyperparameters(functools.partial(factory, a=4.0))["a"].default == 4.0
     assert hyperparameters(lambda net, loss: 0) == {}
 

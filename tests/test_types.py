@@ -2,13 +2,21 @@
 line.
 """
 
+import ast
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import pytest
+
+import bioplaus as bp
+from bioplaus.modulators.modulate import State as Modulated
+from bioplaus.states import feedback
+from bioplaus.types import CROSSING, PHASES
 
 ROOT = Path(__file__).parents[1]
 CHECKER = shutil.which("basedpyright", path=str(Path(sys.executable).parent)) or shutil.which(
@@ -101,3 +109,32 @@ def test_wrong_uses_are_refused_and_right_ones_pass(tmp_path):
     }
     expected = {i for i, line in enumerate(USES.splitlines()) if line.endswith("# refused")}
     assert refused == expected
+
+
+class Fixed(NamedTuple):
+    heads: bp.PerLayer
+    back: bp.Feedback
+
+
+class Bare(NamedTuple):
+    feedback: tuple[Any, ...]
+
+
+def test_feedback_weights_are_found_by_what_a_state_declares():
+    state = Fixed((jnp.ones(1),), ((), jnp.ones(2)))
+    assert feedback(state) is feedback(Modulated(state, ())) is state.back
+    assert feedback(Bare(state.back)) is feedback(()) is None
+
+
+def undeclared_scopes(source: str) -> list[str]:
+    """Names of scopes that no reader knows. Those that state a number, name=n, are read as it."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    named = [c.args[0] for c in calls if ast.unparse(c.func).endswith("named_scope")]
+    names = [str(a.value) for a in named if isinstance(a, ast.Constant)]
+    return [n for n in names if n not in (*PHASES, CROSSING) and "=" not in n]
+
+
+def test_scopes_are_declared_phases():
+    assert undeclared_scopes("with jax.named_scope('credits'): pass") == ["credits"]
+    for path in (ROOT / "bioplaus").rglob("*.py"):
+        assert not undeclared_scopes(path.read_text(encoding="utf-8")), path

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bioplaus.measure.program import Program
 from bioplaus.measure.program.operations import (
     MAC_OPS,
-    PHASES,
+    OTHER,
     Op,
     arithmetic,
     kind,
@@ -22,6 +22,7 @@ from bioplaus.measure.program.operations import (
 )
 from bioplaus.measure.program.products import Products
 from bioplaus.measure.program.schedule import Residency
+from bioplaus.types import PHASES
 
 Count = int | Fraction
 
@@ -105,7 +106,10 @@ class Cost(NamedTuple):
 
         The phases are 'forward', 'credit', 'update', 'auxiliary', 'optimiser' and 'other'.
         """
-        return {name: _sum(c for (p, _), c in self.cells.items() if p == name) for name in PHASES}
+        return {
+            name: _sum(c for (p, _), c in self.cells.items() if p == name)
+            for name in (*PHASES, OTHER)
+        }
 
     @property
     def layers(self) -> dict[int, Counts]:

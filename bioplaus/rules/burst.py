@@ -32,13 +32,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
-from bioplaus.types import Info, Loss, Net, PerLayer, Rule
+from bioplaus.types import Feedback, Info, Loss, Net, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
-    feedback: PerLayer
+    feedback: Feedback
 
 
 @learning_rule

@@ -41,7 +41,18 @@ from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
+from bioplaus.types import (
+    Array,
+    Feedback,
+    Info,
+    Key,
+    Loss,
+    Net,
+    OptimiserOf,
+    PerLayer,
+    PyTree,
+    Rule,
+)
 
 ADAM = optax.adam(2e-3)
 
@@ -53,7 +64,7 @@ class State(NamedTuple):
     interneurons to the apical dendrites. opt: the state of `tx`, which trains I and P.
     """
 
-    feedback: PerLayer
+    feedback: Feedback
     predict: PerLayer
     cancel: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: (state.predict, state.cancel))]

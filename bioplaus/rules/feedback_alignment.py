@@ -18,13 +18,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
-from bioplaus.types import Info, Loss, Net, PerLayer, Rule
+from bioplaus.types import Feedback, Info, Loss, Net, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
-    feedback: PerLayer
+    feedback: Feedback
 
 
 @learning_rule

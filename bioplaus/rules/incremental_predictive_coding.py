@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.entry import learning_rule
-from bioplaus.hyper import Count, Fraction, Positive
+from bioplaus.hyper import Fraction, Positive, Presentations
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.rules.shared.inference import inference
@@ -45,7 +45,7 @@ def incremental_predictive_coding(
     net: Net,
     loss: Loss,
     *,
-    hold: Count = 5,
+    hold: Presentations = 5,
     rate: Positive = 0.5,
     precision: Positive = 1.0,
     momentum: Fraction | None = None,

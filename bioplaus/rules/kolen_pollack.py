@@ -29,7 +29,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import fed_back, feedback_init, forward, predictor
-from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Feedback, Info, Loss, Net, OptimiserOf, Rule
 
 DECAY = 0.3
 ADAMW = optax.adamw(1e-3, weight_decay=DECAY)
@@ -38,7 +38,7 @@ ADAMW = optax.adamw(1e-3, weight_decay=DECAY)
 class State(NamedTuple):
     """feedback: B_l for each layer, () for the first. opt: the state of `tx`, which trains them."""
 
-    feedback: PerLayer
+    feedback: Feedback
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
 
 

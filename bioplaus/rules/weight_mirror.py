@@ -33,13 +33,13 @@ from bioplaus.hyper import NonNegative, Positive
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import MIRROR
-from bioplaus.types import Array, Info, Loss, Net, PerLayer, Rule
+from bioplaus.types import Array, Feedback, Info, Loss, Net, Rule
 
 
 class State(NamedTuple):
     """feedback: B_l for each layer, with the tree of params; () for the first layer."""
 
-    feedback: PerLayer
+    feedback: Feedback
 
 
 @learning_rule

@@ -21,7 +21,7 @@ from bioplaus.optim.economy import metered
 from bioplaus.record import TRAINING, Condition, Label, Row, measure_of
 from bioplaus.record.measures import ANGLE, AT_STEP, DIVERGED, FEEDBACK_ANGLE, LOSS, RESIDUAL
 from bioplaus.rules import backprop
-from bioplaus.states import per_example
+from bioplaus.states import feedback, per_example
 from bioplaus.study.build import Built, build, hold_of
 from bioplaus.study.labels import relabelled
 from bioplaus.study.notes import Note, taken_up
@@ -200,8 +200,8 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
                 rule.grad(state.params, taught, few, key)[0],
                 truth.grad(state.params, (), few, key)[0],
             )
-            if (feedback := feedback_of(state.rule, state.params)) is not None:
-                found[FEEDBACK_ANGLE.key] = feedback_angle(state.params, feedback)
+            if (weights := feedback(state.rule)) is not None:
+                found[FEEDBACK_ANGLE.key] = feedback_angle(state.params, weights)
         return found
 
     return measure
@@ -244,19 +244,6 @@ def fitted(state: PyTree, fresh: PyTree) -> PyTree:
         return new if of_examples or old.shape != new.shape else old
 
     return jax.tree.map(chosen, state, fresh, per_example(fresh))
-
-
-def feedback_of(state: PyTree, params: PyTree) -> PyTree | None:
-    """The rule's feedback weights if they have the shapes of the forward weights, else None.
-
-    They are a tuple of one entry per layer, in the form of `net.fed_back`.
-    """
-    state = getattr(state, "rule", state)
-    feedback = getattr(state, "feedback", None)
-    if not isinstance(feedback, tuple) or len(feedback) != len(params):
-        return None
-    shapes = [[a.shape for a in jax.tree.leaves(tree)] for tree in (feedback[0], params[0])]
-    return feedback if not shapes[0] or shapes[0] == shapes[1] else None
 
 
 def history_rows(history: Mapping[str, Array | np.ndarray], step: int, label: Label) -> list[Row]:

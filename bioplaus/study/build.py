@@ -1,7 +1,6 @@
 """Builds nets, rules and optimisers from the settings of an arm."""
 
 import functools
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus import losses, modulators
-from bioplaus.hyper import Hyperparameter, hyperparameters
+from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
 from bioplaus.layers import cnn, mlp
 from bioplaus.layers.basic import Initializer
 from bioplaus.modulators import modulate
@@ -60,8 +59,7 @@ def build(
         tx = train_last_only(tx)
     factory = available()[arm.rule]
     hyper = arm.hyper | _under("hyper.", values)
-    if "tx" in inspect.signature(factory).parameters:
-        hyper["tx"] = base
+    hyper |= dict.fromkeys(optimisers(factory), base)
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         modulator = modulators.available()[arm.modulator.kind]
@@ -158,12 +156,14 @@ def shape_of(arm: Arm) -> str:
 
 
 def hold_of(arm: Arm) -> int:
-    """Number of steps for which each batch is presented: the rule's hyperparameter `hold`, or 1.
+    """Number of steps for which each batch is presented: as the rule's hyperparameter declares that
+    is annotated `hyper.Presentations`, or 1.
 
-    An epoch takes `hold` times as many steps.
+    An epoch takes as many times more steps.
     """
-    known = hyperparameters(available()[arm.rule]).get("hold")
-    return 1 if known is None else int(arm.hyper.get("hold") or known.default)
+    known = hyperparameters(available()[arm.rule]).values()
+    wanted = [arm.hyper.get(h.name) or h.default for h in known if h.presentations]
+    return int(wanted[0]) if wanted else 1
 
 
 def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.states import undeclared
+from bioplaus.states import feedback, undeclared
 from bioplaus.testing.cases import Case, independent_examples, refuses
 from bioplaus.trees import agree, cast, types
 from bioplaus.types import Batch, Signals
@@ -51,6 +51,14 @@ def shapes(c: Case) -> None:
         f"shapes: the state's {', '.join(wrong)} depends on the batch size; declare the field,"
         " `traces: bp.PerExample`"
     )
+    weights = feedback(c.state)
+    if weights is not None:
+        pairs = [(b, w) for b, w in zip(weights, c.params, strict=False) if jax.tree.leaves(b)]
+        fit = len(weights) == len(c.params) and all(types(b) == types(w) for b, w in pairs)
+        assert fit, (
+            f"shapes: feedback weights are {types(weights)}, expected those of params,"
+            f" {types(c.params)}, or () in a layer; declare other weights `bp.PerLayer`"
+        )
 
 
 def mean(c: Case) -> None:

@@ -17,7 +17,7 @@ import jax
 from bioplaus import states
 from bioplaus.measure.program.graph import Program, dependents, reaching
 from bioplaus.measure.program.operations import MAC_OPS, Op, contracted, phase
-from bioplaus.types import PyTree
+from bioplaus.types import CROSSING, PyTree
 
 Axes = tuple[frozenset[int], ...]
 
@@ -64,7 +64,7 @@ def reads_of(program: Program, forward_sums: dict[int, frozenset[int]]) -> Reads
         if array not in layer:
             feedback.add(array)
         elif array in forward_sums and (
-            axes - forward_sums[array] or "feedback" in program.ops[i].scope
+            axes - forward_sums[array] or CROSSING in program.ops[i].scope
         ):
             served = [l for l, ops in enumerate(serves) if i in ops]
             same_layer = served == [layer[array]]

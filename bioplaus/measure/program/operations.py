@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bioplaus.types import PHASES
+
 MAC_OPS = ("dot_general", "conv_general_dilated")
 
 OPAQUE = (
@@ -47,7 +49,8 @@ MOVES = frozenset(
 )
 """Operations that compute nothing: they move data, or handle random keys."""
 
-PHASES = ("forward", "credit", "update", "auxiliary", "optimiser", "other")
+OTHER = "other"
+"""The phase of operations outside of all that are declared in `bioplaus.types`."""
 
 
 class NotCountable(ValueError):
@@ -139,8 +142,8 @@ def times(op: Op) -> int:
 
 
 def phase(op: Op) -> str:
-    """The outermost named scope that is one of PHASES, else 'other'."""
-    return next((s for s in op.scope if s in PHASES), "other")
+    """The outermost named scope that is one of PHASES, else OTHER."""
+    return next((s for s in op.scope if s in PHASES), OTHER)
 
 
 def stated(scope: tuple[str, ...], what: str) -> int | None:

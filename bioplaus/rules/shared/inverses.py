@@ -28,7 +28,19 @@ from jax.typing import ArrayLike
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import current_shapes, drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import INVERSES
-from bioplaus.types import Array, Info, Key, Layer, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
+from bioplaus.types import (
+    Array,
+    Feedback,
+    Info,
+    Key,
+    Layer,
+    Loss,
+    Net,
+    OptimiserOf,
+    PerLayer,
+    PyTree,
+    Rule,
+)
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
 
@@ -40,7 +52,7 @@ class State(NamedTuple):
     of `tx`.
     """
 
-    feedback: PerLayer
+    feedback: Feedback
     bias: PerLayer
     opt: Annotated[
         Any, OptimiserOf(lambda state: tuple(zip(state.feedback[1:], state.bias, strict=True)))
