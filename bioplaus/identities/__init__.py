@@ -1,10 +1,11 @@
-"""Identities and negative controls: each rule against mathematics, through its public `grad`, in
-float64.
+"""Identities and negative controls of each rule, through its public `grad`, in float64.
 
-FAMILIES: key -> its `Family` of checks. Each module of this package declares those of its rules in
-a table of the same name, and they are collected here. `bioplaus verify` and the tests run the same
-ones, and those for any net a second time on nets whose outputs are not linear: sigmoids, under half
-the squared error and under the Bernoulli loss.
+An identity says what a rule's result must equal; a negative control says what it must differ from.
+
+FAMILIES: key -> its `Family` of checks. Each module of this package declares the families of its
+rules in a table of the same name, and they are collected here. `bioplaus verify` and the tests run
+the same checks. Checks that hold for any net run a second time on a net with sigmoid outputs, under
+half the squared error.
 """
 
 import functools
@@ -37,11 +38,11 @@ __all__ = ["FAMILIES", "Check", "Family", "families", "first_failure", "verify"]
 
 
 def families() -> dict[str, Family]:
-    """The checks of each rule by its key, with those that other packages bring as entry points
-    `bioplaus.identities`.
+    """The checks of each rule by its key, those of other packages included.
 
-    Such an entry has the key of the rule, and loads a `Family`, or the function (factory) -> checks
-    of one. Raises ExtensionError if its key has checks already, and where it cannot be loaded.
+    Other packages register entry points of the group `bioplaus.identities`. The name of such an
+    entry is the key of its rule; it loads a `Family`, or a function (factory) -> checks. Raises
+    ExtensionError if the key has checks already, or if the entry cannot be loaded.
     """
     found = with_extensions("bioplaus.identities", FAMILIES)
     return {
@@ -57,16 +58,20 @@ def verify(
     loss: Loss = cross_entropy,
     params: PyTree | None = None,
 ) -> list[Check]:
-    """Check a rule's identities, with controls that must differ: on small nets made for them, or on
-    a net and a batch of yours.
+    """Check a rule's identities and negative controls.
 
-    rule: a key, or a factory, of `RULES` or `BASELINES`; `functools.partial` may bind its
-    hyperparameters where a net is given.
-    params: fresh ones where none are given. Everything is computed in float64, in a batch as large
-    as is given: ten examples will do. The noise of `net` stays on where the reference can take the
-    same sample; not for wm's mirror, np, ep and dfc.
+    They run on small nets made for them, or, if you give both, on your `net` and `batch`. All is
+    computed in float64 and on the whole batch: ten examples are enough.
 
-    Raises ValueError for a rule without checks, a net without a batch, and where the rule itself
+    rule: a key, or a factory, of `RULES` or `BASELINES`. `functools.partial` may bind its
+    hyperparameters if you give a net.
+    params: parameters of `net`; they are drawn if you give none.
+
+    The noise of `net` stays on where the reference can draw the same sample. It is switched off for
+    np, dfc, the mirror of wm, and rules that settle to an equilibrium (ep, pep, nep, hep, chl,
+    cpl).
+
+    Raises ValueError for a rule without checks, for a net without a batch, and if the rule itself
     refuses the net.
     """
     key, factories = _key_of(rule), available()
@@ -74,8 +79,8 @@ def verify(
         if net is None and batch is None and params is None:
             if isinstance(rule, functools.partial):
                 raise ValueError(
-                    "verify: without a net, rules are checked at settings of the checks' own; give"
-                    " a net, or the bare rule"
+                    "verify: without a net, the checks choose the hyperparameters; give the rule"
+                    " without functools.partial, or give a net and a batch"
                 )
             return list(_checks(key, factories[key]))
         if net is None or batch is None:
@@ -83,8 +88,8 @@ def verify(
         on_net = families()[key].on_net
         if on_net is None:
             raise ValueError(
-                f"verify: {key!r} has no checks on a net of yours; verify({key!r}) runs those on"
-                " nets of their own"
+                f"verify: {key!r} has no checks for any net; verify({key!r}), without one, runs its"
+                " checks on small nets"
             )
         return list(
             on_net(
@@ -106,15 +111,13 @@ def _key_of(rule: str | RuleFactory) -> str:
     raise ValueError(
         f"verify: there are no checks for {bare!r}; give one of {list(known)}, or its factory, such"
         " as bp.rules.feedback_alignment. For a rule of your own there is"
-        " bp.testing.check_rule(factory), and your package may bring checks as an entry point"
-        " `bioplaus.identities` of the rule's key"
+        " bp.testing.check_rule(factory); your package may also register checks for it, as an entry"
+        " point of the group `bioplaus.identities` named by the rule's key"
     )
 
 
 def _checks(key: str, factory: RuleFactory) -> Iterator[Check]:
-    """A family's checks on problems made for them, then those for any net on a net of sigmoid
-    outputs.
-    """
+    """A family's checks, then those for any net on a net with sigmoid outputs."""
     family = families()[key]
     yield from family.checks(factory)
     if family.on_net:
@@ -123,11 +126,12 @@ def _checks(key: str, factory: RuleFactory) -> Iterator[Check]:
 
 
 def first_failure(key: str, factory: RuleFactory, problem: Problem | None = None) -> Check | None:
-    """The first check of the family `key` that a factory fails, or None: how mutants and
-    third-party versions are judged.
+    """The first check of the family `key` that a factory fails, or None.
 
-    problem: a net of the caller's, `bioplaus.identities.common.posed`; the family's own where there
-    is none.
+    Mutants, and other implementations of a rule, are judged by it.
+
+    problem: a net of the caller's, from `bioplaus.identities.any_net.posed`. Without it, and for a
+    family without checks for any net, the problems are those that the family makes.
     """
     family = families()[key]
     with jax.enable_x64():

@@ -1,6 +1,7 @@
-"""What checks on a net of the caller's share. They hold for any layers, whose equations are not
-known here: synapses are crossed by the layer's own `credit`, and layers are joined by `jax.grad`
-and `jax.jvp`.
+"""Shared by the checks on a net of the caller's.
+
+The equations of its layers are not known here. Signals cross the synapses of a layer by that
+layer's `credit`; `jax.grad` and `jax.jvp` join the layers.
 """
 
 import inspect
@@ -18,9 +19,7 @@ from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
 
 def posed(net: Net, loss: Loss, batch: Batch, params: PyTree | None = None) -> Problem:
-    """A net, a batch and parameters (fresh ones where none are given) of the caller's, in
-    float64.
-    """
+    """The caller's net, batch and parameters in float64. Parameters are drawn if none are given."""
     batch, key = float64(batch), jax.random.key(0)
     return Problem(
         net,
@@ -37,9 +36,7 @@ def quiet(p: Problem) -> Problem:
 
 
 def settings(factory: RuleFactory) -> dict[str, Any]:
-    """The hyperparameters of a factory, at their defaults or as `functools.partial` has bound
-    them.
-    """
+    """The hyperparameters of a factory: their defaults, or what `functools.partial` has bound."""
     return {
         k: v.default
         for k, v in inspect.signature(factory).parameters.items()
@@ -48,20 +45,22 @@ def settings(factory: RuleFactory) -> dict[str, Any]:
 
 
 def aligned(p: Problem) -> PyTree:
-    """Feedback weights that are the forward weights: (); W_2; ...; W_L."""
+    """Feedback weights that equal the forward weights: ((), W_2, ..., W_L)."""
     return ((), *p.params[1:])
 
 
 def by_layer(tree: PyTree) -> list[np.ndarray]:
-    """One vector a layer. In a leaf alone, rounding may be all there is: the bias of attention's
-    keys, or one before a norm.
+    """One vector per layer.
+
+    A single leaf may hold nothing but rounding: the bias of the keys of an attention layer, or a
+    bias before a normalisation, has no effect on the output.
     """
     layers = [jax.tree.leaves(layer) for layer in tree]
     return [np.concatenate([np.ravel(leaf) for leaf in layer]) for layer in layers if layer]
 
 
 def same(rule: str, name: str, got: PyTree, want: PyTree, limit: float = 1e-9) -> Check:
-    """`equal`, layer by layer."""
+    """`equal` on one vector per layer."""
     return equal(rule, name, by_layer(got), by_layer(want), limit)
 
 
@@ -69,11 +68,11 @@ def apart(rule: str, p: Problem, grads: PyTree, limit: float = 1e-3) -> Iterator
     """Control: the hidden layers, if there are any, do not learn as in backprop."""
     if len(p.net) > 1:
         gap = relative(by_layer(grads[:-1]), by_layer(truth(p)[:-1]))
-        yield large(rule, "hidden layers differ from backprop, relative difference", gap, limit)
+        yield large(rule, "hidden layers differ from backprop: relative difference", gap, limit)
 
 
 def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
-    """What layer l makes of h, with the noise of the problem's key."""
+    """The output of layer l for the input h, with the noise of the problem's key."""
     k = layer_key(p.key, l)
     return fire(p.net[l], drive(p.net[l], params, h, k), k)
 
@@ -81,8 +80,9 @@ def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
 def credit_of(
     p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any
 ) -> tuple[PyTree, jax.Array]:
-    """Layer l's own credit: a signal at its current pulled on its parameters, and on its input
-    through feedback weights.
+    """The `credit` of layer l: the gradient of its parameters, and the signal at its input.
+
+    signal: dL/da_l, at the current of the layer. It reaches the input through `feedback`.
     """
     return p.net[l].credit(
         params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal
@@ -90,9 +90,11 @@ def credit_of(
 
 
 def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> PyTree:
-    """Feedback alignment of any net: `jax.grad` of the mean loss, where the derivative of each
-    layer's synapses but the first's is that layer's credit at its feedback weights. inside: these
-    cross a composite block on the way to its parameters, too.
+    """Feedback alignment of any net: `jax.grad` of the loss with other derivatives of synapses.
+
+    For each layer but the first, the derivative is that layer's `credit` at its feedback weights.
+    inside: whether signals to the parameters inside a composite block cross the feedback weights,
+    too.
     """
 
     def crossed(l: int):
@@ -118,7 +120,7 @@ def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> Py
 
 
 def drawn(p: Problem) -> list[jax.Array]:
-    """xi ~ N(0, 1), one array a layer, of the shape of its current."""
+    """xi ~ N(0, 1): one array per layer, of the shape of its current."""
     draw = np.random.default_rng(2)
     return [
         jnp.asarray(draw.standard_normal(a.shape))
@@ -127,15 +129,13 @@ def drawn(p: Problem) -> list[jax.Array]:
 
 
 def given(xi: list[jax.Array]) -> Callable[..., jax.Array]:
-    """A `sample` that returns these arrays in turn. For one trace."""
+    """A sampler that returns these arrays in turn. It serves one trace."""
     rest = iter(xi)
     return lambda key, shape, dtype: next(rest).reshape(shape).astype(dtype)
 
 
 def directional(p: Problem, xi: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Derivatives of the losses [B] and of the output [B, C] along xi, offsets of the currents. By
-    `jax.jvp`.
-    """
+    """Derivatives of the losses [B] and of the output [B, C] as the currents move along xi."""
 
     def run(t):
         h = p.batch.x
@@ -148,8 +148,9 @@ def directional(p: Problem, xi: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
 
 
 def pulled(p: Problem, signals: Callable[[], list[Any]]) -> PyTree:
-    """`jax.grad` of (1/B) sum_l <s_l, a_l>: signals at the currents of the forward pass, pulled on
-    each layer's parameters.
+    """`jax.grad` of (1/B) sum_l <s_l, a_l> by the parameters, each layer at its input.
+
+    signals: () -> s_l, the signals at the currents a_l of the forward pass.
     """
 
     def total(params, signals):

@@ -1,5 +1,6 @@
-"""Backprop and its floor: identities and negative controls. Oracles: `jax.grad` and central
-differences of the forward pass.
+"""Backprop, and frozen hidden layers: identities and negative controls.
+
+The references are `jax.grad` and central differences of the forward pass.
 """
 
 from collections.abc import Iterator
@@ -59,11 +60,18 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     )
     tiled = p._replace(batch=Batch(jnp.tile(p.batch.x, (3, 1)), jnp.tile(p.batch.y, (3, 1))))
     yield equal(
-        "bp", "the same on a batch tiled three times", gradient(factory, tiled)[0], grads, 1e-12
+        "bp",
+        "a batch tiled three times gives the same gradient",
+        gradient(factory, tiled)[0],
+        grads,
+        1e-12,
     )
     shuffled = p._replace(batch=Batch(p.batch.x, jnp.roll(p.batch.y, 1, axis=1)))
     yield large(
-        "bp", "differs at wrong labels", relative(gradient(factory, shuffled)[0], grads), 0.1
+        "bp",
+        "differs at other labels: relative difference",
+        relative(gradient(factory, shuffled)[0], grads),
+        0.1,
     )
 
     images = convolutional()
@@ -79,7 +87,10 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal("bp", "jax.grad with noise, at the same key", grads, truth(noisy), 1e-12)
     other = truth(noisy._replace(key=jax.random.key(99)))
     yield large(
-        "bp", "differs from jax.grad at another sample of the noise", relative(grads, other), 0.05
+        "bp",
+        "differs from jax.grad at another noise sample: relative difference",
+        relative(grads, other),
+        0.05,
     )
 
 
@@ -91,14 +102,14 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     shuffled = truth(p._replace(batch=p.batch._replace(y=other)))
     yield large(
         "bp",
-        "differs from that at other labels, relative difference",
+        "differs from jax.grad at other labels: relative difference",
         relative(by_layer(grads), by_layer(shuffled)),
         1e-3,
     )
 
 
 def noisy_problem() -> Problem:
-    """Synaptic release, noise in the neurons, and group normalisation."""
+    """A net with synaptic release, noisy neurons and group normalisation."""
     net = (
         synaptic_release(dense(12, gaussian(tanh(), 0.3)), 0.7),
         group_normed(2, dense(8, multiplicative(tanh(), 0.3))),
@@ -123,10 +134,10 @@ def readout_checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to train the readout alone."""
     p = problem()
     grads, want = gradient(factory, p)[0], truth(p)
-    yield equal("frozen", "the last layer is backprop", grads[-1], want[-1], 1e-12)
+    yield equal("frozen", "the last layer equals backprop", grads[-1], want[-1], 1e-12)
     yield small(
         "frozen",
-        "hidden layers stay as drawn: largest gradient",
+        "hidden layers do not learn: largest gradient",
         max(abs(g).max() for g in jax.tree.leaves(grads[:-1])),
         0.0,
     )
@@ -138,15 +149,20 @@ def readout_checks(factory: RuleFactory) -> Iterator[Check]:
         truth(single),
         1e-12,
     )
-    yield large("frozen", "is not backprop on a deep net", relative(grads, want), 0.9)
+    yield large(
+        "frozen",
+        "differs from backprop on a deep net: relative difference",
+        relative(grads, want),
+        0.9,
+    )
 
 
 def readout_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """The readout alone on a net of the caller's, with its noise."""
     grads = gradient(factory, p)[0]
-    yield same("frozen", "the last layer is backprop", grads[-1:], truth(p)[-1:])
+    yield same("frozen", "the last layer equals backprop", grads[-1:], truth(p)[-1:])
     still = max((abs(g).max() for g in jax.tree.leaves(grads[:-1])), default=0.0)
-    yield small("frozen", "hidden layers stay as drawn: largest gradient", still, 0.0)
+    yield small("frozen", "hidden layers do not learn: largest gradient", still, 0.0)
     yield from apart("frozen", p, grads)
 
 

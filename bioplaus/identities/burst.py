@@ -1,5 +1,6 @@
-"""Burst-dependent plasticity: identities and negative controls. What it shares with the dendritic
-microcircuit is in `dendrites.py`.
+"""Burst-dependent plasticity: identities and negative controls.
+
+`dendrites.py` holds the checks that it shares with the dendritic microcircuit.
 """
 
 from collections.abc import Iterator
@@ -40,22 +41,22 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     p = problem(neuron=SIGMOID, loss=mse)
     grads, state, _ = gradient(factory, p, **code)
     hand = bursts_by_hand(p, state.feedback)
-    yield equal(key, "hand-coded two-phase burst rates of sigmoids at random B", grads, hand, 1e-12)
+    yield equal(key, "hand-coded burst rates in two phases, random B", grads, hand, 1e-12)
     code["inhibition"] = 1.0
     inhibited = gradient(factory, p, **code)[0]
     yield large(
-        key, "which inhibition changes, relative difference", relative(inhibited, hand), 1e-3
+        key, "inhibition changes the update: relative difference", relative(inhibited, hand), 1e-3
     )
     yield equal(
         key,
-        "hand-coded, all of the baseline taken away",
+        "hand-coded burst rates, inhibition takes all of the baseline",
         inhibited,
         bursts_by_hand(p, state.feedback, 1.0),
         1e-12,
     )
     code |= {"inhibition": 0.5, "baseline": 0.4}
     half = gradient(factory, p, **code)[0]
-    name = "hand-coded, half of a baseline of 0.4 taken away"
+    name = "hand-coded burst rates, inhibition takes half of a baseline of 0.4"
     yield equal(key, name, half, bursts_by_hand(p, state.feedback, 0.5, 0.4), 1e-12)
     yield from silent(key, factory, inhibition=0.5)
     yield from limit(key, factory, symmetric, order=2)
@@ -65,31 +66,42 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     flat = gradient(factory, p, symmetric(p), inhibition=0.0, slope=0.01, nudge=0.1)[0]
     worst = min(cosine(g, t) for g, t in zip(flat, backprop, strict=True))
     yield small(
-        key, "a flat burst probability, no inhibition: 1 - cosine to backprop", 1 - worst, 1e-5
+        key,
+        "flat burst probability, no inhibition: 1 - cosine to backprop, worst layer",
+        1 - worst,
+        1e-5,
     )
     steep = gradient(factory, p, symmetric(p), inhibition=0.0, slope=4.0, nudge=0.1)[0]
     yield large(
-        key, "a steep one: 1 - cosine of the first layer", 1 - cosine(steep[0], backprop[0]), 1e-4
+        key,
+        "steep burst probability, no inhibition: 1 - cosine to backprop, first layer",
+        1 - cosine(steep[0], backprop[0]),
+        1e-4,
     )
     tonic = [gradient(factory, p, symmetric(p), tonic=t, nudge=1e-4)[0] for t in (1.0, 3.0)]
-    yield equal(key, "a small nudge does not see the tonic rate", tonic[0], tonic[1], 1e-6)
+    yield equal(key, "the tonic rate does not matter at nudge 1e-4", tonic[0], tonic[1], 1e-6)
     tonic = [gradient(factory, p, symmetric(p), tonic=t, nudge=1.0)[0] for t in (1.0, 3.0)]
-    yield large(key, "a large one does, relative difference", relative(*tonic), 1e-3)
-    # a unit whose output is 0 has no events without a tonic rate, and must not divide by them
+    yield large(
+        key, "the tonic rate matters at nudge 1: relative difference", relative(*tonic), 1e-3
+    )
+    # A unit whose output is 0 has no events without a tonic rate: nothing divides by them.
     dead = p._replace(params=jax.tree.map(jnp.zeros_like, p.params))
     finite = [np.isfinite(g).all() for g in jax.tree.leaves(gradient(factory, dead, tonic=0.0)[0])]
     yield small(
-        key, "units without events: gradients that are not finite", sum(not f for f in finite), 0
+        key,
+        "units without events: number of gradients that are not finite",
+        sum(not f for f in finite),
+        0,
     )
 
 
 def bursts_by_hand(
     p: Problem, feedback: PyTree, inhibition: float = 0.0, baseline: float = 0.2
 ) -> PyTree:
-    """A perceptron of sigmoids with an identity readout under half the squared error, in numpy: two
-    phases of burst rates.
+    """Gradients from burst rates in two phases, in numpy.
 
-    With the target, the readout's burst rate is that of the baseline and 0.2 of the error.
+    The net is a perceptron of sigmoids with an identity readout, under half the squared error. In
+    the second phase the burst rates of the readout add 0.2 (target - output) to those of the first.
     """
 
     def sigma(a):

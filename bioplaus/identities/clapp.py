@@ -43,29 +43,50 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     state, step = compiled(factory, p)
     (grads, moved, after), g = step(state, jnp.ones(8)), jnp.linspace(0.0, 2.0, 8)
     want, slopes, hinges = by_hand(p, state)
-    yield equal("clapp", "the equations in numpy", (grads[:-1], moved), (want, slopes), 1e-12)
+    yield equal(
+        "clapp",
+        "dW and dP equal the equations in numpy",
+        (grads[:-1], moved),
+        (want, slopes),
+        1e-12,
+    )
     mixed = min(max(opened.std() for opened in hinges[i::2]) for i in range(2))
     yield large(
         "clapp",
-        "either kind of hinge is open for some examples, closed for others: standard deviation",
+        "hinges are open for some examples, closed for others: least std of 0 or 1",
         mixed,
         0.1,
     )
     (part, some, _), (_, rest, _), (_, still, _) = (step(state, gate) for gate in (g, 1 - g, 0 * g))
     yield equal(
         "clapp",
-        "a gate weights what each example teaches P: g and 1 - g add up",
+        "a gate weights the examples: dP at g plus dP at 1 - g is dP without a gate",
         added(some, rest),
         moved,
         1e-12,
     )
-    yield large("clapp", "and differ", relative(some, moved), 0.05)
-    yield large("clapp", "and so for W", relative(part[:-1], grads[:-1]), 0.05)
-    yield small("clapp", "a closed gate stops P", max(float(jnp.abs(w).max()) for w in still), 0.0)
+    yield large(
+        "clapp",
+        "dP at a gate differs from dP without: relative difference",
+        relative(some, moved),
+        0.05,
+    )
+    yield large(
+        "clapp",
+        "dW at a gate differs from dW without: relative difference",
+        relative(part[:-1], grads[:-1]),
+        0.05,
+    )
+    yield small(
+        "clapp",
+        "a closed gate stops P: largest change",
+        max(float(jnp.abs(w).max()) for w in still),
+        0.0,
+    )
     carried = [0.9 * w for w in moved]
     yield equal(
         "clapp",
-        "after an open one, what is left is tx's momentum",
+        "P moves on by the momentum of tx alone when the gate closes",
         list(step(after, 0 * g)[1]),
         carried,
         1e-12,
@@ -74,28 +95,39 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         state._replace(prediction=jax.tree.map(jnp.zeros_like, state.prediction)), jnp.ones(8)
     )
     size = max(float(jnp.abs(w).max()) for w in jax.tree.leaves(blank[0][:-1]))
-    yield small("clapp", "nothing predicted, nothing learned but P", size, 0.0)
-    yield large("clapp", "which is learned", min(float(jnp.abs(w).max()) for w in blank[1]), 1e-4)
+    yield small("clapp", "P = 0: largest gradient of the hidden layers", size, 0.0)
+    yield large(
+        "clapp",
+        "P = 0: P learns: largest change, worst layer",
+        min(float(jnp.abs(w).max()) for w in blank[1]),
+        1e-4,
+    )
     relabelled = p._replace(batch=p.batch._replace(y=jnp.roll(p.batch.y, 1, -1)))
     other = compiled(factory, relabelled)[1](state, jnp.ones(8))
     yield equal(
         "clapp",
-        "hidden layers do not hear of labels",
+        "hidden layers and P do not change with the labels",
         (other[0][:-1], other[1]),
         (grads[:-1], moved),
         0.0,
     )
-    yield large("clapp", "the readout does", relative(other[0][-1], grads[-1]), 0.1)
+    yield large(
+        "clapp",
+        "the readout changes with the labels: relative difference",
+        relative(other[0][-1], grads[-1]),
+        0.1,
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of every layer's own hinge loss, at P drawn at random."""
+    """Any net: the gradient of the hinge loss of every layer, at random P."""
     yield from _on_net(factory, p)
 
 
 def compiled(factory: RuleFactory, p: Problem) -> tuple[Any, Any]:
-    """A state with predictions that reach the hinges' ends, and (state, gate) -> (grads, descent of
-    P, state), compiled.
+    """A state, and the compiled step (state, gate) -> (grads, descent of P, state).
+
+    The predictions P of the state are so large that hinges open and close.
     """
     rule = factory(p.net, p.loss, tx=optax.sgd(1.0, momentum=0.9), view=half)
     state, draw = rule.init(jax.random.key(6), p.params, p.batch), np.random.default_rng(3)
@@ -112,7 +144,7 @@ def compiled(factory: RuleFactory, p: Problem) -> tuple[Any, Any]:
 
 
 def glances(p: Problem) -> list[Problem]:
-    """The problem at each of its two glimpses."""
+    """The problem at each of the two glimpses of its inputs."""
     keys = [jax.random.fold_in(p.key, salt) for salt in (FIRST_GLIMPSE, SECOND_GLIMPSE)]
     return [p._replace(batch=p.batch._replace(x=half(k, p.batch.x)), key=k) for k in keys]
 
@@ -145,23 +177,28 @@ def _on_net(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Check]
     slopes = jax.jit(jax.grad(total, (0, 1)))
     grads, moved, _ = step(state, g)
     want, predictions = slopes(p.params, state.prediction, 0.0)
-    yield same(
-        "clapp", "jax.grad of the layers' hinge losses, gated by example" + name, grads, want
-    )
+    yield same("clapp", "dW equals jax.grad of the layers' gated hinge losses" + name, grads, want)
     if last:
-        yield same("clapp", "and of P" + name, moved, predictions)
+        yield same(
+            "clapp",
+            "dP equals jax.grad of the layers' gated hinge losses" + name,
+            moved,
+            predictions,
+        )
         passed = slopes(p.params, state.prediction, 1.0)[0]
         yield large(
             "clapp",
-            "which differs if errors pass between layers" + name,
+            "dW differs from jax.grad with errors passing between layers" + name,
             relative(grads[:-1], passed[:-1]),
             1e-3,
         )
 
 
 def by_hand(p: Problem, state: PyTree) -> tuple[PyTree, PyTree, list[np.ndarray]]:
-    """Gradients of the hidden layers of a tanh perceptron and of P, and g+, g- of each layer, in
-    numpy, example by example.
+    """Gradients of the hidden layers of a tanh perceptron and of P, example by example, in numpy.
+
+    The third result has two arrays for each layer: which examples open the hinge of the positive
+    pair, and which that of the negative pair.
     """
     h, n = [[np.asarray(q.batch.x)] for q in glances(p)], len(p.batch.y)
     grads, slopes, hinges = [], [], []

@@ -1,8 +1,7 @@
-"""What the identities share: the record of one check, small problems in float64, and references
-written by hand.
+"""Shared by the identities: the record of a check, small problems, and hand-written references.
 
-The references use plain array arithmetic and `jax.grad`, and nothing of `bioplaus.local` or of the
-rules.
+The references use plain array arithmetic and `jax.grad`. They use nothing of `bioplaus.local` or of
+the rules. Everything is in float64.
 """
 
 import functools
@@ -23,8 +22,9 @@ from bioplaus.types import Batch, Key, Loss, Net, Neuron, PyTree, Rule, RuleFact
 
 
 class Check(NamedTuple):
-    """One identity, measured: it passes if value <= limit; a negative control passes if two things
-    differ, value >= limit.
+    """One check and its measured value.
+
+    An identity passes if value <= limit, a negative control if value >= limit.
     """
 
     rule: str
@@ -43,7 +43,7 @@ class Check(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A net with parameters (biases are not zero), one batch, and the key of the forward pass."""
+    """A net, a loss, parameters (no bias is zero), a batch, and the key of the forward pass."""
 
     net: Net
     loss: Loss
@@ -53,14 +53,14 @@ class Problem(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What a factory that claims to be a rule is held against. Generators, so that a wrong factory
-    can stop at its first failure.
+    """The checks of a factory that claims to be a rule.
 
-    checks: (factory) -> checks on problems made for them;
-    on_net: (factory, problem) -> those that hold on a net of the caller's.
-    credit: by what the error, or what stands for it, reaches the hidden layers;
-    equals: when the update is backprop's, or parallel
-    to it. Both are words for the table of docs/rules.md.
+    checks: (factory) -> the checks on problems made for them.
+    on_net: (factory, problem) -> the checks that hold on a net of the caller's.
+    credit, equals: words for the table of docs/rules.md. credit: what reaches the hidden layers as
+    an error. equals: when the update equals that of backprop, or is parallel to it.
+
+    checks and on_net are generators, so that the judgement of a wrong factory can stop at its first failure.
     """
 
     checks: Callable[[RuleFactory], Iterator[Check]]
@@ -75,8 +75,9 @@ def small(rule: str, name: str, value: Any, limit: float) -> Check:
 
 
 def equal(rule: str, name: str, got: PyTree, want: PyTree, limit: float) -> Check:
-    """Passes if the relative error is at most the limit. Fails if any leaf of `want` is zero:
-    nothing would be compared.
+    """Passes if the relative error of every leaf is at most the limit.
+
+    Fails if a leaf of `want` is zero, because nothing would be compared.
     """
     return small(rule, name, relative(got, want), limit)
 
@@ -108,9 +109,15 @@ def cosine(a: PyTree, b: PyTree) -> float:
     return float(u @ v / norms) if norms else math.nan
 
 
+def worst_cosine(a: PyTree, b: PyTree) -> float:
+    """The smallest cosine between corresponding layers."""
+    return min(cosine(u, v) for u, v in zip(a, b, strict=True))
+
+
 def slope(x: list[float], errors: list[float]) -> float:
-    """Order of convergence: the least-squares slope of log error over log x; not a number without
-    errors.
+    """Order of convergence: the least-squares slope of log error over log x.
+
+    Not a number if an error is zero or not finite.
     """
     if not all(e > 0 and math.isfinite(e) for e in errors):
         return math.nan
@@ -136,7 +143,7 @@ def problem(
 
 
 def squashed(loss: Loss) -> Problem:
-    """A perceptron whose outputs are not linear: phi'(a_L) is not 1, and dL/da_L is not dL/dh_L."""
+    """A perceptron with sigmoid outputs h_L = phi(a_L): dL/da_L differs from dL/dh_L."""
     return problem((7, 5, 4, 3), examples=6, output=SIGMOID, loss=loss)
 
 
@@ -155,10 +162,10 @@ def convolutional() -> Problem:
 def pose(
     net: Net, shape: tuple[int, ...], classes: int, loss: Loss = cross_entropy, *, gain: float = 0.5
 ) -> Problem:
-    """Inputs N(0, 1) of a shape, random labels, and parameters: weights N(0, gain^2 / fan_in), the
-    others N(0, 0.01).
+    """A problem for a net: inputs N(0, 1) of the given shape, random labels, random parameters.
 
-    Drawn by numpy, which compiles nothing.
+    Weights are N(0, gain^2 / fan_in), other parameters N(0, 0.01). They are drawn by numpy, which
+    compiles nothing.
     """
     draw = np.random.default_rng(1)
 
@@ -178,8 +185,9 @@ def gradient(
     change: Callable[[PyTree], PyTree] = lambda state: state,
     **hyper: Any,
 ) -> tuple[PyTree, PyTree, Any]:
-    """What the rule's public `grad` returns for a problem, compiled: (grads, state before, info).
-    `change` edits the state.
+    """One call of the rule's public `grad`, compiled: (grads, the state before it, info).
+
+    change: edits the initial state before the call.
     """
     rule, grad = _compiled(factory, p.net, p.loss, tuple(hyper.items()))
     state = change(float64(rule.init(jax.random.key(6), p.params, p.batch)))
@@ -189,9 +197,7 @@ def gradient(
 
 @functools.lru_cache(maxsize=8)
 def _compiled(factory: RuleFactory, net: Net, loss: Loss, hyper: tuple[tuple[str, Any], ...]):
-    """A rule and its compiled `grad`, which checks that differ in the state or in numbers of the
-    batch share.
-    """
+    """A rule and its compiled `grad`. Checks share it if only state or batch values differ."""
     rule = factory(net, loss, **dict(hyper))
     return rule, jax.jit(rule.grad)
 
@@ -199,8 +205,9 @@ def _compiled(factory: RuleFactory, net: Net, loss: Loss, hyper: tuple[tuple[str
 def sweep(
     factory: RuleFactory, p: Problem, name: str, values: list[float], **hyper: Any
 ) -> list[PyTree]:
-    """Gradients at several values of one array hyperparameter, compiled once. For rules without
-    state.
+    """Gradients at several values of one traced hyperparameter, compiled once.
+
+    For rules without state.
     """
     at = jax.jit(
         lambda value: factory(p.net, p.loss, **{name: value}, **hyper).grad(
@@ -242,7 +249,8 @@ def _mean_loss_grad(net: Net, loss: Loss):
 def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:
     """Gradients of a tanh perceptron under cross-entropy, in numpy.
 
-    send: (l, s_{l+1}, e) -> what reaches the output of hidden layer l. [B, n_l].
+    send: (l, s_{l+1}, e) -> the teaching signal at the output of hidden layer l, [B, n_l]. s_{l+1}
+    is the error signal of the layer above, e = dL/da_L that of the output.
     """
     h = [np.asarray(p.batch.x)]
     for w in p.params[:-1]:
@@ -256,8 +264,10 @@ def by_hand(p: Problem, send: Callable[[int, Any, Any], Any]) -> PyTree:
 
 
 def feedback_by_grad(p: Problem, feedback: PyTree) -> PyTree:
-    """Feedback alignment of any net whose synapses are linear, by `jax.grad` of a net with the same
-    values in which the signal by the input passes B only: a = W stop(h) + B h - stop(B h).
+    """Feedback alignment of any net whose synapses are linear, by `jax.grad` of another net.
+
+    Its values are the same, but derivatives by the input pass B only: with "stop" for
+    stop_gradient, a = W stop(h) + B h - stop(B h).
     """
     stop = jax.lax.stop_gradient
 

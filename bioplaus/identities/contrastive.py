@@ -47,21 +47,35 @@ def chl_checks(factory: RuleFactory) -> Iterator[Check]:
     p = problem(loss=mse)
     errors = [relative(g, truth(p)) for g in sweep(factory, p, "gain", GAINS, **LONG)]
     yield small("chl", "linear outputs: relative error to backprop at gain 0.01", errors[-1], 0.05)
-    yield small("chl", "it is O(gain): |order - 1|", abs(slope(GAINS, errors) - 1), 0.2)
-    yield large("chl", "and seen at gain 0.1", errors[0], 0.05)
+    yield small(
+        "chl",
+        "linear outputs: error to backprop is O(gain): |order - 1|",
+        abs(slope(GAINS, errors) - 1),
+        0.2,
+    )
+    yield large("chl", "linear outputs: relative error to backprop at gain 0.1", errors[0], 0.05)
     values, probabilities = (
         gradient(factory, squashed(loss), gain=0.003, **LONG)[0] for loss in (mse, bernoulli)
     )
-    yield equal("chl", "sigmoids are clamped to y under either loss", values, probabilities, 1e-9)
     yield equal(
         "chl",
-        "which is backprop of the Bernoulli loss at gain 0.003",
+        "sigmoid outputs: dW is the same under mse and Bernoulli loss",
+        values,
+        probabilities,
+        1e-9,
+    )
+    yield equal(
+        "chl",
+        "sigmoid outputs: backprop of the Bernoulli loss at gain 0.003",
         values,
         truth(squashed(bernoulli)),
         0.05,
     )
     yield large(
-        "chl", "and not of half the squared error", relative(values, truth(squashed(mse))), 0.5
+        "chl",
+        "sigmoid outputs: differs from backprop of half the squared error",
+        relative(values, truth(squashed(mse))),
+        0.5,
     )
 
 
@@ -74,14 +88,13 @@ def cpl_checks(factory: RuleFactory) -> Iterator[Check]:
     errors = [relative(g, want) for g in swept]
     yield small(
         "cpl",
-        "linear net, beta -> 0: error to the gradient of the output with e by stiffness, |order"
-        " - 1|",
+        "linear net: error to the gradient of o . (K e) is O(beta): |order - 1|",
         abs(slope(BETAS, errors) - 1),
         0.1,
     )
     yield large(
         "cpl",
-        "which is not the gradient of the loss at equilibrium, relative difference",
+        "linear net: differs from the gradient of the loss at equilibrium",
         relative(swept[-1], plain),
         0.1,
     )
@@ -90,7 +103,7 @@ def cpl_checks(factory: RuleFactory) -> Iterator[Check]:
 def both(
     key: str, factory: RuleFactory, hyper: dict[str, Any], beta: float, gain: float
 ) -> Iterator[Check]:
-    """What both have in common. hyper: what the rule calls beta or the gain."""
+    """Checks of both rules. hyper: beta and gain by the names that the rule gives them."""
     net = (*mlp((12, 20, 16, 5), TANH)[:-1], dense(5, TANH))
     p = pose(net, (8, 12), 5, mse, gain=0.4)
     rule = factory(p.net, p.loss, **hyper, **LONG)
@@ -98,14 +111,17 @@ def both(
     grads, _, info = learn(p.batch.y)
     yield small(key, "settles: residual after 80 sweeps", info["residual"], 1e-10)
     early = gradient(factory, p, **hyper, free_steps=1, clamped_steps=1)[2]["residual"]
-    yield large(key, "and has not after one, of which it tells", early, 0.01)
+    yield large(key, "has not settled after one sweep: residual", early, 0.01)
     free, want = contrasted(p, beta, gain)
-    yield equal(key, "two phases in numpy, tanh outputs", grads, want, 1e-9)
+    yield equal(key, "dW equals two phases in numpy, tanh outputs", grads, want, 1e-9)
     yield large(
-        key, "another gain differs", relative(grads, contrasted(p, beta, 0.7 * gain)[1]), 0.02
+        key,
+        "dW differs from two phases in numpy at another gain",
+        relative(grads, contrasted(p, beta, 0.7 * gain)[1]),
+        0.02,
     )
     output = jax.jit(rule.predict)(p.params, (), p.batch.x, p.key)
-    yield equal(key, "predict answers from the free phase", output, free, 1e-9)
+    yield equal(key, "predict returns the output of the free phase", output, free, 1e-9)
     yield equal(
         key,
         "info['loss'] is the loss of the free phase",
@@ -114,12 +130,12 @@ def both(
         1e-9,
     )
     reached = max(jnp.abs(g).max() for g in jax.tree.leaves(learn(output)[0]))
-    yield small(key, "target = free output: no update", reached, 1e-9)
+    yield small(key, "target = free output: largest gradient", reached, 1e-9)
     images = convolutional()
     grads = gradient(factory, images, **hyper, **LONG)[0]
     yield equal(
         key,
-        "two phases through the layers' own credit, convolutions",
+        "dW equals two phases by each layer's credit, convolutions",
         grads,
         crossed(images, beta, gain),
         1e-8,
@@ -127,8 +143,9 @@ def both(
 
 
 def contrasted(p: Problem, beta: float, gain: float) -> tuple[np.ndarray, PyTree]:
-    """The free output and dW of a tanh perceptron under half the squared error, all outputs
-    included.
+    """The free output and dW of a tanh perceptron under half the squared error, in numpy.
+
+    The output layer is a tanh layer, too.
     """
     w, c = zip(*((np.asarray(a["w"]), np.asarray(a["b"])) for a in p.params), strict=True)
     x, y, depth = np.asarray(p.batch.x), np.asarray(p.batch.y), len(w)
@@ -156,8 +173,10 @@ def contrasted(p: Problem, beta: float, gain: float) -> tuple[np.ndarray, PyTree
 
 
 def crossed(p: Problem, beta: float, gain: float) -> PyTree:
-    """dW of any net after many sweeps. Synapses are crossed by the layer's own credit, and E is
-    differentiated by `jax.grad`.
+    """dW of any net after many sweeps.
+
+    Signals cross the synapses of a layer by its `credit`; the energy E is differentiated by
+    `jax.grad`.
     """
     depth = len(p.net)
 
@@ -205,8 +224,10 @@ def crossed(p: Problem, beta: float, gain: float) -> PyTree:
 
 
 def stiffened(p: Problem, *, weighted: bool) -> PyTree:
-    """A linear net, in closed form: the gradient of o . stop(K e), o the output at equilibrium,
-    K^-1 = do/dforce; or of o . e.
+    """A linear net in closed form: the gradient of o . stop(K e), or, not weighted, of o . stop(e).
+
+    o: the output at equilibrium; e = o - y. K: the stiffness of the output, the inverse of do/df
+    for a force f on the output.
     """
 
     def output(params, force: Array) -> Array:
@@ -237,15 +258,17 @@ def stiffened(p: Problem, *, weighted: bool) -> PyTree:
 def on_net(
     key: str, factory: RuleFactory, p: Problem, hyper: dict[str, Any], beta: float, gain: float
 ) -> Iterator[Check]:
-    """On a net of the caller's, without noise. A net that does not settle fails the first check:
-    its weights are too large, or its neurons unbounded.
+    """A net of the caller's, without noise.
+
+    A net that does not settle fails the first check: its weights are too large, or its neurons
+    unbounded.
     """
     p = quiet(p)
     grads, _, info = gradient(factory, p, **hyper, free_steps=SWEEPS, clamped_steps=SWEEPS)
     yield small(key, f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
     yield same(
         key,
-        "two phases through the layers' own credit, jax.grad of E",
+        "dW equals two phases by each layer's credit and jax.grad of E",
         grads,
         crossed(p, beta, gain),
         1e-6,
@@ -253,7 +276,7 @@ def on_net(
     if len(p.net) > 1:
         yield large(
             key,
-            "another gain differs",
+            "dW differs from two phases at another gain: relative difference",
             relative(grads[:-1], crossed(p, beta, 0.5 * gain)[:-1]),
             1e-3,
         )

@@ -1,7 +1,8 @@
 """Deep feedback control: identities and negative controls.
 
-The settled controller is found here by Newton's method on its equation, and J by `jax.jacfwd`; the
-rule relaxes, and sees no J.
+The rule lets its controller relax, and never computes the Jacobian J of the output by the currents.
+The references find the settled controller by Newton's method on its equation, and J by
+`jax.jacfwd`.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 from bioplaus.identities.any_net import apart, directional, drawn, given, quiet, same, settings
 from bioplaus.identities.common import (
@@ -27,7 +28,7 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.net import drive, fire, layer_key
+from bioplaus.identities.controller_by_hand import gauss_newton, jacobian, settled, split
 from bioplaus.types import Array, Batch, Key, PyTree, RuleFactory
 
 RATE = 0.05
@@ -41,16 +42,19 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Deep feedback control on a net of the caller's, without noise but its own, at the factory's
-    settings. A controller that does not settle fails the first check: its rate is too high, or its
-    leak too low.
+    """Deep feedback control on a net of the caller's, at the factory's settings.
+
+    The only noise is that of the rule. A controller that does not settle fails the first check: its
+    rate is too high, or its leak too low.
     """
     p, hyper = quiet(p), settings(factory)
     grads, state, info = gradient(factory, p, steps=400)
     yield small("dfc", "the controller settles: residual after 400 steps", info["residual"], 1e-9)
     leak = hyper["leak"] / (1 + hyper["leak"] * hyper["proportional"])
     want = jax.jit(lambda: settled(p, state.feedback, hyper["nudge"], leak))()
-    yield same("dfc", "dW of the controller settled by Newton's method", grads, want, 1e-6)
+    yield same(
+        "dfc", "dW equals that of the controller settled by Newton's method", grads, want, 1e-6
+    )
     yield from apart("dfc", p, grads)
 
     xi, tx = drawn(p), optax.sgd(1.0)
@@ -66,12 +70,16 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     ]
     moved = [a - b for a, b in zip(state.feedback, after.feedback, strict=True)]
     yield same(
-        "dfc", "a step of Q: noise times the output's derivative along it", moved, want, 1e-4
+        "dfc",
+        "a step of Q equals noise times the derivative of the output along it",
+        moved,
+        want,
+        1e-4,
     )
 
 
 def settles(factory: RuleFactory) -> Iterator[Check]:
-    """W's update, at the settled state of the controller, whatever Q is."""
+    """The update of W where the controller has settled, for any Q."""
     p = problem(loss=lambda output, y: jnp.sum(output * y, -1))  # e = y
     q, at = off_aligned(factory, p), controlled(factory, p, steps=200)
     newton = jax.jit(lambda nudge, leak: settled(p, q, nudge, leak))
@@ -79,7 +87,7 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
     silent, _ = at(q, base, p.batch._replace(y=jnp.zeros_like(p.batch.y)))
     yield small(
         "dfc",
-        "no teaching signal, no update",
+        "without a teaching signal: largest gradient",
         max(jnp.abs(g).max() for g in jax.tree.leaves(silent)),
         0.0,
     )
@@ -93,13 +101,17 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
         grads, residual = at(q, hyper, p.batch)
         want = newton(hyper["nudge"], 0.2 / (1 + 0.2 * hyper["proportional"]))
         yield equal(
-            "dfc", f"dW of the controller settled by Newton's method, {name}", grads, want, 1e-6
+            "dfc",
+            f"dW equals that of the controller settled by Newton's method, {name}",
+            grads,
+            want,
+            1e-6,
         )
         yield small("dfc", f"residual after 200 steps, {name}", residual, 1e-10)
     grads, leakier = newton(0.1, 0.2), newton(0.1, 0.4)
     yield large(
         "dfc",
-        "another leak's is of another size",
+        "dW at another leak: |1 - ratio of norms|",
         abs(1 - optax.tree.norm(grads) / optax.tree.norm(leakier)),
         0.05,
     )
@@ -110,7 +122,7 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
         residual = at(tuple(feedback), base | {"rate": rate}, p.batch)[1]
         yield large(
             "dfc",
-            f"says that the controller does not settle, {name}: residual",
+            f"info reports that the controller does not settle, {name}: residual",
             jnp.nan_to_num(residual, nan=jnp.inf),
             0.1,
         )
@@ -121,7 +133,7 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
     want = jax.jit(lambda: settled(p, q, 0.1, 0.2))()
     yield equal(
         "dfc",
-        "dW of the controller settled by Newton's method, convolutions and pooling",
+        "dW equals that of the controller settled by Newton's method, convolutions",
         grads,
         want,
         1e-6,
@@ -129,17 +141,17 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
 
 
 def credits(factory: RuleFactory) -> Iterator[Check]:
-    """What W's update is at a Q that has been learned, linear nets."""
+    """The update of W of linear nets at a Q that has been learned."""
     p = problem((12, 20, 5), neuron=LINEAR)
     j = jacobian(p)[0]
     q = split(p, jnp.linalg.solve(j @ j.T + 1e-8 * jnp.eye(5), j))
     hyper = {"nudge": 0.1, "leak": 0.0, "rate": 0.5, "proportional": 0.0}
     grads = controlled(factory, p, steps=100)(q, hyper, p.batch)[0]
-    name = "linear net, Q = (J J^T + g I)^-1 J, g = 1e-8: teaching signal e pinv(J)^T"
+    name = "linear net, Q = (J J^T + 1e-8 I)^-1 J: dW by the signal e pinv(J)^T"
     yield equal("dfc", name, grads, gauss_newton(p, j, 0.1), 1e-6)
     yield large(
         "dfc",
-        "which is not backprop, relative size",
+        "linear net, Q near pinv(J)^T: norm differs from backprop, |1 - ratio|",
         abs(1 - optax.tree.norm(grads) / optax.tree.norm(truth(p))),
         0.05,
     )
@@ -150,28 +162,28 @@ def credits(factory: RuleFactory) -> Iterator[Check]:
     same = jax.tree.map(lambda g: 1e5 * g, at(q, leaky, p.batch)[0])
     yield equal(
         "dfc",
-        "linear net, Q = J, weak nudging, leak alpha -> inf: alpha dW is backprop",
+        "linear net, Q = J, weak nudging, leak 1e5: leak times dW is backprop",
         same,
         backprop,
         1e-3,
     )
     yield large(
         "dfc",
-        "not at a small leak: 1 - cosine",
+        "linear net, Q = J, leak 0: 1 - cosine to backprop",
         1 - cosine(at(q, hyper, p.batch)[0], backprop),
         0.01,
     )
     hidden = at(random(q), leaky, p.batch)[0][:-1]
     yield large(
         "dfc",
-        "random Q: 1 - cosine to backprop, hidden layers",
+        "linear net, random Q, leak 1e5: 1 - cosine to backprop, hidden layers",
         1 - cosine(hidden, backprop[:-1]),
         0.5,
     )
 
 
 def aligns(factory: RuleFactory) -> Iterator[Check]:
-    """Q's update, against J."""
+    """The update of Q against the Jacobian J."""
 
     def learned(p, **more):
         rule = factory(p.net, p.loss, tx=optax.sgd(RATE), damping=0.3, pretraining=600, **more)
@@ -185,18 +197,23 @@ def aligns(factory: RuleFactory) -> Iterator[Check]:
     noisy, want = learned(p), fixed(p, 0.3)
     yield small(
         "dfc",
-        "Q learns (J J^T + g I)^-1 J, Gaussian noise: 1 - cosine, hidden",
+        "Q learns (J J^T + g I)^-1 J, Gaussian noise: 1 - cosine, hidden layers",
         1 - cosine(noisy[:-1], want[:-1]),
         0.1,
     )
-    yield small("dfc", "its size", abs(1 - optax.tree.norm(noisy) / optax.tree.norm(want)), 0.1)
+    yield small(
+        "dfc",
+        "Q learns (J J^T + g I)^-1 J, Gaussian noise: |1 - ratio of norms|",
+        abs(1 - optax.tree.norm(noisy) / optax.tree.norm(want)),
+        0.1,
+    )
     p = tiled((12, 20, 16, 5))
     want = fixed(p, 0.3)
     name = "Q learns (J J^T + g I)^-1 J, noise that samples each unit once"
     yield equal("dfc", name, learned(p, sample=frame, sigma=1e-6), want, 1e-4)
     yield large(
         "dfc",
-        "which differs at twice the damping g",
+        "(J J^T + g I)^-1 J at twice the damping g: |1 - ratio of norms|",
         abs(1 - optax.tree.norm(fixed(p, 0.6)) / optax.tree.norm(want)),
         0.1,
     )
@@ -217,9 +234,15 @@ def aligns(factory: RuleFactory) -> Iterator[Check]:
     after = step(gate)
     change = tuple((a - b) / RATE for a, b in zip(state.feedback, after.feedback, strict=True))
     yield equal("dfc", "one step of Q, each example weighted by its gate", change, want, 1e-4)
-    yield equal("dfc", "its optimiser remembers it", jax.tree.leaves(after.opt), list(want), 1e-4)
     yield equal(
-        "dfc", "a closed gate stops Q (no decay)", step(0 * gate).feedback, state.feedback, 0.0
+        "dfc",
+        "the momentum of Q's optimiser is that step",
+        jax.tree.leaves(after.opt),
+        list(want),
+        1e-4,
+    )
+    yield equal(
+        "dfc", "a closed gate stops Q, its decay too", step(0 * gate).feedback, state.feedback, 0.0
     )
 
 
@@ -237,82 +260,10 @@ def controlled(
     return jax.jit(run)
 
 
-def respond(p: Problem, x: Array, offsets: list[Array]) -> tuple[Array, list[Array], list[Array]]:
-    """Output r_L, inputs and currents a_l with offsets added to the currents."""
-    inputs, currents = [], []
-    for l, layer in enumerate(p.net):
-        inputs.append(x)
-        currents.append(drive(layer, p.params[l], x, layer_key(p.key, l)))
-        x = fire(layer, currents[-1] + offsets[l], layer_key(p.key, l))
-    return x, inputs, currents
-
-
-def settled(p: Problem, feedback: tuple[Array, ...], nudge: ArrayLike, leak: ArrayLike) -> PyTree:
-    """dW where y* - r_L(u) = leak u, solved for u by Newton's method, one example at a time."""
-
-    def inject(u):
-        return [jnp.tensordot(u, q, 1) for q in feedback]
-
-    def example(x, y):
-        start = respond(p, x[None], inject(jnp.zeros((1, y.size))))[0][0]
-        target = start - nudge * jax.grad(lambda o: p.loss(o[None], y[None])[0])(start)
-
-        def gap(u):
-            return target - respond(p, x[None], inject(u[None]))[0][0] - leak * u
-
-        return jax.lax.fori_loop(
-            0, 20, lambda _, u: u - jnp.linalg.solve(jax.jacfwd(gap)(u), gap(u)), jnp.zeros_like(y)
-        )
-
-    def pulled(params):
-        offsets = inject(jax.vmap(example)(p.batch.x, p.batch.y))
-        _, inputs, currents = respond(p, p.batch.x, offsets)
-        total = 0.0
-        for l, layer in enumerate(p.net):
-            k = layer_key(p.key, l)
-            helped = fire(layer, currents[l] + offsets[l], k) - fire(layer, currents[l], k)
-            total -= jnp.sum(helped / nudge * drive(layer, params[l], inputs[l], k)) / len(
-                p.batch.y
-            )
-        return total
-
-    return jax.grad(pulled)(p.params)
-
-
-def jacobian(p: Problem) -> Array:
-    """J [B, C, sum n_l] of the output by all currents, of a perceptron."""
-    widths = [w["b"].size for w in p.params]
-
-    def output(x, shift):
-        return respond(p, x[None], jnp.split(shift[None], np.cumsum(widths)[:-1].tolist(), -1))[0][
-            0
-        ]
-
-    return jax.jit(jax.vmap(lambda x: jax.jacfwd(output, 1)(x, jnp.zeros(sum(widths)))))(p.batch.x)
-
-
-def split(p: Problem, q: Array) -> tuple[Array, ...]:
-    """[C, sum n_l] as one array a layer."""
-    return tuple(jnp.split(q, np.cumsum([w["b"].size for w in p.params])[:-1].tolist(), -1))
-
-
-def gauss_newton(p: Problem, j: Array, nudge: float) -> PyTree:
-    """Linear net, one hidden layer: dW_l = r_{l-1}^T e pinv(J)_l^T / B, with r_1 moved by -nudge e
-    pinv(J)_1^T.
-    """
-    x, (first, second) = p.batch.x, p.params
-    hidden = x @ first["w"] + first["b"]
-    output = hidden @ second["w"] + second["b"]
-    e = jax.grad(lambda o: p.loss(o, p.batch.y).sum())(output)
-    one, two = jnp.split(e @ jnp.linalg.pinv(j).T, [hidden.shape[-1]], -1)
-    return tuple(
-        {"w": r.T @ s / len(x), "b": s.mean(0)} for r, s in ((x, one), (hidden - nudge * one, two))
-    )
-
-
 def tiled(sizes: tuple[int, ...]) -> Problem:
-    """A tanh perceptron and one input, as often as it has units: J is the same for every
-    example.
+    """A tanh perceptron with one input, repeated as often as the net has units.
+
+    J is the same for every example.
     """
     p = problem(sizes)
     examples = sum(w["b"].size for w in p.params)
@@ -320,8 +271,9 @@ def tiled(sizes: tuple[int, ...]) -> Problem:
 
 
 def frame(key: Key | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Noise whose second moment is the identity exactly, on the net of 20, 16 and 5 units: one unit
-    an example.
+    """Noise whose second moment is exactly the identity: each example perturbs one unit.
+
+    For the net of 20, 16 and 5 units, and a batch of 41 examples.
     """
     del key
     examples, n = shape
@@ -330,7 +282,7 @@ def frame(key: Key | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def off_aligned(factory: RuleFactory, p: Problem) -> tuple[Array, ...]:
-    """Q as the rule starts it and a random part: not aligned, and stable."""
+    """Initial Q plus a random part: not aligned with J, but the controller is stable."""
     start = (
         factory(p.net, p.loss, pretraining=0).init(jax.random.key(6), p.params, p.batch).feedback
     )

@@ -54,26 +54,39 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     grads, state, _ = gradient(factory, images)
     yield equal(
         "dfa",
-        "jax.grad of a surrogate, convolutions, random B",
+        "jax.grad of a surrogate at random B, convolutions",
         grads,
         surrogate(images, state.feedback),
         1e-12,
     )
 
     yield small(
-        "dfa", "dW_l does not see later weights, at a fixed error", sensitivity(factory), 0.0
+        "dfa",
+        "later weights change, the error does not: largest relative change of dW_l",
+        sensitivity(factory),
+        0.0,
     )
-    yield large("dfa", "feedback alignment's dW_l does", sensitivity(feedback_alignment), 1e-3)
+    yield large(
+        "dfa",
+        "the same for feedback alignment: largest relative change of dW_l",
+        sensitivity(feedback_alignment),
+        1e-3,
+    )
 
     rule = factory(p.net, p.loss)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     params, after = steps(rule, p, state, optax.adamw(1e-2, weight_decay=0.1), 5)
     yield equal("dfa", "B unchanged after 5 steps of AdamW", after.feedback, state.feedback, 0.0)
-    yield large("dfa", "while W changes", relative(params, p.params), 1e-2)
+    yield large(
+        "dfa",
+        "W changes in 5 steps of AdamW: relative difference",
+        relative(params, p.params),
+        1e-2,
+    )
 
 
 def by_other_rules(factory: RuleFactory, output: Neuron, loss: Loss, name: str) -> Iterator[Check]:
-    """Where it is backprop, and where it is feedback alignment."""
+    """Nets on which it equals backprop, and on which it equals feedback alignment."""
     linear = problem((12, 20, 16, 8, 5), neuron=LINEAR, output=output, loss=loss)
     products = [linear.params[-1]["w"].T]
     for w in reversed(linear.params[1:-1]):
@@ -94,23 +107,30 @@ def by_other_rules(factory: RuleFactory, output: Neuron, loss: Loss, name: str) 
     yield equal(
         "dfa", "feedback alignment with the same B, one hidden layer" + name, grads, fa, 1e-12
     )
-    yield large("dfa", "which is not backprop" + name, relative(grads[0], truth(shallow)[0]), 0.5)
+    yield large(
+        "dfa",
+        "one hidden layer: differs from backprop, first layer" + name,
+        relative(grads[0], truth(shallow)[0]),
+        0.5,
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Direct feedback alignment on a net of the caller's, with its noise."""
     grads, state, _ = gradient(factory, p)
-    yield same("dfa", "jax.grad of a surrogate, random B", grads, surrogate(p, state.feedback))
-    yield same("dfa", "the last layer is backprop", grads[-1:], truth(p)[-1:])
+    yield same("dfa", "jax.grad of a surrogate at random B", grads, surrogate(p, state.feedback))
+    yield same("dfa", "the last layer equals backprop", grads[-1:], truth(p)[-1:])
     yield from apart("dfa", p, grads)
 
 
 def surrogate(
     p: Problem, feedback: PyTree, broadcast: Callable[[Array, Array], Array] = lambda e, y: e
 ) -> PyTree:
-    """`jax.grad` of sum_l <stop(taught_l), h_l(stop(h_{l-1}))> / B, with taught_l = e B_l for the
-    hidden layers, and of the loss for the last one. e = dL/da_L, a_L its current; broadcast: (e, y)
-    -> what B_l carries.
+    """`jax.grad` of a loss whose gradient is the update of direct feedback alignment.
+
+    It is sum_l <stop(t_l), h_l(stop(h_{l-1}))> / B over hidden layers plus the loss of the last
+    layer, with teaching signals t_l = e B_l and e = dL/da_L, a_L the current of the last layer.
+    broadcast: (e, y) -> the signal that B_l carries in place of e.
     """
     k, last = [layer_key(p.key, l) for l in range(len(p.net))], len(p.net) - 1
 
@@ -131,10 +151,8 @@ def surrogate(
 
 
 def sensitivity(factory: RuleFactory) -> float:
-    """Relative change of the hidden dW_l when the weights of all later layers change and the error
-    does not.
-    """
-    # e = y, whatever the output
+    """Relative change of the hidden dW_l if all later weights change and the error does not."""
+    # The derivative of this loss is e = y for every output.
     p = problem()._replace(loss=lambda output, y: jnp.sum(output * y, -1))
     rule = factory(p.net, p.loss)
     state, grad = rule.init(jax.random.key(6), p.params, p.batch), jax.jit(rule.grad)

@@ -1,8 +1,8 @@
 """Equilibrium propagation: identities and negative controls.
 
-The truth is the gradient of the loss at the equilibrium of the recurrent net, not that of a forward
-pass. It is taken here by `jax.grad` through a long relaxation, written out for a tanh perceptron,
-in which every step contracts.
+The reference is the gradient of the loss at the equilibrium of the recurrent net, not that of a
+forward pass. `jax.grad` takes it through a long relaxation of a tanh perceptron, written out here;
+every step of it contracts.
 """
 
 from collections.abc import Iterator
@@ -54,21 +54,31 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         1e-10,
     )
     output = factory(p.net, p.loss, **LONG).predict(p.params, (), p.batch.x, p.key)
-    yield equal("ep", "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
-    yield equal("ep", "implicit gradient at equilibrium, beta 0.01", grads, want, 1e-3)
-    yield large("ep", "is not backprop of a forward pass", relative(grads, truth(p)), 0.05)
+    yield equal(
+        "ep", "predict returns the output at equilibrium", output, equilibrium(p, p.params), 1e-10
+    )
+    yield equal("ep", "gradient of the loss at equilibrium, beta 0.01", grads, want, 1e-3)
+    yield large(
+        "ep",
+        "differs from backprop of a forward pass: relative difference",
+        relative(grads, truth(p)),
+        0.05,
+    )
     errors = [relative(g, want) for g in sweep(factory, p, "beta", BETAS, **LONG)]
     yield small(
-        "ep", "centred, its error is O(beta^2): |order - 2|", abs(slope(BETAS, errors) - 2), 0.2
+        "ep",
+        "error to the gradient at equilibrium is O(beta^2): |order - 2|",
+        abs(slope(BETAS, errors) - 2),
+        0.2,
     )
-    yield large("ep", "the error at beta 0.4 is seen", errors[0], 1e-4)
+    yield large("ep", "error to the gradient at equilibrium, beta 0.4", errors[0], 1e-4)
 
     squared = p._replace(loss=mse)
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(squared, w)))(p.params)
     grads = gradient(factory, squared, beta=0.01, **LONG)[0]
     yield small(
         "ep",
-        "half the squared error: 1 - cosine of a layer",
+        "half the squared error: 1 - cosine to the gradient at equilibrium, worst layer",
         1 - min(map(cosine, grads, want)),
         1e-6,
     )
@@ -77,7 +87,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     residual = gradient(factory, diverging)[2]["residual"]
     yield large(
         "ep",
-        "says that a ReLU net at He's initialisation does not settle: residual",
+        "info reports that a ReLU net of He's initialisation does not settle: residual",
         jnp.nan_to_num(residual, nan=jnp.inf),
         0.05,
     )
@@ -88,8 +98,10 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Equilibrium propagation on a net of the caller's, without noise. A net that does not settle
-    fails the first check: its weights are too large, or its neurons unbounded.
+    """Equilibrium propagation on a net of the caller's, without noise.
+
+    A net that does not settle fails the first check: its weights are too large, or its neurons
+    unbounded.
     """
     p = quiet(p)
     grads, _, info = gradient(factory, p, beta=1e-3, free_steps=SWEEPS, nudged_steps=SWEEPS)
@@ -99,16 +111,17 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         p.params
     )
     yield same(
-        "ep", "jax.grad of the loss of predict, through its sweeps, beta 0.001", grads, want, 1e-3
+        "ep", "jax.grad of the loss of predict through its sweeps, beta 0.001", grads, want, 1e-3
     )
-    # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    # A single hidden layer gets no feedback: its equilibrium is the forward pass.
     if len(p.net) > 2:
         yield from apart("ep", p, grads, 1e-4)
 
 
 def equilibrium(p: Problem, params: PyTree) -> jax.Array:
-    """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T); the readout
-    does not act back.
+    """The output after 200 sweeps of h_l = tanh(h_{l-1} W_l + b_l + h_{l+1} W_{l+1}^T).
+
+    The readout has no effect on the hidden layers.
     """
     *hidden, readout = params
 

@@ -1,5 +1,6 @@
-"""One-sided and holomorphic equilibrium propagation: identities and negative controls. The truth is
-as in `equilibrium_propagation`.
+"""One-sided and holomorphic equilibrium propagation: identities and negative controls.
+
+The reference is that of `equilibrium_propagation`.
 """
 
 import functools
@@ -64,40 +65,45 @@ def nep_checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def one_sided(key: str, factory: RuleFactory, opposite: RuleFactory, sign: int) -> Iterator[Check]:
-    """What both have in common. opposite: the rule of the other sign."""
+    """Checks of both one-sided rules. opposite: the rule whose nudge has the other sign."""
     yield from linear_checks(key, factory, [sign])
     p = problem()
     output = jax.jit(factory(p.net, p.loss, **LONG).predict)(p.params, (), p.batch.x, p.key)
-    yield equal(key, "predict answers from equilibrium", output, equilibrium(p, p.params), 1e-10)
+    yield equal(
+        key, "predict returns the output at equilibrium", output, equilibrium(p, p.params), 1e-10
+    )
     want = jax.jit(jax.grad(lambda w: equilibrium_loss(p, w)))(p.params)
     swept = sweep(factory, p, "beta", BETAS, **LONG)
     errors, grads = [relative(g, want) for g in swept], swept[BETAS.index(0.2)]
     yield small(
-        key, "one-sided, its error is O(beta): |order - 1|", abs(slope(BETAS, errors) - 1), 0.2
+        key,
+        "error to the gradient at equilibrium is O(beta): |order - 1|",
+        abs(slope(BETAS, errors) - 1),
+        0.2,
     )
     centred, other = (gradient(rule, p, beta=0.2, **LONG)[0] for rule in (CENTRED, opposite))
     mean = jax.tree.map(lambda a, b: (a + b) / 2, grads, other)
     yield equal(
         key,
-        "the mean with the opposite sign is the centred rule, at the same beta",
+        "the mean with the nudge of the other sign equals the centred rule",
         mean,
         centred,
         1e-12,
     )
     bias, against = (jax.tree.map(np.subtract, g, want) for g in (grads, other))
     yield large(
-        key, "the bias of the opposite sign is opposite: -cosine", -cosine(bias, against), 0.9
+        key, "-cosine between the errors at the two signs of the nudge", -cosine(bias, against), 0.9
     )
     yield large(
         key,
-        "at the same beta its error is that of the centred rule times",
+        "error over the error of the centred rule, beta 0.2",
         relative(grads, want) / relative(centred, want),
         3.0,
     )
 
 
 def one_sided_on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """On a net of the caller's, without noise. A net that does not settle fails the first check."""
+    """A net of the caller's, without noise. If it does not settle, the first check fails."""
     p = quiet(p)
     grads, _, info = gradient(factory, p, beta=1e-4, free_steps=SWEEPS, nudged_steps=SWEEPS)
     yield small(key, f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
@@ -106,9 +112,9 @@ def one_sided_on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Che
         p.params
     )
     yield same(
-        key, "jax.grad of the loss of predict, through its sweeps, beta 0.0001", grads, want, 1e-3
+        key, "jax.grad of the loss of predict through its sweeps, beta 0.0001", grads, want, 1e-3
     )
-    # one hidden layer has no other to hear from: its equilibrium is the forward pass
+    # A single hidden layer gets no feedback: its equilibrium is the forward pass.
     if len(p.net) > 2:
         yield from apart(key, p, grads, 1e-4)
 
@@ -133,7 +139,7 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
         for f in (functools.partial(factory, points=2), CENTRED)
     )
     yield equal(
-        "hep", "two points are the centred rule, convolutions and pooling", two, centred, 1e-11
+        "hep", "two points equal the centred rule, convolutions and pooling", two, centred, 1e-11
     )
 
     p, points, inside, outside = problem(), [3, 6], 0.25, 4.0
@@ -141,18 +147,31 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
     pairs = [sweep(factory, p, "beta", [inside, outside], points=n, **LONG) for n in points]
     near, far = ([relative(pair[i], want) for pair in pairs] for i in (0, 1))
     yield small(
-        "hep", "six points within the radius of analyticity: relative error", near[-1], 1e-5
+        "hep",
+        "six points, |beta| 0.25: relative error to the gradient at equilibrium",
+        near[-1],
+        1e-5,
     )
     rate = np.polyfit(points, np.log(near), 1)[0]
-    yield small("hep", "the error there falls exponentially: slope of log error over N", rate, -1.0)
-    yield large("hep", "not beyond it: relative error of six points", far[-1], 0.05)
+    yield small("hep", "|beta| 0.25: slope of the log error over the number of points", rate, -1.0)
+    yield large(
+        "hep",
+        "six points, |beta| 4, beyond the radius of analyticity: relative error",
+        far[-1],
+        0.05,
+    )
 
     yield from fresh_acts("hep", factory)
     for name, neuron in {"ReLU": relu(), "hard sigmoid": hard_sigmoid()}.items():
-        yield small("hep", f"refuses {name} neurons", accepts(factory, neuron, mse), 0)
+        yield small(
+            "hep",
+            f"refuses {name} neurons: number of nets accepted",
+            accepts(factory, neuron, mse),
+            0,
+        )
     yield small(
         "hep",
-        "refuses a loss of moduli",
+        "refuses a loss with an absolute value: number of nets accepted",
         accepts(factory, sigmoid(), lambda o, y: abs(o - y).sum(-1)),
         0,
     )
@@ -161,11 +180,16 @@ def hep_checks(factory: RuleFactory) -> Iterator[Check]:
         for f in (sigmoid(), softplus(), LINEAR)
         for loss in (mse, cross_entropy)
     ]
-    yield large("hep", "accepts sigmoid, softplus and linear ones, under both losses", sum(good), 6)
+    yield large(
+        "hep",
+        "accepts sigmoid, softplus and linear nets, two losses: number accepted",
+        sum(good),
+        6,
+    )
 
 
 def accepts(factory: RuleFactory, neuron: Neuron, loss: Loss) -> bool:
-    """Whether the rule takes a net of these neurons and this loss."""
+    """Whether the rule accepts a net of these neurons and this loss."""
     p = problem()
     try:
         factory(mlp((12, 20, 16, 5), neuron), loss).init(p.key, p.params, p.batch)
@@ -175,9 +199,7 @@ def accepts(factory: RuleFactory, neuron: Neuron, loss: Loss) -> bool:
 
 
 def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """On a net of the caller's, without noise: a small circle, and two points against the centred
-    rule.
-    """
+    """A net of the caller's, without noise, on a small circle of nudges."""
     p = quiet(p)
     grads, _, info = gradient(factory, p, beta=0.01, free_steps=SWEEPS, nudged_steps=SWEEPS)
     yield small("hep", f"settles: residual after {SWEEPS} sweeps", info["residual"], 1e-6)
@@ -186,7 +208,7 @@ def hep_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         p.params
     )
     yield same(
-        "hep", "jax.grad of the loss of predict, through its sweeps, |beta| 0.01", grads, want, 1e-4
+        "hep", "jax.grad of the loss of predict through its sweeps, |beta| 0.01", grads, want, 1e-4
     )
     if len(p.net) > 2:
         yield from apart("hep", p, grads, 1e-4)

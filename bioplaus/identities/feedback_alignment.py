@@ -1,7 +1,7 @@
 """Feedback alignment: identities and negative controls.
 
-At B = W every wrong version agrees with the right one, so that the rule is compared with a
-hand-coded one at random B.
+At B = W every wrong version agrees with the right one. So the rule is compared with a hand-coded
+one at random B, too.
 """
 
 import itertools
@@ -68,7 +68,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     grads, state, _ = gradient(factory, images)
     yield equal(
         "fa",
-        "jax.grad of a surrogate, convolutions, random B",
+        "jax.grad of a surrogate at random B, convolutions",
         grads,
         feedback_by_grad(images, state.feedback),
         1e-12,
@@ -84,7 +84,9 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         weights(state.feedback),
         0.0,
     )
-    yield large("fa", "while W changes", relative(params, p.params), 1e-2)
+    yield large(
+        "fa", "W changes in 5 steps of AdamW: relative difference", relative(params, p.params), 1e-2
+    )
     yield from alignment(factory)
 
 
@@ -94,15 +96,13 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def crossing(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net with feedback weights in `state.feedback`: backprop at B = W, and feedback alignment
-    at the B that it has.
-    """
+    """Any net: backprop at B = W, and feedback alignment at random B, in `state.feedback`."""
     grads = gradient(factory, p, lambda s: s._replace(feedback=aligned(p)))[0]
     yield same(key, "backprop at B = W", grads, truth(p))
     grads, state, _ = gradient(factory, p)
     yield same(
         key,
-        "jax.grad with every error crossing B at random B",
+        "jax.grad with every error crossing B, random B",
         grads,
         feedback_through(p, state.feedback),
     )
@@ -110,18 +110,20 @@ def crossing(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def weights(feedback: PyTree) -> PyTree:
-    """The feedback weights without their biases, which send nothing back (and are zero)."""
+    """The feedback weights without their biases, which are zero and carry no error."""
     return [b["w"] for b in feedback[1:]]
 
 
 def away(key: str, grads: PyTree, backprop: PyTree) -> Check:
     """Control: at random B every hidden layer's cosine to backprop is below 0.5."""
     worst = max(abs(cosine(g, t)) for g, t in zip(grads[:-1], backprop[:-1], strict=True))
-    return large(key, "hidden layers at random B: 1 - |cosine| to backprop", 1 - worst, 0.5)
+    return large(
+        key, "random B: 1 - |cosine| to backprop, hidden layer nearest to it", 1 - worst, 0.5
+    )
 
 
 def alignment(factory: RuleFactory) -> Iterator[Check]:
-    """A linear student of a linear teacher: W comes to point along B."""
+    """A linear student of a linear teacher: W aligns with B."""
     p = linear_teacher()
     rule = factory(p.net, p.loss)
     state = rule.init(jax.random.key(6), p.params, p.batch)
@@ -133,12 +135,15 @@ def alignment(factory: RuleFactory) -> Iterator[Check]:
     yield large("fa", "linear teacher: angle(B, W) at first, degrees", angles[0], 80.0)
     yield small("fa", "linear teacher: angle(B, W) after 200 steps, degrees", angles[-1], 60.0)
     rise = max(b - a for a, b in itertools.pairwise(angles))
-    yield small("fa", "linear teacher: angle(B, W) falls every 50 steps, degrees", rise, -0.1)
+    yield small(
+        "fa", "linear teacher: largest change of angle(B, W) over 50 steps, degrees", rise, -0.1
+    )
 
 
 def linear_teacher() -> Problem:
-    """Lillicrap et al., figure 1: a linear net 30-20-10 that learns a random linear map. W starts
-    small.
+    """Lillicrap et al., figure 1: a linear net 30-20-10 learns a random linear map.
+
+    Initial W is small.
     """
     p = problem((30, 20, 10), examples=128, neuron=LINEAR, loss=mse)
     target = p.batch.x @ jnp.asarray(np.random.default_rng(8).standard_normal((30, 10))) / 30**0.5
@@ -148,7 +153,7 @@ def linear_teacher() -> Problem:
 
 
 def angle(params: PyTree, state: PyTree) -> float:
-    """Between the readout weights and their feedback weights, in degrees."""
+    """The angle between the readout weights and their feedback weights, in degrees."""
     return math.degrees(math.acos(cosine(params[1]["w"], state.feedback[1]["w"])))
 
 

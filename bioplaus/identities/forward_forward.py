@@ -59,7 +59,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         ]
         yield large(
             "ff",
-            f"a step makes layer {l + 1} prefer the right labels: rise of the goodness",
+            f"layer {l + 1}, one step: rise of the goodness of right over wrong labels",
             gaps[1] - gaps[0],
             1e-4,
         )
@@ -74,31 +74,50 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     grads, louder = step(1.0), step(3.0)
     yield equal(
         "ff",
-        "three times the activity in the first layer: the same gradients behind it",
+        "first layer three times as active: later layers have the same gradients",
         louder[1:],
         grads[1:],
         1e-9,
     )
-    yield large("ff", "but not its own", relative(louder[0], grads[0]), 0.1)
+    yield large(
+        "ff",
+        "first layer three times as active: its gradient differs",
+        relative(louder[0], grads[0]),
+        0.1,
+    )
 
     drawn = [
         np.asarray(settings(factory)["negatives"](jax.random.key(i), p.batch.y, jnp.zeros((8, 5))))
         for i in range(40)
     ]
-    yield small("ff", "wrong labels are never the right one", (np.mean(drawn, 0) * y).max(), 0.0)
-    yield small("ff", "each is one label", np.abs(np.sum(drawn, -1) - 1).max(), 0.0)
-    yield large("ff", "and any other may be drawn", (np.mean(drawn, 0) + y).min(), 0.02)
+    yield small("ff", "drawn wrong labels: share of right ones", (np.mean(drawn, 0) * y).max(), 0.0)
+    yield small(
+        "ff",
+        "drawn wrong labels are one-hot: largest |sum - 1|",
+        np.abs(np.sum(drawn, -1) - 1).max(),
+        0.0,
+    )
+    yield large(
+        "ff",
+        "drawn wrong labels: least share of any other class",
+        (np.mean(drawn, 0) + y).min(),
+        0.02,
+    )
     sure = wrong_labels(
         jax.random.key(0), p.batch.y, jnp.asarray(50.0 * np.roll(y, 2, -1) + 90.0 * y)
     )
     yield equal(
-        "ff", "at sure logits: the readout's most likely error", sure, np.roll(y, 2, -1), 0.0
+        "ff",
+        "large logits: the drawn wrong label is the readout's most likely one",
+        sure,
+        np.roll(y, 2, -1),
+        0.0,
     )
     yield from _options(factory, p)
 
 
 def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Hard wrong labels, and peers."""
+    """The options hardness and peers."""
     readout = p.net[-1], p.params[-1], layer_key(p.key, len(p.net) - 1)
     neutral = hidden(p, p.params, np.full(p.batch.y.shape, 1 / 5))[-1]
     unit = jnp.asarray(neutral / np.sqrt((neutral**2).mean(-1, keepdims=True)))
@@ -107,22 +126,23 @@ def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     def step(**options):
         return factory(p.net, p.loss, **options).grad(p.params, (), p.batch, p.key)[0]
 
-    def weighed(key, y, output):
-        return jnp.exp(output) * (1 - y)  # no labels, but they tell what was asked for
+    def weighted(key, y, output):
+        # Not labels: their values show which logits the rule passes to `negatives`.
+        return jnp.exp(output) * (1 - y)
 
     given = jax.jit(lambda wrong: step(negatives=lambda key, y, output: wrong))
     for name, h in (
-        ("hardness 2: wrong labels by twice the readout's logits", 2.0),
-        ("no hardness: all alike", None),
+        ("hardness 2: wrong labels are drawn by twice the readout's logits", 2.0),
+        ("no hardness: wrong labels are drawn by logits of zero", None),
     ):
-        found = jax.jit(lambda h=h: step(hardness=h, negatives=weighed))()
+        found = jax.jit(lambda h=h: step(hardness=h, negatives=weighted))()
         yield equal("ff", name, found, given(jnp.exp((h or 0.0) * logits) * (1 - p.batch.y)), 1e-9)
     kinds = ((LINEAR, binary_cross_entropy), (SIGMOID, bernoulli))
     nets = [problem((7, 5, 4, 3), examples=6, output=neuron, loss=loss) for neuron, loss in kinds]
-    of_logits, of_odds = (gradient(factory, q, hardness=1.0, negatives=weighed)[0] for q in nets)
+    of_logits, of_odds = (gradient(factory, q, hardness=1.0, negatives=weighted)[0] for q in nets)
     yield equal(
         "ff",
-        "wrong labels by the log odds, where outputs are probabilities",
+        "outputs are probabilities: wrong labels are drawn by their log odds",
         of_odds,
         of_logits,
         1e-6,
@@ -142,24 +162,30 @@ def _options(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         found = pulled[l]["w"] - plain[l]["w"]
         yield equal(
             "ff",
-            f"peers: layer {l + 1}'s mean activities are drawn together, in numpy",
+            f"peers: the pull on layer {l + 1}'s mean activities, in numpy",
             found,
             pull,
             1e-9,
         )
-    yield equal("ff", "but not the readout", pulled[-1], plain[-1], 0.0)
-    yield large("ff", "which is another rule", relative(pulled[:-1], plain[:-1]), 1e-3)
+    yield equal("ff", "peers: the readout does not change", pulled[-1], plain[-1], 0.0)
+    yield large(
+        "ff",
+        "peers: hidden layers change: relative difference",
+        relative(pulled[:-1], plain[:-1]),
+        1e-3,
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of every layer's own objective, with wrong labels drawn by shifting the
-    right ones.
+    """Any net: the gradient of the objective of every layer.
+
+    The wrong label is the one after the right label.
     """
     yield from _on_net(factory, p, {k: float(settings(factory)[k]) for k in ("theta", "strength")})
 
 
 def shifted(key: Key, y: Array, output: Array) -> Array:
-    """The next label."""
+    """The label after the right one."""
     del key, output
     return jnp.roll(y, 1, -1)
 
@@ -194,21 +220,21 @@ def _on_net(
     yield same("ff", "jax.grad of the layers' objectives" + name, grads, want)
     yield equal(
         "ff",
-        "info['loss'] is that of the readout without a label" + name,
+        "info['loss'] is the loss of the readout without a label" + name,
         info["loss"],
         readout,
         1e-9,
     )
     yield large(
         "ff",
-        "which differs if errors pass" + name,
+        "differs from jax.grad with errors passing between layers" + name,
         relative(grads[:-1], slopes(p.params, 1.0)[0][:-1]),
         1e-3,
     )
 
 
 def hidden(p: Problem, params: PyTree, label: np.ndarray) -> list[np.ndarray]:
-    """Outputs of the hidden layers of a tanh perceptron for an overlaid label, in numpy."""
+    """Outputs of the hidden layers of a tanh perceptron, with a label in the input, in numpy."""
     h, outputs = np.array(p.batch.x), []
     h[:, : label.shape[1]] = label
     for w in params[:-1]:

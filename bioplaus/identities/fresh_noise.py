@@ -1,5 +1,6 @@
-"""Noise drawn anew in every sweep of an equilibrium rule: what is left of it in the difference of
-two phases.
+"""Noise that an equilibrium rule draws anew in every sweep, or once for both of its phases.
+
+Noise drawn once drops out of the difference of the two phases; fresh noise is divided by beta.
 """
 
 from collections.abc import Iterator
@@ -27,16 +28,19 @@ SHORT: dict[str, Any] = {"free_steps": 30, "nudged_steps": 10}
 
 
 def fresh_acts(key: str, factory: RuleFactory) -> Iterator[Check]:
-    """Check of a rule that hands `fresh` on to the same phases."""
+    """The check of a rule that passes the option `fresh` on to the phases of another."""
     p = problem(neuron=gaussian_current(tanh(), 0.1))
     fresh, once = (gradient(factory, p, fresh=f, **SHORT)[0] for f in (True, False))
     yield large(
-        key, "fresh noise is not that of one draw: relative difference", relative(fresh, once), 0.1
+        key,
+        "fresh noise gives another dW than noise drawn once: relative difference",
+        relative(fresh, once),
+        0.1,
     )
 
 
 def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
-    """Checks of a factory whose `fresh` draws noise anew."""
+    """Checks of a factory with the option `fresh`."""
     p, still = problem(neuron=gaussian_current(tanh(), 0.1)), problem()
     fresh, once = (sweep(factory, p, "beta", BETAS, fresh=f, **SHORT) for f in (True, False))
     left = [
@@ -44,18 +48,18 @@ def fresh_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     ]
     yield small(
         key,
-        "fresh noise is divided by beta: |order + 1|",
+        "fresh noise: |dW| is O(1 / beta): |order + 1|",
         abs(np.log10(left[0] / left[1]) + 1),
         0.1,
     )
     yield small(
         key,
-        "noise drawn once drops out: |order|",
+        "noise drawn once: |dW| does not depend on beta: |order|",
         abs(np.log10(optax.tree.norm(once[0]) / optax.tree.norm(once[1]))),
         0.05,
     )
     residuals = [gradient(factory, p, fresh=f, **SHORT)[2]["residual"] for f in (True, False)]
-    yield large(key, "fresh noise keeps the network moving: residual", residuals[0], 0.05)
-    yield small(key, "noise drawn once lets it settle: residual", residuals[1], 0.01)
+    yield large(key, "fresh noise: the network does not settle: residual", residuals[0], 0.05)
+    yield small(key, "noise drawn once: the network settles: residual", residuals[1], 0.01)
     drawn, shared = (gradient(factory, still, fresh=f, **SHORT)[0] for f in (True, False))
-    yield equal(key, "without noise, fresh changes nothing", drawn, shared, 1e-12)
+    yield equal(key, "net without noise: the option fresh changes nothing", drawn, shared, 1e-12)

@@ -1,12 +1,11 @@
-"""Hebbian and competitive learning: one update against its equation, and where many updates lead,
-which is known.
+"""Hebbian and competitive learning: identities and negative controls.
 
-The equation is written out once for any net, with `jax.grad` of <s, a(x) - a(m)> for what a layer's
-synapses see.
+One update is compared with its equation (`hebbian_by_hand.py`). The result of many updates is
+compared with what is known of it, such as the principal components of the data.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -27,105 +26,25 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
+from bioplaus.identities.hebbian_by_hand import equation, update
 from bioplaus.layers import dense
 from bioplaus.losses import cross_entropy
-from bioplaus.net import drive, forward, layer_key
+from bioplaus.net import forward
 from bioplaus.rules.competitive import repelling
 from bioplaus.types import Batch, PyTree, RuleFactory
 
 DRAW = np.random.default_rng
 AXES = np.linalg.qr(DRAW(3).standard_normal((5, 5)))[0]
 SPREAD = np.array([3.0, 2.0, 1.3, 0.5, 0.3])
-# its mean is larger than its spread
+# The mean, 2 in each variable, is not small against the spread.
 CLOUD = DRAW(4).standard_normal((64, 5)) @ (AXES * SPREAD).T + 2.0
 SQUARE = np.cov(CLOUD.T, bias=True)
 COMPONENTS = np.linalg.eigh(SQUARE)[1][:, ::-1]
 SUBSPACE = COMPONENTS[:, :3] @ COMPONENTS[:, :3].T
 
 
-def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any]) -> list[PyTree]:
-    """What hidden layers should return, in terms of the derivatives of single layers."""
-    trace, grads, b = forward(p.net, p.params, p.batch.x, p.key), [], len(p.batch.y)
-    outputs = (*trace.inputs[1:], trace.output)
-    for l, (layer, w) in enumerate(zip(p.net[:-1], p.params[:-1], strict=True)):
-        k = layer_key(p.key, l)
-
-        def current(w, layer=layer, k=k, l=l):
-            return drive(layer, w, trace.inputs[l], k), drive(layer, w, mean[l][None], k)
-
-        a, rest = (np.asarray(v) for v in current(w))
-        u = a - rest
-        s = (
-            np.asarray(outputs[l])
-            if key == "hebb"
-            else SIGNALS[key](u, theta[l] if theta else None, hyper)
-        )
-        product = pre_and_post(lambda w, current=current: jnp.subtract(*current(w)), w, s / b)
-        rows = [v.reshape(-1, v.shape[-1]) for v in (u, s)]
-        m = MATRICES[key](rows[0].T @ rows[1] / b, hyper) / hyper.get("length", 1.0) ** 2
-
-        def descended(v, g, m=m, rest=rest):
-            if v.ndim == 1:
-                return hyper["homeostasis"] * rest.reshape(-1, len(v)).mean(0)
-            norm = np.sqrt((np.asarray(v) ** 2).sum(tuple(range(v.ndim - 1))))
-            pace = np.abs(norm / hyper["length"] - 1) ** hyper["power"] if key == "softhebb" else 1
-            return -(g - np.tensordot(np.asarray(v), m, 1)) * pace
-
-        grads.append(jax.tree.map(descended, w, product))
-    return grads
-
-
-def pre_and_post(current: Callable[[PyTree], jax.Array], w: PyTree, s: np.ndarray) -> PyTree:
-    """The derivative of <s, a(x) - a(m)>. Compiled as one: step by step, each operation would
-    be.
-    """
-    return jax.jit(jax.grad(lambda w: jnp.sum(s * current(w))))(w)
-
-
-def shares(u: np.ndarray, theta: np.ndarray, hyper: dict[str, Any]) -> np.ndarray:
-    """Softmax, written out, and with the sign of the losers turned."""
-    e = np.exp((u - u.max(-1, keepdims=True)) / hyper["temperature"])
-    sign = np.where((e == 1) | (hyper["competition"] is not repelling), 1, -1)
-    return sign * e / e.sum(-1, keepdims=True)
-
-
-def ranked(u: np.ndarray, theta: np.ndarray, hyper: dict[str, Any]) -> np.ndarray:
-    """1 for the first, -delta for the one of rank k."""
-    place = np.argsort(np.argsort(-u, -1), -1)
-    return np.where(place == 0, 1.0, np.where(place == hyper["rank"] - 1, -hyper["delta"], 0.0))
-
-
-SIGNALS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("oja", "sanger"), lambda u, theta, hyper: u),
-    "bcm": lambda u, theta, hyper: u * (u - theta),
-    "softhebb": shares,
-    "krotov": ranked,
-}
-MATRICES: dict[str, Callable[..., Any]] = {
-    "hebb": lambda m, hyper: hyper["inhibition"] * m,
-    "oja": lambda m, hyper: m,
-    "sanger": lambda m, hyper: np.triu(m),
-    "bcm": lambda m, hyper: 0 * m,
-    "softhebb": lambda m, hyper: (
-        np.diag(np.diag(m)) + (hyper["inhibition"] or 0) * (m - np.diag(np.diag(m)))
-    ),
-    "krotov": lambda m, hyper: np.diag(np.diag(m)),
-}
-
-
-def update(factory: RuleFactory, p: Problem, **hyper: Any) -> tuple[PyTree, PyTree, PyTree]:
-    """Grads and the states before and after, at a mean and thresholds that are not zero."""
-    rule, draw = factory(p.net, p.loss, **hyper), DRAW(9)
-    state = jax.tree.map(
-        lambda a: jnp.asarray(0.3 * draw.standard_normal(a.shape)),
-        rule.init(p.key, p.params, p.batch),
-    )
-    grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
-    return grads, state, after
-
-
 def perceptron() -> Problem:
-    """A small one: what costs here is compiling."""
+    """A small perceptron: the time of these checks is that of compiling."""
     return problem((6, 8, 7, 3), examples=6)
 
 
@@ -137,14 +56,16 @@ def by_equation(
     inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
     if len(p.net) > 1:
         want = equation(key, p, state.mean, state.threshold, settings(factory) | hyper)
-        yield same(key, "the equation, layer by layer" + name, grads[:-1], want)
-    yield same(key, "the last layer is backprop" + name, grads[-1:], truth(p)[-1:])
+        yield same(key, "dW equals the equation, layer by layer" + name, grads[:-1], want)
+    yield same(key, "the last layer equals backprop" + name, grads[-1:], truth(p)[-1:])
     if len(p.net) > 1:
         rate = (settings(factory) | hyper)["averaging"]
         moved = [
             m + rate * (np.asarray(x).mean(0) - m) for m, x in zip(state.mean, inputs, strict=False)
         ]
-        yield equal(key, "the running mean of the input" + name, after.mean, moved, 1e-9)
+        yield equal(
+            key, "the running mean of the input equals the equation" + name, after.mean, moved, 1e-9
+        )
     yield from (c._replace(name=c.name + name) for c in apart(key, p, grads))
 
 
@@ -162,9 +83,7 @@ def learned(
     seed: int = 2,
     **hyper: Any,
 ) -> tuple[np.ndarray, PyTree]:
-    """The weights of one linear hidden layer after gradient descent by the rule on the same batch,
-    and the rule's state.
-    """
+    """The weights of a linear hidden layer after learning from one batch, and the rule's state."""
     net, draw = (dense(units), dense(2)), DRAW(seed)
     params = tuple(
         {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])}
@@ -183,7 +102,7 @@ def learned(
 
 
 def both(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
-    """The equation on a perceptron whose biases stay, and on a net with convolutions."""
+    """The equation on a perceptron with fixed biases, and on a net with convolutions."""
     yield from by_equation(key, factory, perceptron(), "", homeostasis=False, **hyper)
     yield from by_equation(key, factory, convolutional(), ", convolutions", **hyper)
 
@@ -193,16 +112,25 @@ def hebb_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from both("hebb", factory)
     w, _ = learned(factory, CLOUD, 3, 800, 0.05, length=1.0)
     yield equal(
-        "hebb", "linear units: the projector on the principal subspace", w @ w.T, SUBSPACE, 1e-8
+        "hebb",
+        "linear units: W W^T is the projector on the principal subspace",
+        w @ w.T,
+        SUBSPACE,
+        1e-8,
     )
     w, _ = learned(factory, CLOUD - CLOUD.mean(0), 2, 30, 0.1, inhibition=0.0)
     yield large(
         "hebb",
-        "no inhibition: all units find the first component, least |cosine|",
+        "no inhibition: |cosine| to the first principal component, worst unit",
         min(cosines(w)[:, 0]),
         0.99,
     )
-    yield large("hebb", "no inhibition, no bound: length", np.linalg.norm(w, axis=0).min(), 10.0)
+    yield large(
+        "hebb",
+        "no inhibition: weights grow without bound: least length",
+        np.linalg.norm(w, axis=0).min(),
+        10.0,
+    )
 
 
 def cosines(w: np.ndarray) -> np.ndarray:
@@ -220,16 +148,21 @@ def oja_checks(factory: RuleFactory) -> Iterator[Check]:
         1 - cosines(w)[0, 0],
         1e-9,
     )
-    yield small("oja", "one unit: its length is 1", abs(np.linalg.norm(w) - 1), 1e-9)
+    yield small("oja", "one unit: |length of its weights - 1|", abs(np.linalg.norm(w) - 1), 1e-9)
     w, _ = learned(factory, CLOUD, 3, 800, 0.05)
     yield equal(
         "oja",
-        "three units: 4 times the projector on the principal subspace, at length 2",
+        "three units, length 2: W W^T is 4 times the principal projector",
         w @ w.T,
         4 * SUBSPACE,
         1e-8,
     )
-    yield large("oja", "but no components: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 0.02)
+    yield large(
+        "oja",
+        "three units: not the components: 1 - |cosine|, worst unit",
+        1 - np.diag(cosines(w)).min(),
+        0.02,
+    )
 
 
 def sanger_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -237,9 +170,17 @@ def sanger_checks(factory: RuleFactory) -> Iterator[Check]:
     yield from both("sanger", factory)
     w, _ = learned(factory, CLOUD, 3, 1500, 0.05, length=1.0)
     yield small(
-        "sanger", "the components in order: 1 - least |cosine|", 1 - np.diag(cosines(w)).min(), 1e-8
+        "sanger",
+        "the principal components in order: 1 - |cosine|, worst unit",
+        1 - np.diag(cosines(w)).min(),
+        1e-8,
     )
-    yield small("sanger", "of length 1", np.abs(np.linalg.norm(w, axis=0) - 1).max(), 1e-8)
+    yield small(
+        "sanger",
+        "weights have length 1: largest |length - 1|",
+        np.abs(np.linalg.norm(w, axis=0) - 1).max(),
+        1e-8,
+    )
 
 
 PATTERNS = np.eye(4) + 0.2 * DRAW(6).standard_normal((4, 4))
@@ -256,23 +197,27 @@ def bcm_checks(factory: RuleFactory) -> Iterator[Check]:
     want = np.eye(4)[:, chosen] * (10 / TIMES[chosen])
     yield small(
         "bcm",
-        "responses are 1 / p to one pattern, 0 to the others",
+        "responses are 1 / p to one pattern of share p, 0 to others: largest error",
         np.abs(response - want).max(),
         1e-5,
     )
     yield equal(
-        "bcm", "the threshold is the mean square", state.threshold[0], ((x @ w) ** 2).mean(0), 1e-5
+        "bcm",
+        "the threshold is the mean square of the activity",
+        state.threshold[0],
+        ((x @ w) ** 2).mean(0),
+        1e-5,
     )
     yield large(
         "bcm",
-        "and not the square of the mean",
+        "the threshold differs from the square of the mean activity",
         relative(state.threshold[0], (x @ w).mean(0) ** 2),
         0.1,
     )
 
 
 def single(factory: RuleFactory) -> tuple[PyTree, Problem]:
-    """One linear unit, and its update at a mean of zero."""
+    """The update of one linear unit at a mean of zero, and its problem."""
     p = problem((12, 1, 5))
     rule = factory(p.net, p.loss)
     return jax.jit(rule.grad)(p.params, rule.init(p.key, p.params, p.batch), p.batch, p.key)[0][0][
@@ -295,7 +240,10 @@ def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
         factory, CLOUD, 4, 2000, 0.1, temperature=0.5, inhibition=0.0, power=0.0, length=1.5
     )
     yield small(
-        "softhebb", "weights come to length R", np.abs(np.linalg.norm(w, axis=0) - 1.5).max(), 1e-6
+        "softhebb",
+        "weights have length R: largest |length - R|",
+        np.abs(np.linalg.norm(w, axis=0) - 1.5).max(),
+        1e-6,
     )
     got, p = single(
         functools.partial(factory, temperature=1.0, power=0.0, length=1.0, competition=lambda v: v)
@@ -303,12 +251,16 @@ def softhebb_checks(factory: RuleFactory) -> Iterator[Check]:
     x, v = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
     y = x @ v
     yield equal(
-        "softhebb", "Oja's rule where y := u", got, -(x.T @ y - v * (y**2).sum()) / len(x), 1e-12
+        "softhebb",
+        "dW equals Oja's rule if activities are not normalised, y = u",
+        got,
+        -(x.T @ y - v * (y**2).sum()) / len(x),
+        1e-12,
     )
     got, _ = single(functools.partial(factory, temperature=1.0, power=0.0, length=1.0))
     yield large(
         "softhebb",
-        "which it is not otherwise",
+        "dW differs from Oja's rule with softmax activities",
         relative(got, -(x.T @ y - v * (y**2).sum()) / len(x)),
         0.1,
     )
@@ -320,12 +272,15 @@ def krotov_checks(factory: RuleFactory) -> Iterator[Check]:
     w, _ = learned(factory, CLOUD, 4, 600, 0.1, delta=0.0, length=1.0)
     yield small(
         "krotov",
-        "weights of winners come to length 1",
+        "weights of winners have length 1: largest |length - 1|",
         np.abs(np.linalg.norm(w, axis=0) - 1).max(),
         1e-6,
     )
     yield large(
-        "krotov", "different units, different features: 1 - largest cosine", 1 - closest(w), 0.05
+        "krotov",
+        "units learn different features: 1 - largest cosine of two units",
+        1 - closest(w),
+        0.05,
     )
 
 

@@ -1,5 +1,7 @@
-"""Kolen-Pollack: identities and negative controls. W - B shrinks by (1 - lr lambda) a step,
-exactly, whatever the data.
+"""Kolen-Pollack: identities and negative controls.
+
+Each step multiplies W - B by exactly (1 - lr wd), for any data: lr is the learning rate, wd the
+weight decay.
 """
 
 from collections.abc import Iterator
@@ -47,24 +49,31 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     )
 
     shrunk = (1 - RATE * DECAY) ** STEPS
-    yield small("kp", "|W - B| = (1 - lr wd)^60, decayed SGD", gap(factory, sgd, shrunk), 1e-10)
     yield small(
         "kp",
-        "|W - B| = (1 - lr wd)^60, AdamW",
+        "|W - B| shrinks by (1 - lr wd)^60 in 60 steps, SGD with weight decay",
+        gap(factory, sgd, shrunk),
+        1e-10,
+    )
+    yield small(
+        "kp",
+        "|W - B| shrinks by (1 - lr wd)^60 in 60 steps, AdamW",
         gap(factory, optax.adamw(RATE, weight_decay=DECAY), shrunk),
         1e-10,
     )
-    yield small("kp", "|W - B| constant without decay", gap(factory, optax.adam(RATE), 1.0), 1e-10)
+    yield small(
+        "kp", "|W - B| is constant without weight decay", gap(factory, optax.adam(RATE), 1.0), 1e-10
+    )
     coupled = optax.chain(optax.add_decayed_weights(DECAY), optax.adam(RATE))
     yield large(
         "kp",
-        "decay inside Adam's gradient does not shrink W - B so",
+        "weight decay inside Adam's gradient: |W - B| differs from that",
         gap(factory, coupled, shrunk),
         0.1,
     )
 
-    # a wrong B pulls harder on W than the decay does in 60 steps: these grads differ from
-    # backprop's, at B = W they do not
+    # At B = W these gradients stay those of backprop. At random B they differ: in these steps the
+    # updates by the wrong B move W further than the decay does.
     rule = factory(p.net, p.loss, tx=sgd)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     for name, start in (("B = W", ((), *p.params[1:])), ("random B", state.feedback)):
@@ -72,11 +81,22 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         later = p._replace(params=params)
         grads = jax.jit(rule.grad)(params, after, p.batch, p.key)[0]
         if name == "B = W":
-            yield equal("kp", "B = W stays so for 20 steps", after.feedback[1:], params[1:], 1e-12)
-            yield equal("kp", "and stays backprop", grads, truth(later), 1e-12)
+            yield equal(
+                "kp", "B = W still holds after 20 steps", after.feedback[1:], params[1:], 1e-12
+            )
+            yield equal(
+                "kp",
+                "from B = W, the gradient equals backprop after 20 steps",
+                grads,
+                truth(later),
+                1e-12,
+            )
         else:
             yield large(
-                "kp", "random B is not backprop after 20 steps", relative(grads, truth(later)), 0.1
+                "kp",
+                "from random B, the gradient differs from backprop after 20 steps",
+                relative(grads, truth(later)),
+                0.1,
             )
 
     rule = factory(p.net, p.loss, tx=optax.sgd(RATE))
@@ -84,7 +104,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     closed = jax.jit(rule.grad)(p.params, state, p.batch, p.key, 0.0)[1]
     yield equal(
         "kp",
-        "a closed gate stops B (no decay)",
+        "a closed gate stops B, without weight decay",
         weights(closed.feedback),
         weights(state.feedback),
         0.0,
@@ -103,12 +123,15 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         want = jax.tree.map(
             lambda w, b: (1 - RATE * DECAY) ** 5 * (w - b), aligned(p), state.feedback
         )
-        yield same("kp", "W - B = (1 - lr wd)^5 of what it was, decayed SGD", left, want)
+        yield same(
+            "kp", "W - B shrinks by (1 - lr wd)^5 in 5 steps, SGD with weight decay", left, want
+        )
 
 
 def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float) -> float:
-    """Relative error of |W - B| after STEPS steps of tx on both, against `expected` times the
-    first; the worst layer.
+    """Relative error of |W - B| after STEPS steps of tx on both, in the worst layer.
+
+    expected: the expected |W - B| over the initial one.
     """
     p = problem()
     rule = factory(p.net, p.loss, tx=tx)

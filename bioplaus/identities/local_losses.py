@@ -25,20 +25,22 @@ from bioplaus.identities.common import (
 from bioplaus.net import fire
 from bioplaus.types import PyTree, RuleFactory
 
-# (problem, head, h) -> its loss, mean over the batch
+# (problem, head, h) -> the loss of the head for the output h of its layer, mean over the batch
 HeadLoss = Callable[[Problem, PyTree, jax.Array], jax.Array]
 Parts = tuple[tuple[float, HeadLoss], ...]
 
 
 def prediction(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
-    """The net's loss of a readout of h, through the net's own output neurons."""
+    """The loss of the net for a readout of h with the output neurons of the net."""
     current = jnp.einsum("bn,nc->bc", h.reshape(len(h), -1), head["w"]) + head["b"]
     return p.loss(fire(quiet(p).net[-1], current, p.key), p.batch.y).mean()
 
 
 def similarity(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
-    """Mean squared difference of correlations between examples; of more than 3 channels, those of
-    their spreads over positions.
+    """Mean squared difference between two correlation matrices of the examples.
+
+    One is that of the labels, the other that of h after a map by the head; for images of more than
+    3 channels, that of the standard deviations over positions.
     """
     u = jnp.einsum("b...n,nm->b...m", h, head["w"])
     u = (
@@ -57,7 +59,7 @@ def prediction_checks(factory: RuleFactory) -> Iterator[Check]:
     heads = factory(run.p.net, run.p.loss).init(jax.random.key(6), run.p.params, run.p.batch).heads
     yield small(
         "local_pred",
-        "heads start at zero",
+        "initial heads are zero: largest weight",
         max(float(jnp.abs(h).max()) for h in jax.tree.leaves(heads)),
         0.0,
     )
@@ -74,14 +76,19 @@ def similarity_checks(factory: RuleFactory) -> Iterator[Check]:
     grads, rotated = (step(s, jnp.ones(8))[0] for s in (state, state._replace(heads=turned)))
     yield equal(
         "local_sim",
-        "a rotation of what the head reads that keeps its mean changes nothing",
+        "rotating the features of a head, mean kept, changes nothing",
         rotated,
         grads,
         1e-9,
     )
     swapped = tuple(({"w": head["w"][::-1]},) for (head,) in state.heads)
     other = step(state._replace(heads=swapped), jnp.ones(8))[0]
-    yield large("local_sim", "other heads do", relative(other[:-1], grads[:-1]), 0.1)
+    yield large(
+        "local_sim",
+        "other heads give other gradients: relative difference",
+        relative(other[:-1], grads[:-1]),
+        0.1,
+    )
 
 
 def both_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -91,7 +98,12 @@ def both_checks(factory: RuleFactory) -> Iterator[Check]:
         factory,
     )
     default = settings(factory)["prediction"]
-    yield small("local_losses", "p is 0.01 by default", abs(default - 0.01), 1e-12)
+    yield small(
+        "local_losses",
+        "the default of `prediction` is 0.01: |difference|",
+        abs(default - 0.01),
+        1e-12,
+    )
 
 
 def prediction_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -113,8 +125,10 @@ def both_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 class Run(NamedTuple):
-    """A rule on a problem. parts: the losses of a layer's heads, with their weights; share: p,
-    where the rule has it.
+    """A rule on a problem.
+
+    parts: the loss of each head of a layer, with its weight. share: the value of `prediction`, for
+    a rule with this hyperparameter.
     """
 
     key: str
@@ -124,8 +138,9 @@ class Run(NamedTuple):
     share: float | None = None
 
     def compiled(self) -> tuple[Any, Callable[..., tuple[PyTree, PyTree, Any]]]:
-        """A state with random heads, and (state, gate) -> (grads, descent of the heads, state),
-        compiled.
+        """A state with random heads; the compiled step (state, gate) -> (grads, descent, state).
+
+        descent: the heads before the step minus those after it.
         """
         hyper = {} if self.share is None else {"prediction": self.share}
         rule = self.factory(self.p.net, self.p.loss, tx=optax.sgd(1.0, momentum=0.9), **hyper)
@@ -160,13 +175,15 @@ def _on_net(run: Run, name: str = "") -> Iterator[Check]:
     slopes = jax.jit(jax.grad(total, (0, 1)))
     grads, moved, _ = step(state, jnp.ones(len(p.batch.y)))
     want, heads = slopes(p.params, state.heads, 0.0)
-    yield same(run.key, "jax.grad of the local losses at random heads" + name, grads, want)
+    yield same(run.key, "dW equals jax.grad of the local losses, random heads" + name, grads, want)
     if len(p.net) > 1:
-        yield same(run.key, "and of the heads" + name, moved, heads)
+        yield same(
+            run.key, "steps of the heads equal jax.grad of the local losses" + name, moved, heads
+        )
         passed = slopes(p.params, state.heads, 1.0)[0]
         yield large(
             run.key,
-            "which differs if errors pass between layers" + name,
+            "dW differs from jax.grad with errors passing between layers" + name,
             relative(grads[:-1], passed[:-1]),
             1e-3,
         )
@@ -183,32 +200,43 @@ def _checks(run: Run, factory: RuleFactory) -> Iterator[Check]:
     added = jax.tree.map(jnp.add, some, rest)
     yield equal(
         key,
-        "a gate weights what each example teaches the heads: g and 1 - g add up",
+        "a gate weights the examples: the heads' steps at g and 1 - g add up",
         added,
         whole,
         1e-12,
     )
-    yield large(key, "and differ", relative(some, whole), 0.05)
+    yield large(
+        key,
+        "a gate changes the step of the heads: relative difference",
+        relative(some, whole),
+        0.05,
+    )
     yield small(
         key,
-        "a closed gate stops the heads",
+        "a closed gate stops the heads: largest change",
         max(float(jnp.abs(h).max()) for h in jax.tree.leaves(none)),
         0.0,
     )
     carried = jax.tree.map(lambda h: 0.9 * h, whole)
     yield equal(
         key,
-        "after an open one, what is left is tx's momentum",
+        "the heads move on by the momentum of tx alone when the gate closes",
         step(after, 0 * g)[1],
         carried,
         1e-12,
     )
     alone = problem((12, 5))
-    yield equal(key, "one layer: backprop", gradient(factory, alone)[0], truth(alone), 1e-12)
+    yield equal(
+        key,
+        "a net of one layer learns as in backprop",
+        gradient(factory, alone)[0],
+        truth(alone),
+        1e-12,
+    )
 
 
 def _rotation(n: int) -> np.ndarray:
-    """An orthogonal matrix that maps the vector of ones on itself."""
+    """An orthogonal matrix that maps the vector of ones to itself."""
     ones = np.ones((n, 1)) / n**0.5
     basis = np.linalg.qr(
         np.concatenate([ones, np.random.default_rng(4).standard_normal((n, n - 1))], 1)

@@ -1,7 +1,7 @@
 """Node perturbation: identities and negative controls.
 
-The mean over all sign vectors xi in {-1, 1}^N is exact, with no Monte Carlo error: what remains is
-the bias O(sigma^2).
+The mean over all sign vectors xi in {-1, 1}^N has no Monte Carlo error. It differs from the
+gradient by the bias alone, which is O(sigma^2).
 """
 
 import math
@@ -38,9 +38,11 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     p = problem((3, 3, 2), examples=2)
     want = truth(p)
     errors = [relative(mean, want) for mean in enumerated(factory, p, SIGMAS)]
-    yield small("np", "backprop in the mean over all signs, sigma 0.01", errors[-1], 1e-3)
-    yield small("np", "its bias is O(sigma^2): |order - 2|", abs(slope(SIGMAS, errors) - 2), 0.1)
-    yield large("np", "the bias at sigma 0.1 is seen", errors[0], 1e-5)
+    yield small("np", "backprop in the mean over all sign vectors, sigma 0.01", errors[-1], 1e-3)
+    yield small(
+        "np", "bias of the mean is O(sigma^2): |order - 2|", abs(slope(SIGMAS, errors) - 2), 0.1
+    )
+    yield large("np", "bias of the mean at sigma 0.1", errors[0], 1e-5)
 
     noisy = pose(mlp((3, 3, 2), gaussian(tanh(), 0.5)), (2, 3), 2)
     (mean,) = enumerated(factory, noisy, [1e-3])
@@ -48,7 +50,12 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         "np", "backprop in the mean at one sample of the neurons' noise", mean, truth(noisy), 1e-3
     )
     other = truth(noisy._replace(key=jax.random.key(99)))
-    yield large("np", "differs at another sample of the noise", relative(mean, other), 0.05)
+    yield large(
+        "np",
+        "differs from backprop at another sample of the neurons' noise",
+        relative(mean, other),
+        0.05,
+    )
 
     wide = problem((4, 4, 4, 4))
     draws, want = monte_carlo(factory, wide, 4000), jax.tree.leaves(truth(wide))
@@ -56,17 +63,23 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         np.abs((d.mean(0) - t) / (d.std(0) / len(d) ** 0.5)).max()
         for d, t in zip(draws, want, strict=True)
     )
-    yield small("np", "4000 Gaussian draws: mean within 5 standard errors of backprop", z, 5.0)
+    yield small("np", "4000 Gaussian draws: |mean - backprop| in standard errors, largest", z, 5.0)
     near, far = sweep(factory, wide, "sigma", [1e-5, 1e-4])
     yield equal(
-        "np", "one draw is a directional derivative: the same at any small sigma", far, near, 1e-2
+        "np", "one draw is a directional derivative: equal at sigma 1e-5 and 1e-4", far, near, 1e-2
     )
-    yield large("np", "one draw is not backprop", relative([d[0] for d in draws], want), 0.5)
+    yield large(
+        "np",
+        "one draw differs from backprop: relative difference, default sampler",
+        relative([d[0] for d in draws], want),
+        0.5,
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Node perturbation on a net of the caller's, without noise but its own: the mean of the draws
-    xi and -xi.
+    """Node perturbation on a net of the caller's: the mean of the draws xi and -xi.
+
+    The only noise is that of the rule.
     """
     p = quiet(p)
     xi = drawn(p)
@@ -84,22 +97,23 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     )()
     yield same(
         "np",
-        "mean of xi and -xi: the loss's derivative along xi, times xi, pulled",
+        "mean of draws xi and -xi: by the signals xi times dL/dxi",
         mean,
         pulled(p, signals),
         1e-4,
     )
     yield large(
         "np",
-        "one draw is not backprop, relative difference",
+        "one draw differs from backprop: relative difference",
         relative(by_layer(one), by_layer(truth(p))),
         0.1,
     )
 
 
 def enumerated(factory: RuleFactory, p: Problem, sigmas: list[float]) -> list[PyTree]:
-    """The mean of `grad` over all sign vectors, one sign for every unit of every example, at each
-    sigma.
+    """The mean of `grad` over all sign vectors at each sigma.
+
+    A vector has one sign for every unit of every example.
     """
     total = sum(len(w["b"]) for w in p.params) * len(p.batch.y)
 
@@ -124,7 +138,7 @@ def enumerated(factory: RuleFactory, p: Problem, sigmas: list[float]) -> list[Py
 
 
 def monte_carlo(factory: RuleFactory, p: Problem, n: int) -> list[np.ndarray]:
-    """n draws of `grad` with the default sampler: one array [n, ...] a leaf."""
+    """n draws of `grad` with the default sampler: one array [n, ...] per leaf."""
     rule = factory(p.net, p.loss, sigma=1e-3)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     keys = jax.random.split(jax.random.key(10), n)

@@ -37,7 +37,7 @@ SCALES = [0.1, 0.01, 0.001]
 def checks(factory: RuleFactory) -> Iterator[Check]:
     """Checks of a factory that claims to be PEPITA."""
     p = problem()
-    rule = factory(p.net, p.loss, scale=1.0)  # large enough for the two passes to differ
+    rule = factory(p.net, p.loss, scale=1.0)  # so large that the two passes differ
     state, grad = rule.init(jax.random.key(6), p.params, p.batch), jax.jit(rule.grad)
 
     def at(projection, y=p.batch.y):
@@ -47,31 +47,40 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     f = state.projection
     got = at(f)
-    yield equal("pepita", "hand-coded, two passes in numpy", got, by_hand(p, np.asarray(f)), 1e-12)
-    yield large("pepita", "is not backprop: 1 - cosine", 1 - cosine(got[:-1], truth(p)[:-1]), 0.1)
+    yield equal(
+        "pepita", "hand-coded PEPITA, two passes in numpy", got, by_hand(p, np.asarray(f)), 1e-12
+    )
+    yield large(
+        "pepita",
+        "differs from backprop: 1 - cosine, hidden layers",
+        1 - cosine(got[:-1], truth(p)[:-1]),
+        0.1,
+    )
     bound = (6 / f.shape[-1]) ** 0.5
-    yield small("pepita", "F is within He's uniform bound", jnp.abs(f).max() / bound, 1.0)
-    yield large("pepita", "and fills it", jnp.abs(f).max() / bound, 0.9)
+    yield small("pepita", "largest |F| over He's uniform bound", jnp.abs(f).max() / bound, 1.0)
+    yield large(
+        "pepita", "largest |F| over He's uniform bound, from below", jnp.abs(f).max() / bound, 0.9
+    )
     default = factory(p.net, p.loss).init(jax.random.key(6), p.params, p.batch)
     yield equal(
-        "pepita", "scale multiplies F, 0.05 by default", default.projection, 0.05 * f, 1e-12
+        "pepita", "scale multiplies F, and is 0.05 by default", default.projection, 0.05 * f, 1e-12
     )
 
     yield from linearised(factory, p)
     yield from linearised(factory, squashed(mse), ", sigmoid outputs")
     yield equal(
         "pepita",
-        "-F flips the sign to first order",
+        "-F gives -dW of the hidden layers at small F",
         at(-1e-4 * f)[:-1],
         jax.tree.map(jnp.negative, at(1e-4 * f)[:-1]),
         1e-2,
     )
 
     none = at(0.0 * f)
-    yield small("pepita", "no modulation, no change of the hidden layers", size(none[:-1]), 0.0)
-    yield equal("pepita", "while the last layer is backprop", none[-1], truth(p)[-1], 1e-12)
+    yield small("pepita", "F = 0: largest gradient of the hidden layers", size(none[:-1]), 0.0)
+    yield equal("pepita", "F = 0: the last layer equals backprop", none[-1], truth(p)[-1], 1e-12)
     content = jax.nn.softmax(forward(p.net, p.params, p.batch.x, p.key).output)
-    yield small("pepita", "no error, no change at all", size(at(f, content)), 1e-14)
+    yield small("pepita", "y = softmax(output): largest gradient", size(at(f, content)), 1e-14)
     after = grad(p.params, state, p.batch, p.key)[1]
     yield equal("pepita", "F stays as drawn", after.projection, f, 0.0)
 
@@ -83,14 +92,16 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         for s in (jax.tree.map(jnp.zeros_like, state), state)
     )
     yield small(
-        "pepita", "both passes see the same noise: still none without modulation", size(still), 0.0
+        "pepita", "noisy neurons, F = 0: largest gradient of the hidden layers", size(still), 0.0
     )
-    yield large("pepita", "with modulation there is", size(moved), 1e-4)
+    yield large(
+        "pepita", "noisy neurons, F not 0: largest gradient of the hidden layers", size(moved), 1e-4
+    )
     yield from on_net(factory, convolutional())
 
 
 def linearised(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Check]:
-    """The first layer at small F."""
+    """The first layer at small F equals feedback alignment."""
     rule = factory(p.net, p.loss, scale=1.0)
     f = rule.init(jax.random.key(6), p.params, p.batch).projection
     at = jax.jit(lambda s: rule.grad(p.params, State(s * f), p.batch, p.key)[0][0]["w"])
@@ -98,19 +109,20 @@ def linearised(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Che
     errors = [relative(at(s), s * linear) for s in SCALES]
     yield small(
         "pepita",
-        "first layer: feedback alignment by -F W_1 at small F, relative error" + name,
+        "first layer: relative error to feedback alignment by -F W_1, small F" + name,
         errors[-1],
         1e-2,
     )
     yield small(
-        "pepita", "in proportion to F: |order - 1|" + name, abs(slope(SCALES, errors) - 1), 0.2
+        "pepita",
+        "first layer: error to feedback alignment is O(F): |order - 1|" + name,
+        abs(slope(SCALES, errors) - 1),
+        0.2,
     )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of a surrogate loss in which every layer is alone with the input of its
-    second pass.
-    """
+    """Any net: the gradient of a surrogate loss, each layer at its input in the second pass."""
     grads, state, _ = gradient(factory, p)
     slope_of = jax.jit(jax.grad(surrogate(p, state.projection)))
     want, joined = slope_of(p.params, 0.0), slope_of(p.params, 1.0)
@@ -118,15 +130,16 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     if len(p.net) > 1:
         yield large(
             "pepita",
-            "which differs if signals pass between layers",
+            "differs from jax.grad with signals passing between layers",
             relative(grads[:-1], joined[:-1]),
             1e-3,
         )
 
 
 def surrogate(p: Problem, projection: jax.Array) -> Callable[[PyTree, float], jax.Array]:
-    """(params, joined) -> a loss in terms of single layers, between which signals pass if joined is
-    1, and do not if 0.
+    """(params, joined) -> a loss whose gradient is the update.
+
+    joined: 1 lets signals pass between layers, 0 does not.
     """
     stop = jax.lax.stop_gradient
 
@@ -172,9 +185,7 @@ def by_hand(p: Problem, f: np.ndarray) -> PyTree:
 
 
 def feedback_aligned(p: Problem, f: jax.Array) -> np.ndarray:
-    """dW_1 of feedback alignment with B = -F W_1: -(1/B) x^T (phi'(a_1) * (e F W_1)), e =
-    dL/da_L.
-    """
+    """dW_1 of feedback alignment by -F W_1: -(1/B) x^T (phi'(a_1) * (e F W_1)), e = dL/da_L."""
     x, w = np.asarray(p.batch.x), np.asarray(p.params[0]["w"])
     a, top = (
         x @ w + np.asarray(p.params[0]["b"]),

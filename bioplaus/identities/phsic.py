@@ -1,7 +1,7 @@
 """pHSIC: identities and negative controls.
 
-The reference is `jax.grad` of the layers' objectives, written with explicit pairs, each layer cut
-off from those below it.
+The reference is `jax.grad` of the objectives of the layers, sums over pairs of examples. No error
+passes from a layer to those below it.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,22 +37,44 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     want = by_grad(p, gauss(2.0), plain, 1.5)
     got = gradient(factory, p, width=2.0, gamma=1.5)[0]
     yield equal(KEY, "jax.grad of each layer's objective, pair by pair", got, want, 1e-10)
-    yield equal(KEY, "the last layer learns as in backprop", got[-1], truth(p)[-1], 1e-12)
+    yield equal(KEY, "the last layer equals backprop", got[-1], truth(p)[-1], 1e-12)
     away = max(abs(cosine(g, t)) for g, t in zip(got[:-1], truth(p)[:-1], strict=True))
-    yield large(KEY, "the others do not: 1 - |cosine|", 1 - away, 0.1)
+    yield large(KEY, "hidden layers: 1 - |cosine| to backprop, layer nearest to it", 1 - away, 0.1)
     hsic = by_grad(p, gauss(2.0), plain, 1.5, middle=True)
-    yield large(KEY, "nor as by HSIC with its third term", relative(got[:-1], hsic[:-1]), 1e-2)
+    yield large(
+        KEY,
+        "hidden layers differ from HSIC, which has a third term",
+        relative(got[:-1], hsic[:-1]),
+        1e-2,
+    )
 
     similar = gradient(factory, p, kernel=cosine_similarity)[0]
-    yield equal(KEY, "the same for the cosine", similar, by_grad(p, angle, plain, GAMMA), 1e-10)
+    yield equal(
+        KEY,
+        "cosine kernel: jax.grad of each layer's objective, pair by pair",
+        similar,
+        by_grad(p, angle, plain, GAMMA),
+        1e-10,
+    )
     grouped = gradient(factory, p, groups=4, power=0.6, smoothing=0.7, width=2.0)[0]
     parts = by_grad(p, gauss(2.0), lambda h: groups_of(h, 4, 0.6, 0.7), GAMMA)
-    yield equal(KEY, "the same for variances in groups of units", grouped, parts, 1e-10)
-    yield large(KEY, "which is another rule", relative(grouped[:-1], similar[:-1]), 0.1)
+    yield equal(
+        KEY,
+        "variances in groups of units: jax.grad of each layer's objective",
+        grouped,
+        parts,
+        1e-10,
+    )
+    yield large(
+        KEY,
+        "variances in groups of units: differs from the cosine kernel on outputs",
+        relative(grouped[:-1], similar[:-1]),
+        0.1,
+    )
     images = convolutional()
     yield equal(
         KEY,
-        "the same with convolutions and pooling",
+        "convolutions and pooling: jax.grad of each layer's objective",
         gradient(factory, images)[0],
         by_grad(images, gauss(WIDTH), plain, GAMMA),
         1e-9,
@@ -62,16 +84,21 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     other = gradient(factory, renamed, width=2.0, gamma=1.5)[0]
     yield equal(
         KEY,
-        "other names for the classes: the hidden layers learn the same",
+        "permuted classes: hidden layers have the same gradient",
         other[:-1],
         got[:-1],
         1e-12,
     )
-    yield large(KEY, "while the last one does not", relative(other[-1], got[-1]), 0.1)
+    yield large(
+        KEY,
+        "permuted classes: the last layer has another gradient",
+        relative(other[-1], got[-1]),
+        0.1,
+    )
     above = p._replace(params=(*p.params[:1], *jax.tree.map(lambda w: 2 * w, p.params[1:])))
     yield equal(
         KEY,
-        "other weights above: the first layer learns the same",
+        "later weights change: the first layer has the same gradient",
         gradient(factory, above, width=2.0, gamma=1.5)[0][0],
         got[0],
         0.0,
@@ -88,16 +115,16 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         by_grad(p, gauss(WIDTH), plain, GAMMA),
         1e-6,
     )
-    yield large(KEY, "which is not backprop", relative(got, truth(p)), 0.1)
+    yield large(KEY, "differs from backprop: relative difference", relative(got, truth(p)), 0.1)
 
 
 def gauss(width: float) -> Callable:
-    """Similarity of two vectors."""
+    """A Gaussian kernel of two vectors."""
     return lambda u, v: jnp.exp(-jnp.sum((u - v) ** 2) / (2 * width**2))
 
 
 def angle(u: jax.Array, v: jax.Array) -> jax.Array:
-    """Similarity of two vectors."""
+    """The cosine of two vectors."""
     return jnp.dot(u, v) / jnp.sqrt(jnp.dot(u, u) * jnp.dot(v, v))
 
 
@@ -107,7 +134,7 @@ def plain(h: Any) -> Any:
 
 
 def groups_of(h: Any, groups: int, power: float, smoothing: float) -> Any:
-    """Powers of the variances in groups of neighbouring units, without their mean."""
+    """Powers of the variances in groups of neighbouring units, minus their mean over groups."""
     parts = jnp.stack(jnp.split(h, groups, -1), 1)
     u = (parts.var(-1) + smoothing / parts.shape[-1]) ** power
     return u - u.mean(-1, keepdims=True)
@@ -116,8 +143,10 @@ def groups_of(h: Any, groups: int, power: float, smoothing: float) -> Any:
 def by_grad(
     p: Problem, kernel: Callable, features: Callable, gamma: float, *, middle: bool = False
 ) -> PyTree:
-    """Gradients of sum_l O_l + L, in which no layer sees those below; middle: with the term that
-    HSIC has and pHSIC has not.
+    """Gradients of sum_l O_l + L, without errors passing between layers.
+
+    O_l: the objective of hidden layer l; L: the loss of the last layer. middle: whether to add the
+    third term of HSIC, which pHSIC leaves out.
     """
     stop, n = jax.lax.stop_gradient, len(p.batch.y)
     labels = p.batch.y - p.batch.y.mean(-1, keepdims=True)

@@ -1,5 +1,7 @@
-"""Predictive coding: identities and negative controls. Strict predictive coding is not backprop,
-and is not expected to be.
+"""Predictive coding: identities and negative controls.
+
+F is the energy of predictive coding, z the activities. Strict predictive coding, at the minimum of
+F over z, differs from backprop.
 """
 
 from collections.abc import Iterator
@@ -38,7 +40,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         got = gradient(factory, p, steps=steps, precision=precision, rate=0.1)[0]
         yield equal("pc", name, got, descended(p, steps, 0.1, precision), 1e-12)
     images = convolutional()
-    name = "the same with convolutions and pooling"
+    name = "jax.grad of F after 3 steps of descent on F, convolutions and pooling"
     yield equal(
         "pc",
         name,
@@ -47,7 +49,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         1e-12,
     )
 
-    # W of the order of one: the difference to backprop is in direction as well
+    # With W of the order of one, the difference to backprop is one in direction as well.
     p = pose(p.net, (8, 12), 5, gain=1.2)
     strict, _, info = gradient(factory, p, steps=1000)
     backprop = truth(p)
@@ -57,17 +59,25 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     )
     yield large(
         "pc",
-        "strict predictive coding is not backprop, relative difference",
+        "settled: differs from backprop: relative difference",
         relative(strict, backprop),
         0.05,
     )
-    yield large("pc", "nor parallel to it: 1 - cosine", 1 - cosine(strict[0], backprop[0]), 1e-3)
+    yield large(
+        "pc",
+        "settled: 1 - cosine to backprop, first layer",
+        1 - cosine(strict[0], backprop[0]),
+        1e-3,
+    )
 
     precisions = [0.1, 0.03, 0.01]
     errors = [relative(g, backprop) for g in sweep(factory, p, "precision", precisions, steps=200)]
-    yield small("pc", "tends to backprop: relative error at precision 0.01", errors[-1], 0.05)
+    yield small("pc", "precision 0.01: relative error to backprop", errors[-1], 0.05)
     yield small(
-        "pc", "in proportion to the precision: |order - 1|", abs(slope(precisions, errors) - 1), 0.2
+        "pc",
+        "error to backprop is O(precision): |order - 1|",
+        abs(slope(precisions, errors) - 1),
+        0.2,
     )
 
     linear = problem((12, 20, 16, 8, 5), neuron=LINEAR, loss=mse)
@@ -81,7 +91,12 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         )
         yield equal("pc", name, got, exact(linear.params, linear.batch, precision), 1e-9)
         other = exact(linear.params, linear.batch, 2 * precision)
-        yield large("pc", f"which differs at precision {2 * precision}", relative(got, other), 0.1)
+        yield large(
+            "pc",
+            f"linear net, precision {precision}: differs from that at {2 * precision}",
+            relative(got, other),
+            0.1,
+        )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -93,7 +108,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def energy(p: Problem, params: PyTree, z: tuple[jax.Array, ...], precision: float) -> jax.Array:
-    """F summed over the batch, in terms of single layers."""
+    """F summed over the batch."""
     total, below = 0.0, p.batch.x
     for l, above in enumerate(z):
         total += 0.5 * jnp.sum((above - output_of(p, l, params[l], below)) ** 2)
@@ -102,8 +117,9 @@ def energy(p: Problem, params: PyTree, z: tuple[jax.Array, ...], precision: floa
 
 
 def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
-    """(1 / (B pi)) dF/dW at the activities after gradient descent on F from the forward pass, z
-    held.
+    """(1 / (B pi)) dF/dW at the activities z after gradient descent on F from the forward pass.
+
+    pi: the precision of the output. The derivative is taken at fixed z.
     """
 
     def gradients(params):
@@ -126,9 +142,12 @@ def descended(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
 
 
 def equilibrium_energy(params: PyTree, batch: Batch, precision: float) -> jax.Array:
-    """Linear net, half the squared error: mean over examples of 1/2 r^T S^-1 r / pi, with r = y -
-    f(x) and S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L), the covariance of the output
-    under the model.
+    """The minimum of F over z, of a linear net under half the squared error.
+
+    Divided by B pi it is the mean over examples of 1/2 r^T S^-1 r / pi, with r = y - f(x) and the
+    covariance of the output under the model,
+
+        S = I / pi + sum_{l>=2} (W_l ... W_L)^T (W_l ... W_L)
     """
     output = batch.x
     for w in params:

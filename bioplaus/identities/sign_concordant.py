@@ -1,7 +1,6 @@
 """Sign-concordant feedback: identities and negative controls."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from bioplaus.identities.common import (
     relative,
     small,
     truth,
+    worst_cosine,
 )
 from bioplaus.net import feedback_init
 from bioplaus.rules.feedback_alignment import feedback_alignment
@@ -39,7 +39,10 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal("usf", "backprop where all |W| are equal", grads, want, 1e-12)
     grads = gradient(factory, constant, scale=3.0)[0]
     yield small(
-        "usf", "parallel to it at any scale: 1 - cosine of a layer", 1 - least(grads, want), 1e-12
+        "usf",
+        "all |W| equal, scale 3: 1 - cosine to backprop, worst layer",
+        1 - worst_cosine(grads, want),
+        1e-12,
     )
 
     rule = factory(p.net, p.loss)
@@ -53,16 +56,18 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         hand(p.params, moved),
         1e-12,
     )
-    frozen = by_hand(moved, lambda l, s, e: s @ back(p.params[l + 1]["w"], p.params[l + 1]["w"]).T)
+    w0 = p.params
+    frozen = by_hand(moved, lambda l, s, e: s @ uniform(w0[l + 1]["w"], w0[l + 1]["w"]).T)
     yield large(
-        "usf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1
+        "usf",
+        "1 - cosine to signs fixed at the initial ones, first layer",
+        1 - worst_cosine(grads[:1], frozen[:1]),
+        0.1,
     )
-    holes = p._replace(
-        params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params)
-    )
+    holes = with_zeros(p)
     yield equal(
         "usf",
-        "a weight of zero sends as a positive one",
+        "a weight of zero sends errors as a positive one",
         gradient(factory, holes)[0],
         hand(holes.params, holes),
         1e-12,
@@ -71,11 +76,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     grads, want = gradient(factory, p)[0], truth(p)
     yield large(
         "usf",
-        "not parallel to backprop at random W: 1 - cosine",
+        "random W: 1 - cosine to backprop, first layer",
         1 - cosine(grads[0], want[0]),
         1e-3,
     )
-    yield small("usf", "but near to it: 1 - cosine of a layer", 1 - least(grads, want), 0.7)
+    yield small(
+        "usf", "random W: 1 - cosine to backprop, worst layer", 1 - worst_cosine(grads, want), 0.7
+    )
 
 
 def fixed_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -97,27 +104,36 @@ def fixed_checks(factory: RuleFactory) -> Iterator[Check]:
     )
     frozen = concordant(state.magnitude, moved, p.params)
     yield large(
-        "frsf", "signs frozen at the start: 1 - cosine", 1 - least(grads[:1], frozen[:1]), 0.1
+        "frsf",
+        "1 - cosine to signs fixed at the initial ones, first layer",
+        1 - worst_cosine(grads[:1], frozen[:1]),
+        0.1,
     )
     yield small(
         "frsf",
-        "M unchanged by a step",
-        max(abs(a - b).max() for a, b in pairs(after.magnitude, state.magnitude)),
+        "M does not change in a step: largest change",
+        max(
+            abs(a - b).max()
+            for a, b in zip(*map(jax.tree.leaves, (after.magnitude, state.magnitude)), strict=True)
+        ),
         0.0,
     )
     other = grad(moved.params, state, p.batch, jax.random.key(99))[0]
-    yield equal("frsf", "another key of the step changes nothing", other, grads, 0.0)
+    yield equal("frsf", "another random key of the step changes nothing", other, grads, 0.0)
     drawn = feedback_init(p.net, jax.random.key(6), p.params, p.batch.x)
     sizes = [jnp.linalg.norm(b["w"]) for b in drawn[1:]]
     yield equal(
         "frsf",
-        "M = |R|: the size of a draw of W",
+        "M = |R|: its norm is that of a draw R of W",
         [jnp.linalg.norm(m["w"]) for m in state.magnitude[1:]],
         sizes,
         1e-12,
     )
     yield small(
-        "frsf", "M is not negative: -smallest", -min(m["w"].min() for m in state.magnitude[1:]), 0.0
+        "frsf",
+        "M is not negative: minus its smallest entry",
+        -min(m["w"].min() for m in state.magnitude[1:]),
+        0.0,
     )
     yield from shared("frsf", factory, state.magnitude)
     doubled = gradient(factory, p, scale=2.0)[1].magnitude
@@ -140,55 +156,71 @@ def batchwise_checks(factory: RuleFactory) -> Iterator[Check]:
     grads = grad(moved.params, state, p.batch, p.key)[0]
     yield equal(
         "brsf",
-        "hand-coded at the drawn R, B = |R| sign(W), W changed",
+        "hand-coded, B = |R| sign(W) at the drawn R, after W has changed",
         grads,
         concordant(drawn, moved),
         1e-12,
     )
     unsigned = by_hand(moved, lambda l, s, e: s @ drawn[l + 1]["w"].T)
-    yield large("brsf", "differs without the signs of W", relative(grads[:1], unsigned[:1]), 0.1)
+    yield large(
+        "brsf",
+        "differs from B = |R|, without the signs of W, first layer",
+        relative(grads[:1], unsigned[:1]),
+        0.1,
+    )
     other = grad(moved.params, state, p.batch, jax.random.key(99))[0]
     yield large(
         "brsf",
-        "R is drawn anew: another key of the step changes hidden layers",
+        "another random key of the step draws another R: hidden layers change",
         relative(other[:1], grads[:1]),
         0.1,
     )
-    yield equal("brsf", "and not the last layer", other[-1], grads[-1], 1e-12)
+    yield equal(
+        "brsf",
+        "another random key of the step does not change the last layer",
+        other[-1],
+        grads[-1],
+        1e-12,
+    )
     yield from shared("brsf", factory, drawn)
     doubled, once = (gradient(factory, p, scale=s)[0][1] for s in (2.0, 1.0))
     yield equal("brsf", "scale multiplies B", doubled, jax.tree.map(lambda g: 2.0 * g, once), 1e-12)
 
 
 def shared(key: str, factory: RuleFactory, magnitude: PyTree) -> Iterator[Check]:
-    """Zero weights, convolutions, and the distance to backprop at the start, against feedback
-    alignment's.
+    """Checks of frsf and brsf: zero weights, convolutions, and the distance to backprop.
+
+    magnitude: M or |R|, the magnitudes of the feedback weights.
     """
     p = problem()
-    holes = p._replace(
-        params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params)
-    )
+    holes = with_zeros(p)
     grads = gradient(factory, holes)[0]
     yield equal(
-        key, "a weight of zero sends as a positive one", grads, concordant(magnitude, holes), 1e-12
+        key,
+        "a weight of zero sends errors as a positive one",
+        grads,
+        concordant(magnitude, holes),
+        1e-12,
     )
     images = convolutional()
     grads, state, _ = gradient(factory, images)
-    m = (
-        state.magnitude
-        if state
-        else jax.tree.map(
-            jnp.abs, feedback_init(images.net, images.key, images.params, images.batch.x)
-        )
-    )
+    drawn = feedback_init(images.net, images.key, images.params, images.batch.x)
+    m = state.magnitude if state else jax.tree.map(jnp.abs, drawn)
     want = feedback_by_grad(images, ((), *signed(m, images.params)))
-    yield equal(key, "jax.grad of a surrogate, convolutions", grads, want, 1e-12)
+    yield equal(key, "jax.grad of a surrogate with B = M sign(W), convolutions", grads, want, 1e-12)
     want, grads, fa = truth(p), gradient(factory, p)[0], gradient(feedback_alignment, p)[0]
     yield small(
-        key, "near to backprop at random W: 1 - cosine of a layer", 1 - least(grads, want), 0.75
+        key, "random W: 1 - cosine to backprop, worst layer", 1 - worst_cosine(grads, want), 0.75
     )
-    yield large(key, "and feedback alignment is not: 1 - cosine", 1 - least(fa, want), 0.75)
-    yield large(key, "not parallel to backprop: 1 - cosine", 1 - cosine(grads[0], want[0]), 1e-2)
+    yield large(
+        key,
+        "feedback alignment, random W: 1 - cosine to backprop, worst layer",
+        1 - worst_cosine(fa, want),
+        0.75,
+    )
+    yield large(
+        key, "random W: 1 - cosine to backprop, first layer", 1 - cosine(grads[0], want[0]), 1e-2
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -215,7 +247,7 @@ def fixed_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     yield same("frsf", "backprop at M = |W|", grads, truth(p))
     grads, state, _ = gradient(factory, p)
     negative = max((float(-m.min()) for m in jax.tree.leaves(state.magnitude)), default=0.0)
-    yield small("frsf", "M is not negative: -smallest", negative, 0.0)
+    yield small("frsf", "M is not negative: minus its smallest entry", negative, 0.0)
     yield from concordant_on_net("frsf", p, grads, state.magnitude)
 
 
@@ -227,14 +259,14 @@ def batchwise_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 
 def concordant_on_net(key: str, p: Problem, grads: PyTree, magnitude: PyTree) -> Iterator[Check]:
-    """Against feedback alignment at B = M sign(W)."""
+    """Any net: feedback alignment with B = M sign(W)."""
     want = feedback_through(p, ((), *signed(magnitude, p.params)))
     yield same(key, "jax.grad with every error crossing B = M sign(W)", grads, want)
     yield from apart(key, p, grads)
 
 
 def concordant(magnitude: PyTree, p: Problem, signs: PyTree | None = None) -> PyTree:
-    """Hand-coded, with these magnitudes and the signs of params, or of others."""
+    """Hand-coded, with these magnitudes and the signs of `signs`, by default the params."""
     feedback = signed(magnitude, signs or p.params)
     return by_hand(p, lambda l, s, e: s @ feedback[l]["w"].T)
 
@@ -247,25 +279,23 @@ def signed(magnitude: PyTree, params: PyTree) -> PyTree:
 
 
 def shifted(params: PyTree) -> PyTree:
-    """Other weights, with many other signs."""
+    """Other weights, many of them with another sign."""
     return jax.tree.map(lambda w: 0.5 * w[::-1] - 0.02, params)
 
 
-def pairs(a: PyTree, b: PyTree) -> Iterator[tuple[Any, Any]]:
-    return zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+def with_zeros(p: Problem) -> Problem:
+    """The problem with its small weights set to zero."""
+    return p._replace(params=jax.tree.map(lambda w: jnp.where(jnp.abs(w) < 0.05, 0.0, w), p.params))
 
 
 def hand(initial: PyTree, p: Problem) -> PyTree:
-    return by_hand(p, lambda l, s, e: s @ back(initial[l + 1]["w"], p.params[l + 1]["w"]).T)
+    """Hand-coded, with B = rms(initial W) sign(W)."""
+    return by_hand(p, lambda l, s, e: s @ uniform(initial[l + 1]["w"], p.params[l + 1]["w"]).T)
 
 
-def back(initial: jax.Array, w: jax.Array) -> jax.Array:
+def uniform(initial: jax.Array, w: jax.Array) -> jax.Array:
+    """rms(initial W) sign(W), with sign(0) = 1."""
     return jnp.linalg.norm(initial) / jnp.sqrt(initial.size) * jnp.where(w < 0, -1.0, 1.0)
-
-
-def least(a: PyTree, b: PyTree) -> float:
-    """The smallest cosine over layers."""
-    return min(cosine(g, t) for g, t in zip(a, b, strict=True))
 
 
 FAMILIES = {

@@ -37,11 +37,17 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     rule = factory(p.net, p.loss, scale=0.7)
     state = rule.init(jax.random.key(6), p.params, p.batch)
     grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
-    yield equal("sigprop", "the equations in numpy", grads[:-1], by_hand(p, state.contexts), 1e-12)
-    yield equal("sigprop", "the signals of the classes do not learn", after, state, 0.0)
+    yield equal(
+        "sigprop",
+        "dW of the hidden layers equals the equations in numpy",
+        grads[:-1],
+        by_hand(p, state.contexts),
+        1e-12,
+    )
+    yield equal("sigprop", "the signals of the classes do not change", after, state, 0.0)
     yield small(
         "sigprop",
-        "their size is the scale: |spread / scale - 1|",
+        "spread of the signals of the classes: |standard deviation / scale - 1|",
         abs(np.std(state.contexts) / 0.7 - 1),
         0.25,
     )
@@ -52,14 +58,14 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         margins = [(z * (p.batch.y - 1 / 5)).sum() for z in (old, new)]
         yield large(
             "sigprop",
-            f"a step brings layer {l}'s answers nearer to those to their class",
+            f"layer {l}, one step: rise of the similarity to the signal of the class",
             margins[1] - margins[0],
             1e-3,
         )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """Any net: the gradient of every layer's own objective, at the factory's scale."""
+    """Any net: the gradient of the objective of every layer, at the factory's scale."""
     yield from _on_net(factory, p, float(settings(factory)["scale"]))
 
 
@@ -67,17 +73,19 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
     rule = factory(p.net, p.loss, scale=scale)
     state = float64(rule.init(jax.random.key(6), p.params, p.batch))
     grads, _, info = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
-    own = p._replace(key=jax.random.fold_in(p.key, CLASSES))
+    of_classes = p._replace(key=jax.random.fold_in(p.key, CLASSES))
 
     def total(params, joined, taught):
-        """joined: 1 lets errors pass between layers. taught: 0 takes from the layers what they
-        learn from the classes' signals.
+        """The objectives and the loss of the readout; and that loss.
+
+        joined: 1 lets errors pass between layers, 0 does not. taught: 0 removes the part of the
+        gradient that comes through the signals of the classes.
         """
         h, t, objective = p.batch.x, state.contexts, 0.0
         for l in range(len(p.net) - 1):
             h, t = (
                 output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a))
-                for q, a in ((p, h), (own, t))
+                for q, a in ((p, h), (of_classes, t))
             )
             z = (
                 jnp.einsum("b...n,c...n->bc", h, taught * t + (1 - taught) * STOP(t))
@@ -94,16 +102,19 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
     want, readout = slopes(p.params, 0.0, 1.0)
     yield same("sigprop", "jax.grad of the layers' objectives" + name, grads, want)
     yield equal(
-        "sigprop", "info['loss'] is that of the readout" + name, info["loss"], readout, 1e-9
+        "sigprop", "info['loss'] is the loss of the readout" + name, info["loss"], readout, 1e-9
     )
     if len(p.net) > 1:
-        for what, wrong in (
-            ("errors pass", (1.0, 1.0)),
-            ("nothing is learned from the classes' signals", (0.0, 0.0)),
+        for error, wrong in (
+            ("errors passing between layers", (1.0, 1.0)),
+            ("no gradient through the classes", (0.0, 0.0)),
         ):
             other = slopes(p.params, *wrong)[0]
             yield large(
-                "sigprop", f"which differs if {what}{name}", relative(grads[:-1], other[:-1]), 1e-3
+                "sigprop",
+                f"differs from jax.grad with {error}{name}",
+                relative(grads[:-1], other[:-1]),
+                1e-3,
             )
 
 

@@ -1,7 +1,7 @@
 """Three-factor learning: identities and negative controls.
 
-The mean over the noise of all units is taken by Gauss-Hermite quadrature: no Monte Carlo error. The
-traces and the delay are compared, step by step, with loops in numpy.
+Gauss-Hermite quadrature takes the mean over the noise of all units, without Monte Carlo error.
+Loops in numpy give the traces and the delay, step by step.
 """
 
 import itertools
@@ -42,23 +42,31 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     rows, weights = quadrature(3, 16)
     draws = drawn(factory, p, rows, sigma=NOISE)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), draws)
-    yield equal(
-        KEY, "the gradient of the expected loss, in the mean over the noise", mean, want, 1e-8
-    )
-    yield large(KEY, "is not that of the loss without noise", relative(mean, truth(p)), 0.01)
+    yield equal(KEY, "mean over the noise: the gradient of the expected loss", mean, want, 1e-8)
     yield large(
-        KEY, "one draw is not the mean", relative(jax.tree.map(lambda g: g[0], draws), mean), 0.5
+        KEY,
+        "mean over the noise: differs from the gradient without noise",
+        relative(mean, truth(p)),
+        0.01,
+    )
+    yield large(
+        KEY,
+        "one draw differs from the mean: relative difference",
+        relative(jax.tree.map(lambda g: g[0], draws), mean),
+        0.5,
     )
     other = drawn(factory, p, rows, baseline=-3.0, sigma=NOISE)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), other)
-    yield equal(KEY, "the same at another baseline", mean, want, 1e-8)
-    yield large(KEY, "which changes each draw", relative(other, draws), 0.5)
+    yield equal(KEY, "mean over the noise: equal at another baseline", mean, want, 1e-8)
+    yield large(
+        KEY, "another baseline changes each draw: relative difference", relative(other, draws), 0.5
+    )
 
     late = drawn(factory, p, rows, silent=DELAY, sigma=NOISE, delay=DELAY, decay=DECAY)
     mean = jax.tree.map(lambda g: np.tensordot(weights, g, 1), late)
     yield equal(
         KEY,
-        "a reward two steps late teaches what was done two steps ago, in the mean",
+        "reward delayed by two steps: the same mean, two steps later",
         mean,
         want,
         1e-8,
@@ -66,15 +74,16 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     constant = p._replace(loss=lambda output, y: jnp.full(len(y), 1.7) + 0 * (output * y).sum(-1))
     quiet, loud = (drawn(factory, constant, rows[:1], baseline=b, sigma=NOISE) for b in (1.7, 1.0))
-    yield small(KEY, "a reward equal to the baseline changes nothing", biggest(quiet), 0.0)
-    yield large(KEY, "another one does", biggest(loud), 1e-3)
+    yield small(KEY, "reward equal to the baseline: largest gradient", biggest(quiet), 0.0)
+    yield large(KEY, "reward differs from the baseline: largest gradient", biggest(loud), 1e-3)
     yield from timing(factory)
     yield from on_net(factory, pose(mlp((5, 6, 4, 3), tanh()), (4, 5), 3))
 
 
 def timing(factory: RuleFactory) -> Iterator[Check]:
-    """Six steps with a delay of two, noise, gates and batches of their own, against loops in
-    numpy.
+    """Six steps with a delay of two against loops in numpy.
+
+    Each step has its batch, noise and gates.
     """
     p, draw = problem((3, 4, 2), examples=3), np.random.default_rng(3)
     x, xi, gates = (
@@ -108,7 +117,7 @@ def timing(factory: RuleFactory) -> Iterator[Check]:
     got, want = run(x, y), by_loops(p, x, y, xi, gates)
     yield small(
         KEY,
-        "no reward, no change: the first steps",
+        "steps before the first reward: largest gradient",
         biggest(jax.tree.map(lambda g: g[:DELAY], got)),
         0.0,
     )
@@ -120,13 +129,21 @@ def timing(factory: RuleFactory) -> Iterator[Check]:
         biggest(jax.tree.map(lambda a, b, t=t: a[t] - b[t], run(x, changed), got))
         for t in range(DELAY + 2)
     ]
-    yield small(KEY, "a reward does not act before it arrives", max(moved[: DELAY + 1]), 0.0)
-    yield large(KEY, "but when it does", moved[DELAY + 1], 1e-3)
+    yield small(
+        KEY,
+        "a changed reward does not act before it arrives: largest change",
+        max(moved[: DELAY + 1]),
+        0.0,
+    )
+    yield large(
+        KEY, "a changed reward acts when it arrives: largest change", moved[DELAY + 1], 1e-3
+    )
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """One step on any net: `jax.grad` of sum_l <xi_l / sigma, current_l>, each example weighed by
-    what its loss was off.
+    """One step on any net: `jax.grad` of sum_l <xi_l / sigma, current_l>.
+
+    Each example is weighted by its loss minus the baseline.
     """
     draw, sigma = np.random.default_rng(2), 0.3
     xi = [
@@ -157,14 +174,16 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     grads, baseline, drawn_from = jax.jit(run)()
     yield equal(
         KEY,
-        "score times loss: jax.grad of a surrogate",
+        "one draw: jax.grad of (loss - baseline) times the score of the noise",
         grads,
         jax.jit(jax.grad(surrogate))(p.params, baseline),
         1e-9,
     )
-    yield large(KEY, "one draw is not backprop", relative(grads, truth(p)), 0.5)
+    yield large(
+        KEY, "one draw differs from backprop: relative difference", relative(grads, truth(p)), 0.5
+    )
     repeats = len(drawn_from) - len(np.unique(np.asarray(drawn_from), axis=0))
-    yield small(KEY, "keys that are drawn from twice", repeats, 0)
+    yield small(KEY, "number of random keys that are used twice", repeats, 0)
 
 
 def quadrature(units: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,17 +194,18 @@ def quadrature(units: int, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def handing(row: Any, *, shared: bool) -> Callable[..., jax.Array]:
-    """A sampler that hands out the numbers of a row in order: for every unit of every example, or,
-    shared, for every unit.
+    """A sampler that returns the numbers of a row in order.
+
+    shared: whether all examples share the number of a unit.
     """
     position = 0
 
     def sample(key, shape, dtype):
         nonlocal position
         del key
-        own = (1, *shape[1:]) if shared else shape
-        position += (size := math.prod(own))
-        return jnp.broadcast_to(row[position - size : position].reshape(own), shape).astype(dtype)
+        drawn = (1, *shape[1:]) if shared else shape
+        position += (size := math.prod(drawn))
+        return jnp.broadcast_to(row[position - size : position].reshape(drawn), shape).astype(dtype)
 
     return sample
 
@@ -199,9 +219,7 @@ def drawn(
     silent: int = 0,
     **hyper: Any,
 ) -> PyTree:
-    """`grad` at each row of noise, or, after it, that of the last of `silent` steps without
-    noise.
-    """
+    """`grad` at each row of noise; or of the last of `silent` further steps, without noise."""
 
     def one(row):
         def grad(state, noise):
@@ -219,8 +237,9 @@ def drawn(
 
 
 def expected(p: Problem, sigma: float) -> PyTree:
-    """`jax.grad` of the mean loss of a tanh perceptron with noisy currents, all examples with the
-    same noise.
+    """`jax.grad` of the expected loss of a tanh perceptron with noisy currents.
+
+    All examples share the noise.
     """
     rows, weights = quadrature(3, 16)
 

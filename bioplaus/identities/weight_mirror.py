@@ -1,11 +1,11 @@
 """Weight mirror: identities and negative controls.
 
-A batch that holds every sign vector of the noise gives its mean exactly: the feedback weights of a
-linear layer move by rate sigma^2 W - decay B, to rounding, and so tend to (rate sigma^2 / decay) W.
+A batch that holds every sign vector of the noise gives the mean over the noise exactly: the
+feedback weights B of a linear layer move by rate sigma^2 W - decay B. So they tend to
+B* = (rate sigma^2 / decay) W.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -30,13 +30,22 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.identities.feedback_alignment import away, crossing, weights
-from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.identities.mirror_growth import (
+    DECAY,
+    EXAMPLES,
+    RATE,
+    SIGMA,
+    WIDTH,
+    enumerable,
+    every_sign,
+    growth,
+    mirrored,
+    offset,
+)
+from bioplaus.layers import conv, dense, flattened, pooled
 from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.neurons import sigmoid
-from bioplaus.types import Array, Gates, Key, Neuron, PyTree, RuleFactory
-
-RATE, DECAY, SIGMA, WIDTH = 0.7, 0.05, 0.3, 4
-EXAMPLES = 2**WIDTH
+from bioplaus.types import RuleFactory
 
 
 def checks(factory: RuleFactory) -> Iterator[Check]:
@@ -64,21 +73,32 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     before, after = mirrored(factory, linear, times=40)
     limit = RATE * SIGMA**2 / DECAY
     want = [limit * v + (1 - DECAY) ** 40 * (b - limit * v) for b, v in zip(before, w, strict=True)]
-    yield equal("wm", "at fixed W, B - B* shrinks by (1 - decay) a step", after, want, 1e-12)
-    yield large("wm", "and B was not there at first: 1 - cosine", 1 - cosine(before, w), 0.5)
+    yield equal(
+        "wm",
+        "fixed W: B - (rate sigma^2 / decay) W shrinks by (1 - decay) per step",
+        after,
+        want,
+        1e-12,
+    )
+    yield large("wm", "initial B: 1 - cosine to W", 1 - cosine(before, w), 0.5)
 
     yield small(
         "wm",
-        "noise of non-zero mean, centred: 1 - cosine",
+        "noise of mean 3, centred: 1 - cosine of the growth of B to W",
         1 - cosine(growth(factory, linear, sample=offset), w),
         1e-12,
     )
     naive = growth(factory, linear, centred=False, sample=offset)
-    yield large("wm", "noise of non-zero mean, not centred: 1 - cosine", 1 - cosine(naive, w), 0.3)
+    yield large(
+        "wm",
+        "noise of mean 3, not centred: 1 - cosine of the growth of B to W",
+        1 - cosine(naive, w),
+        0.3,
+    )
     plain = growth(factory, linear, centred=False)
     yield equal(
         "wm",
-        "zero-mean noise, not centred, all signs: sigma^2 W",
+        "noise of mean 0, not centred: B grows by sigma^2 W in the mean",
         plain,
         [SIGMA**2 * v for v in w],
         1e-12,
@@ -86,14 +106,16 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
     curved = enumerable(sigmoid())
     hidden = [weights(curved.params)[0], growth(factory, curved, sigma=0.1)[0]]
-    yield small("wm", "through a sigmoid: 1 - cosine", 1 - cosine(*hidden), 1e-3)
+    yield small(
+        "wm", "sigmoid units: 1 - cosine of the growth of B to W", 1 - cosine(*hidden), 1e-3
+    )
     drawn = [
         growth(factory, curved, sigma=0.1, centred=c, sample=jax.random.normal)[0]
         for c in (False, True)
     ]
     bad, good = (1 - cosine(d, hidden[0]) for d in drawn)
     yield large(
-        "wm", "a sigmoid's 1/2, one draw of 16: 1 - cosine not centred / centred", bad / good, 2.0
+        "wm", "sigmoid units, Gaussian noise: 1 - cosine not centred over centred", bad / good, 2.0
     )
 
     yield from images(factory)
@@ -101,7 +123,10 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
-    """The weight mirror on a net of the caller's; the mirror itself without noise but its own."""
+    """The weight mirror on a net of the caller's.
+
+    In the mirror phase, the only noise is that of the rule.
+    """
     yield from crossing("wm", factory, p)
     p = quiet(p)
     inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
@@ -109,7 +134,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     xi = [jnp.asarray(draw.standard_normal(x.shape)) for x in inputs]
 
     def mirror(params):
-        """<xi's response, a_l> over batch and positions, whose gradient by W_l is B_l's growth."""
+        """The mean of <response to xi, a_l>: its gradient by W_l is the growth of B_l."""
         total = 0.0
         for l in range(1, len(p.net)):
             a = drive(p.net[l], params[l], SIGMA * xi[l], layer_key(p.key, l))
@@ -130,96 +155,28 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
             lambda g: RATE * g if g.ndim > 1 else 0 * g, jax.jit(jax.grad(mirror))(p.params)[1:]
         )
         yield same(
-            "wm", "B grows by noise times the response to it, jax.grad of <r, a>", moved[1:], want
+            "wm", "B grows by noise times the response r to it, jax.grad of <r, a>", moved[1:], want
         )
         yield large(
             "wm",
-            "which is towards W: cosine",
+            "B grows towards W: cosine, best layer",
             max(cosine(m, w) for m, w in zip(moved[1:], p.params[1:], strict=True)),
             0.01,
         )
 
 
-def enumerable(neuron: Neuron) -> Problem:
-    """A net whose mirrored layers have four inputs, and a batch for each of their sign vectors."""
-    return pose(mlp((3, WIDTH, WIDTH, 2), neuron), (EXAMPLES, 3), 2)
-
-
-def every_sign(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
-    """All sign vectors over the last axis, one an example and the same at every position: mean 0
-    and variance 1.
-    """
-    del key
-    signs = 2 * ((jnp.arange(shape[0])[:, None] >> jnp.arange(shape[-1])) & 1) - 1
-    return jnp.broadcast_to(
-        signs.reshape(shape[0], *(1,) * (len(shape) - 2), shape[-1]), shape
-    ).astype(dtype)
-
-
-def offset(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:
-    """The same with mean 3."""
-    return every_sign(key, shape, dtype) + 3.0
-
-
-def mirrored(
-    factory: RuleFactory,
-    p: Problem,
-    *,
-    rate: float = RATE,
-    decay: float = DECAY,
-    sigma: float = SIGMA,
-    centred: bool = True,
-    sample: Callable[..., Array] = every_sign,
-    times: int = 1,
-    gate: Gates = None,
-) -> tuple[PyTree, PyTree]:
-    """The feedback weights before and after some steps at fixed W."""
-    rule = factory(
-        p.net, p.loss, rate=rate, decay=decay, sigma=sigma, centred=centred, sample=sample
-    )
-    state = rule.init(jax.random.key(6), p.params, p.batch)
-    keys = jax.random.split(p.key, times)
-    after = jax.jit(
-        lambda s: jax.lax.scan(
-            lambda s, k: (rule.grad(p.params, s, p.batch, k, gate)[1], None), s, keys
-        )[0]
-    )(state)
-    return weights(state.feedback), weights(after.feedback)
-
-
-def growth(
-    factory: RuleFactory,
-    p: Problem,
-    *,
-    sigma: float = SIGMA,
-    centred: bool = True,
-    sample: Callable[..., Array] = every_sign,
-    times: int = 1,
-    gate: Gates = None,
-) -> PyTree:
-    """By how much the feedback weights grow without decay, at rate 1."""
-    before, after = mirrored(
-        factory,
-        p,
-        rate=1.0,
-        decay=0.0,
-        sigma=sigma,
-        centred=centred,
-        sample=sample,
-        times=times,
-        gate=gate,
-    )
-    return [b - a for a, b in zip(before, after, strict=True)]
-
-
 def images(factory: RuleFactory) -> Iterator[Check]:
-    """Convolutions, by all signs, and a pooling that gives the noise a mean, by 2000 draws."""
+    """Convolutions, by all sign vectors; and pooling, which gives noise a mean, by 2000 draws."""
     p = pose(
         (conv(WIDTH, 1, LINEAR), conv(3, 1, LINEAR), flattened(dense(2))), (EXAMPLES, 2, 3, 2), 2
     )
     found, want = growth(factory, p)[0], SIGMA**2 * weights(p.params)[0]
     yield equal(
-        "wm", "convolution, mean over all noise and positions: sigma^2 W", found, want, 1e-12
+        "wm",
+        "convolution: B grows by sigma^2 W in the mean over noise and positions",
+        found,
+        want,
+        1e-12,
     )
 
     net = (conv(2, 3, TANH), pooled(2, conv(3, 2, TANH)), flattened(dense(4)))
@@ -231,12 +188,19 @@ def images(factory: RuleFactory) -> Iterator[Check]:
         for c in (True, False)
     )
     for l, name in enumerate(("max pooling and convolution", "flattened")):
-        yield small("wm", f"{name}: 1 - cosine of growth to W", 1 - cosine(found[l], w[l]), 0.05)
-    yield large("wm", "max pooling, not centred: 1 - cosine", 1 - cosine(naive[0], w[0]), 0.3)
+        yield small(
+            "wm", f"{name}: 1 - cosine of the growth of B to W", 1 - cosine(found[l], w[l]), 0.05
+        )
+    yield large(
+        "wm",
+        "max pooling, not centred: 1 - cosine of the growth of B to W",
+        1 - cosine(naive[0], w[0]),
+        0.3,
+    )
     ratio = jnp.linalg.norm(found[1]) / jnp.linalg.norm(w[1])
     yield small(
         "wm",
-        "flattened: |growth| is 250 steps of 7/8 sigma^2 |W|, relative",
+        "flattened: |growth / (250 7/8 sigma^2 |W|) - 1|",
         abs(ratio / (250 * 0.01 * 7 / 8) - 1),
         0.1,
     )
@@ -249,13 +213,23 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     xi = SIGMA * every_sign(p.key, (EXAMPLES, WIDTH), jnp.float64)
     want = []
     for w in weights(p.params):
-        r = xi @ w  # its mean over all signs is zero; the bias is taken off
+        r = xi @ w  # the mean over all signs is zero, and centring removes the bias
         want.append((xi * g[:, None]).T @ r / EXAMPLES)
     yield equal(
-        "wm", "a gate on examples: hand-coded growth", growth(factory, p, gate=g), want, 1e-12
+        "wm",
+        "gates of examples: B grows by the hand-coded mean",
+        growth(factory, p, gate=g),
+        want,
+        1e-12,
     )
     before, after = mirrored(factory, p, rate=0.0, gate=0.5 * g)
-    yield equal("wm", "and decay, by its mean", after, [(1 - DECAY / 2) * b for b in before], 1e-12)
+    yield equal(
+        "wm",
+        "gates of examples: the decay of B is weighted by their mean",
+        after,
+        [(1 - DECAY / 2) * b for b in before],
+        1e-12,
+    )
     before, after = mirrored(factory, p, gate=0.0)
     yield equal("wm", "a closed gate stops B", after, before, 0.0)
     units = jnp.broadcast_to(jnp.array([1.0, 0.0]), (EXAMPLES, 2))
@@ -263,7 +237,7 @@ def gates(factory: RuleFactory) -> Iterator[Check]:
     yield equal("wm", "a closed unit keeps its B", after[:, 1], before[-1][:, 1], 0.0)
     yield equal(
         "wm",
-        "and an open one learns as ever",
+        "an open unit learns as without gates",
         after[:, 0],
         mirrored(factory, p)[1][-1][:, 0],
         1e-12,

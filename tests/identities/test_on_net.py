@@ -129,5 +129,5 @@ def test_errors():
     with pytest.raises(ValueError, match="without a net"):
         bp.verify(partial(bp.rules.feedback_alignment, scale=2.0))
     assert str(bp.verify("frozen", net, batch)[0]).startswith(
-        "ok     frozen identity the last layer is backprop"
+        "ok     frozen identity the last layer equals backprop"
     )
