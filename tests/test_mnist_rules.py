@@ -1,6 +1,4 @@
-"""The table of tuned rules: it is made rule by rule, a stopped run goes on, and what is printed is
-what was measured.
-"""
+"""The table of tuned rules grows rule by rule, and prints figures that were measured."""
 
 import importlib.util
 import re
@@ -38,7 +36,9 @@ net = {hidden = []}
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
+    """experiments/mnist_rules.py as a module."""
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
     spec = importlib.util.spec_from_file_location("mnist_rules", EXPERIMENTS / "mnist_rules.py")
     assert spec
     assert spec.loader
@@ -48,8 +48,14 @@ def script():
 
 
 @pytest.fixture
+def page(script):
+    """experiments/mnist_rules_page.py as a module."""
+    return importlib.import_module("mnist_rules_page")
+
+
+@pytest.fixture
 def small(script, tmp_path, monkeypatch):
-    """The script on a study of digits, with files of its own."""
+    """The script on a study of digits, with temporary files."""
     (tmp_path / "study.toml").write_text(SMALL, encoding="utf-8")
     (tmp_path / "figures.toml").write_text(
         "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0,"
@@ -68,47 +74,47 @@ def small(script, tmp_path, monkeypatch):
     return script
 
 
-def test_the_table_is_made_rule_by_rule(small, tmp_path, monkeypatch):
+def test_the_table_grows_rule_by_rule(small, page, tmp_path, monkeypatch):
     def main(*words):
         monkeypatch.setattr("sys.argv", ["mnist_rules.py", "--out", str(tmp_path / "out"), *words])
         small.main()
         return small.figures(), small.PAGE.read_text(encoding="utf-8")
 
-    found, page = main("--rules", "bp")
-    assert set(found.arms) == {"bp", "linear readout", *map(small.floor_name, small.FLOOR)}
+    found, text = main("--rules", "bp")
+    assert set(found.arms) == {"bp", "linear readout", *map(page.floor_name, page.FLOOR)}
     assert set(found.before) == {"fa"}
-    assert "| fa (before) | 97.0 [96.0, 98.0] |" in page
-    assert "| frozen | not run yet |" in page
+    assert "| fa (before) | 97.0 [96.0, 98.0] |" in text
+    assert "| frozen | not run yet |" in text
     bp = found.arms["bp"]
-    assert f"| bp | {small.printed(interval(bp['accuracy'], bounds=(0, 100)))} |" in page
+    assert f"| bp | {page.printed(interval(bp['accuracy'], bounds=(0, 100)))} |" in text
     assert (
         bp["settings"]["optimiser"]["learning_rate"]
         == read(defaults.DEFAULTS).rules["bp"]["optimiser"]["learning_rate"]
     )
 
     monkeypatch.setattr(tune, "best", lambda *args: pytest.fail("bp was tuned again"))
-    found, page = main("--rules", "bp,zil")  # bp is done, and zil takes its settings
+    found, text = main("--rules", "bp,zil")  # bp is done, and zil takes its settings
     assert found.arms["bp"] == bp
     assert found.arms["zil"]["settings"] == bp["settings"]
-    assert re.search(r"\| zil \| .* \| as bp \|", page)
-    assert "Within the noise floor of backprop: zil." in page
+    assert re.search(r"\| zil \| .* \| as bp \|", text)
+    assert "Within the noise floor of backprop: zil." in text
     assert small.done("bp", found)
     assert not small.done("fa", found)
-    found.arms["bp"]["settings"]["optimiser"]["learning_rate"] *= 2  # a row of other settings
+    found.arms["bp"]["settings"]["optimiser"]["learning_rate"] *= 2  # figures at other settings
     assert not small.done("bp", found)
 
 
-def test_the_noise_floor_is_the_range_of_one_algorithm(script):
+def test_the_noise_floor_is_the_range_of_one_algorithm(page):
     values = dict(
         zip(
-            map(script.floor_name, script.FLOOR),
+            map(page.floor_name, page.FLOOR),
             ([98.0, 98.2], [97.0, 97.2], [98.3, 98.1]),
             strict=True,
         )
     )
-    found = script.Figures({}, {name: {"accuracy": v} for name, v in values.items()})
-    assert script.floor(found) == pytest.approx(1.1)
-    assert script.floor(script.Figures({}, {})) is None
+    found = page.Figures({}, {name: {"accuracy": v} for name, v in values.items()})
+    assert page.floor(found) == pytest.approx(1.1)
+    assert page.floor(page.Figures({}, {})) is None
     rows = {
         "bp": [98.0, 98.2],
         "fa": [97.1, 97.3],
@@ -117,43 +123,41 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(script):
         "np": [90.5, 90.6],
         "wp": [60, 62],
     }
-    said = script.groups(
-        script.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows
+    lines = page.groups(
+        page.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows
     )
-    assert said == [
+    assert lines == [
         "",
         "Within the noise floor of backprop: fa.",
         "",
-        "Not told from frozen hidden layers: np. Below them: wp.",
+        "Not distinguishable from frozen hidden layers: np. Below them: wp.",
     ]
 
 
-def test_what_is_printed_is_what_was_measured(script):
-    """The page is of the figures in the file; no row is of other settings than defaults.toml has,
-    nor is a rule in both tables.
-    """
+def test_the_page_prints_the_figures_of_the_file(script, page):
+    """Every new row has the settings of defaults.toml, and no arm is both new and old."""
     found, names = script.figures(), script.names()
-    assert script.PAGE.read_text(encoding="utf-8") == script.page(
-        found, read(defaults.DEFAULTS).scores, names
+    assert script.PAGE.read_text(encoding="utf-8") == page.page(
+        found, read(defaults.DEFAULTS).scores, names, script.TRIALS, script.STEPS
     )
     assert not found.arms.keys() & found.before.keys()
     assert found.arms.keys() | found.before.keys() == {
         *names,
-        *(n for n in map(script.floor_name, script.FLOOR) if n in found.arms),
+        *(n for n in map(page.floor_name, page.FLOOR) if n in found.arms),
     }
     for arm in arms(script.load(script.STUDY)):
         if (name := script.name_of(arm)) in found.arms:
             assert found.arms[name]["settings"] == script.settings_of(arm)
-    for row in found.arms.values():
-        x = interval(row["accuracy"])
-        assert (row["mean"], row["spread"]) == (
+    for entry in found.arms.values():
+        x = interval(entry["accuracy"])
+        assert (entry["mean"], entry["spread"]) == (
             round(float(x.mean), 2),
             round(float(x.high - x.mean), 2),
         )
 
 
 def test_papers_quote_the_table(script):
-    """Figures of competing units that two papers' pages take from it."""
+    """Two papers' pages quote the figures of competing units."""
     found = script.figures()
     rows = {rule: f"{rule}, 512 units that compete" for rule in ("softhebb", "krotov", "frozen")}
     mean = {
@@ -164,9 +168,8 @@ def test_papers_quote_the_table(script):
         )
         for rule, row in rows.items()
     }
-    said = (EXPERIMENTS.parent / "papers" / "moraitis2022" / "README.md").read_text(
-        encoding="utf-8"
-    )
-    assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in said
-    said = (EXPERIMENTS.parent / "papers" / "krotov2019" / "README.md").read_text(encoding="utf-8")
-    assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in said
+    papers = EXPERIMENTS.parent / "papers"
+    text = (papers / "moraitis2022" / "README.md").read_text(encoding="utf-8")
+    assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in text
+    text = (papers / "krotov2019" / "README.md").read_text(encoding="utf-8")
+    assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in text
