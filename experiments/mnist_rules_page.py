@@ -9,8 +9,6 @@ from bioplaus.study.tune import FINAL_SEEDS, FINALISTS
 from bioplaus.study.tuned import Scores
 
 PERCENT = (0.0, 100.0)  # the bounds of an accuracy
-
-
 FLOOR = {"bp": 0.00863, "zil": 0.0156, "fpa": 0.0049}
 """Learning rates that the best of 16 trials on seed 0 gave to three names of one algorithm."""
 
@@ -51,9 +49,9 @@ def page(
         "784-256-256-10, 10 epochs (pep and hep 5), seeds 0 to 2, accuracy on the test set.",
         "",
         f"All rules are tuned alike: {trials} trials of {steps} steps on seed 0. The best",
-        f"{FINALISTS} run again on {FINAL_SEEDS} new seeds, and the best mean validation accuracy over",
-        "the new seeds decides. The search is over the learning rate and the hyperparameters in the",
-        "last column. zil and fpa compute the gradient of backprop, and take the settings of bp.",
+        f"{FINALISTS} run again on {FINAL_SEEDS} new seeds, and the best mean validation accuracy",
+        "over these decides. The search is over the learning rate and the hyperparameters in",
+        "the last column. zil and fpa compute the gradient of backprop, and take the settings of bp.",
         "",
         *floor_lines(found),
         (

@@ -60,7 +60,7 @@ class Family(NamedTuple):
     credit, equals: words for the table of docs/rules.md. credit: what reaches the hidden layers as
     an error. equals: when the update equals that of backprop, or is parallel to it.
 
-    checks and on_net are generators, so that the judgement of a wrong factory can stop at its first failure.
+    checks and on_net are generators, so that a wrong factory stops them at its first failure.
     """
 
     checks: Callable[[RuleFactory], Iterator[Check]]

@@ -27,8 +27,6 @@ class Circuit(NamedTuple):
 
 
 NUDGE, APICAL, TEACHING = 0.1, 0.4, 0.4
-
-
 CIRCUIT: dict[str, Any] = {"nudge": NUDGE, "apical": APICAL, "teaching": TEACHING}
 
 

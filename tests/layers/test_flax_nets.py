@@ -9,17 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
+from flax_nets import KEY, distance
 
 import bioplaus as bp
 from bioplaus.layers.flax import from_flax
 from bioplaus.rules import RULES
-
-KEY = jax.random.key(7)
-
-
-def distance(a, b):
-    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
-    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 def test_a_sequential_is_split_into_its_layers():

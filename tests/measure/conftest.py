@@ -1,4 +1,4 @@
-"""Two nets on the embedded digits, shared by the tests of attacks."""
+"""Two nets trained on the embedded digits, for the tests of attacks."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ SEEDS, STEPS, SIZE = 2, 400, 64
 
 
 class Digits(NamedTuple):
-    """params, of each rule, with the axis of the seeds first; feedback: that of fa, drawn for the
-    first layer as well.
+    """bp, fa: trained params of each rule, their first axis over seeds.
+
+    feedback: the feedback weights of fa, with others for the first layer.
     """
 
     net: Net
@@ -29,7 +30,13 @@ class Digits(NamedTuple):
     fa: PyTree
     feedback: PyTree
 
+    @staticmethod
+    def first(params: PyTree) -> PyTree:
+        """The params of the first seed."""
+        return jax.tree.map(lambda a: a[0], params)
+
     def answer(self, params: PyTree):
+        """(x, key) -> the output of the net at these params."""
         return lambda x, key: nets.forward(self.net, params, x, key).output
 
 
