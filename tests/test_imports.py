@@ -1,6 +1,4 @@
-"""Who may import whom, and how files are opened, by ast; the length of files; what every rule's
-docstring says.
-"""
+"""Imports between modules, encodings of text files, lengths of files, docstrings of rules."""
 
 import ast
 import re
@@ -16,8 +14,8 @@ RULE_FILES = sorted(
 )
 OUTSIDE = ("experiments", "papers", "tests")
 
-# module or package -> what of bioplaus it may import, beside itself. The longest match counts; what
-# is not here is free.
+# Module or package -> the modules of bioplaus that it may import, beside its package. The longest
+# matching name counts. Modules that match no name may import all.
 ALLOWED = {
     "types": (),
     "salts": (),
@@ -35,28 +33,8 @@ ALLOWED = {
     "rules.shared": ("types", "salts", "net", "local", "neurons"),
     "layers": ("types", "net", "local", "neurons"),
     "rules": ("types", "salts", "net", "outputs", "local", "entry", "hyper", "rules.shared"),
-    "measure": (
-        "types",
-        "arrays",
-        "salts",
-        "states",
-        "net",
-        "outputs",
-        "losses",
-        "hyper",
-        "entry",
-    ),
-    "measure.robustness.attacks": (
-        "types",
-        "salts",
-        "net",
-        "local",
-        "measure",
-        "outputs",
-        "losses",
-        "hyper",
-        "entry",
-    ),
+    "measure": "types arrays salts states net outputs losses hyper entry".split(),
+    "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
     "training": ("types", "salts", "net", "entry", "files"),
     "files": (),
@@ -64,7 +42,7 @@ ALLOWED = {
     "record": ("files", "measure"),
 }
 
-# rules with weights of their own, which optax trains
+# Rules that train other weights than those of the net, by optax.
 WITH_WEIGHTS = (
     "rules.clapp",
     "rules.kolen_pollack",
@@ -85,8 +63,9 @@ def module(path: Path) -> str:
 
 
 def imports(source: str, package: str = "") -> set[str]:
-    """Full names of the modules that a source imports anywhere, functions included; `from a import
-    b` counts as a.b.
+    """Full names of the modules that a source imports, inside functions, too.
+
+    `from a import b` counts as a.b.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
@@ -106,7 +85,7 @@ def within(name: str, parents) -> bool:
 
 
 def violations(path_module: str, names: set[str]) -> list[str]:
-    """What a module imports against the table."""
+    """The imports of a module that the table does not allow."""
     wrong = [n for n in names if n.split(".")[0] in OUTSIDE]
     if not within(path_module, ["layers.flax"]):
         wrong += [n for n in names if n.split(".")[0] == "flax"]
@@ -185,7 +164,7 @@ SOURCES = sorted(
 
 
 def test_no_pickle():
-    """Files from elsewhere must not run code: no pickle, and no array file that may hold one."""
+    """Files from elsewhere must not run code: no pickle, and no array file with pickled objects."""
     word = re.compile(
         r"\bimport (cloud)?pickle\b|\bfrom (cloud)?pickle\b|\ballow_" + r"pickle\s*=\s*True"
     )
@@ -199,9 +178,7 @@ def test_no_pickle():
 
 
 def unnamed(source: str) -> list[str]:
-    """The calls that open a text file and do not say encoding="utf-8": they would read and write as
-    the user's locale does.
-    """
+    """Calls that open a text file without encoding="utf-8", so that the user's locale decides."""
     found = []
     for node in [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]:
         name = ast.unparse(node.func)
@@ -211,7 +188,7 @@ def unnamed(source: str) -> list[str]:
         ):
             continue
         said = {k.arg: ast.unparse(k.value) for k in node.keywords}
-        # after the file
+        # the positional arguments after the file
         given = [ast.unparse(a) for a in node.args[1 if name in ("open", "os.fdopen") else 0 :]]
         mode = said.get("mode", given[0] if given else "")
         if said.get("encoding") != "'utf-8'" and not (
@@ -242,14 +219,21 @@ def test_text_files_are_utf_8_everywhere():
     assert not {str(f): calls for f in SOURCES if (calls := unnamed(f.read_text(encoding="utf-8")))}
 
 
+# Files that became longer than 300 lines when lines became shorter.
+TO_BE_SPLIT = (
+    "bioplaus/layers/flax.py",
+    "bioplaus/measure/program/tracing.py",
+    "bioplaus/training/train.py",
+)
+
+
 def test_files_are_short():
     lengths = {
         str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in SOURCES
     }
     assert len(lengths) > 30
-    assert not {
-        f: n for f, n in lengths.items() if n > 430
-    }  # 300 again, when those that the shorter lines made longer are split
+    assert not {f: n for f, n in lengths.items() if n > 300 and f not in TO_BE_SPLIT}
+    assert all(lengths[f] > 300 for f in TO_BE_SPLIT)
     rules = [f for f in lengths if f.startswith("bioplaus/rules/")]
     assert len(rules) > 30
     assert not {f: lengths[f] for f in rules if lengths[f] > 200}

@@ -8,13 +8,11 @@ y* - r_L(u) = alpha u.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
-from bioplaus.identities.common import (
-    Problem,
-)
+from bioplaus.identities.common import Problem, problem
 from bioplaus.net import drive, fire, layer_key
-from bioplaus.types import Array, PyTree
+from bioplaus.types import Array, Batch, Key, PyTree
 
 
 def respond(p: Problem, x: Array, offsets: list[Array]) -> tuple[Array, list[Array], list[Array]]:
@@ -93,3 +91,24 @@ def gauss_newton(p: Problem, j: Array, nudge: float) -> PyTree:
     return tuple(
         {"w": r.T @ s / len(x), "b": s.mean(0)} for r, s in ((x, one), (hidden - nudge * one, two))
     )
+
+
+def tiled(sizes: tuple[int, ...]) -> Problem:
+    """A tanh perceptron with one input, repeated as often as the net has units.
+
+    J is the same for every example.
+    """
+    p = problem(sizes)
+    examples = sum(w["b"].size for w in p.params)
+    return p._replace(batch=Batch(*(jnp.tile(a[:1], (examples, 1)) for a in p.batch[:2])))
+
+
+def frame(key: Key | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Noise whose second moment is exactly the identity: each example perturbs one unit.
+
+    For the net of 20, 16 and 5 units, and a batch of 41 examples.
+    """
+    del key
+    examples, n = shape
+    start = {20: 0, 16: 20, 5: 36}[n]
+    return jnp.sqrt(examples) * jnp.eye(examples, n, -start, dtype)

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import DTypeLike
 
 from bioplaus.identities.any_net import apart, directional, drawn, given, quiet, same, settings
 from bioplaus.identities.common import (
@@ -28,8 +27,15 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.identities.controller_by_hand import gauss_newton, jacobian, settled, split
-from bioplaus.types import Array, Batch, Key, PyTree, RuleFactory
+from bioplaus.identities.controller_by_hand import (
+    frame,
+    gauss_newton,
+    jacobian,
+    settled,
+    split,
+    tiled,
+)
+from bioplaus.types import Array, PyTree, RuleFactory
 
 RATE = 0.05
 
@@ -258,27 +264,6 @@ def controlled(
         return grads, info.get("residual")
 
     return jax.jit(run)
-
-
-def tiled(sizes: tuple[int, ...]) -> Problem:
-    """A tanh perceptron with one input, repeated as often as the net has units.
-
-    J is the same for every example.
-    """
-    p = problem(sizes)
-    examples = sum(w["b"].size for w in p.params)
-    return p._replace(batch=Batch(*(jnp.tile(a[:1], (examples, 1)) for a in p.batch[:2])))
-
-
-def frame(key: Key | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Noise whose second moment is exactly the identity: each example perturbs one unit.
-
-    For the net of 20, 16 and 5 units, and a batch of 41 examples.
-    """
-    del key
-    examples, n = shape
-    start = {20: 0, 16: 20, 5: 36}[n]
-    return jnp.sqrt(examples) * jnp.eye(examples, n, -start, dtype)
 
 
 def off_aligned(factory: RuleFactory, p: Problem) -> tuple[Array, ...]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.any_net import apart, same, settings
@@ -26,12 +25,10 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.identities.hebbian_by_hand import equation, update
-from bioplaus.layers import dense
-from bioplaus.losses import cross_entropy
+from bioplaus.identities.hebbian_by_hand import equation, learned, update
 from bioplaus.net import forward
 from bioplaus.rules.competitive import repelling
-from bioplaus.types import Batch, PyTree, RuleFactory
+from bioplaus.types import PyTree, RuleFactory
 
 DRAW = np.random.default_rng
 AXES = np.linalg.qr(DRAW(3).standard_normal((5, 5)))[0]
@@ -72,33 +69,6 @@ def by_equation(
 def on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Any net with plain synapses."""
     yield from by_equation(key, factory, p, "")
-
-
-def learned(
-    factory: RuleFactory,
-    x: np.ndarray,
-    units: int,
-    steps: int,
-    rate: float,
-    seed: int = 2,
-    **hyper: Any,
-) -> tuple[np.ndarray, PyTree]:
-    """The weights of a linear hidden layer after learning from one batch, and the rule's state."""
-    net, draw = (dense(units), dense(2)), DRAW(seed)
-    params = tuple(
-        {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])}
-        for s in ((x.shape[1], units), (units, 2))
-    )
-    batch = Batch(jnp.asarray(x), jnp.asarray(np.eye(2)[np.arange(len(x)) % 2]))
-    rule = factory(net, cross_entropy, **hyper)
-
-    def body(carry, _):
-        grads, state, _ = rule.grad(carry[0], carry[1], batch, jax.random.key(0))
-        return (jax.tree.map(lambda w, g: w - rate * g, carry[0], grads), state), None
-
-    run = jax.jit(lambda c: jax.lax.scan(body, c, length=steps)[0])
-    params, state = run((params, rule.init(jax.random.key(1), params, batch)))
-    return np.asarray(params[0]["w"]), state
 
 
 def both(key: str, factory: RuleFactory, **hyper: Any) -> Iterator[Check]:
@@ -289,41 +259,20 @@ def closest(w: np.ndarray) -> float:
     return max(cosine(w[:, i], w[:, j]) for i in range(w.shape[1]) for j in range(i))
 
 
+CHECKS = {
+    "hebb": hebb_checks,
+    "oja": oja_checks,
+    "sanger": sanger_checks,
+    "bcm": bcm_checks,
+    "softhebb": softhebb_checks,
+    "krotov": krotov_checks,
+}
 FAMILIES = {
-    "hebb": Family(
-        hebb_checks,
-        functools.partial(on_net, "hebb"),
+    key: Family(
+        checks,
+        functools.partial(on_net, key),
         credit="nothing",
         equals="never, but for the readout",
-    ),
-    "oja": Family(
-        oja_checks,
-        functools.partial(on_net, "oja"),
-        credit="nothing",
-        equals="never, but for the readout",
-    ),
-    "sanger": Family(
-        sanger_checks,
-        functools.partial(on_net, "sanger"),
-        credit="nothing",
-        equals="never, but for the readout",
-    ),
-    "bcm": Family(
-        bcm_checks,
-        functools.partial(on_net, "bcm"),
-        credit="nothing",
-        equals="never, but for the readout",
-    ),
-    "softhebb": Family(
-        softhebb_checks,
-        functools.partial(on_net, "softhebb"),
-        credit="nothing",
-        equals="never, but for the readout",
-    ),
-    "krotov": Family(
-        krotov_checks,
-        functools.partial(on_net, "krotov"),
-        credit="nothing",
-        equals="never, but for the readout",
-    ),
+    )
+    for key, checks in CHECKS.items()
 }

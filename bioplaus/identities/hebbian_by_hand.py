@@ -14,9 +14,11 @@ import numpy as np
 from bioplaus.identities.common import (
     Problem,
 )
+from bioplaus.layers import dense
+from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, forward, layer_key
 from bioplaus.rules.competitive import repelling
-from bioplaus.types import PyTree, RuleFactory
+from bioplaus.types import Batch, PyTree, RuleFactory
 
 
 def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any]) -> list[PyTree]:
@@ -101,3 +103,30 @@ def update(factory: RuleFactory, p: Problem, **hyper: Any) -> tuple[PyTree, PyTr
     )
     grads, after, _ = jax.jit(rule.grad)(p.params, state, p.batch, p.key)
     return grads, state, after
+
+
+def learned(
+    factory: RuleFactory,
+    x: np.ndarray,
+    units: int,
+    steps: int,
+    rate: float,
+    seed: int = 2,
+    **hyper: Any,
+) -> tuple[np.ndarray, PyTree]:
+    """The weights of a linear hidden layer after learning from one batch, and the rule's state."""
+    net, draw = (dense(units), dense(2)), np.random.default_rng(seed)
+    params = tuple(
+        {"w": jnp.asarray(0.4 * draw.standard_normal(s)), "b": jnp.zeros(s[1])}
+        for s in ((x.shape[1], units), (units, 2))
+    )
+    batch = Batch(jnp.asarray(x), jnp.asarray(np.eye(2)[np.arange(len(x)) % 2]))
+    rule = factory(net, cross_entropy, **hyper)
+
+    def body(carry, _):
+        grads, state, _ = rule.grad(carry[0], carry[1], batch, jax.random.key(0))
+        return (jax.tree.map(lambda w, g: w - rate * g, carry[0], grads), state), None
+
+    run = jax.jit(lambda c: jax.lax.scan(body, c, length=steps)[0])
+    params, state = run((params, rule.init(jax.random.key(1), params, batch)))
+    return np.asarray(params[0]["w"]), state

@@ -21,6 +21,15 @@ from bioplaus.study.share import run_share
 
 pytestmark = pytest.mark.slow
 
+SHORT = {
+    "steps": 2,
+    "seeds": 1,
+    "points": 1,
+    "robustness": False,
+    "energy": False,
+    "alignment": False,
+}
+
 
 @pytest.mark.usefixtures("unreported")
 def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
@@ -57,14 +66,7 @@ def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("unreported")
 def test_a_study_that_has_grown_trains_the_new_arms_alone(tmp_path, monkeypatch):
-    quick = {
-        "steps": 4,
-        "seeds": 1,
-        "points": 1,
-        "robustness": False,
-        "energy": False,
-        "alignment": False,
-    }
+    quick = {**SHORT, "steps": 4}
     small = Study(name="s", base=quick, grid={"rule": ["bp", "fa"]})
     first, final, measured = written(small, tmp_path / "run"), run.final_rows, []
 
@@ -135,17 +137,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     damaged too the run is refused.
     """
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
-    study = Study(
-        name="s",
-        base={
-            "steps": 4,
-            "seeds": 1,
-            "points": 2,
-            "robustness": False,
-            "energy": False,
-            "alignment": False,
-        },
-    )
+    study = Study(name="s", base={**SHORT, "steps": 4, "points": 2})
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
     (saved / "checkpoint-4" / "note.json").write_text("{", encoding="utf-8")
@@ -216,17 +208,7 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
 
 @pytest.mark.usefixtures("unreported")
 def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path):
-    study = Study(
-        name="s",
-        base={
-            "steps": 2,
-            "seeds": 1,
-            "points": 1,
-            "robustness": False,
-            "energy": False,
-            "alignment": False,
-        },
-    )
+    study = Study(name="s", base=SHORT)
     done = written(study, tmp_path / "run")
     (saved,) = (done.folder / "arms").iterdir()
     table = (saved / "final.csv").read_text(encoding="utf-8")
@@ -246,17 +228,7 @@ def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path):
 
 @pytest.mark.usefixtures("unreported")
 def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
-    study = Study(
-        name="s",
-        base={
-            "steps": 2,
-            "seeds": 1,
-            "points": 1,
-            "robustness": False,
-            "energy": False,
-            "alignment": False,
-        },
-    )
+    study = Study(name="s", base=SHORT)
     run_study(study, out=tmp_path / "run", show=False)
     (saved,) = (tmp_path / "run" / "arms").iterdir()
     place = saved / "checkpoint-2"
