@@ -49,9 +49,10 @@ def page(
         "784-256-256-10, 10 epochs (pep and hep 5), seeds 0 to 2, accuracy on the test set.",
         "",
         f"All rules are tuned alike: {trials} trials of {steps} steps on seed 0. The best",
-        f"{FINALISTS} run again on {FINAL_SEEDS} new seeds, and the best mean validation accuracy",
+        f"{FINALISTS} run again on {FINAL_SEEDS} new seeds; the best mean validation accuracy",
         "over these decides. The search is over the learning rate and the hyperparameters in",
-        "the last column. zil and fpa compute the gradient of backprop, and take the settings of bp.",
+        "the last column. zil and fpa compute the gradient of backprop, and take the settings",
+        "of bp.",
         "",
         *floor_lines(found),
         (

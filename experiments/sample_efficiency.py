@@ -2,23 +2,36 @@
 
     python experiments/sample_efficiency.py [--draws 48] [--seeds 1] [--out sample_efficiency]
 
-Slopes of log variance over log width, n = 32 to 1024, measured (theory): bp -0.13 (-0.12)
-np 0.54 (0.58)  afg 0.66 (0.58)
-threefactor 0.58 (0.59)  wp 1.40 (1.57)
-fg 1.39 (1.57), in 102 s of a processor. At n = 512, variance / |G|^2 is 9.5 for bp
-(the choice of the batch alone), 1.9e4 for np and 2.0e4 for afg, 2.2e4 for threefactor, 2.2e6 for wp
-and 2.3e6 for fg (3.0e6). There are 48 draws up to n = 128, but 12 at 512 and 6 at 1024, where wp
-and fg are at 0.4 of theory: their few large errors are rarely met.
+A draw is the estimate of the gradient from one batch of 8 digits, at initialisation, of the net
+64-n-n-10. The variance is E|estimate - G|^2 / |G|^2, with G the gradient of the mean loss over 512
+digits. A step of a given quality needs samples in proportion to it.
 
-A draw is the estimate from one batch of 8 digits, at initialisation, 64-n-n-10; its variance is
-E|estimate - G|^2 / |G|^2, with G the gradient of the mean loss over 512 digits. Samples needed for
-a step of a given quality are in proportion to it. Theory, with g_b one example's gradient, delta
-its derivative by the currents, d weights, n_l units and x_l inputs of layer l:
-    fg, wp:           E|estimate|^2 = (d + 2) E|g_batch|^2
-    np, afg, three-factor: E|g_batch|^2 + (1/B) E[sum_l |x_l|^2 (n_l (|delta|^2 + c^2) + 2
-        |delta_l|^2) - |g_b|^2]
-where c is 0, or for three-factor learning the loss's distance from its baseline, over sigma. Writes
-.csv and .svg.
+Slopes of log variance over log width, n = 32 to 1024 (102 s of one processor):
+
+    rule          measured   theory
+    bp               -0.13    -0.12
+    np                0.54     0.58
+    afg               0.66     0.58
+    threefactor       0.58     0.59
+    wp                1.40     1.57
+    fg                1.39     1.57
+
+The variance at n = 512 is 9.5 for bp (from the choice of the batch alone), 1.9e4 for np, 2.0e4 for
+afg, 2.2e4 for threefactor, 2.2e6 for wp and 2.3e6 for fg (theory for these two: 3.0e6). There are 48
+draws up to n = 128, but 12 at 512 and 6 at 1024. There, wp and fg are at 0.4 of theory, because few
+draws seldom meet their rare large errors.
+
+Theory, with g_b the gradient of one example, delta its derivative by the currents, d the number of
+weights, n_l the units and x_l the inputs of layer l, and B the batch size:
+
+    fg, wp:
+        E|estimate|^2 = (d + 2) E|g_batch|^2
+    np, afg, threefactor:
+        E|estimate|^2 = E|g_batch|^2
+            + (1/B) E[sum_l |x_l|^2 (n_l (|delta|^2 + c^2) + 2 |delta_l|^2) - |g_b|^2]
+
+where c is 0, or, for threefactor, the distance of the loss from its baseline over sigma. Writes
+OUT.csv and OUT.svg.
 """
 
 import argparse
@@ -33,12 +46,14 @@ import numpy as np
 
 import bioplaus as bp
 from bioplaus.net import forward, with_gain
+from bioplaus.record.measures import Measure
 from bioplaus.report.canvas import SETTINGS, line, name_ends, panels, to_svg
 from bioplaus.report.look import COLOURS, GREY, MARKERS, Look
 from bioplaus.rules import RULES
 from bioplaus.train import seed_key
 from bioplaus.types import Batch, Gain
 
+VARIANCE = Measure("variance", "")
 WIDTHS, KEYS, EXAMPLES, BATCH, SIGMA = (
     (32, 64, 128, 256, 512, 1024),
     ("bp", "np", "wp", "fg", "afg", "threefactor"),
@@ -165,7 +180,7 @@ def main() -> None:
                     float(w): {str(r[2]): r[column] for r in rows if r[:2] == (k, w)}
                     for w in WIDTHS
                 }
-                ends[k] = line(ax, points, look, band=False)
+                ends[k] = line(ax, points, look, VARIANCE, band=False)
             slopes = [
                 np.polyfit(
                     np.log([r[1] for r in rows if r[0] == k]),
