@@ -17,9 +17,9 @@ Slopes of log variance over log width, n = 32 to 1024 (102 s of one processor):
     fg                1.39     1.57
 
 The variance at n = 512 is 9.5 for bp (from the choice of the batch alone), 1.9e4 for np, 2.0e4 for
-afg, 2.2e4 for threefactor, 2.2e6 for wp and 2.3e6 for fg (theory for these two: 3.0e6). There are 48
-draws up to n = 128, but 12 at 512 and 6 at 1024. There, wp and fg are at 0.4 of theory, because few
-draws seldom meet their rare large errors.
+afg, 2.2e4 for threefactor, 2.2e6 for wp and 2.3e6 for fg (theory for these two: 3.0e6). There are
+48 draws up to n = 128, but 12 at 512 and 6 at 1024. There, wp and fg are at 0.4 of theory, because
+so few draws seldom meet their rare large errors.
 
 Theory, with g_b the gradient of one example, delta its derivative by the currents, d the number of
 weights, n_l the units and x_l the inputs of layer l, and B the batch size:
