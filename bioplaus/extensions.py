@@ -1,6 +1,4 @@
-"""What other packages add to the library: rules, their identities, data sets and modulators, found
-by their entry points.
-"""
+"""Extensions by other packages, through entry points: rules, identities, data sets, modulators."""
 
 import functools
 import importlib.metadata
@@ -9,40 +7,41 @@ from typing import Any
 
 
 class ExtensionError(ValueError):
-    """An entry point of another package that cannot be used. The message is one line that says
-    which, and what to do.
+    """An entry point of another package that cannot be used.
+
+    The message is one line, which names the entry point and says what to do.
     """
 
 
 @functools.cache
 def installed(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
-    """The entry points of a group. Packages are looked for once: that takes milliseconds, and
-    studies ask for every arm.
+    """The entry points of a group.
+
+    They are cached: finding them takes milliseconds, and a study needs them for every arm.
     """
     return tuple(importlib.metadata.entry_points(group=group))
 
 
-def with_extensions(group: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    """`own`, and what installed packages register under the entry-point group `group`, each by its
-    key.
+def with_extensions(group: str, builtin: Mapping[str, Any]) -> dict[str, Any]:
+    """The library's entries, and those that other packages register under `group`, by key.
 
     Raises ExtensionError for a key that is taken, and for an entry point that cannot be loaded, or
-    is neither a function nor of a type of the library's own entries.
+    is neither a function nor of the type of one of the library's entries.
     """
-    found = dict(own)
+    found = dict(builtin)
     for entry in installed(group):
         where = f"{group}: the entry point {entry.name} = {entry.value}"
         if entry.name in found:
-            raise ExtensionError(f"{where} has a key that is taken; rename its entry point")
+            raise ExtensionError(f"{where} has a key that is taken; rename the entry point")
         try:
             thing = entry.load()
-        except Exception as error:  # whatever a package does when it is imported
-            said = (str(error).splitlines() or [""])[0]
+        except Exception as error:  # importing a package may raise anything
+            line = (str(error).splitlines() or [""])[0]
             raise ExtensionError(
-                f"{where} cannot be loaded ({type(error).__name__}: {said}); repair or uninstall"
-                " the package that brings it"
+                f"{where} cannot be loaded ({type(error).__name__}: {line}); repair or uninstall"
+                " the package that registers it"
             ) from error
-        if not isinstance(thing, (Callable, *map(type, own.values()))):
+        if not isinstance(thing, (Callable, *map(type, builtin.values()))):
             raise ExtensionError(f"{where} is of type {type(thing).__name__}; expected a function")
         found[entry.name] = thing
     return found

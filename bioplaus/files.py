@@ -1,6 +1,4 @@
-"""Files that survive a crash: written whole or not at all, and with sums that tell whether they are
-still as they were written.
-"""
+"""Files that survive a crash: written atomically, with checksums that reveal later changes."""
 
 import hashlib
 import json
@@ -9,12 +7,14 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-PART = ".part"  # how the names of files end that are not whole yet
+PART = ".part"  # suffix of files that are still being written
 
 
 class replacing:
-    """A path to write to, which becomes `path` if all went well: a reader never sees half a file,
-    nor does another writer.
+    """A temporary path to write to, which replaces `path` at the end of the context.
+
+    On an exception it is deleted instead. So readers of `path` never see a half-written file, and
+    two writers do not disturb each other.
     """
 
     def __init__(self, path: Path):
@@ -35,12 +35,13 @@ class replacing:
 
 
 def to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk: a rename that gets there before
-    its file leaves an empty one.
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    If a rename reached the disk before the content of the file, a crash would leave an empty file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder, on Windows, where its names cannot be waited for
+    except PermissionError:  # on Windows a folder cannot be opened
         return
     try:
         os.fsync(descriptor)
@@ -49,7 +50,7 @@ def to_disk(path: Path) -> None:
 
 
 def sums(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str | int]]:
-    """Name -> the SHA-256 of a file in the folder, and its number of lines."""
+    """Name -> the SHA-256 checksum of a file in the folder, and its number of lines."""
     return {name: _sum(folder / name) for name in names}
 
 
@@ -64,40 +65,36 @@ def _sum(file: Path) -> dict[str, str | int]:
 
 
 def changed(folder: Path, known: dict[str, dict[str, str | int]], names: Iterable[str]) -> str:
-    """Which of the files that `sums` saw is no longer as it was, and how; '' if they are these
-    names, and all as they were.
+    """A text on the first file that differs from its checksum; '' if none does.
 
-    Raises OSError for a file that is gone, and others where `known` is not what `sums` gives.
+    known: a result of `sums`, expected to be of the files `names`. Raises OSError for a missing
+    file, and other errors if `known` is not a result of `sums`.
     """
     if not isinstance(known, dict) or set(known) != set(names):
         return (
-            f"there are sums of {', '.join(known) or 'no file'}, expected those of"
+            f"there are checksums of {', '.join(known) or 'no file'}, expected those of"
             f" {', '.join(names)}"
         )
     for name, was in known.items():
         if (now := _sum(folder / name)) != was:
             return (
-                f"{name} has changed since it was written: {now['lines']:,} lines, {was['lines']:,}"
-                " when it was written"
+                f"{name} has changed since it was written: it has {now['lines']:,} lines, and had"
+                f" {was['lines']:,}"
             )
     return ""
 
 
 def seal(path: Path, names: Iterable[str]) -> None:
-    """Write the sums of files in the folder of `path` into it. Called when all of them are
-    written.
-    """
+    """Write the checksums of files into `path`, in the same folder, after all of them."""
     with replacing(path) as part:
         part.write_text(json.dumps(sums(path.parent, names), indent=1) + "\n", encoding="utf-8")
 
 
 def broken(path: Path, names: Iterable[str]) -> str:
-    """Why the files that were sealed by `path` are not to be read; '' if they are all there and as
-    they were.
-    """
+    """Why the files whose checksums `path` holds cannot be trusted; '' if they are unchanged."""
     try:
         return changed(path.parent, json.loads(path.read_text(encoding="utf-8")), names)
     except OSError as error:
         return f"{Path(error.filename).name} cannot be read ({error.strerror})"
-    except (ValueError, KeyError, TypeError) as error:  # not JSON, or JSON of another form
+    except (ValueError, KeyError, TypeError) as error:  # not JSON, or not in the expected form
         return f"{path.name} is damaged ({error})"

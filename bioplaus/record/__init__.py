@@ -1,15 +1,13 @@
-"""The vocabulary of results, defined once: what studies write, reports read, and results.csv holds.
+"""The vocabulary of results: the contents of results.csv, which studies write and reports read.
 
     Row         one number, a line of results.csv: Row.of(label, seed, condition, measure, value)
-    Label       which arm it is of: data, net, rule, neuron, modulator
-    Condition   under what it was measured, such as "step=100 layer=2"; built and parsed in
-        `conditions` alone
-    Measure     what was measured: its name, unit, bounds, better direction, and how it is written;
-        the table is `measures.MEASURES`
+    Label       the arm: data, net, rule, neuron, modulator
+    Condition   the condition of the measurement, such as "step=100 layer=2"
+    Measure     the measured quantity: name, unit, bounds, better direction, format
 
-To add a measure: compute it (bioplaus/measure), give it a line in `measures`, and write its row
-where a study measures (bioplaus/study). If its line names a table of the report, it appears there,
-and contrasts may name it where they can.
+Conditions are built and parsed in `conditions` alone; all measures are listed in `measures`. To add
+a measure, compute it in bioplaus/measure, add a line to `measures`, and write its rows where
+bioplaus/study measures. If its line names a table of the report, it appears in that table.
 """
 
 from bioplaus.record.conditions import ALL_CORRUPTIONS, CLEAN, FLIPPED, TRAINING, Condition

@@ -1,21 +1,20 @@
-"""Under what a number was measured: the column `condition` of results.csv is built and parsed here,
-and nowhere else.
+"""The conditions under which numbers are measured, as the column `condition` of results.csv.
 
-    text                        Condition                                    measured
-    clean                       CLEAN                                        on the test set as it
-        is
+The text in that column is built and parsed here, and nowhere else.
+
+    text                        Condition
+    clean                       CLEAN
     input noise=0.1             Condition("input noise", 0.1)
-        under a disturbance, an attack or a corruption
     step=100 layer=2            Condition(step=100, layer=2)
-        during training, of one layer
     layer=1 twin layer=2        Condition(layer=1, twin_layer=2)
-        a layer against one of the backprop twin
     epsilon=0.1 attack=worst    Condition(EPSILON, 0.1, attack="worst")
-        by the suite of attacks; so with bound and check
     h200 p95                    Condition("p95", profile="h200")
-        of an energy model: a quantile over its assumptions
     accuracy=0.9                Condition(accuracy=0.9)
-        until training reached an accuracy
+
+They are, in this order: the test set without changes; a disturbance, an attack or a corruption of a
+given severity; a layer during training; a layer of the arm compared with a layer of its backprop
+twin; an attack of the suite of attacks at a given radius (with `bound` and `check` likewise); a
+quantile of an energy over the assumptions of a profile; training until it reached an accuracy.
 
 Numbers are written with six digits, and without trailing zeros.
 """
@@ -26,22 +25,28 @@ from typing import NamedTuple
 
 PGD, TRANSFER, RANDOM_SIGN = "pgd", "transfer", "random sign"
 ATTACKS = (PGD, TRANSFER, RANDOM_SIGN)
-"""Attacks as names of conditions: by the gradient of the net itself, then the two controls that do
-not see it.
+"""Names of conditions under attack: first by the gradient of the net, then two controls.
+
+The controls, an attack made for the backprop twin and random signs, do not use that gradient.
 """
 
 EPSILON = "epsilon"
-"""The name of conditions of the suite of attacks; their severity is the radius."""
+"""The name of the conditions of the suite of attacks; the severity is the radius."""
 
 QUANTILES = ("median", "p05", "p95")
-"""Names of conditions of an energy model. Without a profile they are of the profile that headlines
-show.
+"""Names of the conditions of an energy: quantiles over the assumptions of a profile.
+
+Without a profile they belong to the profile of the headline table.
 """
 
 
 class Condition(NamedTuple):
-    """name: in words, '' where the other fields say all. severity: how much of it. layers count
-    from 1.
+    """The condition of a measurement. Fields that do not apply are None.
+
+    name: in words; '' if the other fields are enough. severity: of a disturbance, attack or
+    corruption. step: of training. layer, twin_layer: counted from 1, of the arm and of its twin.
+    attack, bound, check: names in the suite of attacks. accuracy: that training has reached.
+    profile: of energy; None for that of the headline table.
     """
 
     name: str = ""
@@ -76,7 +81,7 @@ FIELDS = {
     "check": str,
     "accuracy": float,
 }
-"""Fields that are written as field=value, in this order, and the type of their values."""
+"""The fields that are written as field=value, in this order, and the types of their values."""
 
 CLEAN = Condition("clean")
 TRAINING = Condition("training")
@@ -86,19 +91,21 @@ ALL_CORRUPTIONS = Condition("all corruptions")
 
 @functools.lru_cache(maxsize=1 << 16)
 def parse(text: str) -> Condition:
-    """The condition that is written as `text`. What is not of the forms above is taken as a name,
-    so that str(parse(text)) == text.
+    """The condition that is written as `text`; str(parse(text)) == text.
+
+    Text in none of the forms above becomes the name of the condition.
     """
     try:
         found = _parsed(text)
-    except ValueError:  # no number where one is expected
+    except ValueError:  # text where a number is expected
         return Condition(text)
     return found if str(found) == text else Condition(text)
 
 
 def in_words(key: str) -> str:
-    """What a disturbance, an attack or a corruption is called in conditions, by its key:
-    input_noise -> input noise.
+    """The name in conditions of a disturbance, an attack or a corruption, from its key.
+
+    For example: input_noise -> input noise.
     """
     return key.replace("_", " ")
 

@@ -1,4 +1,4 @@
-"""Which arm a number is of, which arm it is compared with, and what both are called."""
+"""Labels and names of arms, and the arms that they are compared with."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,15 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 BACKPROP = "bp"
-"""The key of the rule that the twins of all arms are trained by."""
+"""The key of backprop, the rule of the twins with which other arms are compared."""
 
 FROZEN = "frozen"
-"""The key of the baseline whose hidden layers never learn."""
+"""The key of the frozen baseline, whose hidden layers never learn."""
 
 
 class Label(NamedTuple):
-    """The columns that name an arm. rule: its key; then, after a space, the settings in which arms
-    of equal columns differ.
+    """The columns of results.csv that identify an arm.
+
+    rule: the key of the rule; if arms are otherwise equal, a space and the settings in which they
+    differ follow.
     """
 
     data: str
@@ -31,25 +33,22 @@ class Label(NamedTuple):
 
     @property
     def settings(self) -> str:
-        """The settings behind the key of the rule, '' for none."""
+        """The settings that follow the key of the rule; '' if there are none."""
         return self.rule.partition(" ")[2]
 
 
 def short_names(labels: Sequence[Label]) -> list[str]:
-    """What to call arms beside each other: the rule, then the other columns in which they
-    differ.
-    """
+    """Names of arms in one report: the rule, then the other columns in which they differ."""
     others = [i for i, field in enumerate(Label._fields) if field != "rule"]
     varied = [i for i in others if len({label[i] for label in labels}) > 1]
     return [" · ".join([label.rule, *(label[i] for i in varied)]) for label in labels]
 
 
 def partners(key: str, labels: Sequence[Label]) -> list[int | None]:
-    """For each arm, the place of the arm of rule `key` to compare it with: it has the same data,
-    net, neuron and modulator.
+    """For each arm, the position of the arm of rule `key` that it is compared with, or None.
 
-    Of several, the one with the same further settings; None if there is none. An arm of that rule
-    is its own partner.
+    That arm has the same data, net, neuron and modulator; if there are several, also the same
+    further settings. An arm of rule `key` is paired with itself.
     """
     places: dict[Label, list[int]] = {}
     for i, label in enumerate(labels):
@@ -64,8 +63,9 @@ def partners(key: str, labels: Sequence[Label]) -> list[int | None]:
 
 
 def paired(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[NDArray, NDArray]:
-    """The values of two arms, seed -> value, at the seeds that both have, as arrays of the same
-    order: to be compared seed by seed.
+    """The values of two arms at the seeds that both have, as arrays in the same order of seeds.
+
+    a, b: seed -> value.
     """
     seeds = [seed for seed in a if seed in b]
     return np.array([a[s] for s in seeds]), np.array([b[s] for s in seeds])

@@ -1,6 +1,4 @@
-"""What is measured: a line for each measure. Columns `measure` and `unit` of results.csv, and all
-names in the report, come from here.
-"""
+"""All measures, a line each: their names and units in results.csv and in the report."""
 
 import math
 from typing import Literal, NamedTuple
@@ -12,18 +10,20 @@ POSITIVE = (0.0, math.inf)
 
 
 class Measure(NamedTuple):
-    """key, unit: as in the columns `measure` and `unit`.
+    """A measured quantity.
 
-    form: how the report writes one: a format of Python, of which .1% is a fraction in percent; or
-    SI, three digits with a prefix.
-    better: which direction is better; '' where neither is. bounds: the least and the largest that
-    it can be, in `unit`.
-    title, shown: the name and the unit in the report, where they are other than key and unit.
-    table: the table of the report that has a column for it wherever it was measured; '' for what
-    its sections ask for by name.
-        calibration: of the answers, on clean test images. corruption: over all corruptions. labels:
-            of training examples whose label
-        is wrong. layers: of each hidden layer. learning: over all of training.
+    key, unit: in the columns `measure` and `unit` of results.csv. form: the format in the report, a
+    Python format specification (.1% writes a fraction in percent), or SI for three digits with an
+    SI prefix. better: the better direction; '' if neither is better. bounds: the smallest and the
+    largest possible value, in `unit`. title, shown: name and unit in the report; '' for key and
+    unit. table: the table of the report with a column for this measure, if the run has it:
+
+        calibration    of outputs, on clean test images
+        corruption     over all corruptions
+        labels         of training examples with a wrong label
+        layers         of each hidden layer
+        learning       over all of training
+        ''             no such table: sections of the report ask for the measure by name
     """
 
     key: str
@@ -37,12 +37,12 @@ class Measure(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied by where it is drawn: a share is drawn in percent."""
+        """The factor of values in figures: fractions are drawn in percent."""
         return 100.0 if self.form == PERCENT else 1.0
 
     @property
     def axis(self) -> str:
-        """Name and unit, for the axis of a figure."""
+        """Name and unit, as the label of an axis."""
         return f"{self.title or self.key} ({self.shown or self.unit})"
 
 
@@ -52,7 +52,7 @@ MEASURES: dict[str, Measure] = {}
 
 def _listed(measure: Measure) -> Measure:
     if MEASURES.setdefault(measure.key, measure) is not measure:
-        raise ValueError(f"measures: {measure.key!r} is there twice; give one of them another key")
+        raise ValueError(f"measures: {measure.key!r} is listed twice; give one of them another key")
     return measure
 
 
@@ -62,11 +62,11 @@ def _share(
     title: str = "",
     table: Literal["calibration", "labels", ""] = "",
 ) -> Measure:
-    """A share of examples, which is written in percent."""
+    """A fraction of the examples, which is written in percent."""
     return _listed(Measure(key, "fraction", PERCENT, better, SHARE, title, "%", table))
 
 
-# answers on the test set: as it is, and disturbed
+# outputs on the test set, clean and disturbed
 ACCURACY = _share("accuracy", "higher", "test accuracy")
 ECE = _share("ece", "lower", "ECE", "calibration")
 NLL = _listed(Measure("nll", "nat", ".3f", "lower", POSITIVE, "NLL", table="calibration"))
@@ -99,7 +99,7 @@ ANGLE = _listed(Measure("angle to backprop", "degree", ".0f", "lower", shown="°
 FEEDBACK_ANGLE = _listed(Measure("feedback angle", "degree", ".0f", "lower", shown="°"))
 DIVERGED = _listed(Measure("diverged at", "step", "g"))
 
-# hidden layers, alone and beside those of the backprop twin, or of backprop's next seed
+# hidden layers: single, and compared with those of the backprop twin or of backprop's next seed
 DIMENSION = _listed(Measure("effective dimension", "dimension", ".1f", table="layers"))
 SPARSITY = _listed(Measure("sparsity", "fraction", PERCENT, bounds=SHARE, table="layers"))
 DEAD_UNITS = _listed(Measure("dead units", "fraction", PERCENT, "lower", SHARE, table="layers"))
@@ -150,10 +150,13 @@ SHORT_OF_ACCURACY = _listed(Measure("energy short of accuracy", "J", bounds=POSI
 
 
 def measure_of(key: str) -> Measure:
-    """The measure of a key. A rule's info may hold numbers of its own, which have no unit here."""
+    """The measure with this key.
+
+    An unknown key is that of a further number in a rule's info; its measure has no unit.
+    """
     return MEASURES.get(key) or Measure(key, "")
 
 
 def measures_of(table: str) -> list[Measure]:
-    """The measures that a table of the report has columns for, in order."""
+    """The measures that are columns of a table of the report, in order."""
     return [m for m in MEASURES.values() if m.table == table]

@@ -1,4 +1,4 @@
-"""Results as rows: one number each, and results.csv, the file that holds them."""
+"""Rows of results, one number each, and the file that holds them, results.csv."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,16 @@ from bioplaus.record.labels import Label
 from bioplaus.record.measures import Measure
 
 RESULTS = ("results.csv", "summary.json", "timing.json")
-"""The files of a finished run that a report is made of."""
+"""The files of a finished run that its report is made from."""
 
 RESULTS_SUMS = "results.sums.json"
-"""The file with their sums, see `bioplaus.files.seal`."""
+"""The file with their checksums, see `bioplaus.files.seal`."""
 
 
 class Row(NamedTuple):
-    """One number. seed is '' for what does not depend on it; condition: as text, see
+    """One number.
+
+    seed: '' for a number that does not depend on the seed. condition: as text, see
     `bioplaus.record.conditions`.
     """
 
@@ -37,13 +39,14 @@ class Row(NamedTuple):
     def of(
         cls, label: Label, seed: int | str, condition: Condition, measure: Measure, value: Any
     ) -> "Row":
-        """A row of an arm; its unit is that of the measure. value: whatever float() takes."""
+        """A row of an arm, in the unit of the measure. value: anything that float() accepts."""
         return cls(*label, str(seed), str(condition), measure.key, float(value), measure.unit)
 
     @classmethod
     def read(cls, cells: Mapping[str, Any]) -> "Row":
-        """A row from a line of results.csv, column -> text. Raises ValueError if the value is not a
-        number.
+        """A row from a line of results.csv. Raises ValueError if the value is not a number.
+
+        cells: column -> text.
         """
         found = ["" if cells[column] is None else str(cells[column]) for column in cls._fields]
         return cls(*found)._replace(value=float(cells["value"]))  # type: ignore[arg-type]
@@ -67,8 +70,9 @@ def by_label(rows: Iterable[Row]) -> dict[Label, list[Row]]:
 
 
 PARTS = ("step", "layer", "severity")
-"""Parts of the condition that have columns of their own as well, after the others; empty where a
-condition does not have them.
+"""Fields of the condition that also have a column each, after the others.
+
+A column is empty if the condition does not have that field.
 """
 
 COLUMNS = (*Row._fields, *PARTS)
@@ -76,9 +80,7 @@ COLUMNS = (*Row._fields, *PARTS)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV, whole or not at all. Values keep all their digits, so that equal runs give
-    equal files.
-    """
+    """Write rows as CSV, atomically. Values keep all digits: equal runs give equal files."""
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(COLUMNS)
@@ -93,10 +95,10 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read what `write_rows` wrote, and what versions before the columns `PARTS` did: rows tell
-    them from the condition.
+    """Read the rows of a file that `write_rows` wrote.
 
-    Raises ValueError if a column of `Row` is missing, or if a value is not a number.
+    The columns `PARTS`, which files of older versions lack, are not read: the condition holds the
+    same. Raises ValueError if another column is missing, or if a value is not a number.
     """
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)

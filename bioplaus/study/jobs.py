@@ -121,7 +121,7 @@ def _start(study: Study, out: Path, told, shares, lifeline) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
     keep_compilations()
-    _worker.update(work=ArmRunner(plan(study, check=False), out), told=told)
+    _worker.update(runner=ArmRunner(plan(study, check=False), out), told=told)
 
 
 def keep_compilations() -> None:
@@ -143,4 +143,4 @@ def keep_compilations() -> None:
 
 def _train(i: int) -> None:
     with working():
-        _worker["work"].train(i, _worker["told"].put)
+        _worker["runner"].train(i, _worker["told"].put)

@@ -1,9 +1,9 @@
-"""One process at a time works in a folder: a run in that of a study, and whoever trains an arm in
-the arm's.
+"""Locks, so that one process at a time works in the folder of a study or of an arm.
 
-The lock is the operating system's (flock): it ends with the process that holds it, however that
-ends. Shares of a study (`--arms 3/16`) hold the folders of their arms alone, so that they run at
-once; so do the workers of `--jobs`, whose parent holds the study's.
+A lock is one of the operating system (flock): it is released when the process that holds it ends,
+for whatever reason. A run locks the folder of its study, and each process the folder of the arm
+that it trains. Shares of a study (`--arms 3/16`) lock the folders of their arms alone, so that they
+can run at the same time.
 """
 
 import contextlib
@@ -21,18 +21,18 @@ from bioplaus.study.settings import StudyError
 from bioplaus.training.machines import by_first
 
 LOCK = "run.lock"
-# seconds in which workers whose parent was killed let go of their arms, see `bioplaus.study.stop`
+# seconds within which the workers of a parent that was killed have ended, see `bioplaus.study.stop`
 RELEASE_SECONDS = 15.0
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what file systems without locks answer
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # errors of file systems without locks
 
 
 @contextlib.contextmanager
 def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
-    """Hold a folder, which is made if it is not there. wait: seconds until another process has to
-    let go of it; below 0, no limit.
+    """Lock a folder, and create it if it does not exist.
 
-    On many machines the first process holds it for all. Raises StudyError that names the process
-    which works there.
+    wait: seconds to wait for another process that holds the lock; below 0, without a limit. In a
+    run on many machines, process 0 holds the lock for all. Raises StudyError, which names the other
+    process, if the folder stays locked.
     """
     lock = FileLock(folder / LOCK, timeout=wait, on_acquired=_sign)
 
@@ -43,7 +43,7 @@ def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
         except Timeout:
             raise StudyError(
                 f"{folder}: {_holder(folder)} is at work there; wait until it has ended, or stop"
-                " it, and give the same command again"
+                " it, then give the same command again"
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -51,8 +51,8 @@ def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
                     f"{folder}: cannot be written to ({error}); give another --out"
                 ) from error
             warnings.warn(
-                f"{folder}: its file system has no locks; see to it that one run at a time works"
-                " there",
+                f"{folder}: its file system has no locks; make sure that only one run at a time"
+                " works there",
                 stacklevel=2,
             )
 
@@ -64,16 +64,14 @@ def held(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
 
 def _sign(descriptor: int) -> None:
-    """Write into the lock who holds it."""
+    """Write into the lock file which process holds it."""
     os.ftruncate(descriptor, 0)
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     os.write(descriptor, f"process {os.getpid()} on {platform.node()}, since {since},".encode())
 
 
 def _holder(folder: Path) -> str:
-    """Who works in a folder, as far as it is known: a process that has only just begun may not have
-    signed yet.
-    """
+    """The process that holds a folder; 'another process' if it has not written its name yet."""
     with contextlib.suppress(OSError):
         return (folder / LOCK).read_text(encoding="utf-8", errors="replace") or "another process"
     return "another process"

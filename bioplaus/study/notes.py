@@ -1,6 +1,4 @@
-"""The note beside the state in a checkpoint of an arm: what the arm has measured and said up to
-there.
-"""
+"""The note in a checkpoint of an arm: its measures and warnings up to that step."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +13,11 @@ from bioplaus.training.program import TrainState
 
 
 class Note(NamedTuple):
-    """seconds: of training, over all interruptions. said: warnings. since: the history [S, steps]
-    after the last moment of measurement.
+    """What a checkpoint holds beside the training state.
 
-    watch: see `bioplaus.study.watch`; None in a note of a version that had none.
+    seconds: of training, without interruptions. rows: measures so far. said: warnings so far.
+    since: name -> history [S, steps] of S seeds since the last measurement. watch: see
+    `bioplaus.study.watch`; None in a note of a version that had none.
     """
 
     seconds: float = 0.0
@@ -28,7 +27,7 @@ class Note(NamedTuple):
     watch: Watch | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON holds it, to the last bit."""
+        """The note in types of JSON, without loss of precision."""
         return {
             **self._asdict(),
             "since": {name: [str(a.dtype), a.tolist()] for name, a in self.since.items()},
@@ -36,11 +35,11 @@ class Note(NamedTuple):
 
 
 def taken_up(folder: Path, like: TrainState, name: str) -> tuple[TrainState, int, Note] | None:
-    """(state, steps done, note) of the last checkpoint in an arm's folder that can be read, None
-    where there is none.
+    """(state, steps done, note) of the last readable checkpoint in an arm's folder.
 
-    name: what warnings call the arm. Raises StudyError if there are checkpoints and none can be
-    read, or a note is of another form.
+    None if there is no checkpoint. like: a state of the expected shapes. name: of the arm, for
+    warnings. Raises StudyError if there are checkpoints and none can be read, or if the note is not
+    in the form that a run writes.
     """
     try:
         found = latest(folder, like, owner=folder.name)
@@ -48,7 +47,7 @@ def taken_up(folder: Path, like: TrainState, name: str) -> tuple[TrainState, int
         raise StudyError(f"cannot be resumed: {error}") from error
     if found is None:
         return None
-    refused = [f"{name}: {why}; went on from step {found.step}" for why in found.refused]
+    refused = [f"{name}: {why}; continued from step {found.step}" for why in found.refused]
     try:
         since = {
             key: np.array(values, dtype)
@@ -63,5 +62,6 @@ def taken_up(folder: Path, like: TrainState, name: str) -> tuple[TrainState, int
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         place = folder / f"checkpoint-{found.step}" / "note.json"
         raise StudyError(
-            f"{place} is not what a run writes ({error!r}); delete {folder} to train this arm again"
+            f"{place} is not in the form that a run writes ({error!r}); delete {folder} to train"
+            " this arm again"
         ) from error

@@ -1,4 +1,4 @@
-"""Training in parts of about two seconds, after which a run can be saved and stopped."""
+"""Divides training into parts of about two seconds; a run can be saved or stopped after each."""
 
 import time
 
@@ -10,7 +10,7 @@ from bioplaus.training.machines import greatest
 from bioplaus.training.program import TrainState
 from bioplaus.training.train import Train
 
-# a part: above what a look at the clock costs, and far below the 10 s in which a run has to stop
+# long against the overhead of a part, and short against the 10 s within which a run has to stop
 PART_SECONDS = 2.0
 MAX_PART_STEPS = (
     4096  # steps of a part at most: which examples all of them show is found out at its start
@@ -21,12 +21,11 @@ MAX_PART_GROWTH = (
 
 
 class Pace:
-    """How many steps to take at a time. The first part is one step, since compiling may take most
-    of its time.
+    """Chooses the number of steps of each part, from the duration of the part before it.
 
-    Parts of any length are runs of one compiled program, see `Train.advance`: where training is
-    divided does not change its results.
-    unsaved: seconds since whoever uses it has set it to 0; on many machines the same on all.
+    The first part is one step, because compiling may take most of its time. All parts are runs of
+    one compiled program, see `Train.advance`, so that the division does not change results.
+    unsaved: seconds of training since the caller has last set it to 0; the same on all machines.
     """
 
     def __init__(self) -> None:
@@ -36,8 +35,10 @@ class Pace:
     def advance(
         self, train: Train, state: TrainState, chunk: int, left: int
     ) -> tuple[TrainState, dict[str, np.ndarray], int, int]:
-        """-> (state, history, steps taken, the signal that told a process of the run to stop or 0),
-        of at most `left` steps of a chunk.
+        """Train for one part, of at most `left` steps of a chunk.
+
+        Returns (state, history, number of steps, signal). signal: the number of the one that asked
+        a process of the run to stop, or 0.
         """
         count, began = min(self.steps, left, MAX_PART_STEPS), time.perf_counter()
         state, history = train.advance(state, min(chunk, MAX_PART_STEPS), count)

@@ -1,6 +1,4 @@
-"""The arms of a study, checked before any of them is trained, and what connects them: twins, and
-folders.
-"""
+"""The plan of a study: its arms, checked before any of them is trained, their twins and folders."""
 
 import functools
 import hashlib
@@ -36,11 +34,10 @@ from bioplaus.types import Array, Batch, Key, Net
 class Plan(NamedTuple):
     """An arm that has passed every check and is ready to run.
 
-    built: with the values that its schedules end at. flipped: training examples whose label is
-    wrong. name: what reports call the arm.
-    twin: the place in the plan of the arm that is trained by backprop and otherwise alike, its own
-    if it is one; None if there is none.
-    folder: its name in the folder `arms` of a run.
+    built: its parts, at the final values of its schedules. flipped: training examples with a wrong
+    label. name: of the arm, in reports. twin: position in the plan of the arm that is trained by
+    backprop and otherwise alike; a backprop arm is its own twin; None if there is no twin. folder:
+    the name of its folder in the folder `arms` of a run.
     """
 
     arm: Arm
@@ -54,7 +51,7 @@ class Plan(NamedTuple):
     folder: str = ""
 
     def folder_in(self, out: Path) -> Path:
-        """Where the arm is trained, in the folder of a run."""
+        """The folder of the arm in the folder `out` of a run."""
         return out / "arms" / self.folder
 
 
@@ -67,12 +64,11 @@ def plan(
     check: bool = True,
     many: bool = False,
 ) -> list[Plan]:
-    """Every arm, checked as far as it can be without training: names, data files, sizes, shapes.
-    Backprop first, it is the twin of the rest.
+    """Every arm, checked as far as possible without training: names, data files, sizes, shapes.
 
-    check: False where the same study was checked before, by another process or when it was run: the
-    check of shapes takes longest.
-    many: that more arms than `bioplaus.study.sizes.MAX_ARMS` are no mistake.
+    Arms of backprop come first, because they are the twins of the others. check: False if this
+    study has been checked before, by another process or by an earlier run; most of the time goes
+    into the check of shapes. many: allows more than `bioplaus.study.sizes.MAX_ARMS` arms.
     """
     training_profiles(study.profiles)
     found, programs = [], {}
@@ -104,8 +100,9 @@ def plan(
 def _with_data(
     study: Study, net: Net | None, data: Dataset | None, mesh: Mesh | None, check: bool, many: bool
 ) -> list[tuple[Arm, Dataset, Flipped]]:
-    """Every arm with its data, and training in steps. All sizes are checked before any net is
-    built.
+    """(arm, its data, its training examples with a wrong label) for every arm.
+
+    Epochs are converted to steps. All sizes are checked before any net is built.
     """
     found, loaded, prepared = [], {}, {}
     for arm in sorted(
@@ -114,14 +111,15 @@ def _with_data(
     ):
         if arm.data not in loaded:
             loaded[arm.data] = data or datasets.load(arm.data)
-        asked = (arm.data, arm.inputs, arm.training_data, arm.precision)
-        if asked not in prepared:
-            prepared[asked] = _prepared(arm, loaded[arm.data])
-        use, flipped = prepared[asked]
+        key = (arm.data, arm.inputs, arm.training_data, arm.precision)
+        if key not in prepared:
+            prepared[key] = _prepared(arm, loaded[arm.data])
+        use, flipped = prepared[key]
         source_of(arm, use)
         if arm.stream and mesh is not None:
             raise StudyError(
-                "stream: is for one device, and this run has a mesh; leave --mesh or stream out"
+                "stream: works on one device only, and this run has a mesh; leave out --mesh or"
+                " stream"
             )
         if arm.epochs:
             batches = max(1, round(arm.epochs * (len(use.train.x) // arm.batch_size)))
@@ -134,7 +132,7 @@ def _with_data(
 
 
 def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Schedules, data: Batch) -> None:
-    """One step of training, and every disturbance, on shapes alone."""
+    """Trace one training step and every disturbance with shapes alone, to find errors early."""
     key = seed_key(0)
     jax.eval_shape(lambda d: program.advance(program.init(key, d, hyper), d, hyper, 1), data)
     for name in arm.curves if arm.robustness else ():
@@ -143,7 +141,7 @@ def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Schedules, da
 
 def _disturbed(net: Net, by: Disturbance, key: Key, x: Array) -> tuple:
     by.perturb(net, init(net, key, x), x, key)
-    return ()  # what it gives may hold functions, which a check by shapes cannot return
+    return ()  # the result may hold functions, which jax.eval_shape cannot return
 
 
 def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
@@ -165,15 +163,15 @@ def _prepared(arm: Arm, data: Dataset) -> tuple[Dataset, Flipped]:
 
 
 def meets_twin(arm: Arm) -> bool:
-    """Whether what is measured of an arm depends on its twin as well."""
+    """Whether the measures of an arm depend on its twin."""
     return arm.robustness or arm.alignment
 
 
 def _folder(p: Plan, twin: Plan | None) -> str:
-    """The name of an arm's folder says what the arm depends on: its settings, its net, and the twin
-    that it is compared with, if it is.
+    """The name of an arm's folder: the rule, and a hash of everything that its results depend on.
 
-    So a study that has grown finds the arms that are finished.
+    These are its settings, its net, and the settings of its twin if its measures depend on the
+    twin. A study to which arms were added therefore finds the finished ones.
     """
     other = twin.arm.model_dump_json() if twin and meets_twin(p.arm) else ""
     known = hashlib.sha256(f"{p.arm.model_dump_json()} {p.label.net} {other}".encode()).hexdigest()

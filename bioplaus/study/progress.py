@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a line now and then in a log."""
+"""Progress of a run: a bar on a terminal, or a line per minute in a log."""
 
 import contextlib
 import math
@@ -13,11 +13,11 @@ LOG_SECONDS = 60.0
 
 @contextlib.contextmanager
 def progress_bar(total: int, show: bool):
-    """-> say(what is being done), tick(steps done), on a rich progress bar with the rate and the
-    time left.
+    """Show progress; gives the functions say(name of the arm) and tick(number of new steps).
 
-    Where the output is not a terminal (a batch job, a file), the same as lines on standard error
-    instead, one every LOG_SECONDS seconds.
+    total: the steps of all arms. On a terminal this is a rich progress bar with the rate and the
+    time left. Where the output is not a terminal (a batch job, a file), a line goes to standard
+    error every LOG_SECONDS seconds instead.
     """
     from rich.console import Console
     from rich.progress import (
@@ -49,7 +49,7 @@ def progress_bar(total: int, show: bool):
     alive = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, disable=not (shown and alive), transient=True) as bar:
         task = bar.add_task("compiling", total=total)
-        # since: when the first steps were done, and how many: what came before was compiling
+        # since: the time after the first steps, and their number; the time before was compiling
         told, since = perf_counter(), None
 
         def tell(steps: int = 0, **changes) -> None:

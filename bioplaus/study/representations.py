@@ -1,8 +1,8 @@
-"""How alike the hidden layers of a trained arm are to those of its twin, trained by backprop from
-the same weights on the same batches.
+"""Compares the hidden layers of a trained arm with those of its backprop twin.
 
-Backprop itself is compared with its own next seed: what two nets that learn in the same way have in
-common.
+The twin is trained by backprop from the same initial weights on the same batches. Each seed of the
+backprop arm is compared with the next seed, as a reference: this is how similar two nets are that
+learn in the same way.
 """
 
 from collections.abc import Callable
@@ -37,21 +37,21 @@ from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Batch
 
 OF_A_LAYER = ((DIMENSION, effective_dimension), (SPARSITY, sparsity), (DEAD_UNITS, dead_units))
-"""What is measured of each hidden layer alone, see `bioplaus.measure.representation`."""
-FORWARD_TOLERANCE = (
-    1e-3  # of the largest output: an answer that differs by more from a forward pass is none
-)
+"""Measures of a single hidden layer, see `bioplaus.measure.representation`."""
+
+# relative to the largest output: an answer that differs by more is not that of a forward pass
+FORWARD_TOLERANCE = 1e-3
 
 
 def likeness_rows(
     deployed: Deployed, twin: Deployed | None, test: Batch, label: Label, over: Callable[..., Any]
 ) -> list[Row]:
-    """CKA and RSA of every hidden layer with every one of the twin, and what each holds alone, seed
-    by seed, on test examples.
+    """CKA and RSA of all pairs of hidden layers of arm and twin, and measures of single layers.
 
-    over: how seeds share a program. No rows where there is no twin, or no other seed of backprop;
-    and where the arm does not answer by one forward pass of its net, because it settles or scores
-    labels: what its layers hold then is not what a pass shows.
+    All are computed on test examples, seed by seed. over: maps a function of one seed over all
+    seeds. There are no rows for an arm without a twin, for a backprop arm of one seed, and for an
+    arm whose answer is not one forward pass of its net, because it settles or scores labels: a
+    forward pass then does not show the activities that it computes with.
     """
     seeds = len(deployed.state.step)
     if twin is None or len(deployed.net) < 2 or (twin is deployed and seeds < 2):
@@ -72,17 +72,17 @@ def likeness_rows(
         ).max() <= FORWARD_TOLERANCE * jnp.abs(answer).max()
 
     def compared(state: TrainState, other: TrainState, few: Batch):
-        own, passes = layers(deployed, state, few)
-        others, _ = layers(twin, other, few)
-        alone = jnp.array([[measure(a) for _, measure in OF_A_LAYER] for a in own])
+        of_arm, passes = layers(deployed, state, few)
+        of_twin, _ = layers(twin, other, few)
+        alone = jnp.array([[measure(a) for _, measure in OF_A_LAYER] for a in of_arm])
         return (
-            *(jnp.where(passes, found, jnp.nan) for found in (cka_table(own, others), alone)),
-            own,
-            others,
+            *(jnp.where(passes, found, jnp.nan) for found in (cka_table(of_arm, of_twin), alone)),
+            of_arm,
+            of_twin,
         )
 
     compiled = jax.jit(lambda a, b, few: over(lambda s, o: compared(s, o, few))(a, b))
-    cka, alone, own, others = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
+    cka, alone, of_arm, of_twin = jax.tree.map(np.asarray, compiled(deployed.state, states, few))
     tables = (CKA_OF_SEEDS, RSA_OF_SEEDS) if twin is deployed else (CKA, RSA)
     rows = []
     for seed in range(seeds):
@@ -92,7 +92,7 @@ def likeness_rows(
             for l in range(alone.shape[1])
             if not np.isnan(alone[seed, l, i])
         ]
-        rsa = rsa_table([a[seed] for a in own], [a[seed] for a in others])
+        rsa = rsa_table([a[seed] for a in of_arm], [a[seed] for a in of_twin])
         for measure, table in zip(
             tables, (cka[seed], np.where(np.isnan(cka[seed]), np.nan, rsa)), strict=True
         ):

@@ -1,4 +1,4 @@
-"""Run a study: check everything, train arm by arm, measure, and write what was found."""
+"""Runs a study: checks everything, trains and measures arm by arm, and writes the results."""
 
 import contextlib
 import os
@@ -29,8 +29,10 @@ from bioplaus.types import Net
 
 
 class Results(NamedTuple):
-    """rows: one number each; summary: what the report says in words; folder: where they were
-    written, if anywhere.
+    """The results of a study.
+
+    rows: one number each. summary: the content of summary.json. folder: where they were written, or
+    None.
     """
 
     rows: list[Row]
@@ -62,14 +64,14 @@ def run_study(
     mesh: str | None = None,
     many: bool = False,
 ) -> Results:
-    """Run every arm of a study, backprop first. out: a new folder for the results; resume: go on in
-    an existing one.
+    """Run every arm of a study, arms of backprop first.
 
-    mesh: several devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.training.devices`;
-    results agree to rounding.
-    many: that more than 10,000 arms are no mistake.
+    net, data: replace those that the settings name. out: a new folder for the results. resume:
+    continue in an existing folder. show: a progress bar. mesh: divides the work over several
+    devices, as in 'data=4,model=2' or 'seeds=8', see `bioplaus.training.devices`; it changes
+    results by rounding errors alone. many: allows more than 10,000 arms.
 
-    Raises StudyError, and DataError, before any work starts.
+    Raises StudyError or DataError, before any work starts, for settings that are wrong.
     """
     began = time.perf_counter()
     try:
@@ -82,8 +84,9 @@ def run_study(
 
 
 def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began: float) -> Results:
-    """Train and measure what is planned and not finished, in a folder that is open, and write what
-    was found. began: the clock then.
+    """Train and measure all arms that are not finished, and write the results.
+
+    out: a folder from `open_folder`, or None. began: `time.perf_counter()` at the start of the run.
     """
     settings, machines = spec.resolved(study), training_profiles(study.profiles)
     rows: list[Row] = []
@@ -140,10 +143,10 @@ def run_arm(
     images: dict[tuple[Any, ...], Images | None],
     tick: Callable[[int], None],
 ) -> tuple[Trained, list[Row], list[str]]:
-    """Train an arm and measure it. twins: arms trained by backprop, to which it adds itself if it
-    is one.
+    """Train and measure an arm. Returns (trained, rows measured after training, warnings).
 
-    images: corrupted test sets, each made once for all arms that share it.
+    twins: backprop arms that are trained; an arm of backprop is added to them. images: corrupted
+    test sets, each computed once for all arms that share it.
     """
     with held(folder, RELEASE_SECONDS) if folder else contextlib.nullcontext():
         return _run_arm(p, folder, twin, twins, images, tick)
@@ -177,8 +180,9 @@ def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], 
 
 @contextlib.contextmanager
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> Iterator[None]:
-    """A folder of a study, for one run at a time. Raises StudyError if there is another run, or if
-    it is not one to write to.
+    """Create and lock the folder of a study.
+
+    Raises StudyError if another run is at work in it, or if it cannot be written to.
     """
     by_first(lambda: _write_study(out, settings, resume, write=False), StudyError)
     with held(out):
@@ -187,10 +191,10 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> Iterator[N
 
 
 def share_folder(out: Path, settings: dict[str, Any]) -> None:
-    """The same for shares of a study, which may run at once. Raises StudyError as well if the
-    folder is that of another study.
+    """Create the folder of a study for its shares, which may run at the same time.
 
-    A study that has grown is none: it has all arms of the one before.
+    Raises StudyError if it cannot be written to, or if it holds a study with an arm that this one
+    lacks. So a study may gain arms, and keep its folder.
     """
     if (there := out / "study.toml").exists():
         known = spec.load(there)
@@ -200,14 +204,14 @@ def share_folder(out: Path, settings: dict[str, Any]) -> None:
         )
         if missing := len(theirs - mine):
             raise StudyError(
-                f"{out}: is the folder of another study, {known.name!r}, of whose arms this one"
-                f" lacks {missing}; give another --out"
+                f"{out}: holds another study, {known.name!r}, and this one lacks {missing} of its"
+                " arms; give another --out"
             )
     _write_study(out, settings, resume=True)
 
 
 def _write_study(out: Path, settings: dict[str, Any], resume: bool, write: bool = True) -> None:
-    """Make the folder with its study.toml, if it is one to write to. write: False to only look."""
+    """Write study.toml into the folder, and create the folder. write: False to check it only."""
     import tomli_w
 
     text = tomli_w.dumps(settings)
@@ -217,7 +221,7 @@ def _write_study(out: Path, settings: dict[str, Any], resume: bool, write: bool 
         ):
             if not resume:
                 raise StudyError(
-                    f"{out}: exists already; give another --out, or --resume to go on with it"
+                    f"{out}: exists already; give another --out, or --resume to continue in it"
                 )
             if not (out / "study.toml").exists():
                 raise StudyError(

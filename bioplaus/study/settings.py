@@ -1,4 +1,4 @@
-"""What can be set in a study, its types and its defaults."""
+"""The settings of a study and of an arm: keys, types, domains and defaults."""
 
 import difflib
 from typing import Any, Literal
@@ -22,22 +22,23 @@ from bioplaus.study.tables import (
 )
 
 DECAYS = {"kp": DECAY}
-"""Weight decay of rules that live by it, where a study gives none."""
+"""The default weight decay of rules whose theory needs one."""
 
 
 class StudyError(ValueError):
-    """A study that cannot be run as written. The message says what is wrong, what was expected, and
-    what to do.
+    """A study that cannot be run as written.
+
+    The message says what is wrong, what was expected, and what to do.
     """
 
 
 def nearest(name: str, names: Any) -> str:
-    """'; did you mean ...?' or '; expected one of ...'."""
+    """The end of a message about an unknown name: '; did you mean ...?' or '; expected one of'."""
     close = difflib.get_close_matches(name[:100], list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
 
 
-def _unsaid(value: Any) -> bool:
+def _unset(value: Any) -> bool:
     """Leave a setting out of an arm's dump while it has its default.
 
     The name of an arm's folder is a hash of the dump: settings that were added later must not
@@ -47,14 +48,14 @@ def _unsaid(value: Any) -> bool:
 
 
 class Arm(Settings):
-    """One arm: everything that a training run and its measures need."""
+    """One arm of a study: all settings of a training run and of its measures."""
 
     data: str = "digits"
     """The data set, as `bioplaus list data` names it."""
     inputs: Literal["unit", "centred"] = "unit"
-    """unit, pixels in [0, 1]; or centred, 2 x - 1."""
-    jitter: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unsaid)
-    """Training images are shifted by up to so many pixels, drawn anew at each presentation."""
+    """unit leaves pixels x in [0, 1]; centred maps them to 2 x - 1."""
+    jitter: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unset)
+    """Shifts training images by up to this number of pixels, drawn anew at each presentation."""
     net: NetSpec = NetSpec()
     """The network."""
     neuron: NeuronSpec = NeuronSpec()
@@ -71,57 +72,58 @@ class Arm(Settings):
     """
     optimiser: OptimiserSpec = OptimiserSpec()
     """The optimiser, and constraints on the weights."""
-    schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unsaid)
-    """Key of a setting -> how it changes in training. It may be any number that the compiled
-    program takes as an argument, such as `hyper.beta` or `neuron.level`. Measures are taken at its
-    last value.
+    schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unset)
+    """Key of a setting -> how it changes during training. The setting may be any number that the
+    compiled program takes as an argument, such as `hyper.beta` or `neuron.level`. The net is
+    measured at the last value.
     """
     batch_size: Count = 64
     """Examples per batch."""
-    stream: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unsaid)
-    """0 keeps the training data on the device. A number n keeps them on the host, and n steps'
-    batches on the device at once; the next n are prepared meanwhile, so that memory holds both.
+    stream: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unset)
+    """0 keeps all training data on the device. A number n keeps them on the host, and the batches
+    of n steps on the device; the batches of the next n steps are sent meanwhile, so that device
+    memory holds 2 n batches for each seed.
     """
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         default="float32", exclude_if=lambda p: p == "float32"
     )
-    """Precision of activities, errors and gradients. Under bfloat16, weights and the optimiser's
-    moments stay float32. float64 is for everything, and for this arm alone.
+    """Precision of activities, errors and gradients. With bfloat16, weights and the optimiser's
+    moments stay float32. With float64, everything in this arm is float64.
     """
     steps: Count = 1000
-    """Training steps; not together with `epochs`."""
+    """Training steps. Give `steps` or `epochs`, not both."""
     epochs: float | None = Field(default=None, gt=0, le=MAX_COUNT)
     """Passes over the training data, instead of `steps`."""
     seeds: Count = 5
-    """Seeds, which are trained together; a seed fixes the initial weights and the order of the
-    data.
+    """Number of seeds. A seed fixes the initial weights and the order of the data; all seeds are
+    trained together.
     """
     points: Count = 10
-    """How often test accuracy and alignment are measured during training."""
+    """Number of times that test accuracy and alignment are measured during training."""
     alignment: bool = True
-    """Compares updates with backprop's during training, and hidden layers with those of the bp arm
-    afterwards.
+    """Whether to compare updates with those of backprop during training, and hidden layers with
+    those of the bp arm after training.
     """
     robustness: bool = True
-    """Disturbs and attacks the trained net."""
+    """Whether to disturb and attack the trained net."""
     adversarial: AdversarialSpec = AdversarialSpec()
     """The attacks."""
     curves: tuple[str, ...] = ("input_noise", "weight_noise", "lesion")
-    """What the trained net is disturbed by, the keys of `bioplaus.measure.robustness.CURVES`."""
+    """The disturbances of the trained net, as keys of `bioplaus.measure.robustness.CURVES`."""
     draws: Count = 5
-    """Draws of each random disturbance."""
+    """Number of draws of each random disturbance."""
     corruptions: str = "none"
-    """Corrupted test images: none, generated (made here), or the folder of the published MNIST-C or
-    CIFAR-10-C.
+    """Corrupted test images: none; generated, which corrupts the test images of the data set; or
+    the folder of the published MNIST-C or CIFAR-10-C.
     """
     training_data: TrainingDataSpec = TrainingDataSpec()
-    """How the training data are made worse."""
+    """Ways to degrade the training data."""
     energy: bool = True
-    """Counts and prices operations and memory traffic."""
+    """Whether to count operations and memory traffic, and to estimate their energy."""
 
     @model_validator(mode="before")
     @classmethod
-    def _own_decay(cls, settings: dict[str, Any]) -> dict[str, Any]:
+    def _default_decay(cls, settings: dict[str, Any]) -> dict[str, Any]:
         optimiser, rule = settings.get("optimiser", {}), settings.get("rule")
         if (
             isinstance(rule, str)
@@ -141,27 +143,29 @@ class Arm(Settings):
 
 
 class Study(Strict):
-    """A study file. The grid is crossed in the order written, and has the last word over base and
-    rules.
+    """A study file.
+
+    The grid is crossed in the order in which it is written. Its values replace those of [rules],
+    which replace those of [base].
     """
 
     name: str = Field(min_length=1)
     """The name of the study, in reports."""
     tuned: bool = False
-    """Gives each rule the settings that `bioplaus tune` found for it, below those of [rules]."""
+    """Whether to use the settings that `bioplaus tune` found for each rule. Settings in [rules]
+    replace them.
+    """
     base: dict[str, Any] = Field(default={})
     """Settings of every arm, where they differ from the defaults below."""
     rules: dict[str, dict[str, Any]] = Field(default={})
-    """Key of a rule -> settings of its arms, over those of [base]."""
+    """Key of a rule -> settings of its arms, which replace those of [base]."""
     grid: dict[str, list[Any]] = Field(default={})
-    """Dotted key of a setting -> the values that are crossed with all others."""
+    """Dotted key of a setting -> its values. There is an arm for each combination of values."""
     extra: list[dict[str, Any]] = Field(default=[])
-    """[[extra]] tables: more arms beside the grid, each with its settings over those of [base] and
-    [rules].
+    """[[extra]] tables: further arms beside the grid. The settings of each replace those of [base]
+    and [rules].
     """
     contrast: list[ContrastSpec] = Field(default=[])
-    """[[contrast]] tables: comparisons that were planned before the run. These alone get
-    p-values.
-    """
+    """[[contrast]] tables: comparisons that are planned before the run. Only these get p-values."""
     profiles: list[str] = Field(default=[])
-    """Files of energy profiles of your own; every arm is priced on them as well."""
+    """Files of further energy profiles. The energy of every arm is estimated on them as well."""

@@ -1,6 +1,4 @@
-"""A share of a study's arms, for many machines under any queue: each trains its own, and one run
-collects them.
-"""
+"""Trains a share of a study's arms, so that many machines can work on one study under any queue."""
 
 import contextlib
 import re
@@ -25,29 +23,27 @@ def run_share(
     study: Study, share: str, out: Path, *, show: bool = True, many: bool = False
 ) -> list[str]:
     """Train arms k, k + n, k + 2 n, ... of a study, where share is 'k/n', each into its folder.
-    Returns the names of all unfinished arms.
 
-    Arms are independent: one that is finished is skipped, one that was stopped goes on, and none is
-    trained by two shares. When all are done, `run_study(..., resume=True)` on the same folder
-    collects them and writes the report. An arm that is compared with its twin takes the twin from
-    its folder if it is finished there, and otherwise trains one for itself, which it does not
-    write. Raises StudyError for a share that makes no sense, and what `run_study` raises.
+    Returns the names of all arms of the study that are not finished. Arms that are finished are
+    skipped, and arms that were stopped are resumed. When all are finished,
+    `run_study(..., resume=True)` on the same folder collects them and writes the report. An arm
+    whose measures depend on its backprop twin reads the twin from its folder if the twin is
+    finished there; otherwise the twin is trained again for this arm, and not written. Raises
+    StudyError for a share that is not k/n with 1 <= k <= n, and the errors of `run_study`.
     """
     k, n = share_of(share)
-    work = ArmRunner(plan(study, many=many), out)
+    runner = ArmRunner(plan(study, many=many), out)
     share_folder(out, spec.resolved(study))
-    mine = [i for i in range(k - 1, len(work.plans), n) if not work.finished(i)]
-    with progress_bar(sum(work.plans[i].arm.steps for i in mine), show) as (say, tick):
-        for i in mine:
-            say(work.names[i])
-            work.train(i, tick)
-    return [name for i, name in enumerate(work.names) if not work.finished(i)]
+    unfinished = [i for i in range(k - 1, len(runner.plans), n) if not runner.finished(i)]
+    with progress_bar(sum(runner.plans[i].arm.steps for i in unfinished), show) as (say, tick):
+        for i in unfinished:
+            say(runner.names[i])
+            runner.train(i, tick)
+    return [name for i, name in enumerate(runner.names) if not runner.finished(i)]
 
 
 class ArmRunner:
-    """What trains single arms of a study, in any order. It keeps twins and corrupted images from
-    arm to arm.
-    """
+    """Trains single arms of a study in any order, and reuses twins and corrupted images."""
 
     def __init__(self, plans: list[Plan], out: Path):
         self.plans: list[Plan] = plans
@@ -60,9 +56,7 @@ class ArmRunner:
         return finished(self.folders[i])
 
     def train(self, i: int, tick: Callable[[int], None]) -> None:
-        """Train arm i into its folder, after its twin if it is attacked from one that is not here
-        yet.
-        """
+        """Train and measure arm i in its folder, after its twin if its measures need the twin."""
         p, t = self.plans[i], self.plans[i].twin
         twin = None if t is None else self.plans[t]
         if (
@@ -85,7 +79,7 @@ class ArmRunner:
 
 
 def share_of(text: str) -> tuple[int, int]:
-    """(k, n) of 'k/n'."""
+    """(k, n) from the text 'k/n'. Raises StudyError unless 1 <= k <= n."""
     found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     k, n = map(int, found.groups()) if found else (0, 0)
     if not 1 <= k <= n:

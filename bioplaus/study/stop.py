@@ -1,8 +1,9 @@
-"""Being told to stop: by a signal, or by the end of the process that this one works for.
+"""Stops a process on a signal, or when the parent process ends.
 
-Training looks whether it was told (`look`), saves, and ends; whatever else runs is left at once. A
-process that has not ended by a certain time is ended from outside of its work, which may be a long
-call into a compiled program: files are whole at any moment.
+Training checks regularly whether a signal has come (`look`); it then saves and ends. All other work
+is interrupted at once by the exception `Stopped`. A process that has still not ended after some
+seconds, because it is inside a long call of a compiled program, is ended by a timer. No file is
+damaged by that, since files are written atomically.
 """
 
 import contextlib
@@ -18,14 +19,12 @@ from multiprocessing.connection import Connection
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-WORKER_SECONDS, PARENT_SECONDS = (
-    5.0,
-    7.0,
-)  # seconds until a process has ended; a parent waits for its workers
+# seconds after a signal until the timer ends a process; a parent waits longer, for its workers
+WORKER_SECONDS, PARENT_SECONDS = 5.0, 7.0
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised where work is left. signal: the number of the one that told it to stop."""
+    """Interrupts work after a signal. signal: the number of that signal."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -34,8 +33,11 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class _State:
-    """Of this process. asked: the signal that told it to stop, or 0. working, patient: how often
-    `working` and `patient` are entered.
+    """The state of this process.
+
+    asked: the number of the signal that has come, or 0. working, patient: the number of `working`
+    and `patient` contexts that are entered. seconds: from the signal to the end of the process.
+    last_words: gives the text that is printed then. end: the timer.
     """
 
     asked: int = 0
@@ -50,21 +52,26 @@ _now = _State()
 
 
 def look(number: int | None = None) -> None:
-    """Raise Stopped if this process was told to stop. number: the signal that all processes of a
-    run have agreed on.
+    """Raise Stopped if a signal has come.
+
+    number: the signal that all processes of a run have agreed on; None to ask for this process
+    alone.
     """
     if number := _now.asked if number is None else number:
         raise Stopped(number)
 
 
 def asked() -> int:
-    """The signal that told this process to stop, or 0."""
+    """The number of the signal that has come, or 0."""
     return _now.asked
 
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """Within, a signal waits for the next `look`, at the latest for the end."""
+    """Within this context a signal has no effect until the next `look`, or the end of the context.
+
+    Outside of it, and within `working`, a signal raises Stopped at once.
+    """
     _now.patient += 1
     try:
         yield
@@ -76,7 +83,7 @@ def patient() -> Iterator[None]:
 
 @contextlib.contextmanager
 def working() -> Iterator[None]:
-    """Within, a signal raises Stopped, once: what cleans up after it is not disturbed."""
+    """Within this context the first signal raises Stopped; later ones do not disturb cleanup."""
     _now.working += 1
     try:
         look()
@@ -87,7 +94,10 @@ def working() -> Iterator[None]:
 
 @contextlib.contextmanager
 def listening(last_words: Callable[[], str]) -> Iterator[None]:
-    """The work of a command, in the main thread. last_words: what is said if it has to be ended."""
+    """Handle signals while a command works, in the main thread.
+
+    last_words: gives the text that is printed if the timer has to end the process.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -107,13 +117,14 @@ def listening(last_words: Callable[[], str]) -> Iterator[None]:
 
 
 def serve(lifeline: Connection) -> None:
-    """Listen in a worker, which idles until it is `working`. lifeline: the end of a pipe; its
-    parent holds the other one, and closes it to stop its workers, or takes it along when it is
-    killed.
+    """Handle signals in a worker process.
+
+    lifeline: one end of a pipe. The parent holds the other end, which is closed when the parent
+    stops its workers, or when the parent is killed.
     """
     _now.seconds = WORKER_SECONDS
     _hear_all()
-    signal.signal(signal.SIGTERM, _hear)  # which `_watch` sends
+    signal.signal(signal.SIGTERM, _hear)  # `_watch` sends it, so it must not stay ignored
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
@@ -121,8 +132,9 @@ def serve(lifeline: Connection) -> None:
 
 @contextlib.contextmanager
 def starting_workers() -> Iterator[None]:
-    """Processes that are started within hear no signal until they `serve`: one that reaches all of
-    them finds them ready.
+    """Processes that are started within this context block signals until they call `serve`.
+
+    So a signal to the whole process group finds their handlers in place.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -136,7 +148,7 @@ def starting_workers() -> Iterator[None]:
 
 def _hear_all() -> None:
     for s in SIGNALS:
-        if signal.getsignal(s) != signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(s) != signal.SIG_IGN:  # nohup, for example, ignores SIGHUP
             signal.signal(s, _hear)
 
 
@@ -155,7 +167,7 @@ def _hear(number: int, frame) -> None:
 def _leave(number: int) -> None:
     if words := _now.last_words():
         print(words, file=sys.stderr, flush=True)
-    # which on a busy machine may still be starting, and hear nothing yet
+    # on a busy machine a worker may still be starting, with its signals blocked
     for worker in multiprocessing.active_children():
         worker.kill()
     os._exit(128 + number)
@@ -164,6 +176,6 @@ def _leave(number: int) -> None:
 def _watch(lifeline) -> None:
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv()
-    if not _now.working:  # it starts, or waits for an arm
+    if not _now.working:  # the worker is starting, or waiting for an arm
         os._exit(128 + signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,19 +1,21 @@
-"""The tables of a study's settings, as [base.net] in a study file: their keys, types, domains and
-defaults.
-"""
+"""The tables of settings in a study file, such as [base.net]: keys, types, domains, defaults."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_COUNT = 2**31 - 1
-"""The largest count: steps and their like are int32 in a program."""
+"""The largest whole number: compiled programs hold counts as int32."""
 
 MAX_FLOAT32 = 3.4e38
+"""The largest number that a program can hold as float32."""
 
 
 class Strict(BaseModel):
-    """The string below a field is its description, which `docs/settings.md` is made of."""
+    """A frozen model without unknown keys.
+
+    The string below a field is its description; `docs/settings.md` is generated from these.
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -21,10 +23,12 @@ class Strict(BaseModel):
 
 
 class Settings(Strict):
+    """A table whose numbers a compiled program can hold."""
+
     @field_validator("*")
     @classmethod
     def _held(cls, value: Any) -> Any:
-        """Numbers that a program can hold, also where they are hyperparameters."""
+        """Raise ValueError for numbers that are too large, hyperparameters included."""
         for number in value.values() if isinstance(value, dict) else (value,):
             if isinstance(number, int) and abs(number) > MAX_COUNT:
                 raise ValueError(
@@ -45,18 +49,21 @@ class NetSpec(Settings):
     """The network. Weights are drawn from N(0, variance / fan)."""
 
     kind: Literal["mlp", "cnn"] = "mlp"
-    """mlp is a multilayer perceptron, cnn a convolutional net of the shape of LeNet-5."""
+    """mlp is a multilayer perceptron; cnn is a convolutional net with the layers of LeNet-5."""
     hidden: tuple[Count, ...] = (128, 128)
-    """Sizes of the hidden layers of an mlp; an empty list is a linear readout."""
+    """Sizes of the hidden layers of an mlp. An empty list gives a linear readout."""
     output: Literal["identity", "sigmoid"] = "identity"
-    """Neurons of the last layer; sigmoid goes with the losses mse and bernoulli."""
+    """Neurons of the last layer. Use sigmoid with the losses mse and bernoulli."""
     variance: float = Field(default=0.25, gt=0)
     """Variance of an initial weight, times its fan."""
     fan: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
-    """What the variance is divided by: the number of inputs, of outputs, or the mean of both."""
+    """The fan that the variance is divided by: the number of inputs of a unit, the number of its
+    outputs, or the mean of both.
+    """
     positive: bool = False
-    """Draws hidden weights of an mlp uniformly above 0, with the mean square that normal ones would
-    have; the last layer is then N(0, 0.25 / fan_in)."""
+    """Whether to draw the hidden weights of an mlp from a uniform distribution above 0, with the
+    mean square of the normal one. The last layer is then drawn from N(0, 0.25 / fan_in).
+    """
 
 
 class NeuronSpec(Settings):
@@ -65,19 +72,19 @@ class NeuronSpec(Settings):
     kind: str = "tanh"
     """The rate function, a key of `bioplaus.neurons.NEURONS`."""
     slope: float = Field(default=1.0, gt=0)
-    """Slope of sigmoid and of softmax neurons."""
+    """Slope of sigmoid and softmax neurons."""
     threshold: float = 0.0
-    """Threshold of sigmoid neurons: the current at which they give 1/2."""
+    """Threshold of sigmoid neurons: the current at which their output is 1/2."""
     noise: str = "none"
-    """The kind of noise: none, a key of `bioplaus.neurons.NOISES`, or of `SYNAPTIC_NOISES` there
-    for noise of the synapses.
+    """The kind of noise: none, a key of `bioplaus.neurons.NOISES`, or a key of
+    `bioplaus.neurons.SYNAPTIC_NOISES` for noise of the synapses.
     """
     level: float = Field(default=0.0, ge=0)
-    """Strength of the noise: its sigma, the length of the counting window for poisson, or the
-    release probability for synaptic_release.
+    """Strength of the noise. It is the standard deviation sigma, but the length of the counting
+    window for poisson, and the release probability for synaptic_release.
     """
     evaluate: Literal["on", "off", "mean"] = "on"
-    """Noise at test time: on as in training, off, or replaced by the expected output."""
+    """Noise at test time: on, as in training; off; or mean, the expected output."""
 
 
 class ModulatorSpec(Settings):
@@ -100,93 +107,93 @@ class OptimiserSpec(Settings):
     learning_rate: float = Field(default=2e-3, gt=0)
     """The learning rate."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay, scaled by the learning rate as in AdamW. Rules that need a decay have
-    a default of their own: 0.3 for kp.
+    """Decoupled weight decay, scaled by the learning rate as in AdamW. The default for kp, which
+    needs a decay, is 0.3.
     """
     schedule: Literal["constant", "cosine", "warmup", "step"] = "constant"
-    """The learning rate over training: constant; cosine, to zero at the end; warmup, over a tenth
-    of training to 1.1 times the rate, then along a cosine to a tenth of it; or step, which
+    """The learning rate during training. cosine falls to zero at the end. warmup rises to 1.1 times
+    the rate over a tenth of training, then falls along a cosine to a tenth of the rate. step
     multiplies the rate by `factor` at each of `milestones`.
     """
     largest: float | None = Field(default=None, gt=0)
-    """A learning rate for hidden layers whose updates are divided by their largest entry, as in
-    Krotov and Hopfield, 2019; each array is divided by its own, on the same schedule and without
-    decay. Then `kind` is for the last layer alone.
+    """If given, updates of hidden layers are divided by their largest absolute entry, array by
+    array, as in Krotov and Hopfield (2019), and this is the learning rate of these layers. It
+    follows the same schedule; these layers have no weight decay. `kind` then applies to the last
+    layer alone.
     """
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
-    """When the schedule step changes the rate, as fractions of training."""
+    """The fractions of training at which the schedule step changes the rate."""
     factor: float = Field(default=0.1, gt=0)
-    """What the schedule step multiplies the rate by at each milestone."""
+    """The factor by which the schedule step multiplies the rate at each milestone."""
     dale: bool = False
-    """Dale's law: no hidden unit has outgoing weights of both signs, and none changes its sign."""
+    """Dale's law: all outgoing weights of a hidden unit have one sign, which never changes."""
     density: float = Field(default=1.0, gt=0, le=1)
     """Fraction of the synapses that exist."""
     bits: Literal[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 32] = 32
-    """Bits of each weight; 32 is no rounding."""
+    """Bits of each weight. 32 means that weights are not rounded."""
     bound: float | None = Field(default=None, gt=0)
-    """The largest absolute value of a weight; with few bits, the range of the levels."""
+    """The largest absolute value of a weight. With fewer than 32 bits, levels span this range."""
 
 
 class AdversarialSpec(Settings):
-    """Attacks on the trained net, in the L-infinity ball, by the true gradient of what is
-    deployed.
-    """
+    """Attacks on the trained net, in the L-infinity ball, by the true gradient of its output."""
 
     steps: Count = 20
-    """Steps of projected gradient descent (PGD), for the curve and for the suite."""
+    """Steps of projected gradient descent (PGD), in the curve under attack and in the suite."""
     suite: bool = False
-    """Runs every attack of `bioplaus.measure.robustness.suite`, with the twelve checks that alone
-    support a claim of robustness.
+    """Whether to run every attack of `bioplaus.measure.robustness.suite`, and its twelve checks. A
+    claim of robustness needs them.
     """
     epsilon: float = Field(default=0.1, gt=0)
     """Radius of the suite's attacks, as a fraction of the range of the inputs."""
     examples: Count = 200
-    """The suite attacks so many examples, the first of the test set."""
+    """Number of test examples that the suite attacks."""
     restarts: Count = 5
     """Random restarts of PGD in the suite."""
     queries: Count = 1000
-    """Queries per example of the Square attack, and as many of the ray search."""
+    """Queries per example of the Square attack, and of the ray search."""
     samples: Count = 100
-    """Random points of the ball that the suite tries per example."""
+    """Random points of the L-infinity ball that the suite tries for each example."""
     draws: Count = 20
-    """Noise samples that a gradient is averaged over, for a net with noise at test time."""
+    """Noise samples over which a gradient is averaged, for a net with noise at test time."""
 
 
 class TrainingDataSpec(Settings):
-    """Training data made worse by the functions of `bioplaus.data.noisy`."""
+    """Degrades the training data, by the functions of `bioplaus.data.noisy`."""
 
     symmetric: float = Field(default=0.0, ge=0, le=1)
-    """Fraction of the labels that are replaced by another class, each as likely."""
+    """Fraction of the labels that are replaced by another class, drawn uniformly."""
     asymmetric: float = Field(default=0.0, ge=0, le=1)
-    """Fraction of the labels that are replaced by the class which they are confused with."""
+    """Fraction of the labels that are replaced by a similar class."""
     input_noise: float = Field(default=0.0, ge=0)
     """Standard deviation of Gaussian noise on the inputs, as a fraction of their range."""
     imbalance: float = Field(default=1.0, ge=1)
-    """How many times more examples the first class has than the last."""
+    """Number of examples of the first class divided by that of the last class."""
     fraction: float = Field(default=1.0, gt=0, le=1)
-    """Fraction of the training examples that is used."""
+    """Fraction of the training examples that are used."""
 
 
 class ScheduleSpec(Settings):
-    """How one number changes in training, from the setting's own value a at the first step to b at
-    the last.
+    """How one number changes during training.
 
-    t is the fraction of training that is over.
+    It goes from the value of its setting, a, at the first step to `to`, b, at the last step.
     """
 
     to: float
     """The value b at the last step."""
     kind: Literal["linear", "cosine", "exponential"] = "linear"
-    """a + (b - a) t, the same along half a cosine, or a (b / a)^t."""
+    """At a fraction t of training, where a is the value at the first step: linear is
+    a + (b - a) t; cosine goes from a to b along half a cosine; exponential is a (b / a)^t.
+    """
 
 
 class ContrastSpec(Strict):
     """A planned comparison of arm a with arm b, see `bioplaus.study.contrasts`."""
 
     a: str
-    """An arm, as the report names it."""
+    """The name of an arm, as in the report."""
     b: str
-    """The arm that it is compared with."""
+    """The name of the arm that a is compared with."""
     metric: str = "accuracy"
     """accuracy, ece, nll, brier, aurc, mCE_BP or relative mCE_BP; or the name of a curve, for the
     area under it.

@@ -1,4 +1,4 @@
-"""What a run has trained, for use outside of it."""
+"""Loads the trained nets of a run."""
 
 import warnings
 from pathlib import Path
@@ -18,8 +18,9 @@ from bioplaus.types import Net, PyTree, Rule
 
 
 class Model(NamedTuple):
-    """A trained net: `rule.predict(params, state, x, key)` are its answers [B, C]. state: of the
-    rule. step: of its training.
+    """A trained net: `rule.predict(params, state, x, key)` is its output [B, C].
+
+    state: of the rule. step: the number of training steps.
     """
 
     net: Net
@@ -37,12 +38,11 @@ def load(
     net: Net | None = None,
     data: Dataset | None = None,
 ) -> Model:
-    """One seed of an arm of a run that was written to a folder, as its last checkpoint that can be
-    read has it.
+    """Load one seed of an arm from the folder of a run, from its last readable checkpoint.
 
-    arm: what the run's table calls it, its rule for instance; None where there is one arm only.
-    net, data: those of the run, where it was given its own. Raises StudyError if there is no such
-    arm or seed, or no checkpoint that can be read.
+    arm: its name in the run's table, for instance its rule; None if the run has one arm only. net,
+    data: those that the user gave the run, if any. Raises StudyError if there is no such arm or
+    seed, or no readable checkpoint.
     """
     folder = Path(folder)
     try:

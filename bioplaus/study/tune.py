@@ -1,12 +1,13 @@
-"""Tuning: the same number of trials for every rule, on the validation split; its result is
-bioplaus/defaults.toml.
+"""Tunes rules, with the same number of trials for each; the result is bioplaus/defaults.toml.
 
-A trial draws the learning rate of Adam log-uniformly on RATES (it falls to zero along a cosine),
-and every array hyperparameter of the rule within a factor of 4 of its default; counts (steps of
-inference) stay. A rule that presents each batch for some steps has as many more, so that all see
-the same batches. The best FINALISTS of the trials, by mean validation accuracy, are then run on
-FINAL_SEEDS seeds that no trial used, and the best mean over these is taken: the best of many trials
-owes part of its score to its seeds. The test split is never read.
+A trial draws the learning rate of Adam log-uniformly from RATES; it falls to zero along a cosine.
+It also draws every array hyperparameter of the rule log-uniformly within a factor of 4 of its
+default. Counts, such as steps of inference, keep their defaults. A rule that presents each batch
+for several steps gets that many times more steps, so that all rules see the same batches.
+
+The FINALISTS best trials, by mean validation accuracy, are then run on FINAL_SEEDS seeds that no
+trial used, and the best mean over these wins. The new seeds are needed because the best of many
+trials owes part of its score to its seeds. The test split is never read.
 """
 
 import functools
@@ -37,14 +38,15 @@ from bioplaus.types import Batch, Key, Net, Rule
 
 RATES = (3e-4, 3e-2)
 FACTOR = 4.0
-MAX_TRIALS = 10_000  # more are asked for by mistake
+MAX_TRIALS = 10_000  # a larger number is taken for a mistake
 OPTIMISER = {"kind": "adam", "schedule": "cosine"}
 DOWNLOADED_DATA_SETTINGS = {"net": {"hidden": [256, 256]}, "batch_size": 128}
-"""The net and batch of comparisons and tuning on data sets that are downloaded."""
+"""The net and batch size of comparisons and tuning on data sets that are downloaded."""
 FINALISTS, FINAL_SEEDS = 3, 3
 SAME_ALGORITHM = {"zil": "bp", "fpa": "bp"}
-"""Backprop by other means: they take its settings, for a difference between them could only be
-luck.
+"""Rule -> the rule that computes the same updates, and whose tuned settings it takes.
+
+If both were tuned, their settings would differ by chance alone.
 """
 KEYS = {"learning_rate": "optimiser.learning_rate"}
 
@@ -60,12 +62,13 @@ def tune(
     out: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """rule -> its best settings, as a study's [rules] takes them.
+    """Tune rules. Returns rule -> its best settings, in the form of [rules] in a study.
 
-    epochs: how long the settings are to be used, written with them. out: the file to write, after
-    each rule, see `bioplaus.study.tuned`; rules that it has scores of are kept, and a run that was
-    stopped goes on. Raises StudyError, before any work, for a rule that is not there, and for a
-    file that is of another budget, of another kind, or cannot be written.
+    epochs: written with the settings, as the length of trainings that use them. out: the file to
+    write after each rule, see `bioplaus.study.tuned`; rules that have scores in it are not tuned
+    again, so that a run that was stopped can be resumed. say: prints a line for each rule. Raises
+    StudyError, before any work, for an unknown rule, and for a file that has another budget, is not
+    one of `bioplaus tune`, or cannot be written.
     """
     if not 1 <= trials <= MAX_TRIALS:
         raise StudyError(f"trials: got {trials}, expected 1 to {MAX_TRIALS:,} for each rule")
@@ -113,7 +116,7 @@ def tune(
 def best(
     arm: Arm, use: datasets.Dataset, trials: int, finalists: int
 ) -> tuple[dict[str, Any], Scores]:
-    """The best settings of the arm's rule, and how they were found."""
+    """The best settings of the arm's rule, and the scores of its trials."""
     draws = {
         name: [float(f"{v:.3g}") for v in values]
         for name, values in search(arm.rule, trials).items()
@@ -156,11 +159,11 @@ def _line(rule: str, settings: Mapping[str, Any], scores: Scores) -> str:
     rate, hyper = settings["optimiser"]["learning_rate"], settings["hyper"]
     if scores.like:
         return (
-            f"{rule:8} is {scores.like} by other means, and takes its settings: learning rate"
-            f" {rate:g}"
+            f"{rule:8} computes the same updates as {scores.like}, and takes its settings: learning"
+            f" rate {rate:g}"
         )
     runner = (
-        f", the next {sum(scores.final[1]) / len(scores.final[1]):.4f}"
+        f", second best {sum(scores.final[1]) / len(scores.final[1]):.4f}"
         if len(scores.final) > 1
         else ""
     )
@@ -171,8 +174,9 @@ def _line(rule: str, settings: Mapping[str, Any], scores: Scores) -> str:
 
 
 def search(rule: str, trials: int) -> dict[str, np.ndarray]:
-    """Name -> one value a trial; the first trial is the rule as it comes. The draws depend on the
-    rule's names alone.
+    """Name of a hyperparameter -> its value in each trial.
+
+    The first trial has the default values. Rules with equal hyperparameters get equal draws.
     """
     default = Arm(rule=rule).optimiser.learning_rate
     hyper = {
@@ -191,8 +195,9 @@ def search(rule: str, trials: int) -> dict[str, np.ndarray]:
 
 
 def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], Key], jax.Array]:
-    """(values of settings, keys [S]) -> validation accuracy [S]. One compiled program for all
-    trials.
+    """(values of settings, keys [S] of S seeds) -> validation accuracy [S].
+
+    It is one compiled program for all trials.
     """
     example, classes = use.train.x[:1], use.train.y.shape[-1]
     over = seeds_over(

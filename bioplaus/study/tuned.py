@@ -1,8 +1,11 @@
-"""The file that `bioplaus tune` writes: [budget], [rules] as a study file takes them, and [scores],
-how each was found.
+"""The file that `bioplaus tune` writes.
 
-One file has one budget. A rule without scores was tuned by the method before: the best of as many
-trials was taken as it came.
+    [budget]    the number of trials, seeds and steps; the same for all rules in the file
+    [rules]     tuned settings, in the form of [rules] in a study file
+    [scores]    the validation accuracies by which they were chosen
+
+A rule without scores was tuned by an earlier method, which took the best of the same number of
+trials without running the best ones again on new seeds.
 """
 
 import tomllib
@@ -22,8 +25,10 @@ HEAD = (
 
 
 class Budget(BaseModel):
-    """trials, of `steps` steps on `seeds` seeds each; then the best `finalists` of them on
-    `final_seeds` new seeds.
+    """The budget of each rule.
+
+    It has `trials` trials, each of `steps` steps on `seeds` seeds; the best `finalists` of them are
+    then run on `final_seeds` new seeds.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
@@ -36,13 +41,14 @@ class Budget(BaseModel):
 
 
 class Scores(BaseModel):
-    """How the settings of a rule were found; validation accuracies, as fractions.
+    """The validation accuracies, as fractions, by which the settings of a rule were chosen.
 
-    searched: the settings that the trials drew. trials: the mean over seeds of each, in their
-    order. finalists: which of them were run on the new seeds, `seeds`, the best first. final: their
-    accuracies, a row a finalist; mean, spread: of the chosen one, which has the best mean, and the
-    standard deviation over its seeds. like: the rule whose settings are taken, for one that is the
-    same algorithm; the rest is empty then.
+    searched: names of the settings that the trials drew. trials: the mean accuracy of each trial
+    over its seeds. finalists: numbers of the trials that were run on the new seeds, the best first.
+    seeds: the new seeds. final: for each finalist, its accuracy on each new seed. mean, spread: the
+    mean of the chosen finalist, which is the best, and the standard deviation over its seeds.
+    versions: of the packages. like: for a rule that computes the same updates as another one, that
+    rule, whose settings it takes; all other fields are then empty.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +64,7 @@ class Scores(BaseModel):
 
 
 class Tuned(BaseModel):
-    """rules: rule -> its settings; scores: the same for rules that were tuned by this method."""
+    """The file's content. rules: rule -> settings. scores: rule -> scores, see above."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
     budget: Budget
@@ -67,7 +73,7 @@ class Tuned(BaseModel):
 
 
 def read(path: Path) -> Tuned:
-    """Raises StudyError if the file cannot be read, or is not what `write` writes."""
+    """Read the file. Raises StudyError if it cannot be read, or `write` did not write it."""
     odd = f"{path}: is not a file that `bioplaus tune` wrote"
     try:
         found = Tuned.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -90,7 +96,7 @@ def read(path: Path) -> Tuned:
 
 
 def write(path: Path, found: Tuned) -> None:
-    """Write the file, whole or not at all. Raises StudyError if it cannot be."""
+    """Write the file atomically. Raises StudyError if it cannot be written."""
     import tomli_w
 
     try:
@@ -103,11 +109,11 @@ def write(path: Path, found: Tuned) -> None:
 
 
 def opened(path: Path, budget: Budget) -> Tuned:
-    """What a tuning at this budget goes on from: the file's content, or nothing if there is no such
-    file.
+    """The content of the file, from which tuning at this budget continues; empty if it is new.
 
-    It is written back at once, so that a path that cannot be written is found before any work.
-    Raises StudyError for it, for a file of another kind, and for one of another budget.
+    It is written back at once, so that an error in writing shows before any work. Raises
+    StudyError for such an error, for a file that is not one of `bioplaus tune`, and for another
+    budget.
     """
     if not path.exists():
         found = Tuned(budget=budget)
@@ -116,13 +122,13 @@ def opened(path: Path, budget: Budget) -> Tuned:
         earlier = budget.model_copy(update={"finalists": 0, "final_seeds": 0})
         if found.budget != budget and (found.scores or found.budget != earlier):
             raise StudyError(
-                f"{path}: was tuned with {_said(found.budget)}, and now {_said(budget)} is asked"
-                " for; one file has one budget: give another --out, or delete it"
+                f"{path}: was tuned with {_listed(found.budget)}, and this run has"
+                f" {_listed(budget)}; one file has one budget: give another --out, or delete it"
             )
     found = found.model_copy(update={"budget": budget})
     write(path, found)
     return found
 
 
-def _said(budget: Budget) -> str:
+def _listed(budget: Budget) -> str:
     return ", ".join(f"{name} = {value}" for name, value in budget.model_dump().items())

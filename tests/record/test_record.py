@@ -135,7 +135,7 @@ def test_pairs_are_of_one_seed():
 
 def test_each_measure_has_its_line():
     assert MEASURES["angle to backprop"] is ANGLE
-    with pytest.raises(ValueError, match="'accuracy' is there twice"):
+    with pytest.raises(ValueError, match="'accuracy' is listed twice"):
         _listed(Measure("accuracy", "percent"))
     assert measure_of("a number of the rule's own").unit == ""
     assert all(m.bounds[0] < m.bounds[1] for m in MEASURES.values())

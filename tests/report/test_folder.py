@@ -18,7 +18,7 @@ def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
     csv_text = (full / "results.csv").read_text(encoding="utf-8")
     lines = csv_text.splitlines(keepends=True)
     half, digit = "".join(lines[: len(lines) // 2]), csv_text.replace(",fraction,", ",Fraction,", 1)
-    wanted = f"{len(lines) // 2:,} lines, {len(lines):,} when it was written"
+    wanted = f"it has {len(lines) // 2:,} lines, and had {len(lines):,}"
     for name, text, match in (
         ("results.csv", half, f"results.csv has changed since it was written: {wanted}"),
         ("results.csv", csv_text[: len(csv_text) // 2], "results.csv has changed"),
@@ -30,7 +30,7 @@ def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
         (
             "results.sums.json",
             "{}",
-            "there are sums of no file, expected those of results.csv, summary.json, timing.json",
+            "there are checksums of no file, expected those of results.csv, summary.json",
         ),
         ("results.sums.json", "[", "results.sums.json is damaged"),
         (

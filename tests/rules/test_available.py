@@ -65,7 +65,7 @@ def test_what_a_package_brings_is_found_or_refused_in_one_line(group, monkeypatc
     # one that checks numbers, of a modulator
     assert found["mine"] == thing or found["mine"].__wrapped__ is thing
     for name, broken, message in (
-        (taken, thing, "has a key that is taken; rename its entry point"),
+        (taken, thing, "has a key that is taken; rename the entry point"),
         (
             "mine",
             ModuleNotFoundError("No module named 'gone'\nand more"),

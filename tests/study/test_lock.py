@@ -82,7 +82,7 @@ def test_shares_of_another_study_are_refused(tmp_path):
     grown = STUDY.model_copy(update={"grid": {"rule": ["bp", "fa", "dfa"]}})
     run_share(STUDY, "1/2", tmp_path, show=False)
     written = (tmp_path / "study.toml").read_bytes()
-    with pytest.raises(StudyError, match="another study, 's', of whose arms this one lacks 2"):
+    with pytest.raises(StudyError, match="another study, 's', and this one lacks 2"):
         run_share(other, "1/2", tmp_path, show=False)
     assert (tmp_path / "study.toml").read_bytes() == written
     assert run_share(grown, "2/3", tmp_path, show=False) == ["dfa"]

@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     assert [
         w
         for w in again.summary["warnings"]
-        if "checkpoint-4 is damaged" in w and "went on from step 2" in w
+        if "checkpoint-4 is damaged" in w and "continued from step 2" in w
     ]
     assert written(study, done.folder, resume=True).summary["warnings"] == again.summary["warnings"]
     for place in saved.glob("checkpoint-*"):
@@ -181,7 +181,7 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
         (
             "final.csv",
             "".join(table.splitlines(keepends=True)[:-1]),
-            "final.csv has changed since it was written: 4 lines, 5 when",
+            "final.csv has changed since it was written: it has 4 lines, and had 5",
         ),
         ("final.csv", table[:-9], "final.csv has changed"),
         ("final.csv", None, "final.csv cannot be read"),
@@ -189,7 +189,7 @@ def test_what_an_arm_has_written_is_checked(tmp_path):
         (
             "final.sums.json",
             '{"final.csv": 3}',
-            "there are sums of final.csv, expected those of final.csv, final.json",
+            "there are checksums of final.csv, expected those of final.csv, final.json",
         ),
         ("final.sums.json", "{", "final.sums.json is damaged"),
         ("final.sums.json", None, ""),  # it was stopped before it was done
@@ -243,7 +243,8 @@ def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
         known["files"] |= sums(place, ["note.json"])  # as if a program had written it so
         (place / "contents.json").write_text(json.dumps(known), encoding="utf-8")
         with pytest.raises(
-            StudyError, match=r"checkpoint-2/note.json is not what a run writes .*delete"
+            StudyError,
+            match=r"checkpoint-2/note.json is not in the form that a run .*delete",
         ):
             run_study(study, out=tmp_path / "run", resume=True, show=False)
 

@@ -86,7 +86,7 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
     )
     assert [line.split()[0] for line in said] == ["bp", "frozen"]
     before = out.read_text(encoding="utf-8")
-    with pytest.raises(StudyError, match=r"steps = 5.* and now .*steps = 6.* is asked for"):
+    with pytest.raises(StudyError, match=r"steps = 5.* and this run has .*steps = 6"):
         tune(["bp"], trials=1, seeds=1, steps=6, out=out, say=said.append)
     assert (out.read_text(encoding="utf-8"), len(said)) == (before, 2)
 

@@ -141,8 +141,8 @@ def contents(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"files": {}}, "there are sums of no file, expected those of note.json, state/"),
-        ({"files": []}, "there are sums of no file"),
+        ({"files": {}}, "there are checksums of no file, expected those of note.json, state/"),
+        ({"files": []}, "there are checksums of no file"),
         ({"files": 5}, r"is damaged \(contents.json: "),
         ({"files": None}, r"is damaged \(contents.json: "),
         ({"arrays": 3}, r"is damaged \(contents.json: "),
