@@ -220,7 +220,7 @@ def _largest(x: Array, count: int) -> Array:
 def _given(params: PyTree) -> PyTree:
     if params is None:
         raise ValueError(
-            "projections: tx.update(grads, state) was called without params, the weights that it"
+            "projections: tx.update(grads, state) was called without the params, which it"
             " changes; give them as the third argument"
         )
     return params

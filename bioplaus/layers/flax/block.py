@@ -19,14 +19,7 @@ def layer_of(source: Source, module: nnx.Module, position: int) -> Layer:
     number `position` of `from_flax`. Only the shapes of `module` are read if source is a callable.
     """
     graph, variables, other = nnx.split(module, nnx.Param, ...)
-    if foreign := [
-        f"{name_of(path)} ({type(leaf).__name__})" for path, leaf in nnx.to_flat_state(other)
-    ]:
-        raise ValueError(
-            f"from_flax: argument {position}, {type(module).__name__}, has state that is not"
-            f" nnx.Param: {', '.join(foreign)}; use GroupNorm or LayerNorm in place of BatchNorm,"
-            " and bp.synaptic_release or a noisy neuron in place of Dropout"
-        )
+    _refuse_other_state(other, module, position)
     hooked = [path for path, part in nnx.iter_modules(module) if isinstance(part, tuple(HOOKS))]
     # biases too: that of an attention's projection has two axes, [heads, d]
     replaceable = {(*path, name) for path in hooked for name in ("kernel", "bias")}
@@ -76,6 +69,18 @@ def layer_of(source: Source, module: nnx.Module, position: int) -> Layer:
         identity(),
         composite=not simple and len(replaceable & weights) > 1,
     )
+
+
+def _refuse_other_state(other: nnx.State, module: nnx.Module, position: int) -> None:
+    """Raise ValueError if a module has state that is not nnx.Param."""
+    if foreign := [
+        f"{name_of(path)} ({type(leaf).__name__})" for path, leaf in nnx.to_flat_state(other)
+    ]:
+        raise ValueError(
+            f"from_flax: argument {position}, {type(module).__name__}, has state that is not"
+            f" nnx.Param: {', '.join(foreign)}; use GroupNorm or LayerNorm in place of BatchNorm,"
+            " and bp.synaptic_release or a noisy neuron in place of Dropout"
+        )
 
 
 def created(source: Callable[..., nnx.Module], seed: Key | int, position: int) -> nnx.Module:

@@ -97,11 +97,8 @@ def settings_of(attack: Attack, budget: Budget) -> dict[str, Any]:
 
     They are those of the budget that have the same name, else the attack's defaults.
     """
-    return {
-        n: getattr(budget, n, h.default)
-        for n, h in hyperparameters(attack).items()
-        if n != "epsilon"
-    }
+    numbers = hyperparameters(attack)
+    return {n: getattr(budget, n, h.default) for n, h in numbers.items() if n != "epsilon"}
 
 
 def radii(budget: Budget) -> tuple[float, ...]:
@@ -258,19 +255,9 @@ def _restarts(target: _Target, white: Attack) -> Array:
 def _random(target: _Target, r: Array) -> Array:
     """Random signs for an even r, a random point of the ball for an odd one."""
     key = jax.random.fold_in(target.key_of(SAMPLE), r)
-    draws = (
-        draw(
-            target.predict,
-            target.loss,
-            target.x,
-            target.y,
-            key,
-            epsilon=target.epsilon,
-            bounds=target.budget.bounds,
-        )
-        for draw in (random_ball, random_signs)
-    )
-    return jnp.where(r % 2, *draws)
+    given = (target.predict, target.loss, target.x, target.y, key)
+    at = {"epsilon": target.epsilon, "bounds": target.budget.bounds}
+    return jnp.where(r % 2, random_ball(*given, **at), random_signs(*given, **at))
 
 
 def _single_tries(target: _Target, sources: Sequence[Answer]) -> list[Array]:
