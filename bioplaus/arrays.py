@@ -1,4 +1,8 @@
-"""Numbers that users give, as JAX arrays: checked, and refused in the library's words."""
+"""Numbers that users give, checked and made JAX arrays.
+
+Values are known outside jit. Inside, an array that the user gave may still be known, while the JAX
+array made from it is a tracer.
+"""
 
 from typing import Any
 
@@ -11,8 +15,9 @@ from bioplaus.types import Array
 
 
 def as_array(name: str, values: Any) -> Array:
-    """Numbers as a JAX array. Raises ValueError for what is no array of numbers, and for integers
-    that JAX's type would cut.
+    """Numbers as a JAX array.
+
+    Raises ValueError for anything but numbers, and for integers that do not fit JAX's integer type.
     """
     if isinstance(values, jax.Array):
         return values
@@ -25,13 +30,13 @@ def as_array(name: str, values: Any) -> Array:
             raise TypeError("numbers have a dtype such as float32 or int32")
         array = jnp.asarray(values)
     except (OverflowError, TypeError, ValueError) as error:
-        said = str(error).splitlines()[0][:200]
+        reason = str(error).splitlines()[0][:200]
         kind = (
             f"an array of {values.dtype}"
             if isinstance(values, np.ndarray)
             else type(values).__name__
         )
-        raise ValueError(f"{name} is {kind}, expected an array of numbers ({said})") from error
+        raise ValueError(f"{name} is {kind}, expected an array of numbers ({reason})") from error
     if (
         jnp.issubdtype(array.dtype, jnp.integer)
         and isinstance(values, np.ndarray)
@@ -46,24 +51,23 @@ def as_array(name: str, values: Any) -> Array:
 
 
 def as_floats(where: str, output: Any) -> Array:
-    """Outputs as an array of floats: whole numbers, which a list may hold, would round a mean down
-    to 0.
-    """
+    """Outputs as an array of floats, because a mean of integers would be rounded down."""
     output = as_array(f"{where}: output", output)
     return output if jnp.issubdtype(output.dtype, jnp.inexact) else output.astype(float)
 
 
 def as_wide_floats(where: str, output: Any) -> Array:
-    """Outputs in float32 or float64, as measures need them: sums over many examples outgrow the 8
-    bits of bfloat16.
+    """Outputs in float32 or float64, as measures need them.
+
+    bfloat16 is too coarse for sums over many examples.
     """
     output = as_floats(where, output)
     return output.astype(jnp.promote_types(output.dtype, jnp.float32))
 
 
 def without_nan(where: str, y: Any) -> Array:
-    """y as an array, refused with a ValueError where it is seen to hold NaN."""
-    # y as it came: inside jit, JAX's copy of what is known is a tracer
+    """y as an array. Raises ValueError for NaN among known values."""
+    # y as the user gave it: inside jit, the JAX array made from known values is a tracer.
     array, known = as_array(f"{where}: y", y), concrete(y)
     if known is not None and jnp.issubdtype(known.dtype, jnp.inexact) and np.isnan(known).any():
         raise ValueError(f"{where}: y holds NaN; remove those examples, or give them a target")
@@ -71,9 +75,7 @@ def without_nan(where: str, y: Any) -> Array:
 
 
 def concrete(a: Any) -> np.ndarray | None:
-    """The values of an array where they can be seen: not under jit, and not on devices of other
-    machines.
-    """
+    """The values of an array if they are known: not under jit, nor on devices of other machines."""
     if any(isinstance(part, Tracer) for part in jax.tree.leaves(a)) or not getattr(
         a, "is_fully_addressable", True
     ):

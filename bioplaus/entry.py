@@ -1,15 +1,11 @@
-"""Where a user's net, loss, batch and hyperparameters enter a learning rule: one place, at which
-they are checked and made plain.
+"""Where a user's net, loss, batch and hyperparameters enter a learning rule, and are checked.
 
-`learning_rule` decorates every rule factory, the library's and yours. Behind it
-
-    loss     gives [B], one number per example                          (a mean or a sum would scale
-        every gradient)
-    batch    is a `Batch` of JAX arrays; a tuple (x, y), numpy arrays and integer labels are taken;
-        leading axes are equal
-    hyper    lies in the domain that the factory's signature declares   (`bioplaus.hyper`)
-
-and errors are in words of the library. All of it happens while a program is traced, and leaves
+`learning_rule` decorates every rule factory, the library's and yours. Inside the factory
+    loss    gives [B], one number per example (a mean or a sum would scale every gradient)
+    batch   is a `Batch` of JAX arrays with equal leading axes; from outside it may be a tuple
+            (x, y), and hold numpy arrays and integer labels
+    hyper   lies in the domains that the factory's signature declares (`bioplaus.hyper`)
+and errors are explained in the library's terms. All checks run while a program is traced, and leave
 nothing in the program.
 """
 
@@ -34,12 +30,11 @@ P = ParamSpec("P")
 
 
 def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
-    """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule. See the module for what
-    it does.
+    """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule, which adds the checks.
 
-    Raises ValueError from the factory for a net that is no tuple of layers, and for hyperparameters
-    outside their domain; from `init`, `grad` and `predict` for batches, parameters and states that
-    do not fit.
+    The factory raises ValueError for a net that is not a tuple of layers, and for hyperparameters
+    outside their domain; `init`, `grad` and `predict` raise it for batches, parameters and states
+    that do not fit.
     """
 
     if getattr(factory, "_entered", None) is factory:
@@ -58,8 +53,9 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
 
 
 def checked_tx(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """tx for the weights that a rule keeps itself. Raises ValueError where tx has labels or masks
-    of another tree.
+    """tx for weights that belong to a rule.
+
+    Its `init` raises ValueError if labels or masks of tx are made for another tree.
     """
 
     def init(weights):
@@ -92,7 +88,7 @@ def checked_net(net: Any) -> Net:
 
 
 def as_batch(batch: Any) -> Batch:
-    """A `Batch`, of a tuple too. Raises ValueError for anything else."""
+    """A `Batch`, also from a tuple. Raises ValueError for anything else."""
     if isinstance(batch, Batch):
         return batch
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
@@ -103,8 +99,9 @@ def as_batch(batch: Any) -> Batch:
 
 
 def checked_data(batch: Any) -> Batch:
-    """The examples of a data set, as a `Batch` of JAX arrays. Raises ValueError for what is no
-    array of numbers, NaN, other lengths.
+    """The examples of a data set, as a `Batch` of JAX arrays.
+
+    Raises ValueError for anything but arrays of numbers, for NaN, and for unequal lengths.
     """
     x, y, context = as_batch(batch)
     x, y = _without_nan(x), without_nan("batch", y)
@@ -114,8 +111,9 @@ def checked_data(batch: Any) -> Batch:
 
 
 def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
-    """Data whose integer labels are one-hot rows of the net's outputs. Raises ValueError for labels
-    outside.
+    """Data whose integer labels are one-hot rows, as wide as the net's output.
+
+    Raises ValueError for labels outside.
     """
     if data.y.ndim != 1 or jnp.issubdtype(data.y.dtype, jnp.inexact):
         return data
@@ -125,8 +123,9 @@ def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
 
 
 def checked_batch(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
-    """A `Batch` of JAX arrays, y [B, C]. Raises ValueError where it is none, where leading axes
-    differ, and for NaN that is seen.
+    """A `Batch` of JAX arrays, with y [B, C].
+
+    Raises ValueError for anything else, for unequal leading axes, and for NaN among known values.
     """
     batch = as_batch(batch)
     x, y = checked_inputs(batch.x), without_nan("batch", batch.y)
@@ -146,7 +145,10 @@ def checked_batch(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
 
 
 def checked_inputs(x: Any) -> Array:
-    """x as a JAX array. Raises ValueError for float16, no examples, and NaN that is seen."""
+    """x as a JAX array.
+
+    Raises ValueError for float16, for no examples, and for NaN among known values.
+    """
     array = _without_nan(x)
     if array.ndim < 2 and not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(
@@ -163,7 +165,7 @@ def checked_inputs(x: Any) -> Array:
 
 
 def _without_nan(x: Any) -> Array:
-    """x as a JAX array. Raises ValueError for NaN that is seen."""
+    """x as a JAX array. Raises ValueError for NaN among known values."""
     array, values = as_array("x", x), concrete(x)
     if values is not None and jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(values).any():
         raise ValueError("x holds NaN; remove those examples, or fill the gaps")
@@ -171,36 +173,33 @@ def _without_nan(x: Any) -> Array:
 
 
 def check_lengths(batch: Batch) -> None:
-    """Raise ValueError unless x, y and every array of the context have the same number of
-    examples.
-    """
+    """Raise ValueError unless x, y and every array of the context have equally many examples."""
     contexts = {
         f"context[{i}]": a for i, a in enumerate(jax.tree.leaves(batch.context)) if np.ndim(a)
     }
     parts = {"x": batch.x, "y": batch.y} | contexts
     sizes = {name: (np.shape(a) or ("no axis",))[0] for name, a in parts.items()}
     if len(set(sizes.values())) > 1:
-        said = ", ".join(f"{name} {n}" for name, n in sizes.items())
+        lengths = ", ".join(f"{name} {n}" for name, n in sizes.items())
         raise ValueError(
-            f"batch: numbers of examples differ: {said}; every array of a batch has one row for"
+            f"batch: numbers of examples differ: {lengths}; every array of a batch has one row for"
             " each example"
         )
 
 
 def check_classes(rule: str, y: Array) -> None:
-    """Raise ValueError for targets of one output, for a rule that tells classes from one another:
-    one would teach it nothing.
-    """
+    """Raise ValueError for targets with one output, under a rule that compares classes."""
     if y.shape[1] < 2:
         raise ValueError(
-            f"{rule} tells classes from one another, and y {y.shape} has one output; give two, as"
-            " one-hot rows"
+            f"{rule} compares classes with one another, and y {y.shape} has one output; give two,"
+            " as one-hot rows"
         )
 
 
 def _check_real(x: Array, error: Exception) -> None:
-    """Raise ValueError if what a rule failed at are inputs that it cannot move, mark or
-    differentiate by, such as token ids.
+    """Raise ValueError if a rule failed because inputs are integers, such as token ids.
+
+    A rule may move or mark inputs, or differentiate by them, which needs real numbers.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         raise ValueError(
@@ -210,8 +209,9 @@ def _check_real(x: Array, error: Exception) -> None:
 
 
 def _checked(rule: Rule, net: Net) -> Rule:
-    """The rule behind the checks. What is wrong with a state is said once a call has failed, for
-    its check would trace `init`.
+    """The rule behind the checks.
+
+    A state is checked only after a call has failed, because its check must trace `init`.
     """
 
     def init(key, params, batch):
@@ -241,12 +241,13 @@ def _checked(rule: Rule, net: Net) -> Rule:
 
 
 def _check_state(state: PyTree, init: Callable[[], PyTree], error: Exception) -> None:
-    """Raise ValueError if a state is not what `init` gives. Nothing if it is, or if init fails as
-    well.
+    """Raise ValueError if a state is not what `init` gives.
+
+    Returns if it is, or if init fails as well.
     """
     try:
         want = jax.eval_shape(init)
-    except Exception:  # whatever it is, the first error is the one to report
+    except Exception:  # the first error is the one to report
         return
     have = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), state)
     if jax.tree.leaves((have, want)) and _types(have) != _types(want):
@@ -257,7 +258,7 @@ def _check_state(state: PyTree, init: Callable[[], PyTree], error: Exception) ->
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of an error, or its kind where it says nothing."""
+    """The first line of an error, or its type if it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 

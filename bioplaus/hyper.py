@@ -1,15 +1,15 @@
 """Hyperparameters: which parameters of a factory are numbers, and which values each may have.
 
-A factory says it in its signature, one word a parameter, where a reader of the paper looks for it:
+A factory declares them in its signature, one word for each parameter:
 
     def threshold(theta: NonNegative = 0.1, ...)
     def forward_forward(net, loss, *, strength: Positive = 1.0, hardness: Real | None = None, ...)
 
 The words below are `typing.Annotated` numbers with a domain of the annotated-types package.
-`hyperparameters(factory)` is the only reader: of the library (`declared` checks values as they come
-in), of studies and their schedules, of tuning and of `check_rule`. A number that is annotated
-`ArrayLike`, `int`, `float` or `bool` alone has no domain but its type. Parameters of other types,
-such as an optimiser, are no hyperparameters; `optimisers(factory)` reads those.
+`hyperparameters(factory)` is their only reader: `declared` checks values by it, and studies,
+schedules, tuning and `check_rule` use it. A number that is annotated by `ArrayLike`, `int`, `float`
+or `bool` alone may be any number of its type. Parameters of other types, such as an optimiser, are
+not hyperparameters; `optimisers(factory)` reads those.
 """
 
 import contextlib
@@ -55,9 +55,10 @@ R = TypeVar("R")
 
 
 class Hyperparameter(NamedTuple):
-    """kind: what values are (ArrayLike, int, float or bool); domain: constraints; optional: whether
-    None may be given; default: `inspect.Parameter.empty` where a value must be given.
+    """One number in a factory's signature.
 
+    kind: type of its values (ArrayLike, int, float or bool). domain: constraints. optional: whether
+    None may be given. default: `inspect.Parameter.empty` if a value must be given.
     presentations: whether it says how often in a row a rule wants each batch.
     """
 
@@ -70,9 +71,7 @@ class Hyperparameter(NamedTuple):
 
     @property
     def traced(self) -> bool:
-        """Whether a program takes the value as an argument: it may be a tracer, be scheduled, and
-        be tuned.
-        """
+        """Whether the value may be traced, scheduled and tuned: programs take it as an argument."""
         return self.kind is ArrayLike
 
     @property
@@ -80,8 +79,9 @@ class Hyperparameter(NamedTuple):
         return self.default is inspect.Parameter.empty
 
     def refusal(self, value: Any) -> str | None:
-        """What is wrong with a value, as 'expected ..., got ...'; None if nothing is, or if it is a
-        tracer.
+        """Why a value is refused, as 'expected ..., got ...'; None if it is not.
+
+        Tracers of a traced hyperparameter are not refused.
         """
         if isinstance(value, Tracer) and not self.traced:
             return (
@@ -128,9 +128,10 @@ def _read(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
 
 @functools.lru_cache(maxsize=512)
 def optimisers(factory: Callable[..., Any]) -> tuple[str, ...]:
-    """The parameters of a rule's factory that are optimisers of weights which the rule keeps
-    itself: those annotated `optax.GradientTransformation`. Studies give each the optimiser that
-    trains the net.
+    """The parameters of a rule's factory that are optimisers of weights that belong to the rule.
+
+    They are annotated `optax.GradientTransformation`. Studies give each the optimiser that trains
+    the net.
     """
     if isinstance(factory, functools.partial):
         return optimisers(factory.func)
@@ -139,8 +140,9 @@ def optimisers(factory: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations by name. One that cannot be resolved, such as a name imported for type checkers
-    alone, is left out.
+    """Annotations by name, without those that cannot be resolved.
+
+    An example is a name that is imported for type checkers alone.
     """
     plain: Any = inspect.unwrap(factory)
     plain = plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain).__call__
@@ -158,9 +160,10 @@ def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
 
 
 def hyperparameters(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
-    """Name -> hyperparameter, for every number in a factory's signature. Those that
-    `functools.partial` has bound keep their value as default. Reads annotations that are strings
-    too (`from __future__ import annotations`).
+    """Name -> hyperparameter, for every number in a factory's signature.
+
+    Values that `functools.partial` has bound become defaults. Annotations may be strings
+    (`from __future__ import annotations`).
     """
     if isinstance(factory, functools.partial):
         inner = hyperparameters(factory.func)
@@ -169,8 +172,9 @@ def hyperparameters(factory: Callable[..., Any]) -> dict[str, Hyperparameter]:
 
 
 def check(factory: Callable[..., Any], values: dict[str, Any], where: str | None = None) -> None:
-    """Raise ValueError for the first of these values that is outside its parameter's domain.
-    Tracers pass: they have no value.
+    """Raise ValueError for the first value outside the domain of its parameter.
+
+    Tracers pass, because they have no value.
     """
     known = hyperparameters(factory)
     for name, value in values.items():
@@ -179,9 +183,7 @@ def check(factory: Callable[..., Any], values: dict[str, Any], where: str | None
 
 
 def declared(factory: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: values outside the domains that a signature declares raise ValueError when the
-    function is called.
-    """
+    """Decorator: a function raises ValueError for values outside the domains in its signature."""
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
@@ -193,7 +195,7 @@ def declared(factory: Callable[P, R]) -> Callable[P, R]:
 
 
 def _parsed(hint: Any) -> tuple[Any, tuple[at.BaseMetadata, ...], bool]:
-    """(kind, domain, optional) of an annotation; kind is None where it is no number."""
+    """(kind, domain, optional) of an annotation; kind is None unless it is a number."""
     if hint == ArrayLike or hint in (int, float, bool):
         return (ArrayLike if hint == ArrayLike else hint), (), False
     if typing.get_origin(hint) is Annotated:

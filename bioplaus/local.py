@@ -2,13 +2,14 @@
 
 Every rule of the form TEACHING SIGNAL x LOCAL ELIGIBILITY is written with these few functions:
 
-    dtheta_l = (1/B) sum_b g_b (d current_l / d theta_l)^T s_l        `pull`
-    signal at layer l's input = (d current_l / d input)^T s_l         `send`, through feedback
-        weights
-    s_l = phi'(current_l) * signal at layer l's output                `through`
+    `pull`      dtheta_l = (1/B) sum_b g_b (d current_l / d theta_l)^T s_l
+    `send`      signal at layer l's input = (d current_l / d input)^T s_l, at the feedback weights
+    `through`   s_l = phi'(current_l) * signal at layer l's output
 
-Signals are per example; the mean over the batch is taken in `pull` and `backward` alone.
-The named scopes are how `bioplaus.measure` tells the phases of a rule apart.
+theta_l: parameters of layer l;  s_l: teaching signal at its current, per example;  g_b: gate of
+example b;  phi: neurons;  B: examples. The mean over the batch is taken in `pull` and `backward`,
+nowhere else.
+`bioplaus.measure` tells the phases of a rule apart by the named scopes.
 """
 
 import math
@@ -25,8 +26,9 @@ from bioplaus.types import Array, CreditFn, Gate, Key, Layer, Loss, Net, PyTree,
 
 
 def by_vjp(synapse: SynapseFn) -> CreditFn:
-    """The `credit` of synapses without parts of their own: one vjp by the parameters, one by the
-    input at the feedback weights.
+    """The `credit` of ordinary synapses, by two vector-Jacobian products.
+
+    One is by the parameters, the other by the input, at the feedback weights.
     """
 
     def credit(params, feedback, state, x, key, signal):
@@ -48,8 +50,9 @@ def _credit(
 def pull(
     layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate: ArrayLike | None = None
 ) -> PyTree:
-    """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b. signal: [B,
-    n]; gate: None, [], [B] or [B, n].
+    """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b.
+
+    signal: s, [B, n]. gate: g, None, [], [B] or [B, n].
     """
     return _credit(layer, params, params, x, key, _gated(signal, gate) / signal.shape[0])[0]
 
@@ -57,15 +60,14 @@ def pull(
 def send(
     layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array
 ) -> Array:
-    """Signal at a layer's input: what `signal` [B, n] at its current becomes on the way back
-    through `feedback`.
-    """
+    """Signal at a layer's input: `signal` [B, n] at its current, sent back through `feedback`."""
     return _credit(layer, params, feedback, x, key, signal)[1]
 
 
 def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
-    """phi'(current) * signal: from a layer's output to its current, with the noise sample of the
-    forward pass.
+    """phi'(current) * signal: from a layer's output to its current.
+
+    Uses the noise sample of the forward pass.
     """
     with jax.named_scope("credit"):
         return jax.vjp(lambda a: fire(layer, a, key), current)[1](signal)[0]
@@ -80,11 +82,11 @@ def backward(
     key: Key,
     gates: tuple[ArrayLike | None, ...],
 ) -> PyTree:
-    """Carry the output error back layer by layer through `feedback`: s_l = phi' * B_{l+1}^T
-    s_{l+1}. feedback = params is backprop.
+    """Carry the output error back layer by layer: s_l = phi' * B_{l+1}^T s_{l+1}.
 
-    error: [B, C], per example, at the output. feedback[0] is read by a composite layer alone.
-    Returns grads with the tree of params.
+    feedback: B; with feedback = params this is backprop. Only a composite layer uses feedback[0].
+    error: [B, C], per example, at the output. gates: one for each layer.
+    Returns gradients with the tree of params.
     """
     if len(feedback) != len(net):
         raise ValueError(
@@ -97,7 +99,7 @@ def backward(
         b = feedback[l] if l or layer.composite else p
         signal = through(layer, trace.currents[l], k, signal)
         grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]))
-        # a gate stops plasticity, not the error
+        # A gate stops plasticity, but not the error on its way to the layer below.
         signal = below if gates[l] is None else send(layer, p, b, x, k, signal)
     return tuple(grads)
 
@@ -115,12 +117,13 @@ NEGATIVE_LOG_LIKELIHOOD: dict[str, Loss] = {
     "probabilities": bernoulli,
     "values": lambda output, y: mse(output, y) + output.shape[1] / 2 * math.log(2 * math.pi),
 }
-"""-log p(y | x) [B] in nats, by what outputs are."""
+"""-log p(y | x) [B] in nats, for each kind of outputs."""
 
 
 def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
-    """What a gate may read, by what the loss declares outputs to be; None for all but the loss
-    under one that declares nothing.
+    """The signals that a gate may read, given the kind of outputs that the loss declares.
+
+    If it declares no kind, all signals but the loss are None.
     """
     kind = declared_by(loss)
     if kind is None:
@@ -134,23 +137,21 @@ def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
 
 
 class _LossOnly(Signals):
-    """The signals under a loss that does not declare what outputs are: the loss alone can be
-    read.
-    """
+    """The signals under a loss that declares no kind of outputs: only the loss can be read."""
 
     def _refuse(self):
         raise ValueError(
-            "gate: whether an answer is correct, its entropy and its surprise depend on what"
-            " outputs are, and the loss does not say; decorate it with @bp.outputs_are(kind)"
+            "gate: whether an answer is correct, its entropy and its surprise depend on the kind"
+            " of outputs, which the loss does not declare; decorate it with @bp.outputs_are(kind)"
         )
 
     correct = entropy = surprise = property(_refuse)  # type: ignore[assignment]
 
 
 def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None, ...]:
-    """One gate a layer. `gate` is called with the signals if it is a function.
+    """One gate for each layer. If `gate` is a function, it is called with the signals.
 
-    Raises ValueError for a tuple that does not have one entry a layer.
+    Raises ValueError for a tuple that does not have one entry for each layer.
     """
     if callable(gate):
         gate = gate(signals if signals.correct is not None else _LossOnly(*signals))
@@ -158,15 +159,16 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None
         return (gate,) * depth
     if len(gate) != depth:
         raise ValueError(
-            f"gate: got a tuple of {len(gate)} for a net of {depth} layers; give one entry a layer"
-            " (None is open)"
+            f"gate: got a tuple of {len(gate)} for a net of {depth} layers; give one entry for each"
+            " layer (None is open)"
         )
     return gate
 
 
 def spread(gate: ArrayLike | None, like: Array) -> Array:
-    """A gate that is None (open), [], [B] or [B, n_post], with the shape of `like` [B, n_post].
-    Raises ValueError for another shape.
+    """A gate, None (open), [], [B] or [B, n_post], in the shape of `like` [B, n_post].
+
+    Raises ValueError for a gate of another shape.
     """
     gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
     if gate.ndim and gate.shape not in (like.shape[:1], like.shape):
@@ -180,13 +182,14 @@ def spread(gate: ArrayLike | None, like: Array) -> Array:
 
 
 def weighted(gate: ArrayLike | None, change: Array) -> Array:
-    """change [B], one number an example, times its gate: None, [] or [B]. Raises ValueError for a
-    gate a unit, [B, n_post].
+    """`change` [B], one number for each example, times its gate: None, [] or [B].
+
+    Raises ValueError for gates on units, [B, n_post].
     """
     if jnp.ndim(0.0 if gate is None else gate) > 1:
         raise ValueError(
-            "gate: this rule has one number an example for all the synapses of a layer, and no"
-            " signal at each unit that [B, n_post] could gate; give a scalar or [B]"
+            "gate: this rule has one number per example for all synapses of a layer, and no signal"
+            " per unit that [B, n_post] could gate; give a scalar or [B]"
         )
     return change * spread(gate, change)
 

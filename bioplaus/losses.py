@@ -1,7 +1,9 @@
-"""Losses, per example: (output [B, C], y [B, C]) -> [B]. y is one-hot or a distribution, except for
-`mse`; integer labels [B] are turned to one-hot. Each declares what it takes outputs for, see
-`bioplaus.outputs`. 0 log 0 is 0, in values and in gradients, so that a class may be masked with an
-output of -inf. All raise ValueError for other shapes and for labels outside 0..C-1.
+"""Losses, per example: (output [B, C], y [B, C]) -> [B].
+
+y is one-hot or a distribution, except for `mse`; integer labels [B] become one-hot rows. Each loss
+declares the kind of outputs that it takes, see `bioplaus.outputs`. 0 log 0 is 0, in values and in
+gradients, so that a class may be masked by an output of -inf. All losses raise ValueError for other
+shapes and for labels outside 0..C-1.
 """
 
 import functools
@@ -27,8 +29,9 @@ def cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
 
 @outputs_are("independent logits")
 def binary_cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
-    """Cross-entropy of C independent sigmoid outputs, summed over them, in nats. output: logits [B,
-    C]; y in [0, 1].
+    """Cross-entropy of C independent sigmoid outputs, summed over them, in nats.
+
+    output: logits [B, C]. y: in [0, 1].
     """
     output, y = (
         as_floats("binary_cross_entropy", output),
@@ -41,15 +44,14 @@ def binary_cross_entropy(output: ArrayLike, y: ArrayLike) -> Array:
 
 @outputs_are("probabilities")
 def bernoulli(output: ArrayLike, y: ArrayLike) -> Array:
-    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats. output: probabilities p [B, C], of
-    sigmoid output neurons; y in [0, 1].
+    """-sum_k [y_k log p_k + (1 - y_k) log(1 - p_k)], in nats.
 
-    p is kept 1e-6 away from 0 and 1, or the rounding of 1 where that is coarser (float16,
-    bfloat16).
+    output: probabilities p [B, C], of sigmoid output neurons. y: in [0, 1]. p is kept 1e-6 away
+    from 0 and 1, or the rounding of 1 if that is coarser (float16, bfloat16).
     """
     output, y = as_floats("bernoulli", output), targets("bernoulli", output, y)
     tiny = max(TINY, float(jnp.finfo(output.dtype).eps))
-    # a wrong, saturated output still learns
+    # The gradient passes the clip, so that a wrong, saturated output still learns.
     p = output + jax.lax.stop_gradient(jnp.clip(output, tiny, 1 - tiny) - output)
     return -jnp.sum(y * jnp.log(p) + (1 - y) * jnp.log1p(-p), -1)
 
@@ -62,8 +64,9 @@ def mse(output: ArrayLike, y: ArrayLike) -> Array:
 
 
 def _log_softmax(output: Array) -> Array:
-    """JAX's own, which orders complex numbers in version 0.10 and refuses them in 0.12: holomorphic
-    rules need their exponentials.
+    """JAX's log_softmax, also for complex numbers, whose exponentials holomorphic rules need.
+
+    JAX orders complex numbers in version 0.10, and refuses them in 0.12.
     """
     if not jnp.iscomplexobj(output):
         return jax.nn.log_softmax(output)
@@ -72,13 +75,14 @@ def _log_softmax(output: Array) -> Array:
 
 
 def _weighted(y: Array, logs: Array) -> Array:
-    """y log p, and 0 where y is 0, whatever p: in its slope too, which is why it is said twice."""
+    """y log p, and 0 if y is 0, for any p. Two `where`s, because the gradient must be 0 too."""
     return jnp.where(y == 0, 0, y * jnp.where(y == 0, 0, logs))
 
 
 def per_example(loss: Loss) -> Loss:
-    """The loss, refused with a ValueError where it does not give one number per example. It
-    declares what the loss declares.
+    """The loss, which raises ValueError unless it gives one number per example.
+
+    It declares the same kind of outputs as the loss.
     """
     if not callable(loss):
         raise ValueError(
@@ -114,14 +118,16 @@ def per_example(loss: Loss) -> Loss:
         return losses
 
     checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    # itself, since `functools.wraps` hands a mark on to functions that are not checked
+    # The mark is the function itself: `functools.wraps` would copy a mere flag to functions around
+    # it, which are not checked.
     checked._per_example = checked  # type: ignore[attr-defined]
     return checked
 
 
 def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
-    """Whether a loss of B numbers where B = C sums over the wrong axis: it then still gives C for
-    one more example.
+    """Whether a loss of shape [C] sums over examples, for B = C, where [B] and [C] look alike.
+
+    For one example more it still gives C numbers.
     """
     examples, outputs = output.shape
     if examples != outputs:
@@ -131,5 +137,5 @@ def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
     )
     try:
         return jax.eval_shape(loss, more, targets).shape != (examples + 1,)
-    except Exception:  # it holds something of this batch, such as a weight per example
+    except Exception:  # the loss holds arrays of this batch, such as weights of its examples
         return False

@@ -11,8 +11,9 @@ from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PredictF
 
 
 class Trace(NamedTuple):
-    """A forward pass: inputs[l] and currents[l] are what layer l's synapses and neurons received;
-    output [B, C].
+    """A forward pass.
+
+    inputs[l], currents[l]: what the synapses and the neurons of layer l received. output: [B, C].
     """
 
     inputs: tuple[Array, ...]
@@ -21,29 +22,29 @@ class Trace(NamedTuple):
 
 
 def drive(layer: Layer, params: PyTree, x: Array, key: Key) -> Array:
-    """The current that input x sends into a layer. key: the layer's own, `layer_key(key, l)`."""
+    """The current that input x sends into a layer. key: `layer_key(key, l)` of that layer."""
     return layer.synapse(params, (), x, jax.random.fold_in(key, SYNAPSE))[1]
 
 
 def fire(layer: Layer, current: Array, key: Key) -> Array:
-    """The output of a layer's neurons at a current. key: the layer's own, `layer_key(key, l)`.
+    """The output of a layer's neurons at a current. key: `layer_key(key, l)` of that layer.
 
-    Raises ValueError for neurons that have a state: one step from rest would not be what they do.
+    Raises ValueError for neurons with a state: a single step from rest would not be their response.
     """
     rest = layer.neuron.init(current)
     if jax.tree.leaves(rest):
         raise ValueError(
-            "the neurons of a layer have a state, which needs time; nets have none yet: give"
-            " neurons with state ()"
+            "the neurons of a layer have a state, which needs time, and nets do not run in time"
+            " yet; give neurons with state ()"
         )
     return layer.neuron.step(rest, current, jax.random.fold_in(key, NEURON))[1]
 
 
 def layer_key(key: Key, l: int) -> Key:
-    """Layer l's key: the same in the forward pass and in credit, so that both see the same noise.
+    """The key of layer l, the same in the forward pass and in credit: both see the same noise.
 
-    However deep the net, no layer shares its key with a salt: from FIRST on, indices are lifted
-    above all of `bioplaus.salts`.
+    Layer indices from FIRST on are shifted to END + l, above all salts of `bioplaus.salts`. So no
+    layer of a deep net shares its key with a salt.
     """
     return jax.random.fold_in(key, l if l < FIRST else END + l)
 
@@ -62,7 +63,7 @@ def forward(net: Net, params: PyTree, x: Array, key: Key) -> Trace:
 
 
 def init(net: Net, key: Key, x: Array) -> PyTree:
-    """Fresh parameters for inputs shaped like x [B, ...]: a tuple, one entry a layer."""
+    """Fresh parameters for inputs shaped like x [B, ...]: a tuple with one entry for each layer."""
     params = []
     shape = jax.eval_shape(lambda: x)
     for l, layer in enumerate(net):
@@ -78,16 +79,16 @@ def init(net: Net, key: Key, x: Array) -> PyTree:
 
 
 def feedback_init(net: Net, key: Key, params: PyTree, x: Array) -> PyTree:
-    """Feedback weights: drawn as the forward weights are, independent of them, in the form of
-    `fed_back`.
-    """
+    """Feedback weights: drawn like the forward weights, independently of them; see `fed_back`."""
     del params
     return fed_back(net, init(net, jax.random.fold_in(key, FEEDBACK), x))
 
 
 def fed_back(net: Net, tree: PyTree) -> PyTree:
-    """The entries of a tree of params that errors pass on their way back: () for a first layer,
-    which sends nothing back, unless it is composite and sends errors back inside.
+    """The entries of a tree of params that errors pass on their way back.
+
+    The first layer sends nothing back: its entry is (), unless the layer is composite and sends
+    errors back inside.
     """
     return (tree[0] if net[0].composite else (), *tree[1:])
 
@@ -110,16 +111,15 @@ def predictor(net: Net) -> PredictFn:
 
 
 def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
-    """The net with each layer's excitability changed: output = out * neuron(scale * current +
-    offset).
+    """The net with changed excitability: output = out * neuron(scale * current + offset).
 
-    The gains may be tracers and may differ by example. Modulators, lesions and perturbations all
-    act through this.
+    gains: one for each layer. They may be tracers and may differ between examples. Modulators,
+    lesions and perturbations all act through this function.
     """
     if len(gains) != len(net):
         raise ValueError(
-            f"with_gain: got {len(gains)} gains for a net of {len(net)} layers; give one Gain a"
-            " layer"
+            f"with_gain: got {len(gains)} gains for a net of {len(net)} layers; give one Gain for"
+            " each layer"
         )
     return tuple(
         layer._replace(neuron=_gained(layer.neuron, g)) for layer, g in zip(net, gains, strict=True)
@@ -136,11 +136,10 @@ def _gained(neuron: Neuron, gain: Gain) -> Neuron:
 
 
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
-    """The net with the noise of its synapses and neurons on, off, or replaced by the expected
-    output.
+    """The net with the noise of synapses and neurons on, off, or replaced by the expected output.
 
-    Synaptic noise here is linear in the weights, so that its mean is the layer without it.
-    Raises ValueError for any other mode.
+    Synaptic noise is linear in the weights, so that its mean is the layer without noise. Raises
+    ValueError for any other mode.
     """
     if mode not in ("on", "off", "mean"):
         raise ValueError(f"noise_mode: got {mode!r}; expected 'on', 'off' or 'mean'")
@@ -157,7 +156,7 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
 
 
 def check_depth(net: Net, params: PyTree) -> None:
-    """Raise ValueError unless params has one entry a layer."""
+    """Raise ValueError unless params has one entry for each layer."""
     if len(params) != len(net):
         raise ValueError(
             f"params has {len(params)} entries for a net of {len(net)} layers; make them with"

@@ -1,25 +1,23 @@
-"""What the outputs of a net are, and what follows from it: the answer that they give, how sure it
-is, and how nearly it is another.
+"""The kinds of outputs of a net, and what follows: answer, entropy, and margin to another answer.
 
-A loss declares what it takes outputs for (`outputs_are`); accuracy, signals, calibration, margins
-and attacks read the declaration.
+A loss declares the kind of outputs that it takes (`outputs_are`); accuracy, signals, calibration,
+margins and attacks read the declaration.
 
-    kind                      probability p_k of class k     p_k against its alternative    boundary
-        b
-    "logits"                  softmax(o)_k, one of C         the other classes              (the
-        largest output answers)
-    "independent logits"      sigmoid(o_k)                   1 - p_k                        0
-    "probabilities"           o_k, of sigmoid neurons        1 - p_k                        1/2
-    "values"                  none: o is the mean of y       a Gaussian of variance 1       1/2
+    kind                   probability p_k of class k     alternative to class k      boundary b
+    "logits"               softmax(o)_k, one of C         the other classes           -
+    "independent logits"   sigmoid(o_k)                   1 - p_k                     0
+    "probabilities"        o_k, of sigmoid neurons        1 - p_k                     1/2
+    "values"               - (o is the mean of y)         a Gaussian of variance 1    1/2
 o: outputs [B, C];  y: targets [B, C].
 
-One output, C = 1, answers yes above its boundary b, and y is 0 or 1; as a "logit" it competes with
-nothing and is refused. Several outputs answer by the largest; where k outputs share the largest
-value, the answer is right by 1/k, as if one were drawn. Rows of y with several ones (several labels
-an example) have no single right answer. Independent outputs are then judged label by label: an
-example is right if every output is on its side of b. If one row of y is such a row, all rows are
-judged so. Other kinds refuse such rows where they can be seen, and give NaN under jit. Integer
-labels [B] are taken everywhere and turned to one-hot rows.
+One output, C = 1, answers yes above its boundary b, and y is 0 or 1. A single output of kind
+"logits" has no other class, and is refused. Several outputs answer by the largest; if k outputs
+share the largest value, the answer counts as right by 1/k, as if one of them were drawn.
+
+Rows of y with several ones (several labels for one example) have no single right answer. With
+independent outputs an example is then right if every output is on its side of b; if one row of y
+is such a row, all rows are judged like this. Other kinds refuse such rows if their values are
+known, and give NaN under jit. Integer labels [B] are accepted everywhere and become one-hot rows.
 """
 
 import functools
@@ -62,17 +60,16 @@ def outputs_are(kind: Kind) -> Callable[[L], L]:
 
 
 def declared_by(loss: Loss) -> Kind | None:
-    """What a loss takes outputs for; None where it does not say. `functools.partial` of a loss says
-    what the loss says.
-    """
+    """The kind of outputs that a loss declares, or None. Looks through `functools.partial`."""
     while isinstance(loss, functools.partial) and not hasattr(loss, "outputs"):
         loss = loss.func
     return getattr(loss, "outputs", None)
 
 
 def kind_of(of: Loss | Kind, where: str) -> Kind:
-    """The kind that a loss declares, or that is named itself. Raises ValueError for a loss that
-    does not declare one.
+    """The kind itself, or the kind that a loss declares.
+
+    Raises ValueError for a loss that declares none. where: the name of the caller, for the message.
     """
     kind = of if isinstance(of, str) else declared_by(of)
     if kind not in KINDS:
@@ -84,11 +81,11 @@ def kind_of(of: Loss | Kind, where: str) -> Kind:
 
 
 def targets(where: str, output: Any, y: Any) -> Array:
-    """y [B, C] in the dtype of `output` [B, C]; integer labels [B] as one-hot rows. The one check
-    of targets in the library.
+    """y [B, C] in the dtype of `output` [B, C]; integer labels [B] become one-hot rows.
 
-    Raises ValueError for other shapes, for labels outside 0..C-1 and for NaN; under jit, where
-    values cannot be seen, a label outside becomes a row of NaN.
+    This is the only check of targets in the library. Raises ValueError for other shapes, for labels
+    outside 0..C-1 and for NaN. Under jit, where values are not known, a label outside becomes a row
+    of NaN.
     """
     output, given, y = as_floats(where, output), y, without_nan(where, y)
     if output.ndim != 2:
@@ -118,14 +115,14 @@ def targets(where: str, output: Any, y: Any) -> Array:
 
 
 def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
-    """Integer labels [B] as one-hot rows [B, C]; for one output a column of 0 and 1. Raises
-    ValueError, or gives NaN, outside.
+    """Integer labels [B] as one-hot rows [B, C]; for one output, a column of 0 and 1.
 
-    given: as they came, for inside jit JAX's copy of what is known is a tracer.
+    Labels outside raise ValueError, or give NaN if their values are not known. given: the labels as
+    the user gave them, because inside jit the JAX array made from known values is a tracer.
     """
     most = max(classes, 2) - 1
     known = concrete(given)
-    # a narrow type, such as uint8, would not hold the number of classes
+    # As int, because a narrow type, such as uint8, may not hold the number of classes.
     labels = as_array(f"{where}: y", given).astype(int)
     inside = (labels >= 0) & (labels <= most)
     if known is not None and ((known < 0) | (known > most)).any():
@@ -142,11 +139,10 @@ def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
 
 
 def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
-    """[B], 1 where the answer is right, 0 where it is wrong or an output is NaN, 1/k where k
-    outputs share the largest value.
+    """[B]: 1 for a right answer, 0 for a wrong one or NaN, 1/k if k outputs tie for the largest.
 
-    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError where
-    y does not fit.
+    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError if y
+    does not fit.
     """
     kind = kind_of(of, "correct")
     output, y = as_wide_floats("correct", output), targets("correct", output, y)
@@ -155,8 +151,9 @@ def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
 
 
 def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:
-    """As `correct` for y [B, C], in the output's type, and NaN where no answer is right: regression
-    is trained all the same.
+    """As `correct` for y [B, C], in the type of the output, with NaN if no answer is right.
+
+    So regression can be trained, where `correct` would raise.
     """
     _competing("loss", kind, y)
     if y.shape[1] == 1:
@@ -178,12 +175,11 @@ def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:
 
 
 def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
-    """[B], above 0 where the answer is wrong: the largest wrong output less the right one. A loss
-    whose slope never saturates.
+    """[B], above 0 if the answer is wrong: the largest wrong output minus the right one.
 
-    One output, and several labels of independent outputs: the largest of (1 - 2 y_k)(o_k - b).
-    Carlini, Wagner, "Towards Evaluating the Robustness of Neural Networks", 2017, arXiv:1608.04644,
-    f_6 (there clipped at 0).
+    As a loss its slope never saturates. For one output, and for several labels of independent
+    outputs, it is the largest of (1 - 2 y_k)(o_k - b). Carlini, Wagner, "Towards Evaluating the
+    Robustness of Neural Networks", 2017, arXiv:1608.04644, f_6 (there clipped at 0).
     """
     kind = kind_of(of, "margin")
     output, y = as_floats("margin", output), targets("margin", output, y)
@@ -202,8 +198,10 @@ def margin(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
 
 
 def entropy(output: Array, kind: Kind) -> Array:
-    """[B] in nats, of the answer that outputs give: of one of C classes, of C Bernoulli variables,
-    or of a Gaussian (a constant).
+    """[B], entropy of the answer in nats.
+
+    The answer is one of C classes, C Bernoulli variables, or a Gaussian (whose entropy is
+    constant).
     """
     if kind == "logits":
         logs = jax.nn.log_softmax(output)
@@ -223,14 +221,12 @@ def entropy(output: Array, kind: Kind) -> Array:
 
 
 def _each_side(output: Array, y: Array, kind: Kind) -> Array:
-    """[B], 1 where every output is on its side of the boundary, that of no if it is on it."""
+    """[B], 1 if every output is on its side of the boundary; on the boundary it answers no."""
     return ((output > _BOUNDARY[kind]) == (y > 0.5)).all(-1).astype(output.dtype)
 
 
 def _answerable(where: str, kind: Kind, y: Array) -> None:
-    """Raise ValueError where outputs of a kind cannot give the answer that y asks for, as far as y
-    can be seen.
-    """
+    """Raise ValueError if y has no right answer for this kind of outputs, as far as y is known."""
     _competing(where, kind, y)
     known = concrete(y)
     if known is None or kind in INDEPENDENT:
@@ -243,13 +239,13 @@ def _answerable(where: str, kind: Kind, y: Array) -> None:
     if y.shape[1] > 1 and ((known == known.max(-1, keepdims=True)).sum(-1) > 1).any():
         raise ValueError(
             f"{where}: a row of y has no single largest entry, so that no single answer is right;"
-            " several labels an example need outputs that are independent: train with"
+            " several labels per example need independent outputs: train with"
             " binary_cross_entropy or bernoulli, and give that loss here"
         )
 
 
 def _competing(where: str, kind: Kind, y: Array) -> None:
-    """Raise ValueError for one logit that has no other to compete with."""
+    """Raise ValueError for a single output of kind "logits", which has no other class."""
     if kind == "logits" and y.shape[1] == 1:
         raise ValueError(
             f"{where}: one output competes with nothing; train it with binary_cross_entropy (a"

@@ -1,30 +1,30 @@
-"""What random keys are folded with: one table, so that no two uses of a key share their randomness.
+"""Salts of random keys: what keys are folded with, in one table, so that no two uses collide.
 
-`jax.random.split(key)[i]` is `jax.random.fold_in(key, i)`: code that draws from both draws the same
-numbers twice. Indices (of layers, arrays, steps, draws) are folded in as they are, into a key that
-serves nothing else.
+`jax.random.split(key)[i]` is `jax.random.fold_in(key, i)`: code that used both on one key would
+draw the same numbers twice. Indices (of layers, arrays, steps, draws) are folded in as they are,
+into a key that has no other use.
 """
 
-# A seed's key, in `bioplaus.training.program`.
+# For the key of a seed, in `bioplaus.training.program`.
 ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
 
-# A layer's own key, `net.layer_key(key, l)`.
+# For the key of a layer, `net.layer_key(key, l)`.
 SYNAPSE, NEURON = 0, 1
 
-# Keys of `bioplaus.measure.robustness`.
-DISTURB, ANSWER = 0, 1  # of one draw: what is changed, and the noise of the answer to it
-# of a suite; each new attack takes the next number
+# For keys of `bioplaus.measure.robustness`:
+DISTURB, ANSWER = 0, 1  # of one draw: the disturbance, and the noise of the network's answer
+# of a suite of attacks; a new attack takes the next number
 CLIMB, JUDGE, SAMPLE, FGSM, SQUARE, RAYS, STILL, OTHER = range(8)
 START = 0  # of an attack by the gradient, whose steps count from 1
 RADIUS = 1  # of a point in a ball: how far it is from the centre
-SIGNS = 1  # of a step of the square attack: which window it tries
-# of a seed's measures, beside the index of each curve. Frozen: a curve that is added does not
-# change the attacks
+SIGNS = 1  # of a step of the square attack: the window that it tries
+# For the key of a seed's measures, which curves fold with their index. Frozen: this was the number
+# of curves when results were first published, so adding a curve does not change old attack results.
 ATTACKS = 15
 
-# A key that a net's layers draw from too. `net.layer_key` folds in layer l as it is below FIRST,
-# and as END + l from there on, so that a salt in [FIRST, END) is the index of no layer. A rule of
-# another package takes any number of that range.
+# For keys that the layers of a net use too. `net.layer_key` folds in l for l < FIRST, and END + l
+# for other layers, so that no layer uses a number in [FIRST, END). Rules of other packages may take
+# any number of that range.
 FIRST, END = 0x03F, 2**31
 ELIGIBILITY = 0x03F  # three_factor: noise of the currents
 NODES = 0x0A9  # node_perturbation: noise of the currents

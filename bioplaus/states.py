@@ -1,8 +1,7 @@
-"""What a rule declares of its state, read: the words are in `bioplaus.types`, on the fields of
-NamedTuples.
+"""Readers of what the fields of a rule's state declare, by the words of `bioplaus.types`.
 
-States nest: those of compositions are tuples of states, a modulated rule's holds its rule's and its
-modulator's.
+States nest: that of a composition is a tuple of states, and that of a modulated rule holds the
+states of rule and modulator.
 """
 
 from collections.abc import Callable
@@ -14,9 +13,7 @@ from bioplaus.types import FEEDBACK, PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
 
 
 def per_example(state: PyTree) -> PyTree:
-    """The tree of the state, True for what it declares to belong to the examples of its last
-    batch.
-    """
+    """The tree of the state, with True for parts that belong to the examples of the last batch."""
     if fields := getattr(state, "_fields", None):
         words = _declared(type(state))
         parts = {
@@ -30,9 +27,7 @@ def per_example(state: PyTree) -> PyTree:
 
 
 def layers(state: PyTree) -> PyTree:
-    """The tree of the state, with the layer that each array is declared to belong to: 1 to L,
-    or 0.
-    """
+    """The tree of the state, with the layer that each array belongs to: 1 to L, or 0."""
     if not (fields := getattr(state, "_fields", None)):
         return _inside(layers, state, 0)
     words = _declared(type(state))
@@ -68,8 +63,10 @@ def _by_entry(entries: tuple) -> tuple:
 
 
 def _alike(opt: PyTree, trained: PyTree) -> PyTree:
-    """The state of an optimiser, where each copy of the tree that it trains (momenta, squares) is
-    the layers of that tree.
+    """The layers of an optimiser's state.
+
+    It holds copies (momenta, squares) of the tree that it trains, which have the layers of that
+    tree.
     """
     tree = jax.tree.structure(trained)
 
@@ -80,8 +77,9 @@ def _alike(opt: PyTree, trained: PyTree) -> PyTree:
 
 
 def undeclared(state: PyTree, other: PyTree) -> list[str]:
-    """Where a state and one made for a batch of another size differ in shape, although nothing
-    there is declared `PerExample`.
+    """Paths of arrays whose shape depends on the batch size without being declared `PerExample`.
+
+    other: the same rule's state for a batch of another size.
     """
     leaves, others = (jax.tree_util.tree_leaves_with_path(s) for s in (state, other))
     declared = jax.tree.leaves(per_example(state))
@@ -94,9 +92,7 @@ def undeclared(state: PyTree, other: PyTree) -> list[str]:
 
 
 def _inside(read: Callable[[PyTree], PyTree], state: PyTree, leaf: Any) -> PyTree:
-    """`read` of each part of a state that is no NamedTuple; of an array, which declares nothing,
-    `leaf`.
-    """
+    """`read` of each part of a state that is not a NamedTuple; `leaf` for an array."""
     return (
         leaf
         if jax.tree_util.all_leaves([state])
@@ -105,11 +101,11 @@ def _inside(read: Callable[[PyTree], PyTree], state: PyTree, leaf: Any) -> PyTre
 
 
 def _declared(kind: type) -> dict[str, tuple[Any, ...]]:
-    """Field -> the words of its annotation."""
+    """Field -> the metadata of its annotation."""
     try:
         hints = get_type_hints(kind, include_extras=True)
-    # an annotation that names what is not there at run time: states of other packages, which
-    # declare nothing
+    # An annotation may use a name that exists for type checkers alone. Such states, of other
+    # packages, declare nothing.
     except NameError:
         return {}
     return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}

@@ -1,4 +1,4 @@
-"""Trees of arrays, compared: what the contract of a rule is stated in."""
+"""Comparisons of trees of arrays, for the contract of a rule."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 
 from bioplaus.types import PyTree
 
-TOLERANCE = 1e-9  # relative, of one leaf, in float64: the order of additions differs, nothing else
+TOLERANCE = 1e-9  # relative, per leaf, in float64: results may differ by the order of additions
 
 
 def cast(tree: PyTree, dtype: DTypeLike) -> PyTree:

@@ -111,7 +111,7 @@ def available() -> dict[str, RuleFactory]:
     ValueError, if two rules have the same key, or if a package's rule cannot be loaded.
     """
     found = with_extensions("bioplaus.rules", {**RULES, **BASELINES})
-    # all check batches and hyperparameters
+    # `learning_rule` adds the checks of batches and hyperparameters to rules of other packages.
     return {key: learning_rule(factory) for key, factory in found.items()}
 
 

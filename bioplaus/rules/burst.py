@@ -97,7 +97,7 @@ def burstprop(
                         outputs[l],
                         layer_key(key, l + 1),
                     )
-                    # no events, no bursts: nothing to divide
+                    # Without events there are no bursts, and 0 / 1 is 0.
                     rate = jnp.where(event == 0, 1, event)
                     drive, change = (
                         slope * through(net[l], a, k, send(*upper, b)) / rate

@@ -19,7 +19,7 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
     layers.
     """
     factories = tuple(factories)
-    # that of the last layer comes first: it gives the gates their signals
+    # The rule of the last layer comes first, because gates depend on its signals.
     different = list(dict.fromkeys(reversed(factories)))
     owner = [different.index(f) for f in factories]
 
@@ -27,15 +27,16 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
     def composed(net: Net, loss: Loss) -> Rule:
         if len(factories) != len(net):
             raise ValueError(
-                f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one a"
-                " layer"
+                f"by_layer: got {len(factories)} rules for a net of {len(net)} layers; give one for"
+                " each layer"
             )
         rules = [factory(net, loss) for factory in different]
 
         def init(key, params, batch):
-            own = jax.random.fold_in(key, COMPOSED)
+            subkey = jax.random.fold_in(key, COMPOSED)
             return tuple(
-                rule.init(jax.random.fold_in(own, i), params, batch) for i, rule in enumerate(rules)
+                rule.init(jax.random.fold_in(subkey, i), params, batch)
+                for i, rule in enumerate(rules)
             )
 
         def grad(params, state, batch, key, gate: Gate = None):

@@ -38,7 +38,7 @@ from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(1e-3)
-MASK_FRACTION = 0.2  # fraction of features that a glimpse does not show
+MASK_FRACTION = 0.2  # fraction of features that `glimpse` sets to 0
 
 
 class State(NamedTuple):
@@ -82,8 +82,8 @@ def clapp(
     def grad(params, state, batch, key, gate=None):
         if len(batch.x) < 2:
             raise ValueError(
-                "clapp tells one example's glimpses from another's: give a batch of two or more,"
-                " not of one"
+                "clapp compares the glimpses of two examples, and got a batch of one; give two or"
+                " more"
             )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
@@ -153,6 +153,6 @@ def teach(p: Array, first: Array, second: Array, gate: Array) -> tuple[Array, Ar
         to_c = gate * wide(error @ p)
         to_z = jnp.roll(gate * wide(saccade * predicted), 1, 0) - gate * wide(fixation * predicted)
     with jax.named_scope("auxiliary"):
-        # P has units of its own: one gate an example
+        # The units of P are not those of the layer: P gets one gate per example, their mean.
         weight = gate.reshape(len(c), -1).mean(-1, keepdims=True)
         return to_c, to_z, (weight * error).T @ c / len(c)

@@ -83,8 +83,8 @@ def softhebb(
             return g * jnp.abs(norm / length - 1) ** power if w.ndim > 1 else g
 
         def part(m):
-            own = jnp.eye(len(m), dtype=m.dtype)
-            return m * (own + jnp.asarray(inhibition, m.dtype) * (1 - own))
+            identity = jnp.eye(len(m), dtype=m.dtype)
+            return m * (identity + jnp.asarray(inhibition, m.dtype) * (1 - identity))
 
         s = competition(data.u / temperature)
         grown = (
@@ -122,8 +122,8 @@ def krotov(
                 f" {data.u.shape[-1]}"
             )
         units, lower = data.u.shape[-1], data.u
-        # each time without the largest; XLA's top_k sorts all units, and takes as long as the
-        # products
+        # Each turn removes the largest. XLA's top_k would sort all units, which takes as long as
+        # the matrix products.
         for _ in range(rank - 1):
             lower = jnp.where(jax.nn.one_hot(lower.argmax(-1), units, dtype=bool), -jnp.inf, lower)
         s = jnp.where(data.u == lower.max(-1, keepdims=True), -jnp.asarray(delta, data.u.dtype), 0)

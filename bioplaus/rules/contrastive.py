@@ -101,7 +101,7 @@ def _rule(
         signals = signals_of(loss, losses, free[-1], batch.y)
         gates = gates_of(gate, signals, depth)
         with jax.named_scope("credit"):
-            if declared_by(loss) == "probabilities":  # dL/dh_L would lead out of [0, 1]
+            if declared_by(loss) == "probabilities":  # a step along dL/dh_L could leave [0, 1]
                 k = layer_key(key, depth - 1)
                 error = through(
                     net[-1], drive(net[-1], params[-1], (batch.x, *free)[-2], k), k, error
@@ -115,7 +115,7 @@ def _rule(
             scale = jnp.asarray(gain, error.dtype) ** (l + 1 - depth) / jnp.asarray(
                 beta, error.dtype
             )
-            # both have one input
+            # The first layer has the same input in both phases: one pullback of the difference.
             phases = [(free, free[0] - held[0])] if l == 0 else [(held, -held[l]), (free, free[l])]
             pulls = [
                 pull(

@@ -104,8 +104,8 @@ def deep_feedback_control(
 
     def align(params, state, trace, key, gates):
         """One step of Q. trace, key: a forward pass without control, and the key of its noise."""
-        own = jax.random.fold_in(key, CONTROL)
-        xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
+        subkey = jax.random.fold_in(key, CONTROL)
+        xi = [sample(layer_key(subkey, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
         output = respond(params, trace.currents[0], [sigma * x for x in xi], key)[1][-1]
         u = (trace.output - output) / sigma
         grads = []
@@ -134,7 +134,7 @@ def deep_feedback_control(
         feedback = jax.lax.scan(
             body, State(feedback, tx.init(feedback)), jax.random.split(key, pretraining)
         )[0].feedback
-        return State(feedback, tx.init(feedback))  # no momentum from before the first gate
+        return State(feedback, tx.init(feedback))  # without the momentum of the pretraining
 
     def grad(params, state, batch, key, gate=None):
         trace = forward(net, params, batch.x, key)

@@ -72,8 +72,8 @@ def forward_forward(
     """
     if len(net) < 2:
         raise ValueError(
-            "forward_forward: the net has no hidden layer, whose goodness would be the answer; give"
-            " it one or more"
+            "forward_forward: the net has no hidden layer, and answers are the goodness of hidden"
+            " layers; give it one or more"
         )
 
     def overlaid(x: Array, label: Array) -> Array:
@@ -107,7 +107,7 @@ def forward_forward(
 
     def init(key, params, batch):
         del key, params
-        overlaid(batch.x, batch.y)  # raises where there is no room
+        overlaid(batch.x, batch.y)  # raises ValueError if the input has no room for the label
         return ()
 
     def grad(params, state, batch, key, gate=None):
@@ -126,8 +126,8 @@ def forward_forward(
         wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
         sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
-        # Both labels in one batch, each pass with noise of its own: products of twice the size are
-        # faster.
+        # Both labels in one batch, with separate noise: one product of twice the size is faster
+        # than two.
         pre, a, h = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
         grads = []
         for l in range(last):
@@ -145,7 +145,7 @@ def forward_forward(
             both = (
                 None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
             )
-            # a mean over 2B, a sum of both labels
+            # `pull` takes the mean over 2B rows, and the sum over both labels is wanted.
             grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))
         signal = through(net[last], currents[last], layer_key(key, last), error)
         readout = pull(

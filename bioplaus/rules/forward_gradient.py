@@ -112,9 +112,9 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
     """
 
     def grad(params, state, batch, key, gate=None):
-        own = jax.random.fold_in(key, ACTIVITIES)
+        subkey = jax.random.fold_in(key, ACTIVITIES)
         u = [
-            sample(layer_key(own, l), a.shape, a.dtype)
+            sample(layer_key(subkey, l), a.shape, a.dtype)
             for l, a in enumerate(current_shapes(net, params, batch, key))
         ]
 
@@ -143,11 +143,11 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
-        own, examples = jax.random.fold_in(key, DIRECTIONS), () if shared else batch.x.shape[:1]
+        subkey, examples = jax.random.fold_in(key, DIRECTIONS), () if shared else batch.x.shape[:1]
 
         def direction(l):
             leaves, tree = jax.tree.flatten(params[l])
-            keys = [jax.random.fold_in(layer_key(own, l), i) for i in range(len(leaves))]
+            keys = [jax.random.fold_in(layer_key(subkey, l), i) for i in range(len(leaves))]
             return tree.unflatten(
                 [
                     sample(k, (*examples, *w.shape), w.dtype)

@@ -134,7 +134,7 @@ def _matching(weight: ArrayLike) -> Head:
 def _cosines(u: Array) -> Array:
     """S [B, B]; 0 for an example that does not vary."""
 
-    def root(a):  # with a derivative at 0
+    def root(a):  # the square root, with the derivative 0 at 0
         return jnp.where(a > 0, jnp.sqrt(jnp.where(a > 0, a, 1)), 0)
 
     channels = u.shape[-1]
@@ -149,10 +149,10 @@ def _cosines(u: Array) -> Array:
 def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[Head, ...]) -> Rule:
     def init(key, params, batch):
         *hidden, last = current_shapes(net, params, batch, key)
-        own = jax.random.fold_in(key, HEADS)
+        subkey = jax.random.fold_in(key, HEADS)
         heads = tuple(
             tuple(
-                part.init(jax.random.fold_in(layer_key(own, l), i), h, last.shape[-1])
+                part.init(jax.random.fold_in(layer_key(subkey, l), i), h, last.shape[-1])
                 for i, part in enumerate(parts)
             )
             for l, h in enumerate(hidden)
@@ -162,7 +162,7 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
     def teach(heads, h, y, gate):
         """dL_l/dh_l per example, and the gradients of a layer's heads."""
         taught, grads = jnp.zeros_like(h), []
-        # heads have units of their own: one gate an example
+        # The units of heads are not those of the layer: they get one gate per example, its mean.
         gate = spread(gate, h).reshape(len(h), -1).mean(-1)
         for part, p in zip(parts, heads, strict=True):
             with jax.named_scope("forward"):

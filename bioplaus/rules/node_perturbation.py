@@ -47,8 +47,8 @@ def node_perturbation(
         losses = loss(trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
-        own = jax.random.fold_in(key, NODES)
-        xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
+        subkey = jax.random.fold_in(key, NODES)
+        xi = [sample(layer_key(subkey, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
         perturbed = forward(
             with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key
         ).output

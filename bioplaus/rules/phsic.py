@@ -115,7 +115,7 @@ def phsic(
                 with jax.named_scope("credit"):
                     others = features(h)
                     similar, pullback = jax.vjp(
-                        lambda own, others=others: kernel(features(own), others, width), h
+                        lambda z, others=others: kernel(features(z), others, width), h
                     )
                     taught = pullback((2 * _centred(similar) - gamma * wanted) * 2 / len(h))[0]
             signal = through(layer, trace.currents[l], k, taught)

@@ -62,29 +62,29 @@ def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, examples, last = gates_of(gate, signals, len(net)), len(batch.y), len(net) - 1
-        # of the classes' noise: one that is as many as the examples would share theirs
-        own = jax.random.fold_in(key, CLASSES)
-        classes = forward(net[:last], params[:last], state.contexts, own)
+        # A separate key: with as many classes as examples, both would draw the same noise.
+        subkey = jax.random.fold_in(key, CLASSES)
+        classes = forward(net[:last], params[:last], state.contexts, subkey)
         grads = []
         for l, (h, t) in enumerate(
             zip(trace.inputs[1:], (*classes.inputs, classes.output)[1:], strict=True)
         ):
             with jax.named_scope("credit"):
-                share = h.shape[-1] / h[0].size  # one position's
+                share = h.shape[-1] / h[0].size  # 1 / the number of positions
                 z = share * h.reshape(examples, -1) @ t.reshape(len(t), -1).T
                 e = share * (jax.nn.softmax(z) - batch.y)
                 to_inputs, to_classes = (
                     jnp.tensordot(e, t, 1),
                     jnp.tensordot(e, spread(gates[l], h) * h, (0, 0)) / examples,
                 )
-            k, c = layer_key(key, l), layer_key(own, l)
+            k, c = layer_key(key, l), layer_key(subkey, l)
             s, r = (
                 through(net[l], trace.currents[l], k, to_inputs),
                 through(net[l], classes.currents[l], c, to_classes),
             )
             parts = (
                 pull(net[l], params[l], trace.inputs[l], k, s, gates[l]),
-                # the sum over classes, not their mean
+                # `pull` takes the mean over classes, and their sum is wanted.
                 pull(net[l], params[l], classes.inputs[l], c, len(r) * r),
             )
             grads.append(jax.tree.map(jnp.add, *parts))

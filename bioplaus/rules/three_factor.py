@@ -108,14 +108,17 @@ def three_factor(
                 f"state: its rewards are {state.pending.shape} where delay and batch are"
                 f" {(delay, batch.x.shape[0])}; make it with rule.init on a batch of this size"
             )
-        own, shapes = jax.random.fold_in(key, ELIGIBILITY), current_shapes(net, params, batch, key)
-        xi = [sample(layer_key(own, l), a.shape, a.dtype) for l, a in enumerate(shapes)]
+        subkey, shapes = (
+            jax.random.fold_in(key, ELIGIBILITY),
+            current_shapes(net, params, batch, key),
+        )
+        xi = [sample(layer_key(subkey, l), a.shape, a.dtype) for l, a in enumerate(shapes)]
         trace = forward(with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key)
         losses = loss(trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
 
         pending = losses[None] if decay is None else jnp.concatenate([state.pending, losses[None]])
-        # no reward has arrived before step d
+        # Before step d no reward has arrived.
         surprise = jnp.where(state.steps < delay, 0, pending[0] - state.baseline)
         baseline = state.baseline + rate * surprise.mean()
 

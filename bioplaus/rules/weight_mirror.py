@@ -74,7 +74,7 @@ def weight_mirror(
 
     def learn(feedback, growth, opened):
         def update(b, g):
-            # biases send nothing back
+            # Arrays with one axis are biases, which send nothing back.
             return b + (rate * g - decay * opened * b) if b.ndim > 1 else b
 
         return jax.tree.map(update, feedback, growth)
@@ -85,13 +85,13 @@ def weight_mirror(
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         grads = backward(net, params, state.feedback, trace, error, key, gates)
-        own, feedback = jax.random.fold_in(key, MIRROR), []
+        subkey, feedback = jax.random.fold_in(key, MIRROR), []
         with jax.named_scope("auxiliary"):
             for l, layer in enumerate(net):
                 if l == 0 and not layer.composite:
                     feedback.append(())
                     continue
-                k, x = layer_key(own, l), trace.inputs[l]
+                k, x = layer_key(subkey, l), trace.inputs[l]
                 xi = sample(k, x.shape, x.dtype) * jnp.asarray(sigma)
                 r = fire(layer, drive(layer, params[l], xi, k), k)
                 if centred:

@@ -117,11 +117,11 @@ MUTANTS = [
         "mean loss for each example's",
         (("- losses) / sigma", "- losses).mean(keepdims=True) / sigma + 0 * losses"),),
     ),
-    ("np", "the layers share xi", (("layer_key(own, l)", "own"),)),
+    ("np", "the layers share xi", (("layer_key(subkey, l)", "subkey"),)),
     (
         "np",
         "other noise in the perturbed pass",
-        (("params, batch.x, key).output", "params, batch.x, own).output"),),
+        (("params, batch.x, key).output", "params, batch.x, subkey).output"),),
     ),
     ("pc", "sign flipped", (("signal[l] / precision", "-signal[l] / precision"),)),
     ("pc", "phi' dropped", (("through(layer, a, k[l], -eps[l])", "-eps[l]"),), inference),

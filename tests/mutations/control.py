@@ -69,7 +69,7 @@ MUTANTS = [
     ("dfc", "Q ignores the gate", (("g * (x + back)", "(x + back)"),)),
     ("dfc", "Q does not see its own feedback", (("g * (x + back)", "g * x"),)),
     ("dfc", "1 / sigma dropped", (("(trace.output - output) / sigma", "(trace.output - output)"),)),
-    ("dfc", "one noise for all layers", (("layer_key(own, l)", "own"),)),
+    ("dfc", "one noise for all layers", (("layer_key(subkey, l)", "subkey"),)),
     ("dfc", "sum for mean in Q", (("(0, 0)) / len(u)", "(0, 0))"),)),
     (
         "dfc",

@@ -18,11 +18,11 @@ MUTANTS = [
             ),
         ),
     ),
-    ("fg", "the layers share v", (("fold_in(layer_key(own, l), i)", "fold_in(own, i)"),)),
+    ("fg", "the layers share v", (("fold_in(layer_key(subkey, l), i)", "fold_in(subkey, i)"),)),
     (
         "fg",
         "the arrays of a layer share v",
-        (("jax.random.fold_in(layer_key(own, l), i)", "layer_key(own, l)"),),
+        (("jax.random.fold_in(layer_key(subkey, l), i)", "layer_key(subkey, l)"),),
     ),
     (
         "fg",
@@ -33,7 +33,7 @@ MUTANTS = [
             ("jnp.tensordot(c / len(c), d, 1)", "c.mean() * d"),
         ),
     ),
-    ("fg", "other noise in the pass", (("layer_key(key, l), jax", "layer_key(own, l), jax"),)),
+    ("fg", "other noise in the pass", (("layer_key(key, l), jax", "layer_key(subkey, l), jax"),)),
     (
         "fg",
         "gate after the mean",
@@ -57,11 +57,11 @@ MUTANTS = [
         "mean loss for each example's",
         (("batch.y) - losses) / sigma", "batch.y) - losses).mean() / sigma + 0 * losses"),),
     ),
-    ("wp", "the layers share v", (("fold_in(layer_key(own, l), i)", "fold_in(own, i)"),)),
+    ("wp", "the layers share v", (("fold_in(layer_key(subkey, l), i)", "fold_in(subkey, i)"),)),
     (
         "wp",
         "other noise in the perturbed pass",
-        (("layer_key(key, l), jax", "layer_key(own, l), jax"),),
+        (("layer_key(key, l), jax", "layer_key(subkey, l), jax"),),
     ),
     ("wp", "sum for mean", (("jnp.tensordot(c / len(c), d, 1)", "jnp.tensordot(c, d, 1)"),)),
     ("wp", "gate ignored", (("return change * spread(gate, change)", "return change"),), local),
@@ -72,11 +72,11 @@ MUTANTS = [
         "mean slope for each example's",
         (("signal = change.reshape", "signal = (0 * change + change.mean()).reshape"),),
     ),
-    ("afg", "the layers share u", (("[sample(layer_key(own, l)", "[sample(own"),)),
+    ("afg", "the layers share u", (("[sample(layer_key(subkey, l)", "[sample(subkey"),)),
     (
         "afg",
         "other noise in the pass",
-        (("for x in u]), params, batch.x, key)", "for x in u]), params, batch.x, own)"),),
+        (("for x in u]), params, batch.x, key)", "for x in u]), params, batch.x, subkey)"),),
     ),
     ("afg", "gate ignored", (("signal, gates[l])", "signal, None)"),)),
     (

@@ -111,7 +111,7 @@ MUTANTS = [
     (
         "sigprop",
         "the classes share the examples' noise",
-        (("own = jax.random.fold_in(key, CLASSES)", "own = key"),),
+        (("subkey = jax.random.fold_in(key, CLASSES)", "subkey = key"),),
     ),
     (
         "sigprop",

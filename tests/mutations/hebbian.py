@@ -83,7 +83,7 @@ MUTANTS = [
     (
         "softhebb",
         "no inhibition",
-        (("(own + jnp.asarray(inhibition, m.dtype) * (1 - own))", "own"),),
+        (("(identity + jnp.asarray(inhibition, m.dtype) * (1 - identity))", "identity"),),
     ),
     (
         "softhebb",

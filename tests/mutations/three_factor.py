@@ -48,7 +48,7 @@ MUTANTS = [
         "input without noise",
         (("trace.inputs[l], xi", "forward(net, params, batch.x, key).inputs[l], xi"),),
     ),
-    (KEY, "the layers share xi", (("layer_key(own, l)", "own"),)),
+    (KEY, "the layers share xi", (("layer_key(subkey, l)", "subkey"),)),
     (KEY, "gate ignored", (("return change * spread(gate, change)", "return change"),), local),
     (
         KEY,

@@ -31,8 +31,8 @@ def relax(
     def body(states, t):
         return (step(states[0], t), states[0]), None
 
-    # Two steps a turn: one would copy the state into the place of the one before. The last change
-    # is measured once, at the end.
+    # Unrolled by two: with one step per iteration XLA would copy the state into the place of the
+    # previous one. The last change is measured once, at the end.
     (state, before), _ = jax.lax.scan(body, (state, state), jnp.arange(steps), unroll=2)
     size = rms(state)
     return state, rms(jax.tree.map(jnp.subtract, state, before)) / jnp.maximum(
