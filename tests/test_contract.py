@@ -50,8 +50,9 @@ def test_on_a_net_of_the_caller():
 
 
 def broken(change, **state):
-    """Backprop with its `grad` wrapped: change(grad, params, state, batch, key, gate) -> what grad
-    returns.
+    """Backprop with another `grad`.
+
+    change: (grad of backprop, params, state, batch, key, gate) -> (grads, state, info).
     """
 
     def factory(net, loss):
@@ -272,9 +273,7 @@ def test_convolutions_are_seen(x64):
 
 
 def test_unit_gates_may_be_refused(x64):
-    """A rule whose update is not a pullback raises ValueError for gates [B, n_post], and keeps the
-    contract.
-    """
+    """A rule that raises ValueError for gates [B, n_post] keeps the contract."""
 
     def per_example_only(grad, params, state, batch, key, gate):
         if isinstance(gate, tuple) and any(jnp.ndim(g) > 1 for g in gate if g is not None):

@@ -1,6 +1,4 @@
-"""What enters a rule: losses, batches, states, inputs and optimisers that do not fit are said in
-words of the library.
-"""
+"""Losses, states, nets and optimisers that a rule refuses, each with a message."""
 
 import functools
 

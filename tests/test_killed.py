@@ -1,6 +1,4 @@
-"""A run that is killed, by SIGKILL at any moment, and resumed: nothing but the time since the last
-checkpoint is lost.
-"""
+"""A run that is killed at any moment and resumed loses no more than the time since a checkpoint."""
 
 import contextlib
 import json

@@ -1,6 +1,4 @@
-"""Papers: the numbers that a README prints are those of the results beside it, and they reproduce
-the published ones.
-"""
+"""Papers: READMEs print the numbers of their results, and these reproduce the published ones."""
 
 import csv
 from collections import defaultdict

@@ -1,6 +1,4 @@
-"""The code of README and docs/ runs as it stands, from the sources and from a wheel installed
-elsewhere.
-"""
+"""The code of README and docs/ runs, from the sources and from an installed wheel."""
 
 import os
 import re

@@ -1,6 +1,4 @@
-"""Random keys: every salt has a name in one table, no layer has the key of a salt, and no rule
-draws what others have drawn.
-"""
+"""Random keys: every salt is named in one table, and no two draws share a key."""
 
 import ast
 import functools

@@ -1,6 +1,4 @@
-"""The suite itself: it runs on every Python from 3.11 on, with flags that the installed XLA
-knows.
-"""
+"""The suite runs on every Python from 3.11 on, with flags that the installed XLA knows."""
 
 import os
 import shutil

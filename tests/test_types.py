@@ -1,6 +1,4 @@
-"""What a type checker says of the protocol: right uses pass, wrong ones are refused at their
-line.
-"""
+"""A type checker accepts right uses of the protocol, and refuses wrong ones at their line."""
 
 import ast
 import json

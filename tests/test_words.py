@@ -1,6 +1,4 @@
-"""What is typed at the command line: helps that fit a terminal, the version, and numbers and keys
-that are none.
-"""
+"""The command line: helps that fit a terminal, the version, and values that are refused."""
 
 import re
 import subprocess

@@ -1,6 +1,4 @@
-"""Jitter: each image is one of its shifted crops, each crop is as likely, and the draw is the key's
-alone.
-"""
+"""Jitter: each shifted crop of an image is equally likely, and drawn from the key alone."""
 
 import jax
 import jax.numpy as jnp

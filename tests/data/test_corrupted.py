@@ -1,6 +1,4 @@
-"""Oracle: files written here in the published layout, and damaged in every way that a user may
-meet.
-"""
+"""Corrupted data sets: files in the published layout, and files with every kind of damage."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""MNIST and Fashion-MNIST: download, cache, corrupt files, on a tiny IDX set; and the real sets
-where they are.
-"""
+"""MNIST and Fashion-MNIST: download, cache and corrupt files; the real sets where they are."""
 
 import gzip
 import os

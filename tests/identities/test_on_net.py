@@ -68,7 +68,7 @@ def test_on_other_nets(key, net):
     assert not [str(c) for c in bp.verify(ALL[key], *net) if not c.passed]
 
 
-def test_a_net_that_does_not_settle_is_told():
+def test_a_net_that_does_not_settle_fails_the_first_check():
     net, batch = (
         bp.mlp((6, 30, 30, 3), bp.relu(), weights=jax.nn.initializers.he_normal()),
         data(5, 6),
@@ -79,9 +79,7 @@ def test_a_net_that_does_not_settle_is_told():
 
 @pytest.mark.parametrize("key", FIRST)
 def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
-    """Mistakes that are none at linear outputs, where every check passes, and that nonlinear
-    outputs alone can notice.
-    """
+    """Mistakes that have no effect at linear outputs: only checks at nonlinear outputs fail."""
     (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))
     factory = factory_of(mutant)
     assert first_failure(key, factory, problem((7, 5, 4, 3), examples=6, loss=bp.mse)) is None

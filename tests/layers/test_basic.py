@@ -1,6 +1,4 @@
-"""Synapses against jax.lax, flax and hand-coded feedback; ready-made nets against their shapes and
-jax.grad.
-"""
+"""Synapses against jax.lax, flax and hand-coded feedback; ready-made nets against jax.grad."""
 
 import functools
 

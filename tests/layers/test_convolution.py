@@ -1,6 +1,4 @@
-"""Convolution on a CPU, one product over windows, against XLA's own; and where each of the two is
-used.
-"""
+"""Convolution on a CPU, one product over windows, against that of XLA; which of them is used."""
 
 import functools
 

@@ -1,6 +1,4 @@
-"""Nets out of whole flax models: what is split into layers, and what is refused. Oracle: the model
-itself, and the credit of bp.
-"""
+"""Whole flax models as nets: how they are split into layers, and which are refused."""
 
 import functools
 

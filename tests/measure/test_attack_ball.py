@@ -1,6 +1,4 @@
-"""Oracle: the ball that an attack promises, and lengths computed in float64 or by hand where
-float32 has no squares.
-"""
+"""Attacks stay in their ball, measured in float64 or by hand where float32 has no squares."""
 
 from functools import partial
 

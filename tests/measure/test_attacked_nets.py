@@ -59,8 +59,9 @@ def test_attacks_the_net_that_settles():
 
 
 def test_more_draws_follow_the_mean_gradient():
-    """L = sum_j x_j (1 + 3 xi_j): the slope of the mean of n samples has the right sign with
-    probability Phi(sqrt(n) / 3).
+    """The gradient of L = sum_j x_j (1 + 3 xi_j), averaged over n samples of the noise xi.
+
+    It has the right sign with probability Phi(sqrt(n) / 3).
     """
     x = jnp.full((40, 50), 0.5)
 
@@ -92,8 +93,8 @@ def test_learning_signal_at_the_forward_weights_is_pgd(digits):
     assert (jnp.abs(at_b - true) < 1e-6).mean() < 0.9
 
 
-def test_transfer_is_the_attack_made_elsewhere(digits):
-    """On itself it is the attack; another net's examples do less."""
+def test_transfer_is_the_attack_on_another_net(digits):
+    """With one net as source and target it is the attack; from another net it is weaker."""
     fa, bp = (digits.answer(digits.first(p)) for p in (digits.fa, digits.bp))
     run = partial(
         transfer,

@@ -1,4 +1,4 @@
-"""Oracle: closed forms of a linear net, the ball and the box, and foolbox step by step."""
+"""Attacks against closed forms of a linear net, the ball and the box, and foolbox step by step."""
 
 from functools import partial
 
@@ -30,8 +30,9 @@ FROM_X = [
 
 
 def test_a_linear_net_breaks_at_its_margin(x64):
-    """Distance to the boundary w . x + b = 0: |w . x + b| / ||w||_1 in L-infinity, / ||w||_2 in L2;
-    no attack may do better.
+    """No attack breaks a linear net within the distance of x to the boundary w . x + b = 0.
+
+    It is |w . x + b| / ||w||_1 in L-infinity, and |w . x + b| / ||w||_2 in L2.
     """
     rng = np.random.default_rng(0)
     w, x = (
@@ -178,8 +179,9 @@ def test_l2_stays_in_its_ball_and_uses_it(digits):
 
 
 def test_agrees_with_foolbox(digits):
-    """The same steps from x. The readout is made smaller: where the loss is flat, its slope is
-    rounding, in theirs and ours alike.
+    """The same steps from x as foolbox's.
+
+    The readout is scaled down, because gradients of a flat loss are rounding errors.
     """
     foolbox = pytest.importorskip("foolbox")
     eagerpy = pytest.importorskip("eagerpy")

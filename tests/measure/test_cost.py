@@ -1,4 +1,4 @@
-"""Counts: against hand counts, against XLA where XLA counts right, and where it does not."""
+"""Costs of an update against counts by hand."""
 
 from fractions import Fraction
 

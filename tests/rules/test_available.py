@@ -1,6 +1,4 @@
-"""Rules, identities, data sets and modulators of other packages: found by their entry points,
-without a fork.
-"""
+"""Rules, identities, data sets and modulators of other packages, by their entry points."""
 
 import os
 import subprocess

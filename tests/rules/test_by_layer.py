@@ -1,6 +1,4 @@
-"""`by_layer`: each layer learns as under its own rule, nothing else is paid for, and the whole
-keeps the contract.
-"""
+"""`by_layer`: each layer learns by its rule, costs are those of that rule, the contract holds."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,4 @@
-"""Likeness of hidden layers: against the measures themselves, seed by seed, and only for what
-answers by a forward pass.
-"""
+"""Likeness of hidden layers, seed by seed, for nets that answer by a forward pass."""
 
 import jax
 import numpy as np

@@ -1,6 +1,4 @@
-"""One run at a time in a folder: the one at work there is named, one that has died holds nothing,
-and shares hold their arms alone.
-"""
+"""One run at a time in a folder; a dead run holds no lock, and shares lock only their arms."""
 
 import subprocess
 import sys

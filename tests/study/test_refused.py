@@ -1,6 +1,4 @@
-"""What no machine can run, what nothing reads, and what is no study at all is refused in one
-message, before anything starts.
-"""
+"""Studies that are not valid are refused in one message, before anything starts."""
 
 from pathlib import Path
 

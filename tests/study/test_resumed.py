@@ -1,6 +1,4 @@
-"""Runs that were stopped, have grown, are shared out or were damaged: the same results as in one
-go.
-"""
+"""Runs that were stopped, extended, shared or damaged give the results of one uninterrupted run."""
 
 import json
 import shutil

@@ -1,6 +1,4 @@
-"""Studies end to end: the files of a run, the same file for the same seeds, resuming, divergence,
-own nets and data.
-"""
+"""Studies from end to end: files, equal seeds, resuming, divergence, user's nets and data."""
 
 import json
 import math

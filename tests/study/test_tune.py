@@ -1,6 +1,4 @@
-"""Tuning: the same budget for every rule, a better setting is found, and what is written is what a
-study takes.
-"""
+"""Tuning: equal budgets, a better setting is found, and a study accepts what was written."""
 
 import re
 

@@ -104,7 +104,7 @@ def test_settings_of_a_net_cannot_act_where_a_net_is_given():
         {"neuron": {"kind": "relu"}},
         {"neuron": {"noise": "gaussian"}},
     ):
-        with pytest.raises(StudyError, match="this run was given one"):
+        with pytest.raises(StudyError, match="this run was given a net"):
             run_study(Study(name="s", base=base), net=noisy, show=False)
 
 

@@ -1,6 +1,4 @@
-"""A run says so where a layer did not learn, where it did not settle, and where its loss ended
-above its start.
-"""
+"""A run warns if a layer did not learn, did not settle, or if its loss ended above its start."""
 
 import json
 import shutil

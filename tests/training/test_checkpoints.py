@@ -1,6 +1,4 @@
-"""Checkpoints: they come back to the bit, damage to any byte is noticed, and the one before is
-used.
-"""
+"""Checkpoints: exact to the bit; damage to any byte is noticed, and the one before is used."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""Runs on many machines: local processes with a device each, found as Slurm announces them and
-joined over gloo.
-"""
+"""Runs on many machines: local processes with a device each, as Slurm would start them."""
 
 import os
 import re

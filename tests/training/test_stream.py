@@ -1,6 +1,4 @@
-"""Data that stay on the host: the same batches, and the same run, as with all of them on the
-device.
-"""
+"""Data that stay on the host give the batches and the run of data on the device."""
 
 import jax
 import numpy as np

@@ -1,6 +1,4 @@
-"""Training: one data order for all rules, chunks that add up, seeds that do not disturb each
-other.
-"""
+"""Training: one data order for all rules, chunks that add up, seeds that are independent."""
 
 import re
 from pathlib import Path
