@@ -215,7 +215,7 @@ def test_calibration_of_one_output():
         calibration(jax.nn.sigmoid(LOGIT), BINARY, bp.bernoulli),
     ):
         np.testing.assert_allclose(got, want, rtol=1e-5)
-    with pytest.raises(ValueError, match="no distribution"):
+    with pytest.raises(ValueError, match="not a distribution"):
         calibration(OUTPUTS, LABELS, bp.binary_cross_entropy)
 
 

@@ -89,7 +89,7 @@ def test_a_broken_package_costs_the_command_line_one_line(monkeypatch, capsys):
 
 def test_a_loader_that_gives_no_data_set_is_told(monkeypatch):
     install(monkeypatch, "bioplaus.data", "mine", lambda: ([[0.0]], [0]))
-    with pytest.raises(data.DataError, match="mine: its loader gave tuple; expected"):
+    with pytest.raises(data.DataError, match="mine: its loader returned tuple; expected"):
         data.load("mine")
 
 
