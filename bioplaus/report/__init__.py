@@ -1,4 +1,4 @@
-"""Reports: a finished run folder as one self-contained page, and as a table for the terminal."""
+"""Reports of a finished run: a self-contained HTML page, and a table for the terminal."""
 
 from bioplaus.report.page import report
 from bioplaus.report.terminal import table

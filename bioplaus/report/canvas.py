@@ -1,6 +1,4 @@
-"""What all figures share: type, panels, lines with bands, direct labels, and SVG that is the same
-byte for byte.
-"""
+"""Parts of figures: panels, lines with bands, labels, axes and reproducible SVG."""
 
 import io
 import math
@@ -23,7 +21,7 @@ SETTINGS = {
     "svg.hashsalt": "bioplaus",
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
     "text.parse_math": False,  # a $ in a name is a $
-    # matplotlib's own: one layout everywhere; wide, so what fits here fits in the page's font
+    # comes with matplotlib, so that layouts are equal everywhere; it is wider than the page's font
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -49,8 +47,9 @@ SETTINGS = {
 
 
 def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, `height` inches each, in rows of at most `columns`; width: share of the
-    page's column.
+    """A figure of n panels, in rows of at most `columns`.
+
+    height: of a panel, in inches. width: as a fraction of the width of the page's text.
     """
     columns = min(n, columns)
     rows = math.ceil(n / columns)
@@ -64,8 +63,9 @@ def panels(n: int, columns: int, height: float, width: float = 1.0) -> tuple[Fig
 def line(
     ax: Axes, points: dict[float, Seeds], look: Look, measure: Measure, band: bool = True
 ) -> tuple[float, float]:
-    """Mean over seeds at each x with its 95 % interval as a band; returns the last point. points
-    must not be empty.
+    """Draw the mean over seeds at each x, with its 95 % interval as a band. Returns the last point.
+
+    points: x -> seed -> value; not empty.
     """
     x = list(points)
     scale = measure.scale
@@ -85,7 +85,7 @@ def line(
 
 
 def legend(fig: Figure, arms: list[ReportedArm], style: dict[str, Look]) -> None:
-    """One legend for the figure, above the panels."""
+    """Draw one legend for the figure, above its panels."""
     handles = [
         Line2D(
             [],
@@ -116,8 +116,9 @@ def legend(fig: Figure, arms: list[ReportedArm], style: dict[str, Look]) -> None
 
 
 def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, Look]) -> None:
-    """Each line's name at the right of the panel, at the height of its end, pushed apart where they
-    would overlap.
+    """Write each line's name at the right of the panel, at the height of the end of the line.
+
+    Names that would overlap are moved apart.
     """
     to_axes = ax.transData + ax.transAxes.inverted()
     ax.set_xlim(right=max(x for x, _ in ends.values()))
@@ -148,10 +149,8 @@ def name_ends(ax: Axes, ends: dict[str, tuple[float, float]], style: dict[str, L
 def name_points(
     fig: Figure, ax: Axes, points: dict[str, tuple[float, float]], style: dict[str, Look]
 ) -> None:
-    """Each point's name beside it, at the first of some places where it covers neither a point nor
-    another name.
-    """
-    fig.draw_without_rendering()  # lays the panels out, so that extents are known
+    """Write each point's name near it, where it covers neither a point nor another name."""
+    fig.draw_without_rendering()  # computes the layout, and so the extents
     centres = [ax.transData.transform(p) for p in points.values()]
     places = [
         (r * x, r * y) for r in (6, 12, 19, 27) for x, y in ((1, 1), (-1, 1), (1, -1), (-1, -1))
@@ -194,10 +193,10 @@ def name_points(
 def log_axis(
     ax: Axes, axis: Literal["x", "y"], text: Callable[[float], str], room: int = 10
 ) -> None:
-    """A log scale over lines and whiskers (a band may leave it below), and named so; linear where a
-    value is not positive.
+    """Make an axis logarithmic, and say so in its label.
 
-    room: ticks that may be labelled.
+    If a value is not positive, the axis stays linear. Its limits are those of lines and whiskers; a
+    band may extend below. text: writes a tick. room: the largest number of labelled ticks.
     """
     drawn = [float(v) for l in ax.lines for v in np.asarray(l.get_data()[axis == "y"])]
     values = [v for v in drawn if math.isfinite(v)]
@@ -220,8 +219,9 @@ def _ticks(low: float, high: float, subs: tuple[float, ...]) -> int:
 
 
 def to_svg(fig: Figure, name: str) -> str:
-    """The figure as an <svg> element for the page: no date, doctype or fixed size; ids begin with
-    the figure's name.
+    """The figure as an <svg> element, without date, doctype and fixed size.
+
+    All ids begin with the name of the figure, so that figures on one page do not share ids.
     """
     buffer = io.StringIO()
     fig.savefig(
@@ -236,8 +236,9 @@ def to_svg(fig: Figure, name: str) -> str:
 
 
 def _apart(heights: dict[str, float], gap: float) -> dict[str, float]:
-    """Heights in [0, 1] moved as little as needed to be `gap` apart: groups that touch are spread
-    about their mean.
+    """Heights in [0, 1], moved to be at least `gap` apart.
+
+    Heights that are too close form a group, which is spread about its mean.
     """
     groups: list[list[str]] = []
     for label in sorted(heights, key=lambda k: heights[k]):

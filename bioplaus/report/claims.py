@@ -1,4 +1,4 @@
-"""The section on claims of adversarial robustness: one radius, every attack, twelve checks."""
+"""The section on adversarial robustness: every attack at one radius, and the twelve checks."""
 
 import math
 from html import escape
@@ -15,7 +15,7 @@ NOT_ATTACKS = ("clean", "worst")
 
 
 def claims(run: Run, svgs: dict[str, str]) -> str:
-    """The claims, the checks behind them, and accuracy attack by attack."""
+    """The claims of robustness, their checks, and the accuracy under each attack."""
     del svgs
     return "".join(
         _at(run, Condition(EPSILON, epsilon)) for epsilon in levels(run, ROBUST, "severity")
@@ -36,29 +36,32 @@ def _at(run: Run, radius: Condition) -> str:
     heads = [arm(run, a) for a in examined]
     columns = ["Clean<small>%</small>", "Robust accuracy<small>%</small>", *CHECKS]
     each = [[reached(a, n) or NONE for n in attacks] for a in examined]
-    said = "; ".join(f"{name} {what}" for name, what in CHECKS.items())
+    meanings = "; ".join(f"{name} {text}" for name, text in CHECKS.items())
     return (
         f"<h3>L-infinity, ε = {radius.severity:g}</h3>"
-        + "<p>Robust accuracy: for each example the worst of all attacks. It is stated where all"
-        " twelve checks against a masked gradient pass, and nowhere else.</p>"
+        + "<p>ε is the radius of the attacks, as a fraction of the range of the inputs. An example"
+        " counts towards robust accuracy if no attack changes its answer to a wrong one. Robust"
+        " accuracy is shown only for arms that pass all twelve checks against a masked"
+        " gradient.</p>"
         + blocks(columns, heads, cells, 7)
         + note(
-            "Checks: value, and the bound it must keep (F11: exceed); failures are marked.",
-            f"{escape(said)}.",
-            "What was not measured fails.",
+            "Each check shows its value and, below, the bound that the value must not exceed (F11:"
+            " must exceed). Failed checks are marked; a check that was not measured has failed.",
+            f"{escape(meanings)}.",
         )
         + blocks([escape(n.replace("_", " ")) for n in attacks], heads, each, 6, "accuracy, %")
         + note(
-            "Each is an upper bound of robust accuracy.",
-            f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]; clean: on the same"
-            " examples.",
+            "Accuracy under a single attack is an upper bound of robust accuracy.",
+            f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]. Clean: accuracy on the"
+            " same examples without an attack.",
         )
     )
 
 
 def check(run: Run, of: ReportedArm, radius: Condition, name: str, part: Measure) -> float:
-    """Value, threshold or outcome (1 or 0) of one check; NaN is never written, so that an outcome
-    without a row reads as 0.
+    """The value, threshold or outcome (1 or 0) of one check.
+
+    A check that was not measured has no rows: its value and threshold are NaN, its outcome is 0.
     """
     missing = 0.0 if part == CHECK_PASSED else math.nan
     return seeds_of(run, of, part, radius._replace(check=name)).get("", missing)

@@ -1,6 +1,4 @@
-"""The section on energy: modelled joules over the profiles, the orders that all of them support,
-what learning changed, and MACs.
-"""
+"""The section on energy: energies on every profile, their order, learning costs, and MACs."""
 
 import math
 from html import escape
@@ -28,12 +26,13 @@ MAX_COLUMNS = 5  # profiles in a table, so that it fits on paper
 
 
 def energy(run: Run, svgs: dict[str, str]) -> str:
-    """Energy, the orders that are robust to the assumptions, and MACs by phase."""
+    """The section: the figure, then the tables of energies, orders, learning, brains and MACs."""
     text = (
-        "Modelled energy of training on one sample, a panel a profile, each on its own scale:"
-        " median and 90 % interval over the profile's assumptions. Arms share these, so their"
-        " intervals move together: overlap does not leave an order open, the statements below do. A"
-        " part that is not drawn has no price, or did not happen."
+        "Modelled energy of training on one sample, with a panel for each hardware profile: median"
+        " and 90 % interval over the profile's assumptions. Scales differ between panels. All arms"
+        " share the assumptions, so that their intervals move together, and the order of two arms"
+        " can be certain although their intervals overlap: see the statements below. A missing"
+        " marker means that the profile has no price for that part, or that its count is zero."
     )
     out = (
         figure(svgs, "energy", text) + _profiles(run) + _orders(run) + _learning(run) + _brain(run)
@@ -45,20 +44,24 @@ def energy(run: Run, svgs: dict[str, str]) -> str:
             for a in run.arms
         ]
         out += table([escape(str(p)) for p in phases], arms(run), cells, corner=MACS.title)
-        out += note("Multiply-accumulates counted on each rule's own program, by phase.")
+        out += note(
+            "MAC: multiply-accumulate operations, counted on the compiled program of each rule, for"
+            " each phase of an update."
+        )
     return out
 
 
 def _profiles(run: Run) -> str:
-    """Total energy of a sample on every profile, with its two parts: the clocked machines, then the
-    others.
+    """Energy of a sample on every profile, with its two parts.
+
+    Clocked machines are in one table, and event-driven ones in another.
     """
     names = list(run.summary.get("energy_profiles") or ())
     clocked = [n for n in names if n in run.summary.get("energy_clocked", ())]
     events = [n for n in names if n not in clocked]
     kinds = {
-        "Clocked machines: all that is computed is paid for": ("operations", "memory", clocked),
-        "Event-driven machines: what is zero costs nothing": (
+        "Clocked machines: every operation costs energy": ("operations", "memory", clocked),
+        "Event-driven machines: operations on zeros cost nothing": (
             "events",
             "spikes sent and synapses changed",
             events,
@@ -71,21 +74,21 @@ def _profiles(run: Run) -> str:
             [[_priced(run, a, n) for n in some] for a in run.arms],
             MAX_COLUMNS,
             "J / sample",
-            f"{said}. Below each: {first} + {second}.",
+            f"{title}. Below each: {first} + {second}.",
         )
-        for said, (first, second, some) in kinds.items()
+        for title, (first, second, some) in kinds.items()
     )
     unpriced = run.summary.get("energy_unpriced") or {}
     without = [
-        f"{escape(n)} is without {listed([u.replace('_', ' ') for u in missing])}"
+        f"{escape(n)} leaves out {listed([u.replace('_', ' ') for u in missing])}"
         for n, missing in unpriced.items()
     ]
     return out and out + note(
-        f"Median [90 % interval, in the unit of the median], and its two parts, {NONE} where one"
-        " has no price.",
-        "Counts are dense on clocked machines, and on event-driven ones of what was not zero after"
-        " training.",
-        f"No price is published for all that is done: {'; '.join(without)}." if without else "",
+        "Median [90 % interval, in the unit of the median], and below it the two parts;"
+        f" {NONE}: the profile has no price for this part.",
+        "On clocked machines all operations are counted; on event-driven machines only those on"
+        " values that are not zero, in the trained net.",
+        f"Some operations have no published price: {'; '.join(without)}." if without else "",
     )
 
 
@@ -106,7 +109,7 @@ def _priced(run: Run, a: ReportedArm, name: str) -> str:
 
 
 def _learning(run: Run) -> str:
-    """What training changed in all: a mean over seeds."""
+    """The changes of weights over all of training, as means over seeds."""
     measures = [m for m in measures_of("learning") if conditions(run, m)]
     if not measures:
         return ""
@@ -121,17 +124,16 @@ def _learning(run: Run) -> str:
         arms(run),
         cells,
     ) + note(
-        "Means over seeds. M-energy: all changes of all weights, added up; divided by the least"
-        " that leads from the first weights to the last (Li and van Rossum 2020). Energy to an"
-        " accuracy: mean of the seeds that reached it, on the headline's profile,"
+        "Means over seeds. M-energy M: the sum of the absolute changes of all weights over all"
+        " updates. M / least: M divided by the smallest sum that leads from the initial to the"
+        " final weights (Li and van Rossum 2020). Energy to an accuracy: the energy of training"
+        " until this accuracy was reached, as a mean over the seeds that reached it, on the profile"
         f" {escape(str(run.summary.get('energy_profile') or 'not named'))}."
     )
 
 
 def _brain(run: Run) -> str:
-    """What the operations of one training sample would take in brains and on chips, by published
-    rates and powers.
-    """
+    """The energy of as many operations in brains and on chips, by published rates and powers."""
     macs = {a.label: seeds_of(run, a, MACS, TRAINING).get("", math.nan) for a in run.arms}
     counted = [a for a in run.arms if macs[a.label] > 0]
     if not counted:
@@ -169,8 +171,9 @@ def _reached(run: Run, of: ReportedArm) -> str:
 
 
 def _orders(run: Run) -> str:
-    """Which arm needs less energy than which, where that holds in almost every draw of the
-    assumptions of every profile.
+    """Pairs of arms of which one needs less energy, in almost all draws of the assumptions.
+
+    This must hold on every profile.
     """
     ranks = [
         (str(r["a"]), str(r["b"]), number(r["r"])) for r in run.summary.get("energy_ranks", ())
@@ -193,13 +196,13 @@ def _orders(run: Run) -> str:
         )
     open_pairs = {frozenset(r[:2]) for r in ranks} - {frozenset(r[:2]) for r in sure}
     where = (
-        ", in the profile where it is smallest"
+        ", on the profile where this share is smallest"
         if len(run.summary.get("energy_profiles") or ()) > 1
         else ""
     )
     out = (
-        f"<p>R: share of draws of the assumptions in which the order holds{where}. An order is"
-        f" stated at R\xa0≥\xa0{MIN_SHARE_OF_DRAWS}.</p>"
+        "<p>R: the share of draws of the assumptions in which one arm needs less energy than the"
+        f" other{where}. Pairs with R\xa0≥\xa0{MIN_SHARE_OF_DRAWS} are listed.</p>"
     )
     out += f"<ul>{''.join(lines)}</ul>" if lines else ""
     if open_pairs:

@@ -1,4 +1,4 @@
-"""Figures of modelled energy: every profile, and accuracy against the headline's."""
+"""Figures of modelled energy: on every profile, and accuracy against energy."""
 
 import math
 import re
@@ -22,8 +22,9 @@ COLUMNS = 4
 
 
 def energies(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Both parts and the total, a panel a profile and a row an arm: dots with whiskers, since a log
-    axis has no zero for bars.
+    """Energy and its two parts, with a panel for each profile and a row for each arm.
+
+    They are dots with whiskers, because a bar needs a zero, which a logarithmic axis lacks.
     """
     names = list(run.summary.get("energy_profiles") or [run.summary.get("energy_profile")])
     arms = [a for a in run.arms if energy(run, a, ENERGY)]
@@ -39,7 +40,7 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
                 (-0.25, 0.0, 0.25), PARTS.items(), strict=True
             ):
                 e = energy(run, arm, measure, name)
-                if e and e[0] > 0:  # what has no price is not on a log axis
+                if e and e[0] > 0:  # a part without a price is 0, which a log axis cannot show
                     fill = colour if measure == ENERGY else "white"
                     ax.plot(e[1:], [row + offset] * 2, color=colour, linewidth=1.1)
                     ax.plot(
@@ -68,8 +69,10 @@ def energies(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Accuracy, and retention, against energy, with whiskers; the marker's area on the left is the
-    retention on the right.
+    """Accuracy, and retained accuracy, against energy.
+
+    The area of a marker on the left shows the retained accuracy, which is the ordinate on the
+    right.
     """
     points = [h for h in headlines(run) if h.energy and h.accuracy.n]
     if not points:
@@ -101,4 +104,4 @@ def frontier(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def _joule(value: float) -> str:
-    return re.sub(r"\.0+ ", " ", si(value, "J"))  # a tick is exact: 10 µJ, not 10.0 µJ
+    return re.sub(r"\.0+ ", " ", si(value, "J"))  # ticks are exact numbers: 10 µJ, not 10.0 µJ

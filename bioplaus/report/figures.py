@@ -1,6 +1,4 @@
-"""The report's figures: one function each, (run, looks) -> Figure, or None where there is nothing
-to draw.
-"""
+"""The figures of the report: functions (run, looks) -> Figure, or None without data."""
 
 import math
 import textwrap
@@ -41,13 +39,13 @@ from bioplaus.report.text import written
 AXES = {in_words(name): d.unit for name, d in CURVES.items()} | {
     PGD: "attack size ε / range of the inputs"
 }
-PANELS_PER_FIGURE = 12  # panels of robustness in a figure
+PANELS_PER_FIGURE = 12  # the largest number of panels in a figure of robustness
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 2))
 BLIND = {TRANSFER: (DASHED, "dashed on the bp twin"), RANDOM_SIGN: (DOTTED, "dotted random signs")}
 
 
 def figures(run: Run) -> dict[str, str]:
-    """name -> SVG text, for what there is something to draw of."""
+    """Name -> SVG text, of the figures that the run has data for."""
     out = {}
     plots = {
         "learning": learning,
@@ -72,7 +70,7 @@ def figures(run: Run) -> dict[str, str]:
 
 
 def pages(run: Run) -> dict[str, list[str]]:
-    """Figure -> its kinds of robustness: as many as a sheet of paper holds."""
+    """Name of a figure -> its kinds of robustness, as many as fit on a sheet of paper."""
     names = kinds(run)
     size = math.ceil(len(names) / max(1, math.ceil(len(names) / PANELS_PER_FIGURE)))
     starts = range(0, len(names), max(1, size))
@@ -83,7 +81,7 @@ def pages(run: Run) -> dict[str, list[str]]:
 
 
 def learning(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Test accuracy and training loss over steps: mean over seeds with the 95 % interval."""
+    """Test accuracy and training loss over steps: means over seeds with 95 % intervals."""
     shown = [m for m in (AT_STEP, LOSS) if any(curve(run, a, m, "step") for a in run.arms)]
     if not shown:
         return None
@@ -96,7 +94,7 @@ def learning(run: Run, style: dict[str, Look]) -> Figure | None:
             if points
         }
         if measure == AT_STEP:
-            # the axis is for telling the ends apart: early steps may lie below it
+            # the axis is cut, so that the ends can be told apart; early steps may lie below it
             final = [y for _, y in ends.values()]
             ax.set_ylim(
                 max(0.0, min(final) - max(10.0, max(final) - min(final))),
@@ -119,7 +117,7 @@ def settling(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def angles(run: Run, style: dict[str, Look], measure: Measure) -> Figure | None:
-    """Angles over training, a panel a layer, with the line of no alignment at 90 degrees."""
+    """Angles over training, with a panel for each layer and a line at 90 degrees."""
     layers = sorted(levels(run, measure, "layer"))
     fig = _multiples(run, style, measure, [(Condition(layer=l), f"layer {l}") for l in layers])
     for ax in fig.axes if fig else ():
@@ -131,9 +129,7 @@ def angles(run: Run, style: dict[str, Look], measure: Measure) -> Figure | None:
 
 
 def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
-    """CKA of every hidden layer with every one of backprop, a panel an arm, the number in its
-    cell.
-    """
+    """CKA of all pairs of hidden layers of an arm and of backprop, with a panel for each arm."""
     del style
     depths = likeness.layers(run)
     arms = [
@@ -165,8 +161,9 @@ def matrices(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
-    """Accuracy against severity from clean on, a panel a kind. Attacks blind to the net's own
-    gradient are dashed or dotted.
+    """Accuracy against severity, with a panel for each kind of disturbance.
+
+    Attacks that do not use the gradient of the net are dashed or dotted.
     """
     columns = 2 if len(names) < 5 else 3
     fig, axes = panels(len(names), columns, 2.6 if columns == 2 else 2.05)
@@ -205,7 +202,7 @@ def robustness(run: Run, style: dict[str, Look], names: list[str]) -> Figure:
 
 
 def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
-    """Accuracy over the severity of each corruption, a panel each; clean images are severity 0."""
+    """Accuracy against severity, with a panel for each corruption; clean images are severity 0."""
     names = list(dict.fromkeys(c.name for c in conditions(run, UNDER_CORRUPTION)))
     if not names:
         return None
@@ -231,7 +228,7 @@ def corruption(run: Run, style: dict[str, Look]) -> Figure | None:
 
 
 def _disturbed(run: Run, arm: ReportedArm, kind: str) -> dict[float, Seeds]:
-    """Accuracy under a disturbance or an attack, over its severity."""
+    """Severity of a disturbance or an attack -> accuracy by seed."""
     return curve(run, arm, ACCURACY, "severity", Condition(kind))
 
 
@@ -242,8 +239,9 @@ def _multiples(
     parts: list[tuple[Condition, str]],
     width: float = 1.0,
 ) -> Figure | None:
-    """A measure over steps, a panel for each of `parts` (the rest of the condition, title), with
-    one legend on top.
+    """A measure over steps, with a panel for each of `parts` and one legend above.
+
+    parts: (the condition apart from the step, title of the panel).
     """
     arms = [a for a in run.arms if any(curve(run, a, measure, "step", fixed) for fixed, _ in parts)]
     if not arms:

@@ -1,6 +1,4 @@
-"""The headline numbers of a run, one row an arm, and what a careful reader should be told before
-believing them.
-"""
+"""The headline numbers of each arm of a run, and warnings about them."""
 
 import math
 from typing import NamedTuple
@@ -28,8 +26,10 @@ KINDS = tuple(map(in_words, ("input_noise", "weight_noise", "lesion")))
 
 
 class Headline(NamedTuple):
-    """Fractions; MAC and J per sample. None where nothing was measured. energy: median, 5th and
-    95th percentile.
+    """The headline numbers of an arm; None, or NaN for macs, if they were not measured.
+
+    accuracy, difference (from the frozen baseline) and retention are fractions; macs are per
+    sample; energy is (median, 5th percentile, 95th percentile), in joules per sample.
     """
 
     arm: ReportedArm
@@ -41,7 +41,7 @@ class Headline(NamedTuple):
 
 
 def headlines(run: Run) -> list[Headline]:
-    """One row an arm, in order of appearance."""
+    """The headline numbers of all arms, in order of appearance."""
     return [
         Headline(
             arm,
@@ -62,8 +62,9 @@ def clean(run: Run, arm: ReportedArm) -> Seeds:
 def energy(
     run: Run, arm: ReportedArm, measure: Measure, profile: str | None = None
 ) -> tuple[float, float, float] | None:
-    """Median, 5th and 95th percentile over the assumptions of an energy profile, J per sample.
-    None: the headline's.
+    """The median, 5th and 95th percentile over the assumptions of a profile, in J per sample.
+
+    profile: None for that of the headline table.
     """
     profile = None if profile == run.summary.get("energy_profile") else profile
     values = [
@@ -74,8 +75,9 @@ def energy(
 
 
 def baselines(run: Run) -> list[ReportedArm | None]:
-    """For each arm, the frozen baseline that it is compared with, see `record.partners`; None for a
-    baseline itself.
+    """For each arm, the frozen baseline that it is compared with, see `record.partners`.
+
+    None for the baseline itself, and for an arm without one.
     """
     found = partners(FROZEN, [a.columns for a in run.arms])
     return [
@@ -85,7 +87,7 @@ def baselines(run: Run) -> list[ReportedArm | None]:
 
 
 def difference(run: Run, arm: ReportedArm, base: ReportedArm | None) -> SeedInterval | None:
-    """Clean accuracy less that of the frozen baseline, paired by seed."""
+    """Clean accuracy minus that of the frozen baseline, paired by seed."""
     if base is None:
         return None
     found = statistics.paired_interval(
@@ -99,8 +101,9 @@ def difference(run: Run, arm: ReportedArm, base: ReportedArm | None) -> SeedInte
 
 
 def kinds(run: Run) -> list[str]:
-    """The kinds of robustness in the run: `KINDS`, then others, then the attacks as one kind, named
-    by the first of `ATTACKS`.
+    """The kinds of disturbance in the run: first `KINDS`, then others, last all attacks as one.
+
+    The kind of the attacks has the name PGD.
     """
     names = [c.name for c in conditions(run, ACCURACY) if c.severity is not None]
     found = dict.fromkeys(PGD if n in ATTACKS else n for n in names)
@@ -109,8 +112,9 @@ def kinds(run: Run) -> list[str]:
 
 
 def severities(run: Run, arm: ReportedArm, *names: str) -> dict[float, Seeds]:
-    """severity -> seed -> the lowest accuracy under any of the names; from severity 0, for which
-    clean accuracy stands in.
+    """Severity -> seed -> the lowest accuracy under any of the disturbances `names`.
+
+    Clean accuracy is used at severity 0 if it was not measured there.
     """
     points: dict[float, Seeds] = {}
     for name in names:
@@ -123,14 +127,14 @@ def severities(run: Run, arm: ReportedArm, *names: str) -> dict[float, Seeds]:
 
 
 def kept(run: Run, arm: ReportedArm, kind: str) -> Seeds:
-    """Retention under one kind, by seed; under attack, of the lowest accuracy that any of the
-    attacks reached.
+    """Seed -> retained accuracy under one kind of disturbance.
 
-        retention = (A - c) / (accuracy(0) - c),
-            A = 1/(s_K - s_0) * integral of accuracy ds (trapezoids)
+        retention = (A - c) / (accuracy(0) - c)
+        A = 1 / (s_K - s_0) * integral of accuracy(s) ds from s_0 to s_K, by trapezoids
 
-    c: chance, as the run's summary states it. {} where it does not, and for an arm that was not
-    attacked by its own gradient.
+    s_0 = 0, ..., s_K: severities. c: the accuracy of guessing, from the run's summary; without it
+    the result is {}. Under attack, accuracy is the lowest that any of the attacks reached; the
+    result is {} for an arm that was not attacked by its gradient.
     """
     if kind == PGD and not curve(run, arm, ACCURACY, "severity", Condition(PGD)):
         return {}
@@ -145,8 +149,9 @@ def kept(run: Run, arm: ReportedArm, kind: str) -> Seeds:
 
 
 def retention(run: Run, arm: ReportedArm) -> SeedInterval | None:
-    """Mean of `kept` over the kinds in the run; only for seeds measured under all of them, so that
-    arms stay comparable.
+    """The mean of `kept` over all kinds of disturbance in the run.
+
+    Only seeds that were measured under all of them count, so that arms stay comparable.
     """
     each = [kept(run, arm, kind) for kind in kinds(run)]
     if not each:
@@ -158,9 +163,7 @@ def retention(run: Run, arm: ReportedArm) -> SeedInterval | None:
 
 
 def doubts(run: Run, arm: ReportedArm) -> list[str]:
-    """What must stand beside an arm's numbers: seeds that were lost, and signs that what was
-    measured is not a trained net.
-    """
+    """Warnings beside an arm's numbers: seeds that diverged, and signs that it did not train."""
     out = [f"{len(arm.diverged)} of {len(run.seeds)} seeds diverged"] if arm.diverged else []
     if arm.about.get("settled") is False:
         out.append("did not settle")
@@ -172,31 +175,31 @@ def doubts(run: Run, arm: ReportedArm) -> list[str]:
 
 
 def cautions(run: Run) -> list[str]:
-    """What the numbers themselves call for, beyond the marks in the table: few or lost seeds, no
-    baseline, blind attacks.
-    """
+    """Warnings that follow from the numbers: few or missing seeds, no baseline, weak attacks."""
     out = []
     if len(run.seeds) < 3:
-        out.append(f"Only {len(run.seeds)} seed(s): differences between arms may be chance.")
+        number_of_seeds = "1 seed" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
+        out.append(f"Only {number_of_seeds}: differences between arms may be due to chance.")
     if run.arms and not any(a.baseline for a in run.arms):
         out.append(
-            f"No '{FROZEN}' baseline here: what hidden layers learned cannot be told from a trained"
-            " readout alone."
+            f"This run has no '{FROZEN}' baseline: it does not show how much of the accuracy is due"
+            " to learning in hidden layers, rather than to the readout alone."
         )
     for arm in run.arms:
         lost = [s for s in run.seeds if s not in arm.diverged and s not in clean(run, arm)]
         if lost:
             out.append(
-                f"{arm.label}: no clean accuracy for seed {', '.join(lost)}, though not reported as"
-                " diverged."
+                f"{arm.label}: clean accuracy is missing for seed {', '.join(lost)}, which was not"
+                " reported as diverged."
             )
         out += _blind(run, arm)
     return out
 
 
 def _blind(run: Run, arm: ReportedArm) -> list[str]:
-    """The signs of a blind attack that curves can show, by the area under each: a hint; the twelve
-    checks of `claim` take more.
+    """Warnings that the attack may be too weak, from the areas under the curves of its controls.
+
+    This is a hint only: the twelve checks of `claim` need further attacks.
     """
     white, *controls = (severities(run, arm, name) for name in ATTACKS)
     grid = [x for x in white if all(x in c for c in controls if c)]
@@ -211,12 +214,12 @@ def _blind(run: Run, arm: ReportedArm) -> list[str]:
     out = []
     if controls[0] and transferred < seen - POINT:
         out.append(
-            f"{arm.label}: the attack made on the bp twin beats PGD on the net itself, which may be"
-            " blind or too short."
+            f"{arm.label}: the attack made for the bp twin lowers accuracy more than PGD on the arm"
+            " itself; the gradient of the arm may be masked, or PGD has too few steps."
         )
     if controls[1] and clean - noise >= NOISE_SHARE * (clean - seen):
         out.append(
-            f"{arm.label}: random signs take at least half of the accuracy that PGD takes, which"
-            " may be blind to this net."
+            f"{arm.label}: random signs lower accuracy at least half as much as PGD does; the"
+            " gradient of the arm may be masked."
         )
     return out

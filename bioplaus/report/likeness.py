@@ -1,6 +1,4 @@
-"""The section on representations: how alike each arm's hidden layers are to those of backprop, and
-what each holds.
-"""
+"""The section on representations: hidden layers of each arm compared with those of backprop."""
 
 from bioplaus.record import Condition, Measure, measures_of
 from bioplaus.record.measures import CKA, CKA_OF_SEEDS, PERCENT, RSA, RSA_OF_SEEDS
@@ -9,13 +7,11 @@ from bioplaus.report.read import ReportedArm, Run, Seeds, interval, levels, seed
 from bioplaus.report.text import NONE, spread, written
 
 BETWEEN_SEEDS = {CKA: CKA_OF_SEEDS, RSA: RSA_OF_SEEDS}
-"""What an arm is compared by with its backprop twin -> what backprop itself is compared by with its
-own next seed.
-"""
+"""Measure between an arm and its backprop twin -> the same between a backprop seed and the next."""
 
 
 def likeness(run: Run, svgs: dict[str, str]) -> str:
-    """CKA and RSA of layers at the same depth; of all pairs of layers, CKA as a figure."""
+    """A table of CKA and RSA between layers of equal depth, and a figure of CKA of all pairs."""
     depths = layers(run)
     shown = [
         a for a in run.arms if any(pair(run, a, m, l, l) for m in BETWEEN_SEEDS for l in depths)
@@ -23,29 +19,31 @@ def likeness(run: Run, svgs: dict[str, str]) -> str:
     if not shown:
         return ""
     heads = [
-        arm(run, a) + ("<small>its own next seed</small>" if alone(run, a) else "") for a in shown
+        arm(run, a) + ("<small>with its next seed</small>" if alone(run, a) else "") for a in shown
     ]
     cells = [[_cell(run, a, m, l) for m in BETWEEN_SEEDS for l in depths] for a in shown]
     columns = [heading(m, f"layer {l}") for m in BETWEEN_SEEDS for l in depths]
     rest = [a.label for a in run.arms if a not in shown]
     text = (
-        "CKA of each hidden layer (upwards) with each hidden layer of backprop (to the right), mean"
-        " over seeds. Backprop itself: with its own next seed."
+        "CKA of each hidden layer (vertical axis) with each hidden layer of backprop (horizontal"
+        " axis), mean over seeds. Each seed of backprop is compared with the next seed."
     )
     return (
         table(columns, heads, cells)
         + note(
-            "Hidden layers against those of the arm trained by backprop from the same weights on"
-            " the same batches, on test examples. CKA: 1 is the same up to rotation and scale, 0"
-            " what independent layers have on average (unbiased estimate, so it may be below 0)."
-            " RSA: rank correlation of the distances between examples. Mean [95 % t interval over"
-            " seeds].",
-            "Backprop's own row is the yardstick: two of its seeds, which begin apart, where the"
-            " other rows begin at the same weights; its pairs share nets, so it has no interval."
-            " The frozen baseline is the other one: what the start alone has in common.",
+            "Hidden layers compared with those of the arm that is trained by backprop from the same"
+            " initial weights on the same batches, on test examples. CKA, centred kernel alignment:"
+            " 1 for layers that are equal up to rotation and scale, 0 on average for independent"
+            " layers (the estimate is unbiased, so it may be below 0). RSA, representational"
+            " similarity analysis: the rank correlation of the distances between examples. Mean"
+            " [95 % t interval over seeds].",
+            "Two rows are references. The row of backprop compares two of its seeds, which start"
+            " from different weights; it has no interval, because its pairs share nets. The row of"
+            " the frozen baseline shows how similar nets are because of equal initial weights"
+            " alone.",
             (
-                f"Left out: {listed(rest)} (no answer by one forward pass of the net, or nothing to"
-                " be compared with)."
+                f"Left out: {listed(rest)}. These arms do not answer by one forward pass of their"
+                " net, or have no arm to be compared with."
                 if rest
                 else ""
             ),
@@ -56,7 +54,7 @@ def likeness(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _held(run: Run, depths: list[int]) -> str:
-    """What each hidden layer holds: means over seeds."""
+    """A table of the measures of single hidden layers, as means over seeds."""
     measures = [m for m in measures_of("layers") if levels(run, m, "layer")]
     shown = [a for a in run.arms if any((a.label, m.key) in run.values for m in measures)]
     if not shown:
@@ -65,7 +63,8 @@ def _held(run: Run, depths: list[int]) -> str:
     columns = [heading(m, f"layer {l}") for m in measures for l in depths]
     return blocks(columns, [arm(run, a) for a in shown], cells, 6) + note(
         "Means over seeds. Effective dimension: participation ratio of the units' covariance."
-        " Sparsity: outputs that are 0. Dead units: the same for all examples."
+        " Sparsity: the share of outputs that are 0. Dead units: the share of units whose output is"
+        " the same for all examples."
     )
 
 
@@ -80,14 +79,12 @@ def layers(run: Run) -> list[int]:
 
 
 def alone(run: Run, of: ReportedArm) -> bool:
-    """Whether the arm was compared with its own next seed, as backprop is, and not with its
-    twin.
-    """
+    """Whether seeds of the arm were compared with each other, as for backprop, not with a twin."""
     return (of.label, CKA_OF_SEEDS.key) in run.values
 
 
 def pair(run: Run, of: ReportedArm, measure: Measure, layer: int, twin_layer: int) -> Seeds:
-    """seed -> likeness, CKA or RSA, of one layer with one of the twin's, or of the next seed's."""
+    """Seed -> CKA or RSA of a layer with a layer of the twin, or with one of the next seed."""
     return seeds_of(
         run,
         of,

@@ -1,9 +1,9 @@
-"""How an arm looks, in every figure and table.
+"""Colours, markers and dashes of arms, in every figure and table.
 
-Colour is the rule's, in order of appearance (grey for the frozen baseline); marker and dash tell
-the variants of a rule apart. The order is safe for the common colour deficiencies (after Okabe,
-Ito, "Color Universal Design", 2008, and Tol, "Colour schemes", 2021, without their light colours,
-which fade on white), and every line carries a marker or a label as well.
+Each rule has a colour, in order of appearance; the frozen baseline is grey. Markers and dashes tell
+the variants of a rule apart. The colours can be distinguished with the common colour deficiencies
+(after Okabe, Ito, "Color Universal Design", 2008, and Tol, "Colour schemes", 2021, without their
+light colours, which fade on white), and every line has a marker or a label as well.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 
 
 class Look(NamedTuple):
-    """How an arm is drawn, in every figure."""
+    """Colour, marker and dash of an arm."""
 
     colour: str
     marker: str
@@ -36,9 +36,7 @@ class Look(NamedTuple):
 
 
 def looks(run: Run) -> dict[str, Look]:
-    """label -> look. Where one rule alone varies in something else, the variants get the
-    colours.
-    """
+    """Name of an arm -> look. If all arms have one rule, its variants get different colours."""
     rules = list(dict.fromkeys(a.columns.rule for a in run.arms if not a.baseline))
     rest = [a.columns._replace(rule="") for a in run.arms]
     variants = list(dict.fromkeys(rest))

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Arguments are plain text, escaped here, except where they are said to be HTML."""
+"""Pieces of HTML. Arguments are plain text, and escaped here, unless a docstring says HTML."""
 
 import math
 import re
@@ -20,10 +20,11 @@ def table(
     kind: str = "wide",
     caption: str = "",
 ) -> str:
-    """A table that scrolls where the page is too narrow. heads: the first cell of each row. Every
-    argument is HTML.
+    """A table, which scrolls if the page is too narrow. All arguments are HTML.
+
+    heads: the first cell of each row. corner: the first cell of the header.
     """
-    said = f"<caption>{caption}</caption>" if caption else ""
+    title = f"<caption>{caption}</caption>" if caption else ""
     top = "".join(f"<th scope='col'>{c}</th>" for c in (corner, *columns))
     rows = "\n".join(
         f"<tr><th scope='row'>{head}</th>{''.join(map(_cell, row))}</tr>"
@@ -31,7 +32,7 @@ def table(
     )
     return (
         "<div class='scroll'><table"
-        f" class='{kind}'>{said}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+        f" class='{kind}'>{title}<thead><tr>{top}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -47,9 +48,7 @@ def blocks(
     corner: str = "",
     caption: str = "",
 ) -> str:
-    """Tables of at most so many columns, one below the other, so that they fit on the page and on
-    paper.
-    """
+    """A table, split into several of at most `most` columns, so that each fits on paper."""
     if not columns:
         return ""
     size = math.ceil(len(columns) / math.ceil(len(columns) / most))
@@ -61,7 +60,7 @@ def blocks(
 
 
 def figure(svgs: dict[str, str], name: str, caption: str, kind: str = "") -> str:
-    """A figure and its caption, '' where it was not drawn."""
+    """A figure and its caption; '' if the figure was not drawn."""
     if name not in svgs:
         return ""
     text = escape(caption)
@@ -75,7 +74,7 @@ def note(*parts: str) -> str:
 
 
 def estimate(x: SeedInterval | None, sign: bool = False, measure: Measure = ACCURACY) -> str:
-    """A mean and its interval, as the measure is written; '' for none."""
+    """A mean and its interval, in the format of the measure; '' if it was not measured."""
     if x is None or not x.n:
         return ""
     around = spread(x, sign, measure) or "one seed"
@@ -83,15 +82,16 @@ def estimate(x: SeedInterval | None, sign: bool = False, measure: Measure = ACCU
 
 
 def stated(run: Run, of: ReportedArm, measure: Measure, condition: Condition) -> str:
-    """Mean over seeds and 95 % interval of what was measured of an arm; '' where it was not."""
+    """The mean over seeds and 95 % interval of a measure of an arm; '' if it was not measured."""
     return estimate(
         interval(seeds_of(run, of, measure, condition).values(), measure.bounds), measure=measure
     )
 
 
 def heading(measure: Measure, where: str = "") -> str:
-    """The head of a column: the measure, and below it its unit, or where it was measured. An
-    underscore lowers what follows.
+    """The head of a column: the name of a measure, and below it `where`, or else the unit.
+
+    Letters after an underscore become a subscript.
     """
     name = re.sub("_([A-Za-z]+)", r"<sub>\1</sub>", escape(measure.title or measure.key))
     name = name if measure.title else name[:1].upper() + name[1:]
@@ -103,7 +103,7 @@ def arms(run: Run) -> list[str]:
 
 
 def arm(run: Run, of: ReportedArm) -> str:
-    """An arm's colour and name."""
+    """The colour and the name of an arm."""
     return (
         "<span class='chip'"
         f" style='background:{looks(run)[of.label].colour}'></span>{escape(of.label)}"
@@ -111,7 +111,7 @@ def arm(run: Run, of: ReportedArm) -> str:
 
 
 def marks(run: Run, of: ReportedArm) -> str:
-    """What must stand beside an arm's numbers, and that its states settled."""
+    """The warnings beside an arm's numbers, and whether its states settled."""
     settled = "<small>settled</small>" if of.about.get("settled") is True else ""
     return (
         "".join(f"<small class='mark'>{escape(text)}</small>" for text in doubts(run, of)) + settled
@@ -123,6 +123,6 @@ def plural(n: int, noun: str) -> str:
 
 
 def listed(texts: list[str]) -> str:
-    """'a, b and c'."""
+    """A list in words: 'a, b and c'."""
     texts = [escape(t) for t in texts if t]
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

@@ -1,6 +1,4 @@
-"""The sections a referee turns to: how it was measured, what to be careful of, how to run it
-again.
-"""
+"""The sections on methods, on warnings, and on how to repeat the run."""
 
 import json
 import math
@@ -13,15 +11,15 @@ from bioplaus.report.read import Run, number
 
 
 def method(run: Run, svgs: dict[str, str]) -> str:
-    """Seeds, intervals, attack, energy, duration; the study's settings in full."""
+    """Seeds, intervals, attack, energy and duration, and all settings of the study."""
     study = run.summary.get("study") or {}
     items = {
         "Intervals": (
-            "95 % t intervals over seeds. Each stands alone: none is corrected for the number of"
-            " comparisons. With few seeds they lean on accuracies being normally distributed over"
-            " seeds. They leave out the sampling of the test set. An end that the measure cannot"
-            " reach is moved to the measure's bound: 0 or 100 % for an accuracy, 100 points for a"
-            " difference of two. Robustness is a ratio, which may exceed 100 %."
+            "95 % t intervals over seeds. They are not corrected for the number of comparisons."
+            " With few seeds they rely on accuracies being normally distributed over seeds. They do"
+            " not include the variation due to the choice of test examples. An end beyond the range"
+            " of a measure is moved to the end of the range: 0 or 100 % for an accuracy, 100 points"
+            " for a difference of two. Robustness is a ratio, which may exceed 100 %."
         )
     }
     if run.seeds:
@@ -34,34 +32,34 @@ def method(run: Run, svgs: dict[str, str]) -> str:
             str(run.summary.get("attack") or "The run does not say which gradient the attack used")
         )
         items["Attack"] = (
-            f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made on the backprop twin,"
-            " and random signs of the same size; where either is stronger, a warning says so."
+            f"{gradient[:1].upper()}{gradient[1:]}. Controls: the attack made for the backprop"
+            " twin, and random signs of the same size. A warning appears if a control is too strong"
+            " for an attack that uses the gradient of the net."
         )
     if run.summary.get("suite"):
         items["Adversarial suite"] = (
-            f"{escape(str(run.summary['suite']))}. Twelve checks stand between it and a claim."
+            f"{escape(str(run.summary['suite']))}. A claim of robustness needs all twelve checks to"
+            " pass."
         )
     if "energy" in svgs:
         items["Energy"] = (
-            "Modelled, not measured: operations and memory traffic counted on the program, times"
-            f" the constants of a profile{_profile(run)}. The interval carries the uncertainty of"
-            " these constants alone. Static power, clocks, wires and control are not in it: it"
-            f" compares rules, it does not predict a bill.{_others(run)}"
+            "Modelled, not measured: operations and memory traffic are counted on the compiled"
+            f" program, and multiplied by the constants of a hardware profile{_profile(run)}. The"
+            " interval covers the uncertainty of these constants alone. Static power, clocks, wires"
+            " and control are left out, so that energies compare rules, and do not predict the"
+            f" consumption of a device.{_others(run)}"
         )
     if duration := _duration(run.timing):
         items["Duration"] = duration
     out = "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in items.items()) + "</dl>"
     if study:
         text = escape(json.dumps(study, indent=2, ensure_ascii=False))
-        out += (
-            "<details><summary>The study as it was run, every"
-            f" setting</summary><pre>{text}</pre></details>"
-        )
+        out += f"<details><summary>All settings of the study</summary><pre>{text}</pre></details>"
     return out
 
 
 def warned(run: Run) -> list[str]:
-    """The run's own warnings, then what its numbers call for; each once."""
+    """The warnings of the run, then those that follow from its numbers, without repetitions."""
     return list(dict.fromkeys([*map(str, run.summary.get("warnings", ())), *cautions(run)]))
 
 
@@ -77,7 +75,7 @@ def again(run: Run, svgs: dict[str, str]) -> str:
 
 
 def _duration(timing: dict) -> str:
-    """How long it took; an arm's parts are summed."""
+    """The duration of the run and of each arm."""
     total = number(timing.get("total_s"))
     each = []
     for name, t in (timing.get("arms") or {}).items():
@@ -88,7 +86,7 @@ def _duration(timing: dict) -> str:
     arms = (
         f"<details><summary>Arm by arm</summary><ul>{''.join(each)}</ul></details>" if each else ""
     )
-    return (f"{total:,.0f} s in all." if math.isfinite(total) else "") + arms
+    return (f"{total:,.0f} s in total." if math.isfinite(total) else "") + arms
 
 
 def _profile(run: Run) -> str:
@@ -97,9 +95,9 @@ def _profile(run: Run) -> str:
 
 
 def _others(run: Run) -> str:
-    """The profiles beside the headline's."""
-    said = [
+    """A list of all profiles with their descriptions."""
+    lines = [
         f"<li><code>{escape(str(n))}</code>: {escape(str(d))}</li>"
         for n, d in (run.summary.get("energy_profiles") or {}).items()
     ]
-    return f"<ul>{''.join(said)}</ul>" if said else ""
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""

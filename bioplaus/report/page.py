@@ -1,6 +1,4 @@
-"""The page: a run folder becomes report.html: self-contained, and the same byte for byte for the
-same run.
-"""
+"""The page report.html of a run: self-contained, and byte-identical for equal runs."""
 
 from html import escape
 from pathlib import Path
@@ -14,14 +12,14 @@ SECTIONS = (
     ("result", "Result", sections.result),
     ("learning", "Learning curves", sections.learning),
     ("alignment", "Alignment with backprop", sections.alignment),
-    ("representations", "How alike are the representations", likeness),
+    ("representations", "Similarity of representations", likeness),
     ("robustness", "Robustness", sections.robustness),
     ("claims", "Adversarial robustness", claims),
     ("corruption", "Common corruptions and calibration", referee.corruption),
     ("memory", "Wrong labels", referee.memory),
     ("contrasts", "Planned contrasts", referee.contrasts),
     ("energy", "Energy", energy.energy),
-    ("together", "Accuracy, energy, robustness", sections.together),
+    ("together", "Accuracy, robustness and energy", sections.together),
     ("plausibility", "Plausibility", sections.plausibility),
     ("method", "How it was measured", method.method),
     ("warnings", "Warnings", method.warnings),
@@ -32,11 +30,10 @@ SECTIONS = (
 def report(folder: str | Path) -> Path:
     """Write report.html into a finished run's folder and return its path.
 
-    Raises ValueError where the folder holds no results.csv. Parts that were not measured are left
-    out.
+    Sections without data are left out. Raises ValueError if the folder holds no finished run.
     """
     run = read_run(folder)
-    from bioplaus.report.figures import figures  # matplotlib, only now
+    from bioplaus.report.figures import figures  # imports matplotlib, which is slow
 
     file = Path(folder) / "report.html"
     file.write_text(render(run, figures(run)), encoding="utf-8", newline="\n")
@@ -54,11 +51,7 @@ def render(run: Run, svgs: dict[str, str]) -> str:
     version = escape(str(run.summary.get("version") or ""))
     count = len(method.warned(run))
     many = "one warning" if count == 1 else f"{count} warnings"
-    notice = (
-        f'<p class="notice">Read the numbers with this run\'s <a href="#warnings">{many}</a>.</p>'
-        if count
-        else ""
-    )
+    notice = f'<p class="notice">This run has <a href="#warnings">{many}</a>.</p>' if count else ""
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">

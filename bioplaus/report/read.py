@@ -1,8 +1,8 @@
-"""A finished run, read back: rows of results.csv, indexed, and what is counted as a seed.
+"""Reads a finished run, and gives access to its numbers by arm, measure and condition.
 
-A folder holds results.csv (see `bioplaus.record`), summary.json, timing.json, and
-results.sums.json, by which damage to them is noticed. A seed that diverged is left out of every
-mean, whatever it still wrote, and is named wherever its arm is.
+The folder of a run holds results.csv (see `bioplaus.record`), summary.json, timing.json, and
+results.sums.json, whose checksums reveal damage to the others. A seed that diverged is left out of
+every mean, and the report says so beside its arm.
 """
 
 import json
@@ -28,15 +28,16 @@ from bioplaus.record import (
 from bioplaus.record.measures import DIVERGED
 
 BARE = Condition()
-"""What is left of a condition with one field, without it."""
+"""The condition without any field."""
 
 Seeds = dict[str, float]
-"""seed -> value; '' for what has no seed (energy, MACs)."""
+"""Seed -> value. The key is '' for numbers that do not depend on a seed, such as MACs."""
 
 
 class SeedInterval(NamedTuple):
-    """A mean over n seeds with its 95 % interval; low and high are NaN for n < 2, all three for n =
-    0.
+    """The mean over n seeds and its 95 % interval.
+
+    low and high are NaN for n < 2, and so is the mean for n = 0.
     """
 
     mean: float
@@ -46,8 +47,10 @@ class SeedInterval(NamedTuple):
 
 
 class ReportedArm(NamedTuple):
-    """What was compared. label: its name on the page. diverged: seeds. about: its entry in
-    summary.json, or {}.
+    """An arm of the run.
+
+    label: its name in the report. columns: its label in results.csv. diverged: its seeds that
+    diverged. about: its entry in summary.json, or {}.
     """
 
     label: str
@@ -61,8 +64,10 @@ class ReportedArm(NamedTuple):
 
 
 class Run(NamedTuple):
-    """values[label, key of a measure][condition] -> seed -> value, finite and of seeds that did not
-    diverge; all in file order.
+    """A finished run.
+
+    values: (name of an arm, key of a measure) -> condition -> seed -> value, in the order of the
+    file; without values that are not finite, and without seeds that diverged.
     """
 
     arms: tuple[ReportedArm, ...]
@@ -73,8 +78,9 @@ class Run(NamedTuple):
 
 
 def read_run(folder: str | Path) -> Run:
-    """The run in a folder. Raises ValueError where a file of it is missing, lacks a column or is
-    not as the run wrote it.
+    """Read the run in a folder.
+
+    Raises ValueError if a file is missing, lacks a column, or has changed since the run wrote it.
     """
     folder = Path(folder)
     file = folder / RESULTS[0]
@@ -85,9 +91,9 @@ def read_run(folder: str | Path) -> Run:
         )
     if wrong := broken(folder / RESULTS_SUMS, RESULTS):
         raise ValueError(
-            f"report: {folder}: {wrong}; without these files as the run wrote them, its numbers"
-            f" would be wrong or incomplete. Run the study again with --out {folder} --resume: that"
-            " writes them anew, from its arms"
+            f"report: {folder}: {wrong}; a report from these files could be wrong or incomplete."
+            f" Run the study again with --out {folder} --resume: that writes them anew, from the"
+            " files of its arms"
         )
     return collect(read_rows(file), _json(folder / RESULTS[1]), _json(folder / RESULTS[2]))
 
@@ -97,39 +103,37 @@ def collect(
     summary: dict[str, Any] | None = None,
     timing: dict[str, Any] | None = None,
 ) -> Run:
-    """A run from its rows. Arms are called what the summary calls them, or after the columns that
-    vary.
-    """
+    """A run from its rows. Names of arms are those of the summary, or else `record.short_names`."""
     summary, rows_of = summary or {}, by_label(rows)
     about = {Label(*(str(a.get(c, "")) for c in Label._fields)): a for a in summary.get("arms", ())}
     arms, values = [], {}
     for columns, name in zip(rows_of, short_names(list(rows_of)), strict=True):
-        said, own = about.get(columns, {}), rows_of[columns]
+        entry, of_arm = about.get(columns, {}), rows_of[columns]
         lost = [
-            *map(str, said.get("diverged", ())),
-            *(r.seed for r in own if r.measure == DIVERGED.key),
+            *map(str, entry.get("diverged", ())),
+            *(r.seed for r in of_arm if r.measure == DIVERGED.key),
         ]
-        arms.append(
-            ReportedArm(str(said.get("label") or name), columns, tuple(dict.fromkeys(lost)), said)
-        )
-        for r in own:
+        title = str(entry.get("label") or name)
+        arms.append(ReportedArm(title, columns, tuple(dict.fromkeys(lost)), entry))
+        for r in of_arm:
             if r.measure != DIVERGED.key and math.isfinite(r.value):
                 seeds = values.setdefault((arms[-1].label, r.measure), {}).setdefault(r.where, {})
                 seeds |= {} if r.seed in lost else {r.seed: r.value}
-    seeds = tuple(dict.fromkeys(r.seed for own in rows_of.values() for r in own if r.seed))
+    seeds = tuple(dict.fromkeys(r.seed for of_arm in rows_of.values() for r in of_arm if r.seed))
     return Run(tuple(arms), seeds, values, summary, timing or {})
 
 
 def seeds_of(run: Run, arm: ReportedArm, measure: Measure, condition: Condition) -> Seeds:
-    """seed -> value; {} where nothing was measured."""
+    """Seed -> value of a measure of an arm; {} if it was not measured."""
     return run.values.get((arm.label, measure.key), {}).get(condition, {})
 
 
 def curve(
     run: Run, arm: ReportedArm, measure: Measure, axis: str, of: Condition = BARE
 ) -> dict[float, Seeds]:
-    """x -> seed -> value over the conditions that are `of` but for their field `axis`, which is x;
-    sorted by x.
+    """x -> seed -> value of a measure, sorted by x, where x is a field of the condition.
+
+    axis: the name of that field. of: the other fields of the condition.
     """
     points = {}
     for condition, seeds in run.values.get((arm.label, measure.key), {}).items():
@@ -140,7 +144,7 @@ def curve(
 
 
 def conditions(run: Run, measure: Measure) -> list[Condition]:
-    """The conditions of a measure, over all arms, in order of appearance."""
+    """All conditions under which a measure was taken, in order of appearance."""
     return list(
         dict.fromkeys(
             c for (_, key), found in run.values.items() if key == measure.key for c in found
@@ -149,9 +153,7 @@ def conditions(run: Run, measure: Measure) -> list[Condition]:
 
 
 def levels(run: Run, measure: Measure, field: str) -> list[Any]:
-    """The values of a field of the conditions of a measure, over all arms, in order of
-    appearance.
-    """
+    """All values of one field of the conditions of a measure, in order of appearance."""
     found = dict.fromkeys(getattr(c, field) for c in conditions(run, measure))
     return [x for x in found if x is not None]
 
@@ -159,9 +161,7 @@ def levels(run: Run, measure: Measure, field: str) -> list[Any]:
 def interval(
     values: Iterable[float], bounds: tuple[float, float] = statistics.FREE
 ) -> SeedInterval:
-    """Mean and 95 % interval of `bioplaus.measure.statistics.interval`, over the values that are
-    numbers.
-    """
+    """The mean and 95 % interval of the finite values, by `measure.statistics.interval`."""
     x = [v for v in values if math.isfinite(v)]
     if not x:
         return SeedInterval(math.nan, math.nan, math.nan, 0)
@@ -170,7 +170,7 @@ def interval(
 
 
 def number(value: Any) -> float:
-    """A float, NaN for what is none."""
+    """The value as a float; NaN if it is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -181,7 +181,7 @@ def _json(file: Path) -> dict[str, Any]:
     found = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise ValueError(
-            f"report: {file} holds a {type(found).__name__}, expected a JSON object; write the"
-            " folder anew with --resume"
+            f"report: {file} holds a {type(found).__name__}, expected a JSON object; run the study"
+            " again with --resume to write it anew"
         )
     return found

@@ -1,5 +1,6 @@
-"""The sections that a referee asks for: common corruptions, calibration, memorised labels, planned
-contrasts; '' where not measured.
+"""The sections on corruptions and calibration, wrong labels, and planned contrasts.
+
+Each is '' without data.
 """
 
 from html import escape
@@ -12,7 +13,7 @@ from bioplaus.report.text import NONE, percent
 
 
 def corruption(run: Run, svgs: dict[str, str]) -> str:
-    """Curves over severity, errors against the backprop twin, and calibration on clean images."""
+    """Curves over severity, errors relative to backprop's, and calibration on clean images."""
     errors = {
         heading(m): [stated(run, a, m, ALL_CORRUPTIONS) for a in run.arms]
         for m in measures_of("corruption")
@@ -37,22 +38,25 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
         + table(list(columns), arms(run), rows)
         + note(
             (
-                "Errors summed over severities as a share of those of the same arm trained by"
-                " backprop, mean over corruptions; relative: errors above those on clean images."
-                " Not comparable with mCE against AlexNet."
+                "mCE_BP: the errors of an arm, summed over severities, in percent of those of the"
+                " same arm trained by backprop; mean over corruptions. The relative form takes the"
+                " error on clean images off both. Neither can be compared with published mCE, which"
+                " is relative to AlexNet."
                 if columns.keys() & errors.keys()
                 else ""
             ),
             (
-                "Retained: accuracy at severities 1 to 5 as a share of that on clean images, chance"
-                " taken off both; interquartile mean over seeds and corruptions [stratified"
-                " bootstrap]."
+                "Retained: accuracy at severities 1 to 5 as a share of that on clean images, after"
+                " the accuracy of guessing is subtracted from both; IQM, the interquartile mean"
+                " over seeds and corruptions [95 % stratified bootstrap interval]."
                 if columns.keys() & kept.keys()
                 else ""
             ),
             (
-                f"On clean test images: {_better()}. ECE has 15 bins. AURC: error among the answers"
-                " that the net is surest of, mean over how many of them are taken."
+                f"On clean test images: {_better()}. ECE: expected calibration error, of 15 bins."
+                " NLL: negative log-likelihood. Brier: Brier score. AURC: area under the"
+                " risk-coverage curve, which is the error among the most confident answers,"
+                " averaged over the share of answers that is kept."
                 if columns.keys() & calibrated.keys()
                 else ""
             ),
@@ -61,20 +65,20 @@ def corruption(run: Run, svgs: dict[str, str]) -> str:
 
 
 def memory(run: Run, svgs: dict[str, str]) -> str:
-    """What became of the training examples with a wrong label."""
+    """The answers of the net to training examples with a wrong label."""
     del svgs
     measures = measures_of("labels")
     cells = [[stated(run, a, m, FLIPPED) or NONE for m in measures] for a in run.arms]
     if all(c == NONE for row in cells for c in row):
         return ""
     return table([*map(heading, measures)], arms(run), cells) + note(
-        "Of the training examples whose label is wrong: answered by that label, and answered by the"
-        " true one."
+        "Share of the training examples with a wrong label to which the net answers with the wrong"
+        " label (memorised), and with the true label (recovered)."
     )
 
 
 def contrasts(run: Run, svgs: dict[str, str]) -> str:
-    """The comparisons named in the study before it ran."""
+    """The comparisons that the study file named before the run."""
     del svgs
     found = run.summary.get("contrasts") or []
     if not found:
@@ -101,22 +105,22 @@ def contrasts(run: Run, svgs: dict[str, str]) -> str:
         "Pairs",
     ]
     return table(columns, heads, cells) + note(
-        "Named in the study file before it ran; p: paired t test over seeds, corrected by Holm for"
-        " all of these. Of a curve, the metric is the mean accuracy over its sizes (trapezoids). No"
-        " other comparison on this page was planned, and none carries a p-value."
+        "The study file named these comparisons of arms a – b before the run. p: of the paired t"
+        " test over seeds; p, Holm: with Holm's correction for the number of these comparisons."
+        " P(a &gt; b): probability of improvement. The metric of a curve is the mean accuracy over"
+        " its severities (by trapezoids). Other comparisons on this page were not planned, and have"
+        " no p-value."
     )
 
 
 def _unit(metric: str) -> str:
-    """Unit of a contrast's metric, and which direction is better. Of a curve, the metric is a mean
-    accuracy.
-    """
+    """The unit and the better direction of a contrast's metric; that of a curve is an accuracy."""
     measure = MEASURES.get(metric, ACCURACY)
     return f"{measure.unit}, {measure.better} is better"
 
 
 def _better() -> str:
-    """Which direction is better, for the measures of calibration."""
+    """A sentence on the better direction of each measure of calibration."""
     sides = {
         side: [m.title or m.key for m in measures_of("calibration") if m.better == side]
         for side in ("lower", "higher")

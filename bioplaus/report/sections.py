@@ -1,4 +1,4 @@
-"""The sections of results: each (run, svgs) -> HTML, '' where there is nothing to show."""
+"""The sections of results: functions (run, svgs) -> HTML, or '' without data."""
 
 import math
 from html import escape
@@ -25,19 +25,19 @@ from bioplaus.report.text import NONE, joules, percent, si
 BAND = "Lines are means over seeds, bands their 95 % intervals; seeds that diverged are left out."
 SETTINGS = {
     "common": (
-        "All arms share one setting of the optimiser (but for the weight decay that Kolen-Pollack"
-        " lives by): the comparison isolates the rule, and a rule that needs another setting is"
-        " seen below its best."
+        "All arms share the settings of the optimiser (except that Kolen-Pollack has the weight"
+        " decay that it needs). The comparison isolates the effect of the rule; a rule that needs"
+        " other settings performs below its best."
     ),
     "own": (
-        "Each arm runs at its own settings: the comparison is of rules as tuned, and is as fair as"
-        " their tuning was."
+        "The settings were tuned for each rule separately: the comparison is of tuned rules, and is"
+        " only as fair as the tuning."
     ),
 }
 
 
 def compared(run: Run) -> str:
-    """One paragraph: what was compared, on what, with what budget."""
+    """One paragraph on the arms, the data, the net and the budget."""
     parts = [f"<b>{plural(len(run.arms), 'arm')}</b>: {listed([a.label for a in run.arms])}."]
     names = {"data": "Data", "net": "Network", "neuron": "Neurons", "modulator": "Modulator"}
     values = {c: list(dict.fromkeys(getattr(a.columns, c) for a in run.arms)) for c in names}
@@ -52,7 +52,7 @@ def compared(run: Run) -> str:
 
 
 def result(run: Run, svgs: dict[str, str]) -> str:
-    """The headline table, and which rules it does not tell from the baseline."""
+    """The headline table, and a list of the arms that are not shown to beat the baseline."""
     del svgs
     rows = headlines(run)
     energies = [joules(h.energy) if h.energy else None for h in rows]
@@ -75,25 +75,30 @@ def result(run: Run, svgs: dict[str, str]) -> str:
     notes = [f"Mean [95 % t interval over {plural(len(run.seeds), 'seed')}]."]
     if any(a.diverged for a in run.arms):
         notes.append(
-            "Seeds that diverged are left out of the means of their arm, which flatters it."
+            "Seeds that diverged are left out of the mean of their arm, which makes the arm look"
+            " better than it is."
         )
     if any(h.difference for h in rows):
         notes.append(
-            f"Above {FROZEN}: accuracy less that of a net whose hidden layers never learn, seed by"
-            " seed."
+            f"Above {FROZEN}: accuracy minus that of the same net with hidden layers that never"
+            " learn, seed by seed."
         )
         unclear = [h.arm.label for h in rows if h.difference and not h.difference.low > 0]
         if unclear:
             notes.append(
-                f"<b>Not shown to beat the baseline: {listed(unclear)}</b> (no interval, or one"
-                " that is not above zero)."
+                f"<b>Not shown to beat the baseline: {listed(unclear)}</b> (there is no interval,"
+                " or the interval is not above zero)."
             )
     if any(h.retention for h in rows):
         under = f"<a href='#robustness'>retained</a> under {listed(_kinds(run))}"
-        notes.append(f"Robustness: accuracy {under}, averaged; read it beside accuracy.")
+        notes.append(
+            f"Robustness: accuracy {under}, averaged over these. It is relative to clean accuracy,"
+            " and should be read together with it."
+        )
     if any(energies):
         notes.append(
-            "Energy: median [90 % interval over the profile's assumptions, not over seeds]."
+            "MAC: multiply-accumulate operations. Energy: median [90 % interval over the profile's"
+            " assumptions, not over seeds]."
         )
     heads = [arm(run, h.arm) + marks(run, h.arm) for h in rows]
     cells = [[column[i] or NONE for column in columns.values()] for i in range(len(rows))]
@@ -103,12 +108,13 @@ def result(run: Run, svgs: dict[str, str]) -> str:
 def learning(run: Run, svgs: dict[str, str]) -> str:
     del run
     text = (
-        "Test accuracy and training loss over training. The accuracy axis need not start at 0: it"
-        " is cut to tell the ends apart."
+        "Test accuracy and training loss during training. The axis of accuracy may not start at 0:"
+        " it is cut so that the ends of the lines can be told apart."
     )
     rest = (
-        "How far from rest the states of the rules that settle are when they are read. A rule whose"
-        " residual grows is leaving its own theory."
+        "Residual of the rules whose network settles: the relative change of its states in their"
+        " last step. The theory of these rules holds at a residual of 0; a rule whose residual"
+        " grows departs from it."
     )
     return figure(svgs, "learning", f"{text} {BAND}") + figure(
         svgs, "settling", f"{rest} {BAND}", "narrow"
@@ -119,15 +125,15 @@ def alignment(run: Run, svgs: dict[str, str]) -> str:
     del run
     text = (
         "Angle between the rule's update and the gradient of backprop, at the same weights and"
-        " batch. 0°: the same direction. 90° (dashed): nothing in common, and no first-order"
-        " progress on the loss from that layer."
+        " batch. 0°: the same direction. 90° (dashed): orthogonal, so that the update of that layer"
+        " does not reduce the loss to first order."
     )
-    weights = "Angle between feedback weights and the forward weights in whose place they stand."
+    weights = "Angle between feedback weights and the forward weights that they replace."
     return figure(svgs, "angles", f"{text} {BAND}") + figure(svgs, "feedback", f"{weights} {BAND}")
 
 
 def robustness(run: Run, svgs: dict[str, str]) -> str:
-    """The curves, and a table of what is kept, kind by kind, beside clean accuracy."""
+    """The curves, and a table of clean accuracy and retained accuracy for each kind."""
     drawn = [name for name in svgs if name.partition("-")[0] == "robustness"]
     if not drawn:
         return ""
@@ -139,31 +145,34 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
     for h in headlines(run):
         each = [interval(kept(run, h.arm, kind).values()) for kind in kinds(run)]
         cells.append([estimate(x) or NONE for x in (h.accuracy, *each)])
-    chance = f"chance ({percent(number(run.summary.get('chance')))} %) taken off both"
+    chance = (
+        f"after the accuracy of guessing ({percent(number(run.summary.get('chance')))} %) is"
+        " subtracted from both"
+    )
     suite = bool(levels(run, ROBUST, "severity"))
     claim = (
         "see <a href='#claims'>below</a>"
         if suite
-        else "it takes the suite of attacks (<code>adversarial.suite</code>)"
+        else "that needs the suite of attacks (<code>adversarial.suite</code>)"
     )
     text = (
-        "Accuracy under perturbation of growing size, without retraining. Size 0 is the undisturbed"
-        " net on the same examples; where these are a part of the test set, it need not equal clean"
-        " accuracy. Attacks made on the backprop twin, and random signs of the same size, are"
-        " controls: they do not see the net's gradient."
+        "Accuracy under disturbances of growing severity, without retraining. Severity 0 is the"
+        " undisturbed net on the same examples; if these are only a part of the test set, it may"
+        " differ from clean accuracy. Attacks made for the backprop twin, and random signs of the"
+        " same size, are controls: they do not use the gradient of the net."
     )
     return (
         "".join(
-            figure(svgs, name, "The same, continued." if i else f"{text} {BAND}")
+            figure(svgs, name, "The previous figure, continued." if i else f"{text} {BAND}")
             for i, name in enumerate(drawn)
         )
         + blocks(columns, arms(run), cells, 7)
         + note(
-            "Retained: mean accuracy over the sizes shown (trapezoids) as a share of that at size"
-            f" 0, seed by seed, {chance}.",
+            "Retained: mean accuracy over the severities shown (by trapezoids) as a share of that"
+            f" at severity 0, seed by seed, {chance}.",
             (
                 "Under attack: the lowest accuracy that any of these attacks reached at that size."
-                f" No claim of adversarial robustness: {claim}."
+                f" This is not a claim of adversarial robustness: {claim}."
                 if PGD in kinds(run)
                 else ""
             ),
@@ -174,15 +183,15 @@ def robustness(run: Run, svgs: dict[str, str]) -> str:
 def together(run: Run, svgs: dict[str, str]) -> str:
     del run
     text = (
-        "Clean accuracy, and the accuracy retained under perturbation, against energy; a marker's"
-        " area is the retention. Vertical whiskers: 95 % interval over seeds. Horizontal: 90 %"
-        " interval over the energy profile's assumptions."
+        "Clean accuracy (left) and the accuracy retained under disturbance (right) against energy."
+        " The area of a marker shows the retained accuracy. Vertical whiskers: 95 % interval over"
+        " seeds. Horizontal whiskers: 90 % interval over the assumptions of the energy profile."
     )
     return figure(svgs, "frontier", text)
 
 
 def plausibility(run: Run, svgs: dict[str, str]) -> str:
-    """The cards side by side; an item on which all arms agree is said once."""
+    """The plausibility cards of all arms; an item that is equal for all is written once."""
     del svgs
     cards = [{str(name): str(text) for name, text in a.about.get("card", ())} for a in run.arms]
     items = list(dict.fromkeys(name for card in cards for name in card))
@@ -197,7 +206,8 @@ def plausibility(run: Run, svgs: dict[str, str]) -> str:
         )
     card = table(arms(run), [escape(name) for name in items], rows, kind="wide text")
     return card + note(
-        "Computed from the program of each rule, not typed in: properties, not a score."
+        "These properties are computed from the compiled program of each rule. They are not a"
+        " score."
     )
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def table(
     rows: Iterable[Row | Mapping[str, Any]], summary: dict[str, Any] | None = None
 ) -> "Table":
-    """Rows of a run, or of its results.csv as mappings from its columns, and the run's summary
-    where there is one, as a table for `rich.print`.
+    """The headline table of a run, for `rich.print`.
+
+    rows: of the run, or lines of its results.csv as mappings from columns. summary: the content of
+    summary.json, if there is one.
     """
     from rich import box
     from rich.table import Table
@@ -28,8 +30,8 @@ def table(
         collapse_padding=True,
         pad_edge=False,
         caption=(
-            "mean [95 % interval over seeds], differences in points; energy: median [90 % over the"
-            " profile's assumptions]"
+            "mean [95 % interval over seeds], differences in points; energy: median [90 % interval"
+            " over the profile's assumptions]"
         ),
     )
     out.add_column("")

@@ -29,14 +29,14 @@ def si(value: float, unit: str = "") -> str:
         return NONE
     if value == 0:
         return f"0 {unit}".rstrip()
-    # rounded first: 999.9 is 1.00 k
+    # the value is rounded first, so that 999.9 becomes 1.00 k
     exponent = 3 * math.floor(math.log10(abs(float(f"{value:.2e}"))) / 3)
     exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES))
     return f"{format(value / 10**exponent, '#.3g').rstrip('.')} {PREFIXES[exponent]}{unit}".rstrip()
 
 
 def written(measure: Measure, value: float, sign: bool = False) -> str:
-    """A value as its measure is written, without a unit; sign: with a sign, for differences."""
+    """A value in the format of its measure, without a unit. sign: write a plus sign as well."""
     if measure.form == SI:
         return si(value)
     return (
@@ -47,19 +47,19 @@ def written(measure: Measure, value: float, sign: bool = False) -> str:
 
 
 def percent(value: float, sign: bool = False) -> str:
-    """A fraction in percent, as accuracies are written."""
+    """A fraction in percent, in the format of accuracies."""
     return written(ACCURACY, value, sign)
 
 
 def spread(interval: SeedInterval, sign: bool = False, measure: Measure = ACCURACY) -> str:
-    """'[low, high]', '' where there is none."""
+    """The interval as '[low, high]'; '' if there is none."""
     if not math.isfinite(interval.low):
         return ""
     return f"[{written(measure, interval.low, sign)}, {written(measure, interval.high, sign)}]"
 
 
 def joules(energy: tuple[float, float, float]) -> tuple[str, str]:
-    """Median, and '[p05, p95]' in the unit of the median, or ''."""
+    """(median with its unit, '[low, high]' in the same unit, or '' without an interval)."""
     median, low, high = energy
     name = si(median, "J")
     if not (math.isfinite(low) and math.isfinite(high) and median):

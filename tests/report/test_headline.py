@@ -74,17 +74,17 @@ def under(rows, rule, kind, value):
 
 
 def test_cautions(rows, summary):
-    few = "Only 2 seed(s)"
+    few = "Only 2 seeds"
     assert [c[: len(few)] for c in cautions(collect(rows, summary))] == [few]
     said = cautions(collect(changed(rows, under(rows, "fa", "transfer", 0.0)), summary))
     assert len(said) == 2
-    assert said[1].startswith("fa: the attack made on the bp twin beats PGD")
+    assert said[1].startswith("fa: the attack made for the bp twin lowers accuracy more than PGD")
     blind = collect(changed(rows, under(rows, "frozen", "pgd", 0.97)))
     said = [w for w in cautions(blind) if w.startswith("frozen: ")]
     assert len(said) == 2
-    assert "random signs take at least half" in said[1]
+    assert "random signs lower accuracy at least half" in said[1]
     assert any(
-        "No 'frozen' baseline" in w for w in cautions(collect([r for r in rows if r.rule == "bp"]))
+        "no 'frozen' baseline" in w for w in cautions(collect([r for r in rows if r.rule == "bp"]))
     )
 
 

@@ -41,7 +41,7 @@ def test_same_bytes_again(full, page):
     assert report(full).read_text(encoding="utf-8") == page
     run = read_run(full)
     text, without = render(run, {}), render(run._replace(timing={}), {})
-    assert " s in all" in text
+    assert " s in total" in text
     # wall-clock is in that one place
     assert re.sub(r"<dt>Duration</dt><dd>.*?</dd>", "", text) == without
 

@@ -110,7 +110,7 @@ def test_energy_on_every_profile_and_what_learning_changed(rows, summary):
     assert [r[4] for r in found.rows if r[0] == "bp" and "seeds" in r[-1]] == [
         "more than 8.00 mJ 90 %, 0 of 2 seeds"
     ]
-    assert "loihi1 is without synapse updates" in text
+    assert "loihi1 leaves out synapse updates" in text
     assert "in the profile where it is smallest" in text
     many = {
         "energy_profiles": {f"p{i}": "" for i in range(12)},
@@ -156,14 +156,14 @@ def test_likeness_equals_another_computation(rows):
     alone = sum(alone) / len(alone)
     assert found["bp"][2] == f"{alone:.2f} ".replace("-", "−")
     assert set(found) == {"bp", "fa"}
-    assert "Left out: frozen (" in table
+    assert "Left out: frozen. These arms" in table
 
 
 def test_nan_is_not_a_number(rows):
     rows = changed(rows, {("bp", "accuracy", "clean", "1"): float("nan")})
     text = render(collect(rows), {})
     assert row(text, "bp")[1] == f"{100 * of(rows, 'bp', 'accuracy', 'clean')['0']:.1f} one seed"
-    assert "no clean accuracy for seed 1" in text
+    assert "clean accuracy is missing for seed 1" in text
     assert "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S).lower()
 
 
