@@ -76,6 +76,6 @@ def test_a_mesh_has_whole_numbers(text):
 @pytest.mark.parametrize("command", ["compare", "tune"])
 def test_no_rule_is_an_error(command, capsys):
     assert cli.main([command, "--rules", " , "]) == 2
-    assert "rules: got ' , ', which names none" in capsys.readouterr().err
+    assert "rules: got ' , ', which holds no key" in capsys.readouterr().err
     with pytest.raises(StudyError, match="rules: got no key"):
         comparison([], data="digits")

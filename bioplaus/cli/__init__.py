@@ -1,5 +1,7 @@
-"""The command line: its grammar (commands), what each command does (dispatch), what it prints
-(console, catalogue).
+"""The command line.
+
+`commands` defines the commands and their arguments, `dispatch` runs them, `console` guards their
+output, and `catalogue` holds the tables of `bioplaus list`.
 """
 
 from bioplaus.cli.dispatch import main as main

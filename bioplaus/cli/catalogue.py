@@ -1,4 +1,4 @@
-"""What there is to choose from, with a line on each: what `bioplaus list` prints."""
+"""The tables of rules, neurons, modulators, data sets and profiles that `bioplaus list` prints."""
 
 from bioplaus import data, modulators, neurons
 from bioplaus.measure.energy import profiles
@@ -32,7 +32,7 @@ NOTES = {
         " |W_l|: MACs of layer l in a forward pass."
     )
 }
-"""Kind -> what is printed below its table."""
+"""Kind -> a note that is printed below its table."""
 
 
 def _first_line(thing) -> str:

@@ -1,4 +1,4 @@
-"""The commands and what can be given to each: from here the command line has its helps."""
+"""The commands and their arguments; the texts below them are printed by --help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-# what holds without them, the texts say
+# their texts describe the default, so that tyro does not print one
 NUMBER, FOLDER = (arg(metavar=name, help_behavior_hint="") for name in ("N", "FOLDER"))
 FLAG = FlagCreatePairsOff
 COMPARED = "bp, fa, kp, usf, dfa, np, pc, ep"
@@ -14,128 +14,117 @@ COMPARED = "bp, fa, kp, usf, dfa, np, pc, ep"
 
 @dataclass
 class Compare:
-    """Train rules side by side; print a table and write a report.
+    """Train rules on the same net, data and batches; print a table and write a report.
 
-    All have the same net, data, batches and budget.
+    Settings are the same for all rules, unless --own is given.
     """
 
     rules: Annotated[str, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")] = (
         COMPARED
     )
-    """Keys separated by commas, or all for every rule there is. The frozen baseline is always
-    added.
-    """
+    """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
-    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list
-    data`.
-    """
+    """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
     seeds: Annotated[int | None, NUMBER] = None
-    """Seeds, trained together; 5 on digits and 3 on larger data where none is given."""
+    """Number of seeds, trained together. Default: 5; 3 on data sets that are downloaded."""
     steps: Annotated[int | None, NUMBER] = None
-    """Training steps; 1,000 on digits and each rule's epochs, at most 5, on larger data where none
-    is given.
-    """
+    """Training steps. Default: 1,000; on data sets that are downloaded, at most 5 epochs."""
     own: Annotated[bool, FLAG] = False
-    """Each rule at its own tuned settings (bioplaus/defaults.toml), rather than all at common
-    ones.
-    """
+    """Use the settings that were tuned for each rule (bioplaus/defaults.toml)."""
     out: Annotated[Path | None, FOLDER] = None
-    """A new folder for the results; results/compare-DATA, numbered, where none is given."""
+    """A new folder for the results. Default: results/compare-DATA, with a number if it exists."""
     jobs: Annotated[int | None, NUMBER] = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is
-    given.
-    """
+    """Number of arms trained at once, in separate processes. Default: one per core, at most 8."""
 
 
 @dataclass
 class Run:
-    """Run a study file: [base] settings, crossed with [grid].
+    """Run a study file.
 
-    Any setting can be given as --key.path value.
+    Settings given as --key.path value replace those of the file.
     """
 
     study: Positional[Path]
     """The study file (.toml)."""
     out: Annotated[Path | None, FOLDER] = None
-    """A new folder for the results; results/NAME where none is given."""
+    """A new folder for the results. Default: results/NAME, where NAME is that of the file."""
     resume: Annotated[bool, FLAG] = False
-    """Go on in a folder that exists; starts where there is none."""
+    """Continue a run in an existing folder; a folder that does not exist is created."""
     arms: Annotated[str | None, arg(metavar="K/N", help_behavior_hint="")] = None
-    """A share of the arms, for a queue of many machines: 3/16 trains the third of sixteen; a run
-    with --resume then collects them.
+    """Train share K of N of the arms, for a queue of many machines.
+    A run with --resume collects them at the end.
     """
     mesh: Annotated[str | None, arg(metavar="AXES", help_behavior_hint="")] = None
-    """Several devices: data=4,model=2 divides batches and layers, seeds=8 puts seeds side by
-    side.
-    """
+    """Use several devices: data=4,model=2 divides batches and layers, seeds=8 divides the seeds."""
     jobs: Annotated[int | None, NUMBER] = None
-    """Arms trained at a time, in processes of their own; one a core, at most 8, where none is
-    given, and 1 on a mesh.
+    """Number of arms trained at once, in separate processes.
+    Default: one per core, at most 8; 1 on a mesh.
     """
     many: Annotated[bool, FLAG] = False
-    """Run a study of more than 10,000 arms, which is refused otherwise."""
+    """Allow a study of more than 10,000 arms."""
     distributed: Annotated[bool, FLAG] = False
-    """One run on many machines, started once on each: by srun, on a TPU pod or by Kubernetes.
-    Batches are divided over all devices unless --mesh says otherwise. See docs/machines.md.
+    """Run on many machines together. Start the command on each: by srun, TPU pod or Kubernetes.
+    Batches are divided over all devices, unless --mesh says otherwise.
+    See docs/machines.md.
     """
 
 
 @dataclass
 class Tune:
-    """Find each rule's own settings, with as many trials for one as for another.
+    """Tune the settings of each rule, with the same number of trials for all rules.
 
-    Trials are judged on the validation split, the best three on three new seeds.
+    Trials are compared on the validation split.
 
-    Writes a defaults.toml, rule by rule, with the scores.
+    The best three are run again on three new seeds.
 
-    A run that was stopped goes on.
+    The settings and their scores are written to a file after each rule.
+
+    A run that was stopped continues with the next rule.
     """
 
     rules: str = "all"
-    """Keys separated by commas, or all; the frozen baseline is tuned with them."""
+    """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
-    """digits, mnist, fashion-mnist, cifar10, or one of another package: see `bioplaus list
-    data`.
-    """
+    """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
     trials: int = 24
-    """Settings tried for each rule."""
+    """Number of trials for each rule."""
     seeds: int = 3
-    """Seeds for each trial."""
+    """Number of seeds of each trial."""
     steps: int = 1000
     """Training steps of a trial."""
     epochs: int = 10
-    """How long the settings are to be used, written with them."""
+    """Epochs of trainings that use the settings; written to the file with them."""
     out: Path = Path("defaults.toml")
-    """The file to write. One that exists is gone on with, if it is of the same budget."""
+    """The file to write. Tuning continues from an existing file, if its budget is the same."""
 
 
 @dataclass
 class Verify:
-    """Check each rule's mathematical identities and negative controls.
+    """Check the mathematical identities of each rule, and their negative controls.
 
-    Exit code 1 if one fails.
+    The exit code is 1 if a check fails.
     """
 
     rules: Positional[
         Annotated[tuple[str, ...], arg(metavar="[RULE ...]", help_behavior_hint="")]
     ] = ()
-    """Keys of rules; all where none is given."""
+    """Keys of rules. Default: all rules."""
 
 
 @dataclass
 class List:
-    """List what there is to choose from."""
+    """List rules, neurons, modulators, data sets and energy profiles."""
 
     what: Positional[Literal["rules", "neurons", "modulators", "data", "profiles", "all"]] = "all"
-    """Of what; of all where none is given."""
+    """The kind to list."""
 
 
 @dataclass
 class Report:
-    """Write report.html anew from a results folder."""
+    """Write report.html again, from the results in the folder of a run."""
 
     folder: Positional[Path]
-    """What a run has written."""
+    """The folder of a finished run."""
 
 
 Command = (

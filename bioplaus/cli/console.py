@@ -1,9 +1,8 @@
-"""Standard output and standard error of the command line: what they do not take costs no finished
-work.
+"""Guards standard output and standard error, so that errors in output do not stop a run.
 
-Signs that a terminal's encoding lacks are shown by those of ASCII. In a long run, output that
-nobody reads any more (`| head -1`) or that has no room (a full disk) is dropped, and the run goes
-on.
+Characters that the encoding of the terminal lacks are replaced by similar ones of ASCII. If nobody
+reads the output of a long run any more (`| head -1`), or a disk is full, further output is dropped
+and the run continues.
 """
 
 import codecs
@@ -16,17 +15,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-"""Errors of a place that takes no more: a full disk, a quota, a limit on the size of files, a disk
-that fails.
-"""
+"""Numbers of errors in writing: a full disk, a quota, a limit on file size, a failing disk."""
 
 NOBODY_READS = 128 + 13
-"""Exit code of a program that stops since nobody reads its output: as the signal SIGPIPE would end
-it.
-"""
+"""Exit code if nobody reads the output: that of a program which is ended by SIGPIPE."""
 
 NO_ROOM = 4
-"""Exit code where a file or the output could not be written."""
+"""Exit code if a file or the output could not be written."""
 
 ASCII = {
     "µ": "u",
@@ -44,9 +39,7 @@ ASCII = {
 
 
 def in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """For `codecs.register_error`: the nearest ASCII for what an encoding lacks; `?` where there is
-    none.
-    """
+    """For `codecs.register_error`: similar ASCII for characters that an encoding lacks, or '?'."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_nearest, error.object[error.start : error.end])), error.end
@@ -64,9 +57,7 @@ def _nearest(sign: str) -> str:
 
 
 def guarded(act: Callable[[], int]) -> int:
-    """The exit code of act(), or of what its output, or the place that it writes to, did not take:
-    then one line says so.
-    """
+    """Run act(), and return its exit code, or that of an error in writing after a line about it."""
     prepare()
     try:
         try:
@@ -74,7 +65,7 @@ def guarded(act: Callable[[], int]) -> int:
         except SystemExit:  # of --help
             sys.stdout.flush()
             raise
-        # here, and not at the interpreter's end, where an error could not be met
+        # here, because an error at the interpreter's exit could not be handled
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -87,7 +78,7 @@ def guarded(act: Callable[[], int]) -> int:
         where = error.filename or "the output"
         with contextlib.suppress(OSError):
             print(
-                f"bioplaus: {where}: {error.strerror}. What is finished is kept; a run goes on with"
+                f"bioplaus: {where}: {error.strerror}. Finished work is kept; continue a run with"
                 " --resume",
                 file=sys.stderr,
             )
@@ -95,7 +86,7 @@ def guarded(act: Callable[[], int]) -> int:
 
 
 def prepare() -> None:
-    """Make both streams take any text, and exist where the caller has closed them."""
+    """Make both streams accept any text, and replace streams that the caller has closed."""
     codecs.register_error("bioplaus.ascii", in_ascii)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -106,9 +97,7 @@ def prepare() -> None:
 
 
 class Unbroken:
-    """A stream that drops what its target does not take, and remembers the first reason in
-    `lost`.
-    """
+    """A stream that drops output after an error of its target, and keeps the error in `lost`."""
 
     def __init__(self, target: Any):
         self.target = target
@@ -134,8 +123,9 @@ class Unbroken:
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """Within, work goes on whatever becomes of its output. Raises OSError afterwards if some was
-    lost, though not for want of a reader.
+    """Within this context, errors in output do not stop the work.
+
+    Raises OSError at the end if output was lost, unless the reason is that nobody reads it.
     """
     streams = {"stdout": Unbroken(sys.stdout), "stderr": Unbroken(sys.stderr)}
     for name, stream in streams.items():
@@ -148,12 +138,15 @@ def unbroken() -> Iterator[None]:
             setattr(sys, name, stream.target)
     for name, stream in streams.items():
         if stream.lost and not isinstance(stream.lost, BrokenPipeError):
-            raise OSError(stream.lost.errno, f"{stream.lost.strerror}; all else is done", name)
+            raise OSError(
+                stream.lost.errno, f"{stream.lost.strerror}; all other work is finished", name
+            )
 
 
 def drop(stream: Any) -> None:
-    """Send what a stream still holds, and all that follows, nowhere: else the interpreter would
-    fail on it at its end.
+    """Discard what a stream still holds, and all further output.
+
+    Otherwise the interpreter would fail at exit, when it flushes the stream.
     """
     with (
         contextlib.suppress(OSError, ValueError),

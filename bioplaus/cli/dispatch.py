@@ -1,10 +1,15 @@
-"""The command line. Everything heavy is imported when a command needs it: `bioplaus --help` answers
-at once.
+"""Runs the commands of the command line.
 
-Exit codes: 0 done; 1 a check failed; 2 something given was wrong (one message says what), before
-any work started; 3 a process of a run on many machines has stopped, and with it the run; 4 a file
-or the output could not be written, as on a full disk; 130, 143, 129 stopped by SIGINT, SIGTERM,
-SIGHUP: what was done is saved.
+Slow imports are made inside the commands that need them, so that `bioplaus --help` is fast.
+
+Exit codes:
+
+    0              success
+    1              a check failed
+    2              an argument or a setting is wrong; a message says which, before any work
+    3              a process of a run on many machines stopped, and so did the run
+    4              a file or the output could not be written, for instance because a disk is full
+    130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; the work so far is saved
 """
 
 import shlex
@@ -36,8 +41,8 @@ def _main(words: list[str]) -> int:
         if rest and not isinstance(command, Run):
             name = type(command).__name__.lower()
             raise UsageError(
-                f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings as"
-                " --net.hidden are those of `run`)"
+                f"unknown arguments: {' '.join(rest)}; see `bioplaus {name} --help` (settings such"
+                " as --net.hidden can be given to `run` only)"
             )
         if not isinstance(command, Compare | Run | Tune):
             return HANDLERS[type(command)](command, rest)
@@ -57,24 +62,24 @@ def _main(words: list[str]) -> int:
 
 
 def _go_on(command, words: list[str]) -> str:
-    """What is said of a command that was stopped."""
+    """The message after a command was stopped, with the command that resumes it."""
     if not isinstance(command, Compare | Run | Tune):
         return "bioplaus: stopped"
     if isinstance(command, Compare) and command.out and (command.out / "study.toml").exists():
         words = ["run", str(command.out / "study.toml"), "--out", str(command.out), "--resume"]
     elif isinstance(command, Run) and not command.arms and not command.resume:
         words = [*words, "--resume"]
-    return f"bioplaus: stopped; what was done is kept. To go on: bioplaus {shlex.join(words)}"
+    return f"bioplaus: stopped; the work so far is saved. To resume: bioplaus {shlex.join(words)}"
 
 
 __doc_line__ = (
-    "Biologically plausible learning: rules, noise and modulators on one harness.\n\nbioplaus"
-    " --version prints the version."
+    "Train and compare biologically plausible learning rules.\n\nbioplaus --version prints the"
+    " version."
 )
 
 
 def _ours() -> tuple[type[Exception], ...]:
-    """Errors about what the user gave. Anything else is a bug and keeps its traceback."""
+    """Errors in the user's arguments and settings. All others are bugs, and show a traceback."""
     from bioplaus.data import DataError
     from bioplaus.extensions import ExtensionError
     from bioplaus.study import StudyError
@@ -83,7 +88,7 @@ def _ours() -> tuple[type[Exception], ...]:
 
 
 class UsageError(ValueError):
-    """An argument that makes no sense here."""
+    """An argument that is wrong, or that does not fit the others."""
 
 
 def _compare(command: Compare, rest: list[str]) -> int:
@@ -99,9 +104,9 @@ def _compare(command: Compare, rest: list[str]) -> int:
         own=command.own,
     )
     settings = (
-        "each rule's own, as tuned"
+        "tuned for each rule"
         if command.own
-        else "common, one optimiser and learning rate for all rules"
+        else "common: one optimiser and learning rate for all rules"
     )
     print(f"settings: {settings}")
     command.out = command.out or _new(Path("results") / f"compare-{command.data}")
@@ -117,7 +122,7 @@ def _run(command: Run, rest: list[str]) -> int:
 
     if command.arms:
         raise UsageError(
-            "--arms and --distributed: give one of them; an array of jobs needs no --distributed"
+            "--arms and --distributed: give one of them; shares of the arms need no --distributed"
         )
     if command.jobs:
         raise UsageError(
@@ -151,7 +156,7 @@ def _run_here(command: Run, rest: list[str]) -> int:
         missing = run_share(study, command.arms, out, many=command.many)
         print(
             f"arms {command.arms} are done;"
-            f" {'not yet: ' + ', '.join(missing) if missing else 'so are all others'}"
+            f" {'not finished: ' + ', '.join(missing) if missing else 'all other arms are, too'}"
         )
         return 0
     if command.mesh:
@@ -167,7 +172,7 @@ def _keys(text: str) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys:
         raise UsageError(
-            f"rules: got {text!r}, which names none; give keys separated by commas, as in bp,fa,"
+            f"rules: got {text!r}, which holds no key; give keys separated by commas, as in bp,fa,"
             " or all"
         )
     return keys
@@ -203,7 +208,7 @@ def _finish(results) -> int:
 
 
 def _new(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, ... that does not exist."""
+    """The first of path, path-2, path-3, ... that does not exist."""
     n, found = 1, path
     while found.exists():
         n += 1
@@ -223,8 +228,8 @@ def _verify(command: Verify, rest: list[str]) -> int:
             raise UsageError(f"there is no rule {name!r}{nearest(name, rules)}")
         if name not in checked:
             raise UsageError(
-                f"rule {name!r} brings no identities; its package gives them as an entry point"
-                " `bioplaus.identities`"
+                f"rule {name!r} has no identities; its package can register them under the entry"
+                " point `bioplaus.identities`"
             )
     passed = True
     for key in command.rules or [key for key in rules if key in checked and key not in BASELINES]:
@@ -232,9 +237,9 @@ def _verify(command: Verify, rest: list[str]) -> int:
             print(check, flush=True)
             passed &= check.passed
     print(
-        "all identities hold, all controls differ"
+        "all identities hold, and all negative controls differ"
         if passed
-        else "FAILED: see the lines marked above"
+        else "FAILED: see the marked lines above"
     )
     return 0 if passed else 1
 

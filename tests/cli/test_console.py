@@ -79,7 +79,7 @@ def test_a_command_in_an_ascii_locale_prints_all_of_its_text():
             "compare",
             full,
             console.NO_ROOM,
-            "bioplaus: stdout: No space left on device; all else is done.",
+            "bioplaus: stdout: No space left on device; all other work is finished.",
         ),
         ("list", nowhere, console.NOBODY_READS, ""),
         ("list", full, console.NO_ROOM, "bioplaus: the output: No space left on device."),
@@ -162,4 +162,4 @@ def test_a_run_that_finds_no_room_says_so_in_a_line(tmp_path):
     line = said.splitlines()[-1]  # on a slow machine lines of progress come before it
     assert process.exitcode == console.NO_ROOM
     assert line.startswith(f"bioplaus: {tmp_path / 'out' / 'arms' / 'bp-'}")
-    assert line.endswith("File too large. What is finished is kept; a run goes on with --resume")
+    assert line.endswith("File too large. Finished work is kept; continue a run with --resume")

@@ -111,7 +111,7 @@ def test_energy_on_every_profile_and_what_learning_changed(rows, summary):
         "more than 8.00 mJ 90 %, 0 of 2 seeds"
     ]
     assert "loihi1 leaves out synapse updates" in text
-    assert "in the profile where it is smallest" in text
+    assert "on the profile where this share is smallest" in text
     many = {
         "energy_profiles": {f"p{i}": "" for i in range(12)},
         "energy_clocked": [f"p{i}" for i in range(7)],
@@ -178,4 +178,4 @@ def test_no_accuracy_is_said_to_lie_beyond_its_bounds(rows):
     text = render(collect([r for r in changed(rows, given) if r.condition == "clean"]), {})
     assert row(text, "bp")[1:3] == ["99.0 [86.3, 100.0]", "+49.0 [−100.0, +100.0]"]
     assert row(text, "fa")[1] == "1.0 [0.0, 13.7]"
-    assert "moved to the measure's bound" in text
+    assert "moved to the end of the range" in text

@@ -70,7 +70,7 @@ def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch
     error = capsys.readouterr().err
     assert "Traceback" not in error
     (said,) = re.findall(
-        "^bioplaus: stopped; what was done is kept. To go on: bioplaus (.*)$", error, re.M
+        "^bioplaus: stopped; the work so far is saved. To resume: bioplaus (.*)$", error, re.M
     )
     assert shlex.split(said) == [*words, "--resume"]
     assert parts == [2, 1]  # to the first moment of measurement: what was being computed is kept
@@ -129,7 +129,7 @@ def test_a_comparison_goes_on_as_the_run_that_it_is(tmp_path, monkeypatch, capsy
     assert (
         capsys.readouterr()
         .err.splitlines()[-1]
-        .endswith(f"To go on: bioplaus run {out / 'study.toml'} --out {out} --resume")
+        .endswith(f"To resume: bioplaus run {out / 'study.toml'} --out {out} --resume")
     )
 
 
