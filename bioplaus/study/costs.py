@@ -53,8 +53,8 @@ def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
         raise StudyError(f"profiles: {error}") from error
     if unfit := [name for name in found.keys() - profiles().keys() if found[name].inference_only]:
         raise StudyError(
-            f"profiles: {sorted(unfit)} describe machines that cannot train (inference_only), and a"
-            " study reports the energy of training; leave them out"
+            f"profiles: {sorted(unfit)} cannot train (inference_only), and a study reports the"
+            " energy of training; leave them out"
         )
     return {name: profile for name, profile in found.items() if not profile.inference_only}
 
