@@ -79,7 +79,7 @@ def test_a_study_streams():
 
 
 def test_bad_options_are_refused():
-    with pytest.raises(StudyError, match="leave --mesh or stream out"):
+    with pytest.raises(StudyError, match="leave out --mesh or stream"):
         run_study(Study(name="s", base={"stream": 2}), mesh="data=1", show=False)
     with pytest.raises(ValueError, match="chunk is 0"):
         stream(PROGRAM, DATA, 0.1, chunk=0)
