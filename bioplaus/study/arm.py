@@ -47,7 +47,7 @@ class Trained(NamedTuple):
     """An arm after training.
 
     state: with the seed axis first. diverged: seed -> the step of its first loss that is not
-    finite. said: warnings about checkpoints that could not be read. watch: see
+    finite. warnings: about checkpoints that could not be read. watch: see
     `bioplaus.study.watch`; None if an older version of this library trained the arm.
     """
 
@@ -55,7 +55,7 @@ class Trained(NamedTuple):
     rows: list[Row]
     diverged: dict[int, int]
     seconds: float
-    said: list[str]
+    warnings: list[str]
     watch: Watch | None
 
 
@@ -150,7 +150,7 @@ def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
     good, chunk = done, math.ceil(arm.steps / arm.points)
     while done < arm.steps:
         left = min(chunk - done % chunk, arm.steps - done)  # until the next measurement
-        state, history, n, told = pace.advance(train, state, chunk, left)
+        state, history, n, signal = pace.advance(train, state, chunk, left)
         watch = after(watch, history) if watch or not done else None
         done += n
         since = {
@@ -163,11 +163,11 @@ def _train_arm(arm, compiled, data, label, folder, tick) -> Trained:
                 {},
             )
         tick(n)
-        if folder and (done == arm.steps or told or pace.unsaved > SAVE_EVERY):
+        if folder and (done == arm.steps or signal or pace.unsaved > SAVE_EVERY):
             now = Note(note.seconds + time.perf_counter() - began, rows, said, since, watch)
             save(folder, done, state, now.plain(), keep=good, owner=folder.name)
             good, pace.unsaved = done, 0.0
-        look(told)
+        look(signal)
     return Trained(
         high(here(state)),
         rows,

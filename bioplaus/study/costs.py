@@ -42,13 +42,13 @@ HEADLINE_PROFILE = "horowitz45"  # the energy profile of the headline table
 TARGET_ACCURACY = 0.9  # the energy that training spends until this accuracy is reported
 
 
-def training_profiles(own: Sequence[str] = ()) -> dict[str, Profile]:
+def training_profiles(files: Sequence[str] = ()) -> dict[str, Profile]:
     """Name -> energy profile, for all profiles of machines that can train.
 
-    own: files with further profiles. Raises StudyError for a file that cannot be used.
+    files: with further profiles. Raises StudyError for a file that cannot be used.
     """
     try:
-        found = profiles(*own)
+        found = profiles(*files)
     except ValueError as error:
         raise StudyError(f"profiles: {error}") from error
     if unfit := [name for name in found.keys() - profiles().keys() if found[name].inference_only]:

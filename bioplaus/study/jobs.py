@@ -78,17 +78,17 @@ def _train_waiting(
 def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
     """Train waves of arms, one wave after the other; the arms of a wave in any order."""
     context = multiprocessing.get_context("spawn")
-    told, shares = context.Queue(), context.Queue()
+    steps, shares = context.Queue(), context.Queue()
     # workers stop when the other end of this pipe, which this process alone holds, is closed
     theirs, lifeline = context.Pipe(duplex=False)
     for j in range(jobs):
         shares.put(cores[j::jobs] or cores)
     with progress_bar(sum(plans[i].arm.steps for wave in waves for i in wave), show) as (say, tick):
         listener = threading.Thread(
-            target=lambda: [tick(n) for n in iter(told.get, None)], daemon=True
+            target=lambda: [tick(n) for n in iter(steps.get, None)], daemon=True
         )
         listener.start()
-        pool = ProcessPoolExecutor(jobs, context, _start, (study, out, told, shares, theirs))
+        pool = ProcessPoolExecutor(jobs, context, _start, (study, out, steps, shares, theirs))
         try:
             for wave in waves:
                 with starting_workers():
@@ -106,22 +106,22 @@ def _side_by_side(study, out, waves, plans, jobs, cores, show) -> None:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-            told.put(None)
+            steps.put(None)
             # a worker that was killed may have sent half a message, whose rest never comes
             listener.join(2.0)
-            told.cancel_join_thread()
+            steps.cancel_join_thread()
 
 
 _worker: dict[str, Any] = {}  # of a worker process, kept from arm to arm
 
 
-def _start(study: Study, out: Path, told, shares, lifeline) -> None:
+def _start(study: Study, out: Path, steps, shares, lifeline) -> None:
     """Set up a worker: its signals, its cores (before JAX counts them), and the study's plan."""
     serve(lifeline)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
     keep_compilations()
-    _worker.update(runner=ArmRunner(plan(study, check=False), out), told=told)
+    _worker.update(runner=ArmRunner(plan(study, check=False), out), steps=steps)
 
 
 def keep_compilations() -> None:
@@ -143,4 +143,4 @@ def keep_compilations() -> None:
 
 def _train(i: int) -> None:
     with working():
-        _worker["runner"].train(i, _worker["told"].put)
+        _worker["runner"].train(i, _worker["steps"].put)

@@ -5,7 +5,7 @@ import time
 import jax
 import numpy as np
 
-from bioplaus.study.stop import asked
+from bioplaus.study.stop import received
 from bioplaus.training.machines import greatest
 from bioplaus.training.program import TrainState
 from bioplaus.training.train import Train
@@ -44,7 +44,7 @@ class Pace:
         state, history = train.advance(state, min(chunk, MAX_PART_STEPS), count)
         history = {name: np.asarray(values)[:, :count] for name, values in history.items()}
         jax.block_until_ready(state)
-        seconds, signal = greatest(time.perf_counter() - began, asked())
+        seconds, signal = greatest(time.perf_counter() - began, received())
         self.unsaved += seconds
         self.steps = max(
             1, min(MAX_PART_GROWTH * max(count, self.steps), int(count * PART_SECONDS / seconds))

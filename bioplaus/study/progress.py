@@ -50,15 +50,15 @@ def progress_bar(total: int, show: bool):
     with Progress(*columns, console=console, disable=not (shown and alive), transient=True) as bar:
         task = bar.add_task("compiling", total=total)
         # since: the time after the first steps, and their number; the time before was compiling
-        told, since = perf_counter(), None
+        last, since = perf_counter(), None
 
-        def tell(steps: int = 0, **changes) -> None:
-            nonlocal told, since
+        def update(steps: int = 0, **changes) -> None:
+            nonlocal last, since
             bar.update(task, advance=steps, **changes)
             now, done = perf_counter(), bar.tasks[task].completed
             since = since or ((now, done) if done else None)
-            if shown and not alive and done and now - told >= LOG_SECONDS:
-                told, speed = (
+            if shown and not alive and done and now - last >= LOG_SECONDS:
+                last, speed = (
                     now,
                     (done - since[1]) / (now - since[0]) if since and now > since[0] else 0.0,
                 )
@@ -70,7 +70,7 @@ def progress_bar(total: int, show: bool):
                 )
                 print(f"{what}, {how}", file=sys.stderr, flush=True)
 
-        yield (lambda text: tell(description=text)), tell
+        yield (lambda text: update(description=text)), update
 
 
 def _rate(speed: float) -> str:

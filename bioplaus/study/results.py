@@ -18,16 +18,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 class Final(NamedTuple):
-    """The measures of an arm after training, as rows, and warnings (said)."""
+    """The measures of an arm after training, as rows, and its warnings."""
 
     rows: list[Row]
-    said: list[str]
+    warnings: list[str]
 
 
 def write_final(folder: Path, final: Final) -> None:
     """Write the measures of an arm into its folder. The file of checksums marks it as finished."""
     write_rows(folder / FINAL[0], final.rows)
-    write_json(folder / FINAL[1], final.said)
+    write_json(folder / FINAL[1], final.warnings)
     seal(folder / FINAL_SUMS, FINAL)
 
 

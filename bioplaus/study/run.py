@@ -100,7 +100,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
             say(p.name)
             twin = None if p.twin is None else plans[p.twin]
             with of_precision(p.arm):
-                trained, found, said = run_arm(
+                trained, found, concerns = run_arm(
                     p, out and p.folder_in(out), twin, twins, images, tick
                 )
                 costs = (
@@ -114,7 +114,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
                 + found
                 + (cost_rows(costs, p.label, p.arm, trained.rows) if costs else [])
             )
-            warnings += said
+            warnings += concerns
             seconds[p.name] = round(trained.seconds, 3)
     rows += error_rows([p.label for p in plans], rows)
     notes, chance = (
@@ -163,19 +163,19 @@ def _run_arm(p, folder, twin, twins, images, tick) -> tuple[Trained, list[Row], 
         return (
             trained,
             relabelled([Row(*row) for row in kept.rows], p.label),
-            trained.said + kept.said,
+            trained.warnings + kept.warnings,
         )
     same, other = (p.arm.corruptions, id(p.data.test.x)), twins.get(twin.label) if twin else None
     if same not in images:
         images[same] = images_of(p.arm, p.data)
-    found, said = final_rows(
+    found, concerns = final_rows(
         p.arm, deployed, trained, other, p.data, images[same], p.flipped, p.label
     )
     if why:
-        said = [*said, f"{p.label.rule}, {p.label.neuron}: {why}; measured again"]
+        concerns = [*concerns, f"{p.label.rule}, {p.label.neuron}: {why}; measured again"]
     if folder and first():
-        write_final(folder, Final(found, said))
-    return trained, found, trained.said + said
+        write_final(folder, Final(found, concerns))
+    return trained, found, trained.warnings + concerns
 
 
 @contextlib.contextmanager

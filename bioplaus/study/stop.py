@@ -35,12 +35,12 @@ class Stopped(KeyboardInterrupt):
 class _State:
     """The state of this process.
 
-    asked: the number of the signal that has come, or 0. working, patient: the number of `working`
-    and `patient` contexts that are entered. seconds: from the signal to the end of the process.
+    received: the number of the signal that has come, or 0. working, patient: the number of
+    contexts of these names that are entered. seconds: from the signal to the end of the process.
     last_words: gives the text that is printed then. end: the timer.
     """
 
-    asked: int = 0
+    received: int = 0
     working: int = 0
     patient: int = 0
     seconds: float = PARENT_SECONDS
@@ -57,13 +57,13 @@ def look(number: int | None = None) -> None:
     number: the signal that all processes of a run have agreed on; None to ask for this process
     alone.
     """
-    if number := _now.asked if number is None else number:
+    if number := _now.received if number is None else number:
         raise Stopped(number)
 
 
-def asked() -> int:
+def received() -> int:
     """The number of the signal that has come, or 0."""
-    return _now.asked
+    return _now.received
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def listening(last_words: Callable[[], str]) -> Iterator[None]:
     finally:
         if _now.end:
             _now.end.cancel()
-        _now.asked, _now.end = 0, None
+        _now.received, _now.end = 0, None
         for s, handler in before.items():
             if handler is not None:
                 signal.signal(s, handler)
@@ -154,9 +154,9 @@ def _hear_all() -> None:
 
 def _hear(number: int, frame) -> None:
     del frame
-    if _now.asked:
+    if _now.received:
         return
-    _now.asked = number
+    _now.received = number
     _now.end = threading.Timer(_now.seconds, _leave, (number,))
     _now.end.daemon = True
     _now.end.start()
