@@ -70,7 +70,7 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
         ),
         (
             OWN.replace("kind", "inference_only = 'fixed'\nkind"),
-            r"profiles: \['desk'\] describe machines that cannot train",
+            r"profiles: \['desk'\] cannot train",
         ),
         ("[desk", "profiles: .*own.toml: "),
     ],
