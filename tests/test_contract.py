@@ -8,32 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.typing import ArrayLike
-from variants import FIRST, VARIANTS
+from variants import FIRST, RULES_AND_SLOW_VARIANTS, VARIANTS
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.testing import CONTRACT, ON_EVERY_NET, check_rule, convolutional, perceptron
+from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron
 from bioplaus.types import Batch, Rule
 
 
-@pytest.mark.parametrize("key", FIRST)
+@pytest.mark.parametrize("key", RULES_AND_SLOW_VARIANTS)
 def test_rule_keeps_the_contract(key):
     check_rule((RULES | BASELINES)[key])
-
-
-@pytest.mark.parametrize("key", VARIANTS)
-def test_variant_keeps_the_contract_on_a_perceptron(x64, key):
-    case = perceptron((RULES | BASELINES)[key])
-    for item in CONTRACT.values():
-        item(case)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("key", VARIANTS)
-def test_variant_keeps_the_contract_on_convolutions(x64, key):
-    case = convolutional((RULES | BASELINES)[key])
-    for item in ON_EVERY_NET:
-        item(case)
 
 
 def test_every_rule_is_tested():

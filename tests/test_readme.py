@@ -47,6 +47,7 @@ def test_the_python_of_the_readme_runs_and_learns():
         assert re.search(rf"\b{rule}\b", said)
 
 
+@pytest.mark.slow
 def test_the_python_of_the_pages_runs():
     """Each page by itself, in one process: what a page uses, it imports."""
     pages = {str(page): "\n".join(found) for page in PAGES[1:] if (found := blocks(page, "python"))}

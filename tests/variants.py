@@ -1,7 +1,7 @@
-"""Rules and their variants: FIRST is one rule of each file of identities.
+"""Which rules `make test` asks for what costs most, and which are left to `make slow`.
 
-The others of the file share most of its code. What costs most in the suite is asked of them in
-`make slow` alone.
+FIRST is one rule of each file of identities. The others of the file, its VARIANTS, share most of
+its code. The checks of COSTLY rules take ten seconds and more for each rule.
 """
 
 import pytest
@@ -12,4 +12,15 @@ FIRST = tuple(
     {family.checks.__module__: key for key, family in reversed(FAMILIES.items())}.values()
 )
 VARIANTS = tuple(key for key in FAMILIES if key not in FIRST)
-RULES_AND_SLOW_VARIANTS = (*FIRST, *(pytest.param(key, marks=pytest.mark.slow) for key in VARIANTS))
+COSTLY = ("dfc", "dendritic_microcircuit", "wm")
+
+
+def _slow(keys):
+    return (pytest.param(key, marks=pytest.mark.slow) for key in keys)
+
+
+RULES_AND_SLOW_VARIANTS = (*FIRST, *_slow(VARIANTS))
+RULES_AND_SLOW_COSTLY = (
+    *(key for key in FIRST if key not in COSTLY),
+    *_slow((*COSTLY, *VARIANTS)),
+)

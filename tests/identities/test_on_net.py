@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from mutants import MUTANTS, factory_of
-from variants import FIRST
+from variants import RULES_AND_SLOW_COSTLY
 
 import bioplaus as bp
 from bioplaus.identities import FAMILIES, first_failure
@@ -77,7 +77,7 @@ def test_a_net_that_does_not_settle_fails_the_first_check():
     assert failed[0].startswith("settles")
 
 
-@pytest.mark.parametrize("key", FIRST)
+@pytest.mark.parametrize("key", RULES_AND_SLOW_COSTLY)
 def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
     """Mistakes that have no effect at linear outputs: only checks at nonlinear outputs fail."""
     (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))

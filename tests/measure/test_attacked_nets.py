@@ -22,7 +22,7 @@ from bioplaus.measure.robustness import (
 from bioplaus.rules import RULES
 from bioplaus.types import Batch
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 KEY = jax.random.key(0)
 

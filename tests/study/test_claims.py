@@ -16,7 +16,7 @@ from bioplaus.study import Study, StudyError, run_study, spec
 from bioplaus.study.attack_suite import budget_of, suite_text
 from bioplaus.study.plan import plan
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 TINY = {
     "suite": True,

@@ -11,7 +11,7 @@ from bioplaus.study.plan import plan
 from bioplaus.study.schedules import evaluate, schedules_of
 from bioplaus.study.settings import Arm
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 BASE = {
     "rule": "fa",

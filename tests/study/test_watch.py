@@ -15,7 +15,7 @@ from bioplaus.record import Row
 from bioplaus.study import Study, arm, run_study
 from bioplaus.study.watch import after, risen, untrained
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 QUICK = {
     "steps": 20,
