@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.typing import ArrayLike
-from variants import FIRST, RULES_AND_SLOW_VARIANTS, VARIANTS
+from variants import FIRST, RULES_AND_SLOW_COSTLY, VARIANTS
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
@@ -16,7 +16,7 @@ from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron
 from bioplaus.types import Batch, Rule
 
 
-@pytest.mark.parametrize("key", RULES_AND_SLOW_VARIANTS)
+@pytest.mark.parametrize("key", RULES_AND_SLOW_COSTLY)
 def test_rule_keeps_the_contract(key):
     check_rule((RULES | BASELINES)[key])
 

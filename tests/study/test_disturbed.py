@@ -15,7 +15,7 @@ from bioplaus.study.images import source_of, under_corruption
 from bioplaus.study.plan import plan
 from bioplaus.study.settings import Arm
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(0)
 
