@@ -9,12 +9,12 @@ before a `/` are given by position, and a function of yours may call them what i
 Shapes: B examples, n units, n_l of layer l, C outputs. [] is a scalar.
 
     key      a key of `jax.random`, from which all noise of a call is drawn
-    params   the parameters: of a net a tuple of one tree a layer, of a layer one tree
-    state    what is kept from one call to the next; () where nothing is
+    params   parameters: of a layer, a tree of arrays; of a net, a tuple of one such tree per layer
+    state    what is kept from one call to the next; () if nothing is kept
     batch    a `Batch` of B examples
     x        inputs [B, ...] of a net, or of a layer
     current  what a layer's synapses send into its neurons [B, n]
-    context  task or state signals, a tree of arrays [B, ...]; () where there are none
+    context  task or state signals, a tree of arrays [B, ...]; () if there are none
 """
 
 from collections.abc import Callable
@@ -57,9 +57,9 @@ class StepFn(Protocol):
 
 
 class Neuron(NamedTuple):
-    """What turns a current into an output. A memoryless neuron has state (). Noise comes only from
-    `key`. `off` and `mean` are the same neuron without its noise and with its expected output; None
-    where it has no noise.
+    """What turns a current into an output. The state of a memoryless neuron is (). Noise comes only
+    from `key`. `off` is the same neuron without its noise, and `mean` the same with its expected
+    output; both are None if it has no noise.
     """
 
     init: NeuronInitFn
@@ -97,7 +97,7 @@ class CreditFn(Protocol):
 
 class Layer(NamedTuple):
     """Synapses followed by neurons: the unit of locality. Pooling and flattening belong to the next
-    layer's synapses. `off` is the layer without synaptic noise; None where it has none.
+    layer's synapses. `off` is the layer without synaptic noise; None if it has no such noise.
     `composite`: errors pass weights of the layer on their way to others inside it, so that `credit`
     reads `feedback` for its grads too.
     """
@@ -118,11 +118,11 @@ Net = tuple[Layer, ...]
 
 
 class Signals(NamedTuple):
-    """What a rule's free phase offers to a gate, each [B]: loss; correct (0 or 1); entropy and
-    surprise -log p(y|x) in nats.
+    """What a rule offers to a gate before it learns, each [B]: loss; correct (0 or 1); entropy and
+    surprise -log p(y|x), both in nats.
 
-    All but the loss follow from what the loss declares outputs to be (`bioplaus.outputs`), and are
-    None where it declares nothing: a gate that reads them then raises ValueError.
+    All but the loss depend on what the loss declares outputs to be (`bioplaus.outputs`). They are
+    None if it declares nothing, and a gate that reads them then raises ValueError.
     """
 
     loss: Array
@@ -148,11 +148,13 @@ Gate = Gates | GateFn
 
 
 class Info(TypedDict):
-    """What a rule says of one batch: a plain dict. Further entries are a rule's own: `class
-    MyInfo(Info)` declares them. Training keeps the history of every entry that is an array [].
+    """What a rule reports about one batch: a plain dict.
 
-    loss: mean loss, []. signals: of this batch. residual: [], of a rule that settles, small against
-    1 where it has (`relax`). gate: [], of a modulated rule, the mean over examples, then layers.
+    loss: mean loss, []. signals: the `Signals` of this batch. residual: [], of a rule whose network
+    settles: small against 1 if it has settled (`bioplaus.rules.shared.relax`). gate: [], of a
+    modulated rule: its gates, averaged over examples, then over layers.
+    A rule that reports more declares it in a subclass, `class MyInfo(Info)`. Training keeps the
+    history of every entry that is an array [].
     """
 
     loss: Array
