@@ -7,7 +7,7 @@ import numpy as np
 from bioplaus.net import current_shapes
 from bioplaus.testing.cases import Case, independent_examples, refuses
 from bioplaus.trees import agree, close
-from bioplaus.types import Signals
+from bioplaus.types import PyTree, Signals
 
 
 def gates(c: Case) -> None:
@@ -36,18 +36,7 @@ def gates(c: Case) -> None:
     )
     assert not close(gated, free), "gates: the gate does nothing"
     if independent_examples(c):
-        rows, scaled = (
-            jax.tree.map(lambda a: a[:, None], c.batch),
-            jax.tree.map(lambda a: a * examples, single),
-        )
-        alone = jax.jit(jax.vmap(lambda batch: c.rule.grad(c.params, c.state, batch, c.key)[0]))(
-            rows
-        )
-        agree(
-            "gates: with all gates but one closed, grad is not that example's gradient / B",
-            scaled,
-            alone,
-        )
+        _alone(c, single)
 
     seen: list[Signals] = []
 
@@ -74,6 +63,24 @@ def gates(c: Case) -> None:
             "gates: a gate of the wrong shape",
             lambda wrong=wrong: c.rule.grad(c.params, c.state, c.batch, c.key, wrong),
         )
+
+
+def _alone(c: Case, single: PyTree) -> None:
+    """With all gates but one closed, grad is the gradient of that example alone, divided by B.
+
+    single: the gradients with one open gate, the examples first.
+    """
+    examples = len(c.batch.y)
+    rows, scaled = (
+        jax.tree.map(lambda a: a[:, None], c.batch),
+        jax.tree.map(lambda a: a * examples, single),
+    )
+    alone = jax.jit(jax.vmap(lambda batch: c.rule.grad(c.params, c.state, batch, c.key)[0]))(rows)
+    agree(
+        "gates: with all gates but one closed, grad is not that example's gradient / B",
+        scaled,
+        alone,
+    )
 
 
 def unit_gates(c: Case) -> None:
