@@ -60,7 +60,11 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield equal(key, name, half, bursts_by_hand(p, state.feedback, 0.5, 0.4), 1e-12)
     yield from silent(key, factory, inhibition=0.5)
     yield from limit(key, factory, symmetric, order=2)
+    yield from _probabilities(key, factory)
 
+
+def _probabilities(key: str, factory: RuleFactory) -> Iterator[Check]:
+    """Burst probabilities that are flat or steep, tonic rates, and units without events."""
     p = problem()
     backprop = truth(p)
     flat = gradient(factory, p, symmetric(p), inhibition=0.0, slope=0.01, nudge=0.1)[0]

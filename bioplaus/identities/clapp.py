@@ -91,6 +91,12 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         carried,
         1e-12,
     )
+    yield from _controls(factory, p, state, step)
+
+
+def _controls(factory: RuleFactory, p: Problem, state: Any, step: Any) -> Iterator[Check]:
+    """P that is zero, and other labels. state, step: of `compiled`."""
+    grads, moved, _ = step(state, jnp.ones(8))
     blank = step(
         state._replace(prediction=jax.tree.map(jnp.zeros_like, state.prediction)), jnp.ones(8)
     )

@@ -223,7 +223,11 @@ def aligns(factory: RuleFactory) -> Iterator[Check]:
         abs(1 - optax.tree.norm(fixed(p, 0.6)) / optax.tree.norm(want)),
         0.1,
     )
+    yield from step_of_q(factory, p)
 
+
+def step_of_q(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """One step of Q from near its fixed point: the equation, its optimiser, and gates."""
     j, examples = jacobian(p)[0], len(p.batch.x)
     tx = optax.sgd(RATE, momentum=0.9)
     rule = factory(p.net, p.loss, sample=frame, sigma=1e-6, tx=tx, damping=0.3, pretraining=0)

@@ -85,7 +85,12 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         relative(louder[0], grads[0]),
         0.1,
     )
+    yield from _wrong_labels(factory, p)
 
+
+def _wrong_labels(factory: RuleFactory, p: Problem) -> Iterator[Check]:
+    """The wrong labels that the rule draws, and its options."""
+    y = np.asarray(p.batch.y)
     drawn = [
         np.asarray(settings(factory)["negatives"](jax.random.key(i), p.batch.y, jnp.zeros((8, 5))))
         for i in range(40)

@@ -197,7 +197,11 @@ def afg_checks(factory: RuleFactory) -> Iterator[Check]:
         3 * energy(truth(line)),
         1e-12,
     )
+    yield from _afg_other_nets(factory)
 
+
+def _afg_other_nets(factory: RuleFactory) -> Iterator[Check]:
+    """Noisy neurons, and a net of more layers."""
     noisy = pose(mlp((3, 3, 2), gaussian(TANH, 0.5)), (2, 3), 2)
     mean = average(estimates(factory, noisy, orthogonal(10)))
     yield equal(

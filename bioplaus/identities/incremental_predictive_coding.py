@@ -79,9 +79,15 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
         relative(still, truth(p)),
         0.1,
     )
+    yield from _next_batch(grad[""], p, params, state)
+    yield from _momentum(factory, p, params)
+    yield from _gates(rule, p, state)
 
+
+def _next_batch(grad: Any, p: Problem, params: PyTree, state: PyTree) -> Iterator[Check]:
+    """Another batch after `HOLD` calls on the first one, which have led to params and state."""
     q = p._replace(params=params, batch=Batch(p.batch.x[::-1], p.batch.y))
-    after = grad[""](q.params, state, q.batch, q.key)[0]
+    after = grad(q.params, state, q.batch, q.key)[0]
     yield equal(
         "ipc",
         "first call on the next batch: the last layer equals backprop",
@@ -95,7 +101,7 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
         size(after[:-1]),
         1e-14,
     )
-    late = grad[""](q.params, state._replace(step=jnp.asarray(1, jnp.int32)), q.batch, q.key)[0]
+    late = grad(q.params, state._replace(step=jnp.asarray(1, jnp.int32)), q.batch, q.key)[0]
     yield large(
         "ipc",
         "next batch at the old activities: norm of the hidden layers' gradient",
@@ -103,6 +109,9 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
         1e-3,
     )
 
+
+def _momentum(factory: RuleFactory, p: Problem, params: PyTree) -> Iterator[Check]:
+    """Activities and weights with momentum. params: the weights that the rule reaches without."""
     heavy = factory(p.net, p.loss, hold=HOLD, rate=RATE, precision=PRECISION, momentum=0.4)
     moved = presented(jax.jit(heavy.grad), heavy, p, 0.5, 2 * HOLD)[1]
     twice = together(p._replace(params=together(p, 0.5, HOLD, 0.4)), 0.5, HOLD, 0.4)
@@ -120,6 +129,9 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
         1e-3,
     )
 
+
+def _gates(rule: Rule, p: Problem, state: PyTree) -> Iterator[Check]:
+    """Gates per example. state: of any earlier call."""
     g = jnp.linspace(0.0, 2.0, len(p.batch.y))
     state = state._replace(step=jnp.asarray(1, jnp.int32))
     gated = jax.jit(jax.vmap(lambda gate: rule.grad(p.params, state, p.batch, p.key, gate)[0]))(

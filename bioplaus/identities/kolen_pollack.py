@@ -71,7 +71,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         gap(factory, coupled, shrunk),
         0.1,
     )
+    yield from _over_steps(factory, p, sgd)
 
+
+def _over_steps(
+    factory: RuleFactory, p: Problem, sgd: optax.GradientTransformation
+) -> Iterator[Check]:
+    """B and the gradients after 20 steps, from B = W and from random B; and a closed gate."""
     # At B = W these gradients stay those of backprop. At random B they differ: in these steps the
     # updates by the wrong B move W further than the decay does.
     rule = factory(p.net, p.loss, tx=sgd)

@@ -83,7 +83,11 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield small("pepita", "y = softmax(output): largest gradient", size(at(f, content)), 1e-14)
     after = grad(p.params, state, p.batch, p.key)[1]
     yield equal("pepita", "F stays as drawn", after.projection, f, 0.0)
+    yield from _other_nets(factory)
 
+
+def _other_nets(factory: RuleFactory) -> Iterator[Check]:
+    """Noisy neurons, and convolutions."""
     noisy = pose(mlp((5, 6, 4, 3), gaussian(tanh(), 0.5)), (4, 5), 3)
     rule = factory(noisy.net, noisy.loss)
     state, grad = rule.init(jax.random.key(6), noisy.params, noisy.batch), jax.jit(rule.grad)

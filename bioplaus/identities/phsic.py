@@ -79,7 +79,11 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         by_grad(images, gauss(WIDTH), plain, GAMMA),
         1e-9,
     )
+    yield from _invariances(factory, p, got)
 
+
+def _invariances(factory: RuleFactory, p: Problem, got: PyTree) -> Iterator[Check]:
+    """Permuted classes, and other weights in later layers. got: the gradient without either."""
     renamed = p._replace(batch=p.batch._replace(y=p.batch.y[:, ::-1]))
     other = gradient(factory, renamed, width=2.0, gamma=1.5)[0]
     yield equal(
