@@ -78,7 +78,11 @@ def fg_checks(factory: RuleFactory) -> Iterator[Check]:
         weighted(p, gate),
         1e-12,
     )
+    yield from _fg_other_nets(factory)
 
+
+def _fg_other_nets(factory: RuleFactory) -> Iterator[Check]:
+    """Noisy neurons, and a net of more layers."""
     noisy = pose(mlp((2, 2, 2), gaussian(TANH, 0.5)), (2, 2), 2)
     for shared, size in ((True, 12), (False, 24)):
         mean = average(estimates(factory, noisy, orthogonal(size), shared=shared))

@@ -103,7 +103,13 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
         [SIGMA**2 * v for v in w],
         1e-12,
     )
+    yield from _sigmoid_units(factory)
+    yield from images(factory)
+    yield from gates(factory)
 
+
+def _sigmoid_units(factory: RuleFactory) -> Iterator[Check]:
+    """The growth of B under units that are not linear."""
     curved = enumerable(sigmoid())
     hidden = [weights(curved.params)[0], growth(factory, curved, sigma=0.1)[0]]
     yield small(
@@ -117,9 +123,6 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield large(
         "wm", "sigmoid units, Gaussian noise: 1 - cosine not centred over centred", bad / good, 2.0
     )
-
-    yield from images(factory)
-    yield from gates(factory)
 
 
 def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
