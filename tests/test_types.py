@@ -16,6 +16,8 @@ from bioplaus.modulators.modulate import State as Modulated
 from bioplaus.states import feedback
 from bioplaus.types import CROSSING, PHASES
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[1]
 CHECKER = shutil.which("basedpyright", path=str(Path(sys.executable).parent)) or shutil.which(
     "basedpyright"

@@ -1,7 +1,7 @@
 """Which rules `make test` asks for what costs most, and which are left to `make slow`.
 
 FIRST is one rule of each file of identities. The others of the file, its VARIANTS, share most of
-its code. The checks of COSTLY rules take ten seconds and more for each rule.
+its code. The checks of a COSTLY rule take ten seconds or more.
 """
 
 import pytest
@@ -12,7 +12,7 @@ FIRST = tuple(
     {family.checks.__module__: key for key, family in reversed(FAMILIES.items())}.values()
 )
 VARIANTS = tuple(key for key in FAMILIES if key not in FIRST)
-COSTLY = ("dfc", "dendritic_microcircuit", "wm")
+COSTLY = ("dfc", "dendritic_microcircuit", "wm", "clapp")
 
 
 def _slow(keys):

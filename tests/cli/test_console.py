@@ -18,6 +18,8 @@ from bioplaus.cli import console
 from bioplaus.cli import dispatch as cli
 from bioplaus.training import checkpoints
 
+pytestmark = pytest.mark.thorough
+
 TINY = """
 name = "tiny"
 

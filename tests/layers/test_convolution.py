@@ -14,6 +14,8 @@ from bioplaus.layers.flax import from_flax
 from bioplaus.measure.cost import total_macs
 from bioplaus.measure.program import trace
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(3)
 
 CASES = {  # images, kernel, strides, padding

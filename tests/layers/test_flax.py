@@ -16,6 +16,8 @@ from bioplaus.local import by_vjp
 from bioplaus.rules import RULES
 from bioplaus.rules.feedback_alignment import State
 
+pytestmark = pytest.mark.thorough
+
 
 def backprop_of(net, params, batch):
     return jax.grad(

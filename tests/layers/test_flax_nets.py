@@ -13,6 +13,8 @@ import bioplaus as bp
 from bioplaus.layers.flax import from_flax
 from bioplaus.rules import RULES
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_sequential_is_split_into_its_layers():
     """As a module and as a callable: the layers that the parts give one by one, and fa is not

@@ -13,6 +13,8 @@ from bioplaus.net import fire
 from bioplaus.rules import RULES
 from bioplaus.rules.feedback_alignment import State
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(3)
 DRAWS = 100_000
 CURRENT = np.array([-0.7, 0.3, 1.5])

@@ -10,6 +10,8 @@ from bioplaus.report import report
 from bioplaus.report.headline import headlines
 from bioplaus.report.read import collect
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
     """Half a table would make another arm of a cut name, and without the summary chance would be

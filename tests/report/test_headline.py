@@ -12,6 +12,8 @@ from bioplaus.report.look import GREY, looks
 from bioplaus.report.read import collect, curve, interval, read_run
 from bioplaus.report.text import joules, si
 
+pytestmark = pytest.mark.thorough
+
 
 def test_baseline_differs_in_the_rule_alone(rows):
     rows = [r for r in rows if r.rule in ("bp", "frozen")]

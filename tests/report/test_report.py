@@ -16,6 +16,8 @@ from bioplaus.report import report, table
 from bioplaus.report.page import render
 from bioplaus.report.read import read_run
 
+pytestmark = pytest.mark.thorough
+
 
 def test_every_section_and_well_formed(page):
     ids = Page(page).ids

@@ -11,6 +11,8 @@ from bioplaus.record.measures import PERCENT
 from bioplaus.report.page import render
 from bioplaus.report.read import collect
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("rule", ["bp", "fa", "frozen"])
 def test_accuracy_equals_another_computation(page, rows, rule):

@@ -11,6 +11,8 @@ from bioplaus.modulators import dopamine, modulate
 from bioplaus.rules import RULES, backprop, equilibrium_propagation, feedback_alignment, softhebb
 from bioplaus.testing import CONTRACT, perceptron
 
+pytestmark = pytest.mark.thorough
+
 NET = bp.mlp((6, 5, 4, 3))
 BATCH = bp.Batch(jax.random.normal(jax.random.key(1), (7, 6)), jnp.eye(3)[jnp.arange(7) % 3])
 MIXED = bp.by_layer((softhebb, feedback_alignment, backprop))

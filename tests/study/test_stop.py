@@ -33,6 +33,20 @@ robustness = false
 CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def default_signals():
+    """Python's own handlers, also where the tests were started with signals ignored (nohup, &)."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {s: signal.signal(s, handler) for s, handler in defaults.items()}
+    yield
+    for s, handler in before.items():
+        signal.signal(s, handler)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The study, and the results of a run that nobody disturbs."""

@@ -13,6 +13,8 @@ from bioplaus.study.plan import plan
 from bioplaus.training.precision import bfloat16
 from bioplaus.training.train import make_train
 
+pytestmark = pytest.mark.thorough
+
 DATA = bp.data.load("digits")
 BASE = {
     "steps": 60,

@@ -13,6 +13,8 @@ from bioplaus.training.seeds import seed_keys
 from bioplaus.training.stream import stream
 from bioplaus.training.train import bind, replicate
 
+pytestmark = pytest.mark.thorough
+
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)
 DATA = batch(X, np.eye(3, dtype=np.float32)[DRAW.integers(0, 3, 50)])

@@ -16,6 +16,8 @@ from bioplaus.training.stream import stream
 from bioplaus.training.train import make_train, replicate
 from bioplaus.types import Rule
 
+pytestmark = pytest.mark.thorough
+
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (50, 6))
 DATA = bp.Batch(X, jax.nn.one_hot((X[:, 0] > 0).astype(int) + (X[:, 1] > 0), 3))
