@@ -1,22 +1,22 @@
-"""Continual learning of the rules: split and permuted tasks, three scenarios, with joint training
-above and nothing below.
+"""Continual learning of the rules on split and permuted tasks, in three scenarios.
 
     python experiments/continual.py [--data mnist] [--tasks split] [--scenario task domain class]
         [--rules bp,fa,dfa]
                                     [--steps 2000] [--seeds 5] [--examples N] [--out continual.csv]
 
 Split: five tasks of two classes, 2,000 steps each; permuted: ten tasks (use --steps 5000).
-784-400-400-C, ReLU, batch 128, Adam at 1e-3, as in van de Ven, Tuytelaars, Tolias, 2022 (permuted:
-they take 1,000 units and 1e-4). Rows: `none`, the tasks one after the other and nothing done
-against forgetting, the lower reference; `joint`, all tasks at once for as many steps in all, the
-upper. One program trains and tests a rule on all tasks, for all seeds.
+784-400-400-C, ReLU, batch 128, Adam at 1e-3, as in van de Ven, Tuytelaars, Tolias, 2022 (for
+permuted tasks they take 1,000 units and 1e-4). Two references are printed: `none`, which learns one
+task after the other and does nothing against forgetting, is the lower one; `joint`, which learns
+all tasks at once for as many steps in all, is the upper one. One program trains and tests a rule on
+all tasks, for all seeds.
 
 A short run:
 
     python experiments/continual.py --scenario domain class --rules bp --steps 150 --seeds 2
 
 gave, in percent: domain-incremental, none 56.9 and joint 98.3; class-incremental, none 19.5 (it
-answers with the last two classes alone: forgetting 99.2) and joint 96.9.
+answers with the last two classes only: forgetting 99.2) and joint 96.9.
 """
 
 import argparse
@@ -56,8 +56,9 @@ def run(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
 ):
-    """Accuracies (at the start [S, T], after each task R [S, T, T], after joint training [S, T]) of
-    one rule.
+    """Accuracies of one rule at the start, after each task, and after joint training.
+
+    Their shapes are [S, T], [S, T, T] and [S, T], for S seeds and T tasks.
     """
     tx = optax.adam(learning_rate)
     count, size = len(tasks.mask), tasks.train.x.shape[1]

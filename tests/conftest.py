@@ -46,16 +46,15 @@ def pytest_configure(config):
 
 
 def rules_of(item) -> set[str]:
-    """The keys of the rules that a test is parametrised by: each as a parameter, or as the rule of
-    a mutant.
-    """
+    """The keys of the rules in a test's parameters, of which each is a rule or a mutant of one."""
     values = getattr(getattr(item, "callspec", None), "params", {}).values()
     return {key for v in values if isinstance(key := getattr(v, "key", v), str) and key in ALL}
 
 
 def concerns(item, key: str) -> bool:
-    """Whether a test is of one rule alone: its parameter `key` or `mutant` says so, or it stands in
-    the test file of the rule's own file.
+    """Whether a test concerns this rule alone.
+
+    Its parameter `key` or `mutant` names the rule, or it is in the test file of the rule's module.
     """
     params = getattr(getattr(item, "callspec", None), "params", {})
     return (
@@ -97,8 +96,9 @@ COMPARES_BITS = ("dfc", "dendritic_microcircuit")
 
 @pytest.fixture(autouse=True)
 def quick(request):
-    """Compile without most optimisations, as tests compile much and compute little: but
-    COMPARES_BITS, and what fixtures of a wider scope train.
+    """Compile without most optimisations, because tests compile much and compute little.
+
+    Exceptions are the rules of COMPARES_BITS, and what fixtures of a wider scope train.
     """
     params = getattr(getattr(request.node, "callspec", None), "params", {})
     key = params.get("key", getattr(params.get("mutant"), "key", None))

@@ -1,10 +1,13 @@
-"""Faults on purpose: `python -m tests.faults --kills 24 --doubles 6 --seed 0`. One line a trial;
-exit code 1 if one failed.
+"""Disturb runs of a small study on purpose, and check that they recover.
 
-A small study is run by the command line with --jobs 2. A kill sends its parent SIGKILL or SIGTERM
-at a random moment: 10 s later no process of the run may live, and the resumed run must write the
-same results.csv, to the byte, as a run that nobody disturbed. A double starts a second run in the
-folder of the first, which must say which process works there, and leave it alone.
+    python -m tests.faults --kills 24 --doubles 6 --seed 0
+
+Prints one line per trial; the exit code is 1 if a trial failed.
+
+The command line runs the study with --jobs 2. A kill sends its parent SIGKILL or SIGTERM at a
+random moment: 10 s later no process of the run may live, and the resumed run must write the same
+results.csv, to the byte, as a run that nobody disturbed. A double starts a second run in the same
+folder. It must end with an error that names the process at work there, and change nothing.
 """
 
 import argparse
@@ -64,8 +67,9 @@ class Trials:
         self.took, self.whole = 0.0, b""
 
     def undisturbed(self) -> None:
-        """Two runs to compare with, of which the first compiles. took: seconds of the second;
-        whole: its results.
+        """Run the study twice without disturbance, for comparison; the first run fills the cache.
+
+        took: seconds of the second run; whole: its results.
         """
         for out in ("compiles", "whole"):
             began = time.perf_counter()
@@ -75,9 +79,7 @@ class Trials:
         self.whole = self.results("whole")
 
     def start(self, out: str) -> subprocess.Popen:
-        """A run, or its continuation, in a session of its own, by which all of its processes are
-        found.
-        """
+        """Start or resume a run in a session of its own, so that its processes can be found."""
         words = [
             sys.executable,
             "command.py",
@@ -134,8 +136,9 @@ def seconds_to_end(session: int) -> float:
 def kill(
     trials: Trials, out: str, moment: float, number: signal.Signals
 ) -> tuple[bool | None, str]:
-    """Disturb a run. -> whether all was as it must be, None if the run was over before; and what
-    happened.
+    """Disturb a run and return whether all went as it must, and a description of what happened.
+
+    The first value is None if the run ended before the signal was sent.
     """
     process, began = trials.start(out), time.monotonic()
     try:
@@ -151,9 +154,7 @@ def kill(
 def tell(
     trials: Trials, out: str, process: subprocess.Popen, number: signal.Signals
 ) -> tuple[bool, str]:
-    """Send a signal to the parent of a run. -> whether all of its processes ended as they must, and
-    how.
-    """
+    """Send a signal to the parent of a run; return whether all processes ended well, and how."""
     workers = len(alive(process.pid)) - 1
     process.send_signal(number)
     seconds = seconds_to_end(process.pid)
@@ -166,8 +167,9 @@ def tell(
 
 
 def double(trials: Trials, out: str, apart: float) -> tuple[bool, str]:
-    """Two runs in one folder. -> whether one was refused by name, and the other did all of the
-    work.
+    """Start two runs in one folder; return whether one was refused and the other finished.
+
+    The second value describes what happened.
     """
     first = trials.start(out)
     time.sleep(apart)

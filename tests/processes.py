@@ -1,5 +1,6 @@
-"""Processes for tests: forked from one server that has imported everything and started no backend,
-so that each begins at once.
+"""Processes for tests, forked from a server that has imported everything, so that they start fast.
+
+The server has started no JAX backend.
 """
 
 import multiprocessing
@@ -23,8 +24,9 @@ SERVER.set_forkserver_preload(
 
 
 def start(work, log: Path, *args):
-    """A process that calls work(*args), with what it prints in a file. Its exit code is what `work`
-    returns, 1 if that raises.
+    """Start a process that calls work(*args) and writes what it prints to a file.
+
+    Its exit code is what `work` returns, or 1 if that raises.
     """
     process = SERVER.Process(target=_call, args=(work, log, args), daemon=True)
     process.start()

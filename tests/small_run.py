@@ -28,8 +28,9 @@ class Written(NamedTuple):
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory, request) -> Written:
-    """SMALL as it was written. Processes of one test run share the folder: the first one that asks
-    makes it, the others wait.
+    """The study SMALL, run once and written to a folder that all processes of a test run share.
+
+    The first process that asks for it runs it, and the others wait.
     """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(request.config, "workerinput") else base) / "small"

@@ -1,6 +1,4 @@
-"""The benchmark against peers, with workers of a few lines: the ratio has the right side up, and
-what fails is named and left out.
-"""
+"""The benchmark against other libraries, with tiny workers: its ratio and its failures."""
 
 import sys
 from pathlib import Path
@@ -31,8 +29,9 @@ def peers(monkeypatch):
 
 
 def test_what_a_gradient_multiplies_and_how_time_grows(monkeypatch):
-    """Backprop: three products forward, two back, three for the weights. A slope is the
-    exponent.
+    """Backprop has eight products: three forward, two back and three for the weights.
+
+    The slope of a power law is its exponent.
     """
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import growth  # type: ignore[import-not-found]

@@ -1,6 +1,4 @@
-"""README and docs/: their tables name what there is, their settings are the library's, their links
-lead somewhere.
-"""
+"""README and docs/: their tables and settings match the library, and their links work."""
 
 import re
 import runpy

@@ -139,8 +139,9 @@ def test_an_optimiser_with_labels_of_the_nets_tree(key):
 
 
 def test_one_buffer_twice_in_a_state():
-    """Its buffers are donated: an array that is params and rule state at once could be given away
-    only once.
+    """Training accepts a state in which params and rule state share a buffer.
+
+    Buffers are donated, and each can be donated only once.
     """
     rule = bp.rules.feedback_alignment(NET, bp.cross_entropy)
     train = bp.make_train(NET, rule, optax.sgd(0.1), BATCH, batch_size=3)

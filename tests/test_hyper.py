@@ -61,8 +61,9 @@ def test_what_a_signature_declares():
 
 
 def test_annotations_that_are_strings_are_read(tmp_path):
-    """As under `from __future__ import annotations`; a name that only a type checker imports is
-    passed over.
+    """Domains are read from string annotations, as under `from __future__ import annotations`.
+
+    A name that only a type checker imports is ignored.
     """
     source = (
         "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom jax.typing"

@@ -32,8 +32,10 @@ pytestmark = [
 
 
 def study(out: Path, ticks: Path, forgetful: bool) -> None:
-    """Run or resume the study, with a checkpoint after every part; ticks: a file to which the steps
-    of each part are written.
+    """Run or resume the study, with a checkpoint after every part.
+
+    ticks: a file to which the number of steps of each part is written. forgetful: save checkpoints
+    without their last row, as a negative control.
     """
     arm.SAVE_EVERY = 0.0
     bioplaus.report.report = lambda out: None  # made from the files, and half of the time
@@ -65,8 +67,9 @@ def newest(out: Path) -> int:
 
 
 def stage(out: Path, before: int) -> str:
-    """What a run was doing when it was killed, by what it has left; before: the step it began
-    at.
+    """What a run was doing when it was killed, judged by its files.
+
+    before: the step at which this run began.
     """
     ticks = out.with_suffix(".ticks")
     trained = ticks.exists() and len(ticks.read_text(encoding="utf-8").split()) > bool(before)
@@ -79,8 +82,9 @@ def stage(out: Path, before: int) -> str:
 
 
 def processor_time(pid: int | None) -> float:
-    """Seconds that a process has computed: unlike the clock's, they do not depend on what else the
-    machine does. 0 if it is gone.
+    """Processor time of a process in seconds, 0 if it has ended.
+
+    Unlike elapsed time it does not depend on what else the machine does.
     """
     try:
         user, system = (
@@ -94,8 +98,9 @@ def processor_time(pid: int | None) -> float:
 def finishes(
     out: Path, kill: Callable[[int], bool] = lambda pid: False, forgetful: bool = False
 ) -> bool:
-    """Run or resume in a process, which is killed once `kill` says so. One that finishes has gone
-    on where the last one stopped.
+    """Run or resume the study in a process, which `kill` may end; return whether it finished.
+
+    A run that finishes must have continued where the last one stopped.
     """
     before, ticks, log = newest(out), out.with_suffix(".ticks"), out.with_suffix(".log")
     ticks.unlink(missing_ok=True)

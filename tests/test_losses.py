@@ -1,6 +1,4 @@
-"""Losses against their formulas in numpy; what a saturated output still learns; shapes that do not
-fit.
-"""
+"""Losses against numpy, gradients of saturated outputs, and errors for shapes that do not fit."""
 
 import jax
 import jax.numpy as jnp
@@ -36,8 +34,10 @@ def test_takes_integer_labels(loss):
 
 @pytest.mark.parametrize("logit", [-15.0, -3.0, 3.0, 15.0])
 def test_bernoulli_through_a_sigmoid_is_binary_cross_entropy(logit):
-    """In float32 a sigmoid is 0 or 1 long before its logit is infinite; a wrong output must still
-    be corrected.
+    """A sigmoid under `bernoulli` has the gradient of its logit under `binary_cross_entropy`.
+
+    In float32 a sigmoid is 0 or 1 long before its logit is infinite; a wrong output must still be
+    corrected.
     """
 
     def slope(loss, f):

@@ -103,8 +103,9 @@ def test_gain_by_tracer():
 
 @pytest.mark.parametrize("gained", [False, True])
 def test_noise_modes(gained):
-    """Off is the net without noise; on differs by key; the mean is the mean of many samples. Gains
-    keep all three.
+    """Noise mode off is the noiseless net, on depends on the key, mean is the mean over samples.
+
+    This holds with gains as well.
     """
     noisy = tuple(l._replace(neuron=bp.gaussian_current(l.neuron, 0.8)) for l in NET)
     if gained:

@@ -1,6 +1,4 @@
-"""What outputs are: answers, signals, margins and calibration by hand, for every kind; targets that
-fit and that do not.
-"""
+"""Output kinds by hand: predictions, errors, margins and calibration; targets that do not fit."""
 
 from functools import partial
 
@@ -181,8 +179,9 @@ def test_a_masked_class_has_probability_and_slope_0(dtype):
 
 
 def test_equal_outputs_are_no_class():
-    """k equal outputs are right by 1 / k, whichever class it is: taken for class 0, a silent net
-    would be right on class 0 alone.
+    """k equal largest outputs count as right by 1 / k, whichever of their classes is the label.
+
+    If they counted as class 0, a silent net would be right on class 0 alone.
     """
     for label in range(3):
         np.testing.assert_allclose(

@@ -80,8 +80,9 @@ def test_every_salt_is_in_the_table():
 
 
 def related(a, b) -> bool:
-    """Whether two arrays come from the same bits: in order, by size or as magnitudes alone, or row
-    by row.
+    """Whether two arrays come from the same random bits.
+
+    They are compared in order, by magnitude, and row by row.
     """
     n = min(a.size, b.size)
     flat = [v.ravel()[:n] for v in (a, b)]
@@ -111,8 +112,9 @@ def drawn(rule: Rule, params) -> list[tuple]:
 
 
 def shared(own: list[tuple], params) -> list[tuple[str, str]]:
-    """Pairs that come from the same bits: what a rule draws, with the weights, and with what it
-    draws for another layer.
+    """Pairs of arrays that come from the same random bits.
+
+    Each array that a rule draws is compared with the weights, and with its draws for other layers.
     """
     weights = [
         (f"W{jax.tree_util.keystr(p)}", None, np.asarray(a))
@@ -135,8 +137,9 @@ def net_and_params(weights: str):
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("name", RULES)
 def test_rules_draw_for_themselves(name, weights):
-    """Under one key for `bp.init` and `rule.init`, alone and in a composition; biases are drawn as
-    well.
+    """A rule's draws differ from the weights, though `bp.init` and `rule.init` get the same key.
+
+    This holds alone and in a composition. Biases are drawn at random as well.
     """
     net, params = net_and_params(weights)
     factory = functools.partial(RULES[name], **FEW.get(name, {}))
@@ -152,9 +155,7 @@ def test_rules_draw_for_themselves(name, weights):
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_draws_that_are_shared_are_seen(weights):
-    """Control: the keys that local losses and compositions had before, and magnitudes of the same
-    draws.
-    """
+    """Control: draws that share bits are found, for heads, unsalted keys and magnitudes."""
     net, params = net_and_params(weights)
 
     def heads(key, params, batch):

@@ -1,5 +1,6 @@
-"""Flags of XLA for the whole suite, each set only where the installed XLA knows it: an unknown flag
-aborts the process.
+"""XLA flags for the whole suite, each set only if the installed XLA knows it.
+
+XLA aborts the process at an unknown flag.
 """
 
 import os
@@ -11,11 +12,10 @@ FOUND = "BIOPLAUS_TEST_FLAGS"
 
 
 def known(flag: str) -> bool:
-    """Whether the installed XLA knows a flag. A child process tries it, in half a second: the least
-    that reads the flags.
+    """Whether the installed XLA knows a flag, tried in a child process that takes half a second.
 
-    The library's binary cannot be asked: a flag's name stays there, as a field of XLA's options,
-    when the flag is gone.
+    The library's binary cannot be searched for it: a removed flag's name stays there, as a field of
+    XLA's options.
     """
     program = "from jaxlib.xla_client import CompileOptions; CompileOptions()"
     child = subprocess.run(
@@ -28,9 +28,7 @@ def known(flag: str) -> bool:
 
 
 def known_flags() -> str:
-    """The flags of QUICK that are known. What was found is kept in the environment, for workers and
-    child processes.
-    """
+    """The flags of QUICK that XLA knows, kept in the environment for child processes."""
     if FOUND not in os.environ:
         os.environ[FOUND] = " ".join(flag for flag in QUICK if known(flag))
     return os.environ[FOUND]

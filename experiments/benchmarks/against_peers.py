@@ -1,20 +1,19 @@
-"""Training speed and memory against the libraries that one would use instead, each in an
-environment of its own.
+"""Training speed and memory against other libraries, each in an environment of its own.
 
     python experiments/benchmarks/against_peers.py [--tasks "T1,T2,T2 conv,T3,T4,T6,T7"]
         [--rounds 7] [--repos DIR] [--out peers.json]
 
 T1 backprop, T2 feedback alignment (and LeNet-5), T3 predictive coding, T4 equilibrium propagation,
 T6 forward-forward and SoftHebb, T7 eight seeds of T1; see peers/tasks.py. The environments are made
-with pip in --cache and kept; a peer that cannot be installed or run is left out, and the reason is
+with pip in --cache and kept. A peer that cannot be installed or run is left out, and the reason is
 printed. Peers that the package index does not have are run from clones of their repositories in
 --repos.
 
-Every program is a process that trains and waits. They are warmed up (which compiles), their steps
-chosen so that a turn takes about --seconds, and then run in turn, round after round, never two at
-once. A ratio is of samples a second within a round, median [min, max]. Turns much below a second
-tell against ours, which orders all examples anew in each. Run it on an idle machine and quote
-ratios, not samples; differences below 1.2 are noise.
+Every program is a process that trains on request. All are warmed up (which compiles) and given a
+number of steps that takes about --seconds. They then run in turn, round after round, never two at
+once. A ratio compares samples per second within a round: median [min, max]. If a turn takes much
+less than a second, ours looks slower than it is, because it shuffles all examples in each turn. Run
+it on an idle machine and quote ratios, not samples per second; differences below 1.2 are noise.
 """
 
 import argparse
@@ -35,8 +34,10 @@ LIMIT = 600.0  # seconds that a worker may take to start, or over a turn
 
 
 class Timed(NamedTuple):
-    """samples: a second, in each round.  peak_mib: of the process.  versions, device: as it
-    told.
+    """Timing of one program.
+
+    samples: samples per second, in each round. peak_mib: peak memory of the process. versions,
+    device: as reported by the process.
     """
 
     samples: list[float]
@@ -68,10 +69,9 @@ def steps_for(worker: Worker, seconds: float) -> int:
 def timed(
     entries: list[Entry], size: int, begin: Callable[[Entry], Worker], count: int, seconds: float
 ) -> tuple[dict[str, Timed], list[str]]:
-    """Entry -> its figures, and a line for each that is missing. The first entry is ours: without
-    it nothing is timed.
+    """Timing of each entry, and one line for each that is missing.
 
-    size: samples in a step.
+    size: samples per step. The first entry is ours: if it fails, nothing is timed.
     """
     workers: dict[str, tuple[Worker, int]] = {}
     missing: list[str] = []
@@ -113,9 +113,7 @@ def timed(
 
 
 def compared(group: Group, found: dict[str, Timed]) -> list[dict[str, Any]]:
-    """A row for each program that was timed, ours first. One that ran on another device than ours
-    has no ratio.
-    """
+    """One row per timed program, ours first; no ratio if it ran on another device than ours."""
     ours, rows = found[group.ours.name], []
     for entry in (group.ours, *group.peers):
         if entry.name not in found:

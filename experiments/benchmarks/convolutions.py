@@ -1,11 +1,12 @@
-"""Forms of a convolution on this machine: the library's for CPUs, one matrix product of blocks of
-outputs, against those of `jax.lax`, and its block against all others (the measurement behind
-`bioplaus.layers.convolution.WORD`).
+"""Time of the library's convolution for CPUs against the forms of `jax.lax`.
+
+The library's form is one matrix product per block of outputs. Its block size is compared with all
+others: this measurement is behind `bioplaus.layers.convolution.WORD`.
 
     python experiments/benchmarks/convolutions.py [--rounds 5] [--out convolutions.json]
 
-Forward, and back to weights and input (of a first layer, to the weights), inside `lax.scan` as in
-training; float32. Ratios are of the form's time over the library's within a round: median [min,
+Forward, and back to weights and input (in a first layer, to the weights only), inside `lax.scan` as
+in training; float32. A ratio is the form's time over the library's within a round: median [min,
 max].
 """
 

@@ -1,16 +1,15 @@
-"""How the time of a gradient grows with width, depth, batch, settling steps and seeds, beside how
-its arithmetic grows.
+"""How a gradient's time grows with width, depth, batch, settling steps and seeds.
 
     python experiments/benchmarks/growth.py [--rounds 5] [--axes width,depth,batch,steps,seeds]
         [--out growth.json]
 
 From an MLP 784-256-256-10 of tanh units at batch 128, float32, one number is doubled again and
-again. The slope is that of log time by log number, least squares over the programs of one round:
-median [min, max] over rounds. Beside it the slope of the multiply-accumulates that
-`bioplaus.measure.cost` counts on the same programs (theory: time follows arithmetic, and seeds cost
-what they are), and the memory that XLA plans for one gradient of the largest. A slope under
-theory's says that the small end waits for something else than products; one above, that the large
-end has left the cache.
+again. The slope is that of log time over log number, by least squares over the programs of one
+round: median [min, max] over rounds. Beside it stand the slope of the multiply-accumulates that
+`bioplaus.measure.cost` counts on the same programs (in theory time follows arithmetic), and the
+memory that XLA plans for one gradient of the largest program. If the slope of time is below that of
+arithmetic, small programs wait for something else than products; if it is above, large ones no
+longer fit the cache.
 """
 
 import argparse

@@ -1,15 +1,14 @@
-"""Time of every rule's gradient against its roofline: the matrix products in it, alone, at the
-speed they reach on this machine.
+"""Time of each rule's gradient against its roofline, the time of its matrix products alone.
 
     python experiments/benchmarks/roofline.py [--rounds 9] [--hidden 500] [--rules bp,fa]
         [--out roofline.json]
 
-MLP 784-H-H-10, tanh, batch 128, float32. The products are read off the program of `rule.grad`:
-every dot_general with its shapes and how often it runs. Each is then timed alone, in a loop of its
-own in which every product waits for the one before, in the same rounds as the gradient; their sum
-is what the rule cannot go below on this machine. Quote ratios, not seconds. A rule far above 1
-draws random numbers, waits for elementwise work, or has products so small that a call costs more
-than they do. Beside it the memory that XLA plans for one gradient.
+MLP 784-H-H-10, tanh, batch 128, float32. The products are taken from the program of `rule.grad`:
+every dot_general with its shapes and how often it runs. Each is timed alone, in a loop in which
+every product waits for the one before, in the same rounds as the gradient. Their sum is a lower
+bound of the rule's time on this machine. Quote ratios, not seconds. A rule far above 1 draws random
+numbers, waits for elementwise work, or has products so small that a call costs more than they do.
+Beside it stands the memory that XLA plans for one gradient.
 """
 
 import argparse

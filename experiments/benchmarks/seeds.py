@@ -1,10 +1,9 @@
-"""Seeds in one program: `vmap` against one after another, and what `auto` chooses, on nets of
-several sizes.
+"""Time of seeds under `vmap` and one after another, and of what `auto` chooses.
 
     python experiments/benchmarks/seeds.py [--rounds 7] [--seeds 8] [--out seeds.json]
 
-Backprop with Adam on random images, dense nets 64-H-10 (batch 64) and LeNet-5, each form timed in
-turn, round after round. For each net: the time of auto's form over the better of both. Quote
+Backprop with Adam on random images, dense nets 64-H-10 (batch 64) and LeNet-5. Each form is timed
+in turn, round after round. For each net: the time of auto's form over the better of both. Quote
 ratios, not seconds.
 """
 

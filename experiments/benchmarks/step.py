@@ -39,9 +39,7 @@ def harness(name: str, data: bp.Batch, steps: int):
 
 
 def by_hand(data: bp.Batch, steps: int):
-    """The same training written as one would without a library: value_and_grad in a scan, buffers
-    donated.
-    """
+    """The same training without a library: value_and_grad in a scan, with donated buffers."""
     keys = jax.random.split(jax.random.key(0), len(SIZES) - 1)
     params = [
         (jax.random.normal(k, (m, n)) * 0.5 / m**0.5, jnp.zeros(n))

@@ -1,6 +1,4 @@
-"""How the benchmarks here take time: programs run in turn, round after round, and are compared
-within a round.
-"""
+"""Time programs in turn, round after round, and compare them within a round."""
 
 import statistics
 import time
@@ -17,9 +15,10 @@ class Ratio(NamedTuple):
 
 
 def runner(state, advance) -> Callable[[], float]:
-    """Seconds that one call of `advance` takes, the state being carried from call to call. Two
-    calls are made here: the first compiles, the second may do so again for what the first returns,
-    whose place is settled.
+    """A function that calls `advance` once, keeps the new state, and returns the seconds taken.
+
+    `advance` is called twice before: the first call compiles, and the second may compile again,
+    because the state that the first returns can have another device placement.
     """
     # here: the comparison with peers takes its ratios from this file, in a process that stays small
     import jax
@@ -37,8 +36,9 @@ def runner(state, advance) -> Callable[[], float]:
 
 
 def rounds(programs: Mapping[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
-    """Seconds of every program in each round. In turn, so that a machine whose speed drifts slows
-    all of them.
+    """Seconds of every program in each round.
+
+    Programs run in turn, so that a machine whose speed drifts slows all of them.
     """
     seconds = {name: [] for name in programs}
     for _ in range(count):
@@ -54,9 +54,7 @@ def ratio(a: list[float], b: list[float]) -> Ratio:
 
 
 def memory(function: Callable, *shapes) -> float:
-    """MiB that a call holds at its peak, as XLA plans it: arguments, results and what lies
-    between.
-    """
+    """The peak memory of a call in MiB, as XLA plans it: arguments, results and temporaries."""
     import jax
 
     plan = jax.jit(function).lower(*shapes).compile().memory_analysis()

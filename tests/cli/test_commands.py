@@ -1,5 +1,6 @@
-"""Every command in a header, a README or a docstring is one that its parser takes: studies are
-loaded and their arms resolved.
+"""The parser takes every command that a header, a README or a docstring shows.
+
+Studies that a command names are loaded and their arms resolved.
 """
 
 import argparse
@@ -40,8 +41,10 @@ PLACES = {
 
 
 def commands(text: str) -> list[str]:
-    """Each command of a text: a line, behind a comment sign or a launcher, or what stands in
-    backticks, quotes or a block of HTML.
+    """The commands that a text shows.
+
+    A command is a line, perhaps behind a comment sign or a launcher, or a piece of text in
+    backticks, in quotes or in a block of HTML.
     """
     found = []
     # a synopsis goes on in the next line where that begins with a bracket
@@ -57,9 +60,7 @@ def commands(text: str) -> list[str]:
 
 
 def written_out(command: str) -> list[list[str]]:
-    """The words of a command; of a synopsis, one command for each of the alternatives in its
-    brackets.
-    """
+    """The words of a command; a synopsis gives one command for each alternative in its brackets."""
     brackets = re.findall(r"\[([^\[\]]*)\]", command) if '"[' not in command else []
     for bracket in brackets:
         command = command.replace(f"[{bracket}]", "")
@@ -109,9 +110,7 @@ def check_script(path: str, words: list[str], monkeypatch) -> None:
 
 
 def check_own(words: list[str]) -> None:
-    """A command of bioplaus: its parser takes it, and so do the checks that come before any
-    work.
-    """
+    """The parser takes a command of bioplaus, and the checks that come before any work pass."""
     command, rest = tyro.cli(cli.Command, args=words, return_unknown_args=True)
     if isinstance(command, cli.Run):
         assert arms(override(load(ROOT / command.study), rest))

@@ -1,6 +1,4 @@
-"""The command line where its output or its files are not taken: an ASCII locale, no reader, a full
-disk, a limit on file sizes.
-"""
+"""The command line under an ASCII locale, a closed pipe, a full disk and a file size limit."""
 
 import errno
 import io
@@ -128,8 +126,9 @@ def test_other_errors_keep_their_traceback(monkeypatch):
 
 
 def limited(folder) -> int:
-    """Checkpoints under a limit of 4 KiB a file: the one before stays, and the error is that of the
-    system.
+    """Save checkpoints under a limit of 4 KiB per file, and return 0 if all is as it must be.
+
+    The first checkpoint stays, and the second raises the error of the operating system.
     """
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     checkpoints.save(folder, 1, {"w": np.arange(8.0)}, "small")

@@ -1,5 +1,6 @@
-"""CIFAR-10 in its three forms, on a tiny set that is encoded here; and one real packed batch where
-it is.
+"""CIFAR-10 in its three file formats, on a tiny set that is encoded here.
+
+One real packed batch is read as well, on machines that have it.
 """
 
 import io
@@ -46,8 +47,9 @@ def saved(**arrays):
 
 @pytest.fixture(scope="module")
 def made():
-    """6 batches of 2 images: noise, and a ramp as photographs have; every form of them by its file
-    name.
+    """Six batches of two images in each file format, as a dictionary from file names to contents.
+
+    One image of each batch is noise; the other is a ramp, which is smooth as photographs are.
     """
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)

@@ -72,9 +72,7 @@ def test_digits():
 
 
 def test_digits_labels_fit_their_images():
-    """The nearest class mean of the training set finds 9 of 10 test labels; with the labels out of
-    step it finds few.
-    """
+    """The nearest class mean predicts most test labels, and few of the labels shifted by one."""
     data = load("digits")
     x, y = data.train.x.reshape(len(data.train.x), -1), data.train.y
     means = (y.T @ x) / y.sum(0)[:, None]

@@ -1,4 +1,4 @@
-"""Oracle: the transition matrices of the definitions (T-R7), and counts worked by hand."""
+"""Oracle: the transition matrices of the definitions, and counts worked by hand."""
 
 import numpy as np
 import pytest

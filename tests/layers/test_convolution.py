@@ -63,9 +63,7 @@ def test_there_and_back_as_xlas(name):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("stride", [1, 2])
 def test_every_block_gives_the_same(stride):
-    """Windows that are whole pieces, that end within a piece, that are shorter than one; a row in
-    one block.
-    """
+    """The result does not depend on how the outputs of a row are divided into blocks."""
     x, w = (
         jnp.asarray(np.random.default_rng(i).normal(size=s))
         for i, s in enumerate([(2, 5, 11 * stride + 3, 2), (3, 3, 2, 4)])
@@ -91,8 +89,9 @@ def test_one_product_on_a_cpu_and_xlas_own_elsewhere():
 
 
 def test_counted_as_the_convolution_that_it_is():
-    """Not as the product, whose zeros are no synapses: positions of the output x kernel x channels,
-    without the padding's.
+    """A convolution counts output positions x kernel x channels, without the zeros of the padding.
+
+    The zeros in the matrix product that computes it are not counted either.
     """
     x, w = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
     assert (

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.thorough
 
 
 def test_a_sequential_is_split_into_its_layers():
-    """As a module and as a callable: the layers that the parts give one by one, and fa is not
-    backprop.
+    """A Sequential gives the same layers as its parts one by one, as a module and as a callable.
+
+    Control: feedback alignment on these layers is not backprop.
     """
 
     def model(rngs):
@@ -92,8 +93,9 @@ class Block(nnx.Module):
 
 @pytest.mark.parametrize("key", ["fa", "frsf", "usf", "kp", "wm"])
 def test_feedback_crosses_a_first_block_inside_as_any_other(key):
-    """The same block first, and behind a layer that is the identity: the same gradient inside, at
-    the same B. Control: backprop.
+    """A block's inner gradient is the same whether it is the first layer or follows an identity.
+
+    Both nets have the same feedback weights B. Control: backprop gives another gradient.
     """
     first = from_flax(Block, bp.tanh(), lambda rngs: nnx.Linear(5, 3, rngs=rngs))
     second = (bp.dense(5), *first)

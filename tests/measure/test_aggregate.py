@@ -1,4 +1,4 @@
-"""Oracle: scipy, rliable's formulae written out by loops, and numbers worked by hand (T-R5)."""
+"""Oracle: scipy, rliable's formulae written out by loops, and numbers worked by hand."""
 
 import numpy as np
 import pytest

@@ -38,8 +38,9 @@ EVERY = {
 
 @pytest.mark.parametrize("name", [*EVERY, "learning signal"])
 def test_no_attack_leaves_the_ball_about_an_input_outside_the_box(name):
-    """|x' - x| <= epsilon where the values of x are not known; where they are, x outside its bounds
-    is refused.
+    """Attacks keep |x' - x| <= epsilon where the range of x is unknown.
+
+    Where the range is given, an x outside of it is refused.
     """
     net = (dense(2),)
     x = jnp.asarray([[-1.0, 0.5], [2.0, 0.3], [0.4, 0.6]])

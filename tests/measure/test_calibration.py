@@ -1,4 +1,4 @@
-"""Oracle: closed forms of made-up nets, and bins filled by hand (T-R6)."""
+"""Oracle: closed forms of made-up nets, and bins filled by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -75,8 +75,10 @@ def test_nll_and_brier_by_hand():
 
 
 def test_aurc_by_hand():
-    """Sure and right, then wrong, right, wrong: risks 0, 1/2, 1/3, 2/4. With the same errors last
-    in confidence it is less.
+    """AURC by hand; it is lower if the same errors have the lowest confidence.
+
+    In order of confidence the first example is right, then wrong, right, wrong: the risks are 0,
+    1/2, 1/3 and 2/4.
     """
     p, y = _binary(np.array([0.7, 0.9, 0.6, 0.8]), np.array([True, True, False, False]))
     np.testing.assert_allclose(risk_coverage(p, y), (0 + 1 / 2 + 1 / 3 + 2 / 4) / 4, rtol=1e-6)

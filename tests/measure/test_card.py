@@ -51,9 +51,7 @@ def test_backprop_in_disguise_is_found(net, batch, words):
 
 
 def test_a_scope_does_not_hide_it():
-    """Backprop that calls itself forward computation, or gates its weights, or reads one matrix
-    only.
-    """
+    """Weight transport is found in a scope named forward, in changed weights and in one matrix."""
 
     def rule(change, scope):
         def grad(params, state, batch, key, gate=None):
@@ -86,8 +84,9 @@ def test_a_scope_does_not_hide_it():
 
 
 def test_answers_to_inputs_of_the_rule_are_activity_while_they_are_few():
-    """A layer's answers to five inputs of a rule's own do not hold its six rows; those to six
-    do.
+    """Responses to probes count as activity while there are fewer probes than inputs of the layer.
+
+    Five responses do not determine a matrix of six rows; six do.
     """
 
     def rule(probes):
@@ -137,9 +136,7 @@ def test_backprop_inside_a_layer_is_printed():
 
 
 def test_flax_blocks():
-    """A block of two matrices between dense layers: feedback alignment crosses it by B,
-    perturbation by its own W.
-    """
+    """Feedback alignment crosses a block of two matrices by B, perturbation by the block's W."""
     rngs = nnx.Rngs(0)
     block = nnx.Sequential(nnx.Linear(6, 6, rngs=rngs), jnp.tanh, nnx.Linear(6, 6, rngs=rngs))
     net = (dense(6, tanh()), *from_flax(block, tanh(), whole=True), dense(3))
@@ -163,9 +160,7 @@ def test_tied_weights():
 
 
 def test_other_layers():
-    """LeNet; weights that release at random are transported all the same; a norm is no weight
-    array.
-    """
+    """The weights of LeNet and of unreliable synapses are transported; a norm has none."""
     net, batch = cnn(10), shaped(2, 28, 28, 1, classes=10)
     words = 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * 10
     assert (

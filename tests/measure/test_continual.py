@@ -1,4 +1,4 @@
-"""Oracle: a matrix worked by hand (T-R9)."""
+"""Oracle: a matrix worked by hand."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Oracle: moments in closed form, scipy.ndimage, the authors' lists of severities, and drawings
-worked by hand (T-R4).
-"""
+"""Corruptions against moments in closed form, scipy, the authors' severities and hand drawings."""
 
 import jax
 import jax.numpy as jnp
@@ -155,9 +153,7 @@ def test_light_by_hand():
 
 
 def test_plasma_is_diamond_square():
-    """The first halving by hand: from one corner at 0, all four neighbours of a new point are known
-    points of the torus.
-    """
+    """The first step of the diamond-square algorithm by hand, on a torus with one corner at 0."""
     u = jnp.asarray(RNG.uniform(size=15), jnp.float32)
     a, b, c = 2 * u[:3] - 1  # centre, right, down, from a corner of 0
     first = np.array([[0, (2 * a + 0) / 4 + b], [(2 * a + 0) / 4 + c, a]])

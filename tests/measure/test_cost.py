@@ -38,16 +38,19 @@ def test_dense_rules_by_hand(name, expected):
 
 @pytest.mark.parametrize("steps", [1, 6])
 def test_predictive_coding_by_hand(steps):
-    """Forward without the readout, which nothing needs; T sweeps of predictions X and errors X; the
-    errors once more.
+    """Predictive coding: a forward pass without the readout, T sweeps and the errors once more.
+
+    A sweep computes predictions, X products, and errors, X products.
     """
     c = counted("pc", steps=steps)
     assert by_phase(c) == {"forward": F - F3, "credit": steps * 2 * X + X, "update": F}
 
 
 def test_equilibrium_propagation_by_hand():
-    """Free sweeps leave the readout out; the current of x is computed once; two nudged phases,
-    readouts and pulls, of the input one.
+    """Equilibrium propagation: a free phase without the readout and two nudged phases with it.
+
+    The current of x is computed once. Each nudged state gives an outer product, the input one in
+    all.
     """
     free, nudged = 5, 3
     c = counted("ep", free_steps=free, nudged_steps=nudged)
@@ -57,9 +60,7 @@ def test_equilibrium_propagation_by_hand():
 
 
 def test_convolutions_by_hand():
-    """LeNet on 28 x 28: output positions x kernel x channels, layer by layer; the zeros of a
-    padding are left out.
-    """
+    """LeNet on 28 x 28 images: output positions x kernel x channels, without zeros of padding."""
     # along one axis, of 28 positions of 5 columns; 3 stick out at either end
     inside = 28 * 5 - 2 * (2 + 1)
     layers = [inside**2 * 6, 10 * 10 * 16 * 25 * 6, 400 * 120, 120 * 84, 84 * 10]

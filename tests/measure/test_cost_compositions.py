@@ -1,5 +1,6 @@
-"""Costs of composed rules, by hand: every product on its layer, and what several rules compute
-alike counted once.
+"""Costs of composed rules by hand: each product belongs to its layer, and is counted once.
+
+What several rules compute alike is counted once for all of them.
 """
 
 from collections import defaultdict
@@ -88,9 +89,7 @@ def test_a_run_counts_the_same():
 
 
 def test_one_rule_that_computes_twice_pays_twice():
-    """Control: what is shared is shared between rules. Two passes of one rule, even with equal
-    noise, are two.
-    """
+    """Control: only work shared between rules counts once; two passes of one rule count twice."""
     net = bp.mlp(SIZES)
 
     def twice(net, loss) -> Rule:
@@ -118,8 +117,9 @@ def layers_in(name: str, sizes, **hyper) -> PyTree:
 
 
 def test_layers_are_declared_and_not_guessed_from_a_length():
-    """Tuples that happen to be as long as the net is deep: of an optimiser's parts, of heads, of
-    two kinds of weights, of rules.
+    """A tuple is not taken for one entry per layer because its length is the number of layers.
+
+    Such tuples are the parts of an optimiser, heads, two kinds of weights, and rules.
     """
     weights = ((), {"b": 2, "w": 2}, {"b": 3, "w": 3})
     kp = layers_in("kp", SIZES, tx=optax.chain(optax.clip(1.0), optax.adam(1e-3), optax.scale(1.0)))
@@ -137,8 +137,9 @@ def test_layers_are_declared_and_not_guessed_from_a_length():
 
 
 def test_an_optimiser_of_three_parts_works_for_the_layers_that_it_trains():
-    """Kolen-Pollack's AdamW has three parts, as the net has layers: no operation is layer 1's,
-    which has no feedback weights.
+    """Kolen-Pollack's AdamW works for the layers that have feedback weights, which layer 1 has not.
+
+    The optimiser has three parts and the net three layers: they must not be confused.
     """
     net = bp.mlp(SIZES)
     c = cost(RULES["kp"](net, bp.cross_entropy), net, BATCH)

@@ -15,8 +15,9 @@ F, X, UNITS, CLASSES = 30 + 20 + 12, 20 + 12, 5 + 4 + 3, 3
 
 @pytest.mark.parametrize("steps", [1, 6])
 def test_deep_feedback_control_by_hand(steps):
-    """T controlled passes and one more, the current of x held; Q: a noisy pass, what it sends back,
-    and its outer product.
+    """Deep feedback control: T + 1 controlled passes, with the current of x held, and learning Q.
+
+    Learning Q takes a noisy pass, the signal that Q sends back, and an outer product.
     """
     net, batch = (
         mlp((6, 5, 4, 3)),

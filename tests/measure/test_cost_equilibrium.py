@@ -26,8 +26,9 @@ def counted(name, **hyper):
 
 @pytest.mark.parametrize("name", ["pep", "nep"])
 def test_one_sided(name):
-    """One nudged phase and its readout; the second layer is pulled at both states, the input, which
-    has one, and the readout once.
+    """One nudged phase and its readout, and the outer products of the weight update.
+
+    The second layer has an outer product at both states; the input and the readout have one each.
     """
     phases, inference = counted(name, nudged_steps=SECOND)
     assert phases == {"forward": SETTLED + SECOND * 2 * X + F3, "update": F + F2}
@@ -36,8 +37,9 @@ def test_one_sided(name):
 
 @pytest.mark.parametrize("points", [2, 4])
 def test_holomorphic(points):
-    """Nudged phases on and above the real line, their readouts and pulls. Above it each product is
-    two; the input is pulled once.
+    """Nudged phases on and above the real line, with their readouts and outer products.
+
+    A complex phase takes two real products for each; the input has one outer product in all.
     """
     phases, inference = counted("hep", nudged_steps=SECOND, points=points)
     above = points // 2 - 1
@@ -50,8 +52,9 @@ def test_holomorphic(points):
 
 @pytest.mark.parametrize("name", ["chl", "cpl"])
 def test_contrastive(name):
-    """The output settles, too; held, it is not computed. The input is pulled once for both
-    phases.
+    """The output settles in the free phase, and is not computed in the clamped one.
+
+    The input has one outer product for both phases.
     """
     phases, inference = counted(name, clamped_steps=SECOND)
     assert phases == {"forward": F + FREE * 2 * X, "credit": SECOND * (2 * X - F3), "update": F + X}

@@ -47,8 +47,9 @@ def test_local_heads():
 
 
 def test_forward_forward():
-    """Both labels through the hidden layers, and once the whole net without one, for the
-    readout.
+    """Forward-forward: two passes through the hidden layers, and one of the net for the readout.
+
+    The two passes have the right and a wrong label, the last one has no label.
     """
     assert counted("ff") == {
         "forward": 2 * (F - READOUT) + F,
@@ -57,9 +58,7 @@ def test_forward_forward():
 
 
 def test_signal_propagation():
-    """The classes' signals pass through the hidden layers once a batch; similarities, and their
-    derivatives by both sides.
-    """
+    """Signal propagation: class signals pass once per batch; similarities and derivatives."""
     once = Fraction(CLASSES * (F - READOUT), B)
     assert counted("sigprop") == {
         "forward": F + once,
@@ -69,9 +68,7 @@ def test_signal_propagation():
 
 
 def test_clapp():
-    """Two glimpses through the hidden layers, and the whole input through the net; P, forth and
-    back, and what it learns.
-    """
+    """CLAPP: two glimpses pass the hidden layers, the input the net; P predicts and is trained."""
     squares, glimpses = 5 * 5 + 4 * 4, 2 * (F - READOUT)
     assert counted("clapp") == {
         "forward": F + glimpses,

@@ -54,9 +54,7 @@ def test_three_factor_by_hand(delay):
 
 
 def test_phsic_by_hand():
-    """Similarities of the labels, of each hidden layer's outputs, and what these change: B n_l
-    each.
-    """
+    """pHSIC: similarities of labels and of hidden outputs, and their derivatives, B n_l each."""
     c = counted("phsic")
     assert {phase: p.macs for phase, p in c.phases.items() if p.macs} == {
         "forward": F,

@@ -25,8 +25,9 @@ def by_phase(key, **hyper):
 
 
 def test_zil_by_hand():
-    """Predictions and errors of all layers, then without the last, then without the last two; the
-    current of x is held.
+    """Z-IL: predictions and errors of all layers, then without the last one, then the last two.
+
+    The current of x is computed once and held.
     """
     sweeps = 2 * (W2 + W3 + W4) + 2 * (W2 + W3) + 2 * W2
     assert by_phase("zil") == {"forward": F - W4, "credit": sweeps, "update": F}

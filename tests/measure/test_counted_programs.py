@@ -27,9 +27,7 @@ def ours(function, *args):
 
 
 def test_agrees_with_xla_without_loops():
-    """A rule's update, dense, and the gradient of a convolution: within 1 % of XLA's own count of
-    the same function.
-    """
+    """Counts of a dense update and of a convolution's gradient are within 1 % of XLA's own."""
     net, batch = mlp([64, 128, 10]), images(32, 64, classes=10)
     rule = RULES["bp"](net, cross_entropy)
     key, params = jax.random.key(0), init(net, jax.random.key(0), jnp.ones(batch.x.shape))
@@ -49,9 +47,7 @@ def test_agrees_with_xla_without_loops():
 
 
 def test_grouped_and_dilated_convolutions():
-    """Grouped: in-channels of one group. The holes of strided transposes and the padding are not
-    products.
-    """
+    """A grouped convolution counts its group's channels; zeros of holes and padding are free."""
 
     def conv(x, k, groups=1, dilation=(1,), padding=0):
         pad = [(padding, padding)]
@@ -141,9 +137,7 @@ def test_a_while_with_products_is_refused():
 
 
 def test_what_hides_its_work_is_stated_or_refused():
-    """A factorisation and a `while` count as the scope around them says; without one, they
-    raise.
-    """
+    """A factorisation and a `while` loop need a stated count, or they raise NotCountable."""
     a, x = ARRAY((8, 8), jnp.float32), ARRAY((8,), jnp.float32)
 
     def search(a, x):

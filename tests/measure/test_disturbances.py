@@ -1,5 +1,6 @@
-"""Oracle: moments in closed form, counts and roundings worked by hand; severity 0 changes no
-bit.
+"""Disturbances against moments in closed form, and counts and roundings worked by hand.
+
+Severity 0 must not change a bit.
 """
 
 import jax
@@ -113,8 +114,9 @@ def test_moments_of_static_noise(noise, variance):
 
 
 def test_dynamic_noise_is_fresh_in_every_example():
-    """The current has the variance sigma^2 sum_i (w_i x_i)^2, independent over examples, where
-    static noise is shared by them.
+    """Dynamic noise is independent over examples, where static noise is the same for all.
+
+    The current has the variance sigma^2 sum_i (w_i x_i)^2.
     """
     params = ({"w": W, "b": jnp.ones(25)},)
     row = jnp.asarray(RNG.normal(size=40), jnp.float32)
@@ -170,9 +172,7 @@ def test_activations_take_few_levels():
 
 
 def test_utility_by_hand():
-    """sum_k |w_jk| mean |h_j|, for dense and convolutional synapses; a targeted lesion takes the
-    largest first.
-    """
+    """Utility is sum_k |w_jk| mean |h_j|; a targeted lesion takes the units of largest utility."""
     draw = lambda *shape: jnp.asarray(RNG.normal(size=shape), jnp.float32)  # noqa: E731
     net = (conv(2, 3, relu()), conv(2, 2, relu()), flattened(dense(4)))
     params = tuple(
@@ -227,9 +227,7 @@ def _shifted(name, x, s):
 
 
 def test_shifts_by_hand():
-    """A quarter turn is numpy's; waves are kept or taken off whole; inversion mirrors the range;
-    permuted pixels are all still there.
-    """
+    """Rotation, band filters, inversion and permuted pixels give the images worked out by hand."""
     x = RNG.uniform(0, 1, (3, 6, 6, 2)).astype(np.float32)
     np.testing.assert_allclose(_shifted("rotation", x, 90.0), np.rot90(x, 1, (1, 2)), atol=1e-5)
     assert np.abs(_shifted("rotation", x, 90.0) - np.rot90(x, -1, (1, 2))).max() > 0.1

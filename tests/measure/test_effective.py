@@ -1,6 +1,4 @@
-"""Effective counts by hand: zeros, binary inputs, loops that run as they stand, layers, phases, and
-what an optimiser moves.
-"""
+"""Effective counts by hand: zeros, binary inputs, loops, layers, phases and optimiser traffic."""
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +42,9 @@ def counts(function, *args):
 
 
 def test_backprop_by_hand():
-    """Forward nnz(h) fan-out, credit nnz(s) fan-in, update sum_b nnz(h_b) nnz(s_b): of values
-    computed with numpy.
+    """Backprop's counts of nonzero products equal those of values computed with numpy.
+
+    Forward nnz(h) fan-out, credit nnz(s) fan-in, update sum_b nnz(h_b) nnz(s_b).
     """
     h = [np.asarray(a) for a in forward(NET, PARAMS, X, KEY).inputs]
     w = [np.asarray(p["w"]) for p in PARAMS]
@@ -67,8 +66,10 @@ def test_backprop_by_hand():
 
 
 def test_layers_add_up_and_belong():
-    """Backprop: forward and update of layer l, and the way back through it; DFA's second product of
-    a hidden layer is its own.
+    """Each product belongs to the right layer, for backprop, DFA and PEPITA.
+
+    Backprop: forward and update of layer l, and the way back through it. DFA's second product of a
+    hidden layer belongs to that layer.
     """
     dense = {
         n: cost(RULES[n](NET, cross_entropy), NET, BATCH) for n in ("bp", "fa", "dfa", "pepita")
@@ -101,9 +102,7 @@ def test_layers_add_up_and_belong():
 
 
 def test_traffic_of_signals():
-    """Backprop moves its weights to a mirror and sends to neighbours alone; DFA sends C words from
-    the output past layer 2.
-    """
+    """Backprop transports weights and sends to neighbours; DFA broadcasts C words past layer 2."""
     found = {
         n: total(cost(RULES[n](NET, cross_entropy), NET, BATCH))
         for n in ("bp", "fa", "dfa", "usf", "np")
@@ -126,17 +125,16 @@ def test_traffic_of_signals():
 
 
 def test_residency():
-    """Backprop holds h_l for 2 (L - l) + 1 products; a layer-local rule does not wait for the
-    output.
-    """
+    """Backprop holds h_l for 2 (L - l) + 1 products; a layer-local rule holds it for fewer."""
     words, steps = cost(RULES["bp"](NET, cross_entropy), NET, BATCH).residency
     assert (words, steps) == (6 + 5 + 4, 6 * 7 + 5 * 5 + 4 * 3)
     assert cost(RULES["drtp"](NET, cross_entropy), NET, BATCH).residency.word_steps < steps
 
 
 def test_binary_inputs_are_accumulated():
-    """AC where a call's data is nothing but 0, 1 and -1; one value of 0.5 makes the call MACs.
-    Weights may be anything.
+    """Products of data in {0, 1, -1} are accumulates; one value of 0.5 makes all of them MACs.
+
+    The weights may have any values.
     """
     w, x = jnp.array([[0.3, 0.0], [2.0, -1.0]]), jnp.array([[1.0, 0.0], [-1.0, 1.0]])
     assert counts(lambda w, x: x @ w, w, x) == [0, 1 + 3, 3]
@@ -152,8 +150,9 @@ def test_binary_inputs_are_accumulated():
 
 
 def test_loops_run_as_they_stand():
-    """A scan forward and in reverse, nested, with stacked results; a while by its trips; a cond by
-    the branch that is charged.
+    """Scans, `while` loops and conds are counted by what they execute on the given numbers.
+
+    A scan runs forward or in reverse, nested, with stacked results.
     """
     w, x = jnp.array([[1.0, 0.0], [1.0, 1.0]]), jnp.array([[1.0, 2.0], [0.0, 3.0]])
 
@@ -223,8 +222,9 @@ def test_the_optimiser_is_counted(tx, words):
 
 
 def test_an_answer():
-    """Of inference: dense F; effective as NeuroBench counts; and no shapes where numbers are
-    needed.
+    """Inference counts dense products, or effective ones as NeuroBench does.
+
+    Effective counts need numbers: shapes are refused.
     """
     rule = RULES["bp"](NET, cross_entropy)
     dense, run = inference(rule, NET, BATCH), inference(rule, NET, BATCH, numbers=(PARAMS, (), KEY))

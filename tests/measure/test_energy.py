@@ -1,6 +1,4 @@
-"""From counts to joules: by hand at fixed constants, and the ranks that uncertain constants
-leave.
-"""
+"""From counts to joules: sums by hand, and the ranks that uncertain constants still decide."""
 
 import jax
 import jax.numpy as jnp
@@ -73,8 +71,10 @@ def test_a_mac_by_hand():
 
 
 def test_the_sum_by_hand():
-    """3 MACs, 5 additions, 2 products, 4 comparisons; 100 words to 4 kB and 7 to 40 kB; a mirror of
-    10 000 words (40 kB).
+    """The energy of a few operations and memory accesses equals the sum worked out by hand.
+
+    3 MACs, 5 additions, 2 products, 4 comparisons; 100 words to 4 kB and 7 to 40 kB; a copy of
+    10,000 weights (40 kB).
     """
     c = made(
         macs=3,
@@ -99,8 +99,9 @@ def test_levels_hold_what_they_say():
 
 
 def test_intervals():
-    """One constant, log-uniform on [v/2, 2v]: its median is v, its 5 % quantile v 4^(0.05 -
-    0.5).
+    """A constant that is log-uniform on [v/2, 2v] has the median v.
+
+    Its 5 % quantile is v 4^(0.05 - 0.5).
     """
     e = energy(made(traffic=(Traffic(1, 2),)), HOROWITZ, draws=40_000)
     assert e.E_mem.median == pytest.approx(10e-12, rel=0.02)
@@ -112,8 +113,9 @@ def test_intervals():
 
 
 def test_ranks_share_their_draws():
-    """1 % less of everything is less in every draw, though the intervals overlap; independent draws
-    would not say so.
+    """1 % less of everything is less in every draw, though the two intervals overlap.
+
+    Control: independent draws of the constants do not show it.
     """
     more, less = (
         made(macs=1000, traffic=(Traffic(1, 1000),)),
@@ -129,8 +131,9 @@ def test_ranks_share_their_draws():
 
 
 def test_ranks_that_the_constants_do_not_decide():
-    """Two words to 8 kB against one to 32 kB, twice as dear: equal medians, the same spread, R =
-    0.5.
+    """Two arrays of equal median energy and equal spread: R is 0.5.
+
+    Two words to 8 kB against one word to 32 kB, which costs twice as much per word.
     """
     a, b = (made(traffic=(Traffic(tensor, words),)) for tensor, words in ((2048, 2), (8192, 1)))
     e = [energy(c, HOROWITZ, draws=20_000) for c in (a, b)]
@@ -138,9 +141,7 @@ def test_ranks_that_the_constants_do_not_decide():
 
 
 def test_an_order_holds_in_every_profile_or_not_at_all():
-    """Fewer MACs but more words: less at 45 nm, where arithmetic is dear, and not on a machine
-    where memory is.
-    """
+    """Fewer MACs but more words cost less at 45 nm, and not on a machine where memory is dear."""
     a, b = made(macs=100, traffic=(Traffic(1, 20),)), made(macs=150, traffic=(Traffic(1, 10),))
     both = [{n: energy(c, profiles()[n]) for n in ("horowitz45", "h200")} for c in (a, b)]
     each = {n: rank_robustness(both[0][n], both[1][n]) for n in both[0]}
@@ -151,8 +152,9 @@ def test_an_order_holds_in_every_profile_or_not_at_all():
 
 
 def test_energy_to_an_accuracy():
-    """0.9 is first reached at step 20, though lost again; 0.99 never is, and all that was spent is
-    what is known.
+    """Energy to an accuracy counts up to the first step that has it, even if it is lost again.
+
+    If no step has it, the value is all the energy spent, marked as a lower bound.
     """
     steps, accuracy = [0, 10, 20, 30], [0.1, 0.8, 0.92, 0.85]
     assert to_accuracy(0.9, steps, accuracy, 2.0) == (40.0, False)
@@ -162,9 +164,7 @@ def test_energy_to_an_accuracy():
 
 
 def test_rules():
-    """FA costs what backprop costs, to the last joule; DFA less in every draw; Kolen-Pollack pays
-    for learning its feedback.
-    """
+    """FA costs exactly what backprop costs, DFA less, Kolen-Pollack more than FA in every draw."""
     e = {name: energy(of(name), HOROWITZ) for name in ("bp", "fa", "dfa", "kp", "frozen")}
     assert np.array_equal(e["bp"].E_total.draws, e["fa"].E_total.draws)
     assert (

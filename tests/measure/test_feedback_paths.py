@@ -1,6 +1,4 @@
-"""MACs of the rules that differ from feedback alignment and its direct form in their feedback
-paths, by hand.
-"""
+"""MACs by hand of rules that differ from FA and DFA in their feedback paths alone."""
 
 import jax
 import jax.numpy as jnp
@@ -43,9 +41,7 @@ def test_macs(name, expected):
 
 
 def test_random_numbers_and_state():
-    """A mirror draws for each example, brSF for each batch. B with its biases is read and written
-    where it changes.
-    """
+    """A mirror draws per example, brSF per batch; B is read and written only where it changes."""
     assert {name: total(counted(name, 4)).random for name in ("wm", "brsf", "frsf", "drtp")} == {
         "wm": HIDDEN,
         "brsf": X // 4,

@@ -19,9 +19,7 @@ KEY = jax.random.key(0)
 
 
 def _with_feedback(weights):
-    """A dense tanh net with the feedback weights inside a custom_vjp, as they are often written:
-    every gradient is a false one.
-    """
+    """A dense tanh net whose custom_vjp uses feedback weights, so that every gradient is false."""
 
     def product(x, w, b):
         del b
@@ -46,9 +44,7 @@ def _with_feedback(weights):
 
 
 def test_guard_accepts_kinked_nets_on_blank_images():
-    """ReLU and max pooling with no bias on exact zeros: no derivative at x itself, in any of the
-    units over the background.
-    """
+    """The guard accepts ReLU and max pooling at exact zeros, where they have no derivative."""
     net = (
         conv(4, 3, relu(), padding=1),
         pooled(2, conv(6, 3, relu())),
@@ -81,9 +77,7 @@ def test_guard_rejects_feedback_in_the_forward_pass(digits):
 
 
 def test_guard_sees_through_a_flat_loss(digits):
-    """Where the loss is next to zero, so is the difference of any two gradients: the guard must not
-    take that for agreement.
-    """
+    """The guard finds a false gradient even where the loss, and so every gradient, is nearly 0."""
     params, feedback = of_seed(digits)
     sure = (*params[:-1], jax.tree.map(lambda w: 30 * w, params[-1]))
     predict = _with_feedback(lambda params, state: [b["w"] for b in state])
@@ -120,9 +114,7 @@ def test_guard_rejects_what_has_no_derivative_or_is_not_finite():
 
 
 def test_guard_moves_labels_and_one_output_by_a_class():
-    """Labels were moved from example to example, and y of one output not at all: a loss that is
-    flat hid a false gradient.
-    """
+    """The guard finds a false gradient whose loss is flat, for class labels and for one output."""
     x, labels = (
         jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4)), jnp.float32),
         np.arange(6) % 2,

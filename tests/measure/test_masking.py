@@ -1,5 +1,6 @@
-"""Oracle: the digits example, in which an attack along the learning signal of feedback alignment is
-blind, and suites made by hand.
+"""Masked gradients: a net of the digits example that deceives an attack, and suites made by hand.
+
+An attack that follows the learning signal of feedback alignment does not find what PGD finds.
 """
 
 import math
@@ -106,9 +107,7 @@ def test_the_text_says_no_claim_where_a_check_fails(examined):
 
 
 def by_hand(**changes: Any) -> Suite:
-    """An honest net: 100 examples, all clean right, 60 of them broken by PGD; the rest follows. One
-    seed.
-    """
+    """An honest net, one seed: 100 examples, all right when clean, of which PGD breaks 60."""
 
     def tries(*broken):  # how many of the first examples each try breaks
         return np.broadcast_to(
@@ -186,8 +185,10 @@ def test_checks_of_what_was_not_measured_or_stored():
 
 
 def test_noise_asks_for_the_mean_gradient_and_judges_afresh():
-    """Fixed noise that withstands the attack hides the gradient; the try that luck chose is
-    reported by other samples.
+    """A noisy net needs enough draws of its gradient, and is judged on fresh noise.
+
+    A net that withstands the attack under fixed noise hides its gradient. An attack chosen because
+    it was lucky on some samples is reported on others.
     """
     noisy = {
         "noise": np.ones(1),

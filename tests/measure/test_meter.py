@@ -1,6 +1,4 @@
-"""Measured energy with a counter made of numbers, the fit it serves, and the brain's place among
-them.
-"""
+"""Measured energy with a simulated counter, the fit to it, and the brain in comparison."""
 
 import sys
 
@@ -12,9 +10,7 @@ from bioplaus.measure.energy import meter
 
 
 class Gpu:
-    """100 W at rest, 40 J and 0.1 s a call; a counter that moves every 20 ms, and a clock that
-    moves with the work.
-    """
+    """A simulated GPU: 100 W at rest, 40 J and 0.1 s per call, a counter updated every 20 ms."""
 
     def __init__(self, stuck=False):
         self.now, self.energy, self.stuck = 0.0, 0.0, stuck
@@ -70,8 +66,9 @@ def test_what_cannot_be_measured(monkeypatch):
 
 
 class Nvml:
-    """pynvml of a machine of four GPUs, each with its number as its joules; the third, GPU-c2, is
-    in two MIG parts.
+    """A simulated pynvml with four GPUs, of which GPU-c2 is split into two MIG instances.
+
+    The joules that a GPU reports are its index.
     """
 
     NVMLError = type("NVMLError", (Exception,), {})
@@ -156,8 +153,10 @@ def test_no_counter_of_a_gpu_that_cuda_does_not_see(monkeypatch, visible, device
 
 @pytest.mark.parametrize("at", [1.0, 7.0, 23.0])
 def test_a_counter_that_goes_backwards_is_no_energy(at):
-    """Reset while idle, in the first window, while idle at the end: no measure comes of it, though
-    it would pass its start again.
+    """A counter that is reset raises an error, whenever the reset happens.
+
+    It is reset while idle, in the first window, or while idle at the end; later it passes its first
+    value again.
     """
     gpu, window = Gpu(), WINDOW._replace(delay=0.0)
     before, usual = gpu.counter(), gpu.wait
@@ -184,8 +183,9 @@ def points(noise, n=16):
 
 
 def test_the_fit():
-    """Exact points give their law back; 10 % of noise stays below 15 % left out; energies that
-    follow no law do not.
+    """The fit recovers the constants of exact points, and its error shows how well the law holds.
+
+    With 10 % of noise the error on points left out is below 15 %; for shuffled energies it is not.
     """
     exact = meter.fit(points(0.0))
     assert (exact.a, exact.b, exact.c) == pytest.approx((1e-12, 2e-10, 60.0), rel=1e-6)
@@ -200,8 +200,10 @@ def test_the_fit():
 
 
 def test_the_brain():
-    """20 W over 1e15: 2e-14 J, 35 times less than an H200 in bfloat16; over 1e21: 4.7 kT, a quarter
-    of an ATP.
+    """Energies per operation of the brain equal sums by hand, beside an H200's, kT and ATP.
+
+    20 W over 1e15 operations per second is 2e-14 J, 35 times less than an H200 in bfloat16; over
+    1e21 it is 4.7 kT, a quarter of an ATP.
     """
     assert brain.joule_per_flop(20, 1e15) == pytest.approx(2e-14)
     each = {p.place.name: p for p in brain.beside_the_brain(2e12, 5.0)}

@@ -1,5 +1,6 @@
-"""NeuroBench's definitions: equal to NeuroBench 2.3.0 on the same weights and inputs
-(golden/make_neurobench.py).
+"""Counts equal those of NeuroBench 2.3.0 on the same weights and inputs.
+
+golden/make_neurobench.py computes NeuroBench's.
 """
 
 import json
@@ -59,9 +60,7 @@ def test_equals_neurobench(name):
 
 
 def test_the_document_and_the_cases_differ():
-    """The documented example, by hand; binary inputs move the first layer from MACs to ACs, and
-    padding is no operation.
-    """
+    """The documented example by hand; binary inputs give ACs, and padding is no operation."""
     assert (
         GOLDEN["document"]["SynapticOperations"]["Effective_MACs"],
         GOLDEN["document"]["SynapticOperations"]["Dense"],

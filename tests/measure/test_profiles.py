@@ -1,6 +1,4 @@
-"""Profiles: what comes with the library is complete and says where it comes from; a file of one's
-own is checked; events are priced.
-"""
+"""Built-in profiles are complete and name their sources; own files are checked; events priced."""
 
 import numpy as np
 import pytest
@@ -38,8 +36,10 @@ def test_every_constant_says_where_it_comes_from():
 
 
 def test_constants_that_hang_together():
-    """A MAC of 4.6 pJ at 45 nm; the machine bounds from their data sheets; the ends of conflicting
-    sources.
+    """Constants that follow from others agree with them.
+
+    A MAC costs 4.6 pJ at 45 nm; bounds of machines follow from their data sheets; a value is the
+    geometric mean of conflicting sources.
     """
     value = {name: {k: c.value for k, c in p.constants.items()} for name, p in ALL.items()}
     assert value["horowitz45"]["fp32_add"] + value["horowitz45"]["fp32_mul"] == pytest.approx(4.6)
@@ -53,9 +53,7 @@ def test_constants_that_hang_together():
 
 
 def test_events_by_hand():
-    """Loihi: 2 MACs and 3 ACs, 5 neurons, 7 synapses changed, 4 spikes and 2 words broadcast; a
-    second of one chip.
-    """
+    """The price of events on Loihi equals the sum by hand, with the idle power of one chip."""
     counts = {
         "macs": 2,
         "acs": 3,
@@ -82,8 +80,9 @@ def test_events_by_hand():
 
 
 def test_the_brain_at_four_hertz():
-    """T-E5. A neuron for a second: 4 spikes, 8,000 boutons: 3.29e9 ATP (Attwell and Laughlin),
-    split 47, 40 and 13 %.
+    """A neuron at 4 Hz with 8,000 boutons spends 3.29e9 ATP per second, split 47, 40 and 13 %.
+
+    The figures are those of Attwell and Laughlin.
     """
     c = made(effective=True, neurons=1, spikes=4, acs=4 * 8000)
     atp = ALL["biology"].constants["atp"].value
@@ -126,8 +125,9 @@ neuron_update = {SAID}
 
 
 def test_a_profile_of_ones_own(tmp_path):
-    """T-E4. keras-spiking: a dense layer of 784 to 128 on its 'cpu', one step: (100,352 + 128) x
-    8.6 nJ = 8.64e-4 J.
+    """A profile from a file gives keras-spiking's energy of a dense layer on its 'cpu'.
+
+    One step of 784 to 128 units: (100,352 + 128) x 8.6 nJ = 8.64e-4 J.
     """
     file = tmp_path / "own.toml"
     file.write_text(CPU, encoding="utf-8")

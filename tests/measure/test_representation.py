@@ -1,6 +1,4 @@
-"""Representations: closed forms, invariances and what breaks them; errors by hand and against
-scipy.
-"""
+"""Representations: closed forms, invariances and what breaks them; errors against scipy."""
 
 import jax
 import jax.numpy as jnp
@@ -43,8 +41,9 @@ def _biased(x, y):
 
 
 def test_cka():
-    """1 under rotation, scale and shift; not under a stretch; by its published terms; 0 for wide
-    noise, where the biased form is not.
+    """CKA is 1 under rotation, scale and shift, less under a stretch, and near 0 for noise.
+
+    It equals its published terms; the biased form is not near 0 for wide noise.
     """
     found = {
         "same": float(cka(X, X @ TURN * 3 - 1)),
@@ -70,9 +69,7 @@ def test_cka():
 
 
 def test_rsa():
-    """1 where the order of distances is kept, as by a scale of examples; near 0 for noise; below 0
-    when the far are near.
-    """
+    """RSA is 1 if the order of distances is kept, near 0 for noise, below 0 if it is reversed."""
     assert rsa(X, X * RNG.uniform(1, 2, (40, 1))) == pytest.approx(1)
     assert abs(rsa(X, RNG.normal(size=(40, 6)))) < 0.15
     corners = np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0.1]])
@@ -95,8 +92,9 @@ def test_rsa():
 
 
 def test_effective_dimension():
-    """n independent units of one variance have n dimensions; one direction has one; more units than
-    examples, B - 1 at most.
+    """n independent units of equal variance have n dimensions, and one direction has 1.
+
+    There are at most B - 1 dimensions for B examples, however many units there are.
     """
     frame = np.linalg.qr(RNG.normal(size=(40, 7)) - 0)[0]
     flat = np.linalg.qr(np.concatenate([np.ones((40, 1)), frame], 1))[0][:, 1:]
@@ -132,9 +130,7 @@ def test_errors_by_hand():
 
 
 def test_what_the_mean_scores():
-    """NRMSE 1 and R^2 0, the floor that a useful net must beat; the input itself reconstructs
-    without error.
-    """
+    """Predicting the mean scores NRMSE 1 and R^2 0; the exact answer scores 0 and 1."""
     t = jnp.asarray(X[:, :1])
     mean = jnp.full_like(t, t.mean())
     assert float(error.nrmse(mean, t)) == pytest.approx(1, rel=1e-6)

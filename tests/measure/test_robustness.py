@@ -1,5 +1,6 @@
-"""Oracle: limits (no disturbance, total loss), moments in closed form, and accuracies worked by
-hand.
+"""Robustness against limits, moments in closed form, and accuracies worked by hand.
+
+The limits are no disturbance and a disturbance that destroys everything.
 """
 
 from functools import partial
@@ -191,8 +192,9 @@ def test_input_noise_accuracy_in_closed_form():
 
 
 def test_input_noise_is_a_fraction_of_the_range_of_the_inputs():
-    """255 times the inputs and their bounds, at weights 255 times as small: the same accuracy.
-    Without the bounds it is refused.
+    """Inputs and bounds times 255, with weights over 255, give the same accuracy under noise.
+
+    Without the bounds such inputs are refused.
     """
     run = partial(curve, _rebuild("bp"), CURVES["input_noise"], NET, key=KEY, draws=3)
     small = (jax.tree.map(lambda w: w / 255, PARAMS[0]) | {"b": PARAMS[0]["b"]}, *PARAMS[1:])

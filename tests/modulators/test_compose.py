@@ -27,9 +27,7 @@ KEY = jax.random.key(1)
 
 
 def behaviour(modulator):
-    """Two steps of a modulator: what it does to gates and to gains, numbers in the order of the
-    contract.
-    """
+    """What two steps of a modulator do to gates and gains: arrays in the order of the contract."""
     state = modulator.init(KEY, CURRENTS)
     state, first = modulator.gate(state, SIGNALS)
     _, second = modulator.gate(state, SIGNALS)

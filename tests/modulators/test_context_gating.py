@@ -34,7 +34,9 @@ def problem(factory):
 
 
 def updates(name):
-    """Largest update of [off, on] units: on weights into them, their bias, and weights out of
+    """The largest update of units that are off and the smallest of units that are on, [off, on].
+
+    For each layer in turn: of the weights into these units, of their biases, of the weights out of
     them.
     """
     rule, params, state, batch = problem(RULES[name])

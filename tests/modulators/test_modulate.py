@@ -1,6 +1,4 @@
-"""`modulate`: every rule under a modulator, against the rule itself, against hand-written gates,
-gains and gradients.
-"""
+"""`modulate`: rules under a modulator against the rule itself and gates and gains by hand."""
 
 import functools
 import inspect

@@ -1,6 +1,4 @@
-"""Dopamine, acetylcholine, noradrenaline, threshold: each against the number that its equations
-predict.
-"""
+"""Dopamine, acetylcholine, noradrenaline and threshold against numbers from their equations."""
 
 from typing import Any
 
@@ -43,8 +41,9 @@ def scale(modulator, state) -> float:
 
 
 def track(modulator, observations, lr):
-    """One weight and one bias, seeing 1, follow a signal [T, B]: the estimate moves by 2 lr g
-    mean_b (observation - estimate).
+    """A weight and a bias, both with input 1, track a signal [T, B] by gated gradient descent.
+
+    Each step moves the estimate by 2 lr g mean_b (observation - estimate), where g is the gate.
     """
     net = (dense(1, weights=jax.nn.initializers.zeros),)
     rule = modulate(backprop, modulator)(net, mse)

@@ -1,5 +1,6 @@
-"""The meter against numpy and the theory of the perceptron; caching and large updates alone, to the
-last digit.
+"""Energy of plasticity against numpy and the theory of the perceptron.
+
+Caching of weight changes and sparse large updates are checked alone, to the last digit.
 """
 
 from typing import Any
@@ -28,8 +29,9 @@ def start():
 
 @pytest.fixture(scope="module")
 def runs():
-    """Descent of one random walk of gradients by each of RUNS, in float64: (params, state) at the
-    end, and all params on the way.
+    """(params, state) at the end and params after each step of every optimiser in RUNS.
+
+    All descend the same random gradients, in float64.
     """
 
     def step(carry, key):
@@ -80,8 +82,9 @@ def test_the_meter(runs):
 
 
 def test_the_meter_keeps_small_changes():
-    """10^5 changes that are lost when they are added one by one in float32: 2^25 + 1 + 1 + ...
-    stays 2^25.
+    """The meter's sum keeps 10^5 changes that a plain float32 sum loses.
+
+    In float32 2^25 + 1 + 1 + ... stays 2^25.
     """
 
     @jax.jit
@@ -99,11 +102,11 @@ def test_the_meter_keeps_small_changes():
 
 
 def test_perceptron():
-    """T-E6. M / M_min = sqrt(pi P) / (2 - P / N), K = 2 P / (2 - P / N)^2 updates a synapse; P
-    patterns, N = 200 synapses.
+    """The perceptron's energy and number of updates follow the theory of Li and van Rossum.
 
-    Simulated weights spread less than a random walk, by some 20 % in variance (Li and van Rossum):
-    the tolerance.
+    M / M_min = sqrt(pi P) / (2 - P / N), and K = 2 P / (2 - P / N)^2 updates per synapse, for P
+    patterns and N = 200 synapses. Simulated weights spread less than a random walk, by some 20 % in
+    variance: this sets the tolerance.
     """
     n, loads = 200, (0.5, 1.0, 1.4)
     rng = np.random.default_rng(0)
@@ -139,8 +142,9 @@ def test_perceptron():
 
 
 def test_caching_without_decay_costs_the_least(runs):
-    """T-E7. c = 0, no decay, one consolidation at the end: M = M_min; with a low threshold more is
-    spent; with decay w is another.
+    """One consolidation at the end, without decay and maintenance costs, spends M_min.
+
+    A low threshold spends more, and with decay the weights differ.
     """
     ends = runs[0]
     plain = ends["plain"][0]
@@ -158,8 +162,10 @@ def test_caching_without_decay_costs_the_least(runs):
 
 
 def test_the_cache_by_hand():
-    """theta 1, tau 1 / ln 2: s = 0.8, then 0.4 + 0.8 = 1.2 is consolidated, then 0.8 again; w keeps
-    what is lasting.
+    """Three changes of 0.8 under a threshold of 1 and a time constant of 1 / ln 2, by hand.
+
+    The transient part is 0.8, then 0.4 + 0.8 = 1.2, which is consolidated, then 0.8 again. The
+    weight keeps the consolidated part.
     """
     tx = economy.cached(1.0, float(1 / np.log(2)))
     step: Any = jax.jit(lambda s: tx.update(jnp.array([0.8]), s))

@@ -1,6 +1,4 @@
-"""Constraints on weights: they hold after every step of every rule, exactly, and what they allow is
-left as it was.
-"""
+"""Constraints on weights hold exactly after every step, and leave allowed weights unchanged."""
 
 import jax
 import jax.numpy as jnp
@@ -33,9 +31,7 @@ def w_of(params) -> list[np.ndarray]:
 
 
 def moved(tx, params=PARAMS, steps=3, scales=(1.0,)) -> list[np.ndarray]:
-    """Weights [scales, steps, ...] of each layer after every one of some random updates under tx,
-    compiled.
-    """
+    """Weights [scales, steps, ...] of each layer after each of some random updates under tx."""
 
     def run(scale):
         def step(carry, noise):
@@ -102,8 +98,9 @@ def test_no_step_of_any_rule_leaves_the_set(name, started):
 
 @pytest.mark.parametrize("inputs", [False, True])
 def test_dale_signs(inputs):
-    """A channel of a convolution is one unit, in every one of its kernel's positions; so is a row
-    of a dense layer.
+    """Each unit is excitatory or inhibitory: a row of a dense layer, a channel of a convolution.
+
+    The sign of a channel is the same at every position of the kernel.
     """
     tx = projections.dale(0.75, inputs=inputs)
     start, later = w_of(projected(tx, CNN)), moved(tx, CNN)

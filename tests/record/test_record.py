@@ -1,6 +1,4 @@
-"""The vocabulary of results: conditions are parsed as they are built, files keep their columns,
-arms find the same partners.
-"""
+"""Results: conditions survive a round trip, files keep their columns, arms find their partners."""
 
 import csv
 

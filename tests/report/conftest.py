@@ -1,6 +1,4 @@
-"""The rows of a real run; tests that need another one change single values of them, or leave rows
-out.
-"""
+"""The rows of a real run; tests that need other rows change single values or leave rows out."""
 
 import shutil
 

@@ -25,8 +25,9 @@ def by_numpy(x):
 
 
 def changed(rows, values):
-    """The rows, with other values where (rule, measure, condition, seed) is a key of `values`.
-    Every key must be there.
+    """The rows with new values for the (rule, measure, condition, seed) that are keys of `values`.
+
+    Every key must exist among the rows.
     """
     keys = {(r.rule, r.measure, r.condition, r.seed) for r in rows}
     assert not values.keys() - keys

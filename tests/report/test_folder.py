@@ -14,8 +14,9 @@ pytestmark = pytest.mark.thorough
 
 
 def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
-    """Half a table would make another arm of a cut name, and without the summary chance would be
-    taken for 0.
+    """A results folder that was changed or damaged after the run is refused.
+
+    Half a table would hold a shortened arm name, and without the summary chance would count as 0.
     """
     csv_text = (full / "results.csv").read_text(encoding="utf-8")
     lines = csv_text.splitlines(keepends=True)

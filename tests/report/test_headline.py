@@ -32,8 +32,9 @@ def test_baseline_differs_in_the_rule_alone(rows):
 
 @pytest.mark.parametrize("chance", [0.0, 0.05])
 def test_retention_equals_another_computation(rows, summary, chance):
-    """Under attack the lowest accuracy counts: here that of the transferred attack, at one
-    radius.
+    """Retention equals a computation by loops; under attack the lowest accuracy counts.
+
+    Here that is the accuracy under the transferred attack, at one radius.
     """
     rows = changed(rows, {("fa", "accuracy", "transfer=0.05", seed): 0.0 for seed in "01"})
     expected = []

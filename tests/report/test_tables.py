@@ -71,8 +71,9 @@ def test_energy_orders_only_where_robust(rows, summary):
 
 
 def test_energy_on_every_profile_and_what_learning_changed(rows, summary):
-    """A column a profile, which says what it has no price for; means over seeds, energy to an
-    accuracy over those that got there.
+    """The energy table has one column per profile, which names what it has no price for.
+
+    Values are means over seeds; energy to an accuracy is a mean over the seeds that reached it.
     """
     values = {}
     for part, joule in (("op", 2e-9), ("memory", 1e-9), ("total", 3e-9)):
@@ -123,9 +124,7 @@ def test_energy_on_every_profile_and_what_learning_changed(rows, summary):
 
 
 def test_a_measure_of_a_table_appears_there(rows, monkeypatch):
-    """The report asks for no measure of a table by its name: a line in `record.measures` is
-    enough.
-    """
+    """A new measure needs only a line in `record.measures` to appear in the report."""
     new = Measure("share of surprise", "fraction", PERCENT, "higher", table="calibration")
     monkeypatch.setitem(MEASURES, new.key, new)
     clean = [r for r in rows if (r.measure, r.condition) == ("accuracy", "clean")]
@@ -137,8 +136,10 @@ def test_a_measure_of_a_table_appears_there(rows, monkeypatch):
 
 
 def test_likeness_equals_another_computation(rows):
-    """Layers at the same depth; backprop's row is between its seeds, and has no interval; frozen
-    has none here, and is named.
+    """Similarities to backprop equal a computation by numpy, for layers at the same depth.
+
+    Backprop's row compares its seeds with each other and has no interval. Frozen has no rows here,
+    and is named as left out.
     """
     rows = [r for r in rows if not (r.rule == "frozen" and r.where.twin_layer)]
     page = render(collect(rows), {})

@@ -45,9 +45,7 @@ def test_under_a_modulator():
 
 
 def test_what_is_not_taken_is_not_paid_for():
-    """A Hebbian body under a backprop head: no error goes back, and the products of the body's
-    backprop are gone.
-    """
+    """Under a backprop head, a Hebbian body costs what it costs alone: no error is sent to it."""
     phases = cost(
         bp.by_layer((softhebb, softhebb, backprop))(NET, bp.cross_entropy), NET, BATCH
     ).phases

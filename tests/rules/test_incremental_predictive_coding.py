@@ -1,5 +1,6 @@
-"""A rule that keeps activities between steps: who tells it that the batch is new, and what it
-refuses.
+"""Incremental predictive coding keeps activities between steps: how it learns of a new batch.
+
+A batch of another size is refused.
 """
 
 import jax

@@ -1,5 +1,4 @@
-"""What teaches the layers is the error of the output layer's current, dL/da_L, whatever neurons
-stand behind it.
+"""Rules learn from dL/da_L, the error of the output layer's current, for any output neurons.
 
 Sigmoids under `bernoulli` are the same function and the same loss as logits under
 `binary_cross_entropy`: a rule that learns from the loss alone must give the same gradients.
@@ -57,8 +56,9 @@ def test_direct_feedback_is_feedback_alignment_of_one_hidden_layer(x64):
 
 
 def in_numpy(p, feedback, *, slope):
-    """dW_1 of direct feedback alignment under half the squared error. slope: with phi'(a_L), as it
-    must be.
+    """dW_1 of direct feedback alignment under half the squared error, computed with numpy.
+
+    slope: whether the error contains phi'(a_L), as it must.
     """
     x, y, (first, last) = (
         np.asarray(p.batch.x),
@@ -86,9 +86,7 @@ def test_sigmoids_under_bernoulli_are_clamped_within_their_range(x64, key):
 
 @pytest.mark.parametrize("key", ["local_pred", "local_losses"])
 def test_heads_give_what_the_loss_takes(key):
-    """A linear head gave numbers below 0 and above 1 to `bernoulli`, which took them for
-    probabilities.
-    """
+    """Local heads give probabilities to `bernoulli`, which takes nothing below 0 or above 1."""
     net = bp.mlp([6, 8, 7, 3], output=SIGMOID)
     draw = np.random.default_rng(0)
     batch = Batch(jnp.asarray(draw.standard_normal((5, 6))), jnp.eye(3)[draw.integers(0, 3, 5)])

@@ -9,8 +9,9 @@ import bioplaus.report
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_quickly():
-    """Studies compile much and compute little here; runs whose bits are compared are compiled
-    alike.
+    """Compile without most optimisations, because studies here compile much and compute little.
+
+    Runs whose bits are compared are all compiled in this way.
     """
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -1,5 +1,6 @@
-"""What a study's settings for unsupervised rules build: competing neurons, weights above 0, updates
-over their largest entry.
+"""Settings for unsupervised rules: competing neurons, positive weights, normalised updates.
+
+Normalised updates are divided by their largest entry.
 """
 
 import jax
@@ -16,8 +17,10 @@ X = jnp.zeros((1, 200))
 
 
 def test_weights_above_zero_and_competing_neurons():
-    """Root mean square 35 / sqrt(200) in the hidden layer; the last layer as ever; softmax of the
-    given slope, of mean 1.
+    """Settings give positive hidden weights of a given size, and softmax neurons of a given slope.
+
+    Hidden weights have root mean square 35 / sqrt(200), the last layer its usual weights, and the
+    softmax a mean of 1.
     """
     arm = Arm.model_validate(
         dict(
@@ -43,8 +46,9 @@ def test_weights_above_zero_and_competing_neurons():
 
 @pytest.mark.parametrize("rule", ["softhebb", "frozen"])
 def test_updates_over_their_largest_entry(rule):
-    """Hidden arrays move by 0.1 at most, each by its own largest entry; the last layer by plain
-    descent. A zero stays.
+    """Hidden arrays change by 0.1 at most, relative to their largest entry; a zero stays zero.
+
+    The last layer is trained by plain gradient descent.
     """
     spec = {"kind": "sgd", "learning_rate": 0.5, "weight_decay": 0.2, "largest": 0.1}
     tx = build(Arm.model_validate(dict(net={"hidden": [3]}, rule=rule, optimiser=spec)), X, 2).tx

@@ -138,10 +138,10 @@ def test_the_range_of_the_inputs_is_that_of_the_examples_that_are_never_made_wor
 
 @pytest.mark.usefixtures("quick")
 def test_robustness_is_the_same_in_every_unit_of_the_inputs():
-    """x and 255 x - 5, and nets that undo the change of units and do not learn: equal accuracy at
-    every noise, attack and radius.
+    """Inputs x and 255 x - 5 give equal accuracy at every noise, attack and radius.
 
-    Taken in units of x, noise on 255 x - 5 would do next to nothing: 1.0 everywhere.
+    The nets undo the change of units, and do not learn. If noise were taken in units of x, noise on
+    255 x - 5 would do next to nothing: the accuracy would be 1.0 everywhere.
     """
     x = np.random.default_rng(0).uniform(size=(150, 6)).astype(np.float32)
     y = (x[:, 1] > x[:, 2]).astype(int)

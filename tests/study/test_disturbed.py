@@ -1,6 +1,4 @@
-"""A study of two arms on corrupted images, damaged nets and wrong labels: the rows, what is made of
-them, and what is refused.
-"""
+"""A study with corrupted images, damaged nets and wrong labels: its rows, report and errors."""
 
 import jax
 import numpy as np

@@ -1,5 +1,6 @@
-"""Every rule goes through a study: its costs, its training and its probe, traced on shapes for a
-batch unlike the probe's.
+"""Costs, training and alignment probe of a study are traced on shapes for every rule.
+
+The batch differs in size from that of the probe.
 """
 
 from functools import partial
@@ -52,8 +53,10 @@ class Traces(NamedTuple):
 
 
 def test_only_what_a_state_holds_of_single_examples_is_fresh():
-    """Whatever the size of the batch, the probe's own too, and inside of compositions; other shapes
-    are fresh undeclared.
+    """The probe takes a trained rule state, except for what the state holds per example.
+
+    This holds for any batch size, also that of the probe, and in compositions. An array that is not
+    declared as per example is replaced if its shape differs.
     """
     for size in (16, PROBE_EXAMPLES):
         own, fresh = (
@@ -103,8 +106,10 @@ def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
 
 
 def test_states_declare_what_depends_on_the_batch():
-    """For every rule, and with traces, momentum, a modulator and compositions; counters of
-    presentations are declared as well.
+    """Every rule declares the parts of its state whose shape depends on the batch.
+
+    So do rules with traces, momentum, a modulator and compositions. Counters of presentations are
+    declared as well.
     """
     rules = {
         **RULES,

@@ -92,8 +92,10 @@ def test_layers_are_compared_with_those_of_the_twin_at_the_same_seed(state):
 
 
 def test_only_what_answers_by_a_forward_pass_is_compared(state):
-    """All rules start from the same weights at a seed. ep settles before it answers; one seed of
-    backprop has no other.
+    """Representations are compared with backprop's only if the rule predicts by a forward pass.
+
+    All rules start from the same weights at a seed. Equilibrium propagation settles first, and a
+    single seed of backprop has no other to be compared with.
     """
     twin = Deployed(BUILT["bp"], "on", state)
     same = {(r.measure, r.condition): r.value for r in rows_of("fa", state, twin)}

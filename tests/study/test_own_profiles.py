@@ -1,6 +1,4 @@
-"""Energy profiles of one's own in a study: priced with the others, in every table; what cannot be
-used is refused before any work.
-"""
+"""Energy profiles from a user's file are priced with the others; invalid ones are refused early."""
 
 import pytest
 

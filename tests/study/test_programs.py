@@ -107,8 +107,9 @@ def test_a_schedule_goes_from_the_value_to_its_end(kind, half):
 
 
 def test_scheduled_training():
-    """A schedule that ends where it starts changes nothing; one that ends elsewhere does, at the
-    last value of which it is measured.
+    """A schedule that ends at its start value changes nothing; one that ends elsewhere does.
+
+    The trained net is measured at the last value of the schedule.
     """
 
     def last(to):

@@ -26,8 +26,9 @@ def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
 
 
 def test_compiling_is_no_rate(monkeypatch, capsys):
-    """A minute of compiling, then 100 steps a second: the first steps set the clock, and are no
-    rate yet.
+    """The time spent compiling does not enter the rate of steps that the progress line shows.
+
+    The clock starts at the end of the first steps, after a minute of compiling.
     """
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)

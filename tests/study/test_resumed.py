@@ -131,9 +131,7 @@ def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
 
 @pytest.mark.usefixtures("unreported")
 def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
-    """The last checkpoint and the results are damaged: the one before is used, and when that is
-    damaged too the run is refused.
-    """
+    """A run resumes from the last intact checkpoint with a warning; without one it is refused."""
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
     study = Study(name="s", base={**SHORT, "steps": 4, "points": 2})
     done = written(study, tmp_path / "run")
@@ -262,8 +260,9 @@ def test_resume_with_nothing_there_starts(tmp_path):
 
 
 def test_jobs_make_the_same_run(light, tmp_path, capsys, monkeypatch):
-    """Two processes, with the cores between them: a product that more cores share is rounded in
-    another way.
+    """Two processes compute the same rows as one, up to rounding.
+
+    The processes divide the cores, and a product on fewer cores is rounded in another order.
     """
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as here
     study = tmp_path / "light.toml"

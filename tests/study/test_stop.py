@@ -1,5 +1,6 @@
-"""Signals: a run that is told to stop saves, says how to go on, and ends with the signal's exit
-code; resumed, it is the same run.
+"""A run that receives a signal saves, says how to resume, and exits with the signal's code.
+
+The resumed run gives the same results as one that was not stopped.
 """
 
 import multiprocessing
@@ -57,9 +58,7 @@ def whole(tmp_path_factory):
 
 
 def told(monkeypatch, name: str) -> list[int]:
-    """Send this process a signal while the second part of training runs. -> the steps of each
-    part.
-    """
+    """Send this process a signal in the second part of training; return the steps of each part."""
     advance, parts = Pace.advance, []
 
     def disturbed(self, *args):
@@ -94,8 +93,10 @@ def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch
 
 
 def test_a_part_between_two_moments_is_taken_up_to_the_bit(whole, tmp_path, monkeypatch):
-    """What was measured of the steps since the last moment is part of a mean over all of them: it
-    is kept with the state.
+    """A run stopped between two measurements resumes to the same results, to the byte.
+
+    Measures of the steps since the last measurement are part of a mean over all of them, and are
+    saved with the state.
     """
     monkeypatch.setattr(bioplaus.report, "report", lambda out: None)
     words = ["run", str(whole[0]), "--out", str(tmp_path / "run"), "--resume"]

@@ -90,8 +90,9 @@ def test_what_is_tuned_at_the_same_budget_is_kept(tmp_path):
 
 
 def test_the_best_of_the_trials_are_run_on_new_seeds(tmp_path, monkeypatch):
-    """Scores by hand: trial 2 is lucky on seed 0, trial 1 is best on the new seeds, trial 3 is no
-    finalist.
+    """Tuning runs the three best trials again on new seeds, and these decide.
+
+    Trial 3 is best on seed 0 by luck, trial 2 on the new seeds; trial 1 is no finalist.
     """
     luck = {
         0.1: (0.5, 0.9, 0.9, 0.9),

@@ -29,8 +29,9 @@ SMALL = {**QUICK, "net": {"hidden": [8]}}
 
 
 def normed(neuron, inside):
-    """Linear, LayerNorm, Linear, LayerNorm, Linear; `inside`: the neurons before a norm, `neuron`:
-    those after it.
+    """Three linear layers with LayerNorm after the first two.
+
+    inside: the neurons before each norm; neuron: those after it.
     """
 
     def part(kind, *sizes):

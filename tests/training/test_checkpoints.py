@@ -167,8 +167,9 @@ def test_contents_that_lack_a_part_are_refused(copy):
 
 
 def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
-    """A folder that was copied here from another run, or under another step: its arrays would
-    fit.
+    """A checkpoint copied from another run, or renamed to another step, is refused.
+
+    Its arrays would fit.
     """
     (copy / "checkpoint-3").rename(copy / "checkpoint-9")
     assert "checkpoint-9 is of step 3 of ''" in wrong_of_newest(copy)
@@ -212,9 +213,7 @@ def test_a_restored_run_goes_on_to_the_bit(tmp_path):
 
 
 def test_threads_that_come_back_to_a_closed_loop_are_not_heard_of(monkeypatch):
-    """Those of tensorstore, where a checkpoint could not be written; other errors of threads are
-    said as before.
-    """
+    """Errors of tensorstore's threads after a failed save are hidden; other errors are shown."""
     heard = []
     monkeypatch.setattr(sys, "excepthook", lambda kind, value, trace: heard.append(value))
     monkeypatch.setattr(

@@ -1,5 +1,6 @@
-"""Several devices against one: eight forced CPU devices, in a process of their own, because a
-process counts its devices once.
+"""Eight simulated CPU devices against one, in a process of their own.
+
+JAX counts its devices once per process.
 """
 
 import json
@@ -103,8 +104,9 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def gaps():
-    """The largest relative difference of weights and rule states after five steps, in float64:
-    equilibrium propagation divides rounding by beta, and in float32 leaves 5e-6 of it.
+    """The largest relative difference of weights and rule states after five steps, in float64.
+
+    In float32 equilibrium propagation, which divides rounding errors by beta, leaves 5e-6.
     """
     env = {
         **os.environ,

@@ -192,8 +192,9 @@ def rbg():
 
 
 def test_a_seed_is_the_same_whatever_the_default_type_of_keys(rbg):
-    """Under JAX's default 'rbg', `jax.random.key` draws otherwise side by side than in turn; seeds
-    do not.
+    """Seeds give the same numbers in vmap and in a loop, even if JAX's default keys are 'rbg'.
+
+    With 'rbg', keys of `jax.random.key` give other numbers under vmap.
     """
     numbers = {how: over(lambda key: jax.random.normal(key, (5,))) for how, over in WAYS.items()}
     rbg_keys = jax.vmap(jax.random.key)(jnp.arange(3))

@@ -1,5 +1,6 @@
-"""What each peer needs, and an environment for it, made once and kept in a cache folder. Peers with
-the same needs share it.
+"""What each peer needs, and a Python environment for it in a cache folder.
+
+An environment is made once and kept. Peers with the same needs share it.
 """
 
 import hashlib
@@ -14,11 +15,12 @@ class Missing(Exception):
 
 
 class Peer(NamedTuple):
-    """requirements: pinned, for pip.
-    alone: pinned, installed without their own dependencies, which the task does not import.
+    """The needs of a peer.
 
-    clone: 'owner/name' on GitHub, of what the package index does not have.
-    install: the clone is a package to be installed.
+    requirements: pinned packages, for pip.
+    alone: pinned packages, installed without their dependencies, which the task does not import.
+    clone: 'owner/name' on GitHub, for code that the package index does not have.
+    install: whether the clone is a package to be installed.
     """
 
     requirements: tuple[str, ...] = ()
@@ -71,9 +73,7 @@ def commit_of(clone: Path) -> str:
 
 
 def python_of(name: str, peer: Peer, cache: Path, clone: Path | None) -> Path:
-    """The Python of the peer's environment, which is made if need be. Raises Missing if it cannot
-    be installed.
-    """
+    """The Python of the peer's environment, made if needed. Raises Missing if that fails."""
     built = [str(clone)] if peer.install and clone else []
     if not (peer.requirements or peer.alone or built):
         return Path(sys.executable)

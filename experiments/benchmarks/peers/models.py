@@ -9,8 +9,9 @@ from torch import nn
 
 
 class Residual(nn.Module):
-    """relu(conv(relu(conv(x))) + x); across a stride, every other pixel of x, and zeros for the new
-    channels.
+    """relu(conv(relu(conv(x))) + x), a residual block.
+
+    With a stride, the second x is every other pixel of the first, and new channels are 0.
     """
 
     def __init__(self, channels: int, n: int, stride: int):
@@ -39,9 +40,7 @@ def resnet(task: dict) -> nn.Sequential:
 
 
 def model_of(task: dict) -> nn.Sequential:
-    """A perceptron of the task's sizes with tanh units; a ResNet where it has blocks; LeNet-5 where
-    it has images alone.
-    """
+    """A ResNet if the task has blocks, LeNet-5 if it has images, else an MLP of tanh units."""
     if "blocks" in task:
         return resnet(task)
     pairs = list(pairwise([400, 120, 84, task["sizes"][-1]] if "image" in task else task["sizes"]))

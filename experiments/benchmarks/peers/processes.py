@@ -1,5 +1,6 @@
-"""Workers as processes: started, asked for N steps, stopped. One that dies or hangs is a Missing,
-with its last words.
+"""Worker processes that are started, asked for N steps and stopped.
+
+A worker that dies or hangs raises Missing with the last lines that it printed.
 """
 
 import json

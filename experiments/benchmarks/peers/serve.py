@@ -1,9 +1,8 @@
-"""What every worker shares: its task, the images, and the loop in which it answers. Runs in the
-peer's environment.
+"""What every worker shares: its task, the images, and the loop that answers requests.
 
-A worker is started with its task as JSON. It prints a line when it is ready, and one for each line
-"go N" that it reads: the seconds that N steps took and the peak of its memory. Lines of the
-protocol begin with MARK; libraries may print others.
+Runs in the peer's environment. A worker is started with its task as JSON. It prints a line when it
+is ready, and one for each line "go N" that it reads: the seconds that N steps took and the peak of
+its memory. Lines of the protocol begin with MARK; libraries may print others.
 """
 
 import importlib.metadata
@@ -43,8 +42,10 @@ def answer(**values) -> None:
 
 
 def serve(train, device: str, *packages: str) -> None:
-    """Answers until its input ends. train: (steps) -> None, which returns when the work is done;
-    packages: whose versions are told.
+    """Answer requests until the input ends.
+
+    train: takes a number of steps, and returns when the work is done. packages: report their
+    versions.
     """
     answer(device=device, versions={name: importlib.metadata.version(name) for name in packages})
     for line in sys.stdin:

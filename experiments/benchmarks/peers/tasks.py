@@ -1,15 +1,15 @@
-"""What is compared: in each group ours against its peers, on the same net, batch, optimiser and
-images.
+"""What is compared: ours against its peers, on the same net, batch, optimiser and images.
 
-`aim`: the factor ours / peer that we hold ourselves to on two CPU cores, None where there is none.
+`aim`: the target for the ratio ours / peer on two CPU cores, None if there is none.
 """
 
 from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """A program to be timed. peer: a key of PEERS.
-    extra: what its worker is told beside the group's task.
+    """A program to be timed.
+
+    peer: a key of PEERS. extra: settings for its worker that are added to the group's task.
     """
 
     peer: str

@@ -1,6 +1,4 @@
-"""Ours: a rule by its key, in the library's own training run; all seeds of a task in one
-program.
-"""
+"""Ours: a rule by its key, in the library's training run; all seeds of a task in one program."""
 
 import functools
 
@@ -17,8 +15,9 @@ from bioplaus.train import make_train, replicate, seed_keys
 
 
 class Residual(nnx.Module):
-    """conv(relu(conv(x))) + x, the current of the neurons after it; across a stride, every other
-    pixel of x, zeros for new channels.
+    """conv(relu(conv(x))) + x, the current of the neurons that follow.
+
+    With a stride, the second x is every other pixel of the first, and new channels are 0.
     """
 
     def __init__(self, channels: int, n: int, stride: int, rngs: nnx.Rngs):
@@ -34,8 +33,9 @@ class Residual(nnx.Module):
 
 
 def net_of(t: dict) -> bp.Net:
-    """A perceptron, LeNet-5, a ResNet (20 without normalisation), or one convolution with a readout
-    of each channel's mean.
+    """The net of a task: a perceptron, LeNet-5, a ResNet or a single convolution.
+
+    The ResNet has no normalisation. The convolution has a readout of each channel's mean.
     """
     neuron, classes = bp.neurons.NEURONS[t.get("neuron", "tanh")](), t["sizes"][-1]
     if "blocks" in t:

@@ -1,6 +1,4 @@
-"""BioTorch as its quick tour trains: a PyTorch model converted by BioModule, and the ordinary
-loop.
-"""
+"""BioTorch as its quick tour trains: a PyTorch model converted by BioModule, in a plain loop."""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 

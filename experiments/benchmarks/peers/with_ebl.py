@@ -1,7 +1,7 @@
-"""energy-based-learning by its own classes, wired as in its papers/ebl-algorithms: a deep Hopfield
-net, centred nudges.
+"""energy-based-learning with its own classes: a deep Hopfield net with centred nudges.
 
-Its Trainer is given batches from memory. SGD with momentum is torch's, which its Optimizer is.
+It is wired as in its papers/ebl-algorithms. Its Trainer is given batches from memory. Its Optimizer
+is torch's SGD with momentum.
 """
 
 # pyright: reportMissingImports=false

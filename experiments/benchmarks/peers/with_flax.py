@@ -1,5 +1,6 @@
-"""flax.nnx as its tutorials train: a Module, nnx.Optimizer, a jitted step called in a Python loop.
-Without their metrics.
+"""flax.nnx as its tutorials train: Module, nnx.Optimizer, a jitted step in a Python loop.
+
+Their metrics are left out.
 """
 
 from itertools import pairwise

@@ -1,7 +1,7 @@
-"""loeweX/Forward-Forward by its own model and optimiser, trained as its main.py does, on batches
-from memory.
+"""loeweX/Forward-Forward with its own model and optimiser, on batches from memory.
 
-Labels are laid over a whole batch at once, which is faster than its data loader; no weight decay.
+It is trained as its main.py does, without weight decay. Labels are written into a whole batch at
+once, which is faster than its data loader.
 """
 
 # pyright: reportMissingImports=false

@@ -1,9 +1,8 @@
-"""jpc by its functions for discrete updates, the whole step in one jitted function, as its
-documentation advises.
+"""jpc with its functions for discrete updates, the whole step in one jitted function.
 
-T gradient steps of the activities from a forward pass, then a step of Adam. jpc divides its energy
-by the batch's size, so the rate of the activities is that of the task times it. make_mlp puts tanh
-before each matrix, at the same cost.
+This is what its documentation advises. T gradient steps of the activities from a forward pass are
+followed by a step of Adam. jpc divides its energy by the batch size, so the task's rate of the
+activities is multiplied by it. make_mlp puts tanh before each matrix, at the same cost.
 """
 
 # pyright: reportMissingImports=false, reportArgumentType=false

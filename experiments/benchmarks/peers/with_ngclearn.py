@@ -1,6 +1,4 @@
-"""ngc-learn by the predictive coding network of its own museum, whose file is read from a clone of
-ngc-museum.
-"""
+"""ngc-learn's own predictive coding network, whose file is read from a clone of ngc-museum."""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 

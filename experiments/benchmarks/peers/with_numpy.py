@@ -41,8 +41,9 @@ def backprop(batch) -> None:
 
 
 def adam(rate=1e-3, b1=0.9, b2=0.999, eps=1e-8) -> None:
-    """p -= rate m_hat / (sqrt(v_hat) + eps), the corrections of both moments folded into the rate
-    and into eps.
+    """p -= rate m_hat / (sqrt(v_hat) + eps), Adam on arrays in place.
+
+    The corrections of both moments are folded into the rate and into eps.
     """
     global count
     count += 1

@@ -1,6 +1,4 @@
-"""pcx as its first tutorial trains: value nodes, T steps of inference and one of the weights in one
-jitted function.
-"""
+"""pcx as its first tutorial trains: T inference steps and a weight step in one jitted function."""
 
 # pyright: reportMissingImports=false, reportArgumentType=false
 

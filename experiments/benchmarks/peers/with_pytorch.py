@@ -1,5 +1,6 @@
-"""PyTorch as its tutorials train: a Sequential, Adam, a loop; the images lie in one tensor on the
-device, with no loader.
+"""PyTorch as its tutorials train: a Sequential, Adam and a loop.
+
+The images are in one tensor on the device, with no loader.
 """
 
 # pyright: reportMissingImports=false, reportArgumentType=false

@@ -1,5 +1,6 @@
-"""The SoftHebb repository's own first layer for CIFAR-10, trained as its engine does: a pass that
-learns, then the update. No readout.
+"""The first layer of the SoftHebb repository for CIFAR-10, trained as its engine does.
+
+A pass that learns, then the update; no readout.
 """
 
 # pyright: reportMissingImports=false

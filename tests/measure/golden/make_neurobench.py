@@ -1,6 +1,7 @@
 # pyright: reportMissingImports=false
-"""Golden values of NeuroBench for test_neurobench.py. Not part of the suite: needs torch and
-neurobench.
+"""Compute NeuroBench's values for test_neurobench.py; needs torch and neurobench.
+
+The test suite does not run this file:
 
     pip install neurobench==2.3.0 && python tests/measure/golden/make_neurobench.py >
         tests/measure/golden/neurobench.json
