@@ -18,13 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.arrays import as_array, concrete, without_nan
+from bioplaus.batches import check_sequences, checked_batch, checked_inputs
 from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
-from bioplaus.net import check_depth, forward
-from bioplaus.net import init as init_net
-from bioplaus.outputs import from_labels
-from bioplaus.types import Array, Batch, Key, Layer, Loss, Net, PyTree, Rule
+from bioplaus.net import check_depth, time_step
+from bioplaus.types import Array, Layer, Loss, Net, PyTree, Rule
 
 P = ParamSpec("P")
 
@@ -46,7 +44,8 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
         net = checked_net(net)
         own = [name for name in optimisers(factory) if hyper.get(name) is not None]
         hyper |= {name: checked_tx(hyper[name]) for name in own}
-        return _checked(factory(net, per_example(loss), **hyper), net)  # type: ignore[call-arg]
+        loss = per_example(loss)
+        return _checked(factory(net, loss, **hyper), net, loss)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
@@ -84,107 +83,8 @@ def checked_net(net: Any) -> Net:
             f"net: got {type(net).__name__}, expected a tuple of layers, as bp.mlp, bp.cnn or"
             " (bp.dense(..), bp.dense(..)) give; modules of flax.nnx become one by bp.from_flax"
         )
+    time_step(tuple(net))  # refuses layers that do not run together
     return tuple(net)
-
-
-def as_batch(batch: Any) -> Batch:
-    """A `Batch`, also from a tuple. Raises ValueError for anything else."""
-    if isinstance(batch, Batch):
-        return batch
-    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-        raise ValueError(
-            f"batch: got {type(batch).__name__}, expected bp.Batch(x, y) or a tuple (x, y)"
-        )
-    return Batch(*batch)
-
-
-def checked_data(batch: Any) -> Batch:
-    """The examples of a data set, as a `Batch` of JAX arrays.
-
-    Raises ValueError for anything but arrays of numbers, for NaN, and for unequal lengths.
-    """
-    x, y, context = as_batch(batch)
-    x, y = _without_nan(x), without_nan("batch", y)
-    found = Batch(x, y, jax.tree.map(functools.partial(as_array, "batch: context"), context))
-    check_lengths(found)
-    return found
-
-
-def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
-    """Data whose integer labels are one-hot rows, as wide as the net's output.
-
-    Raises ValueError for labels outside.
-    """
-    if data.y.ndim != 1 or jnp.issubdtype(data.y.dtype, jnp.inexact):
-        return data
-    first = data.x[:1]
-    output = jax.eval_shape(lambda k: forward(net, init_net(net, k, first), first, k).output, key)
-    return data._replace(y=from_labels("batch", data.y, output.shape[-1], output.dtype))
-
-
-def checked_batch(batch: Any, net: Net, params: PyTree, key: Key) -> Batch:
-    """A `Batch` of JAX arrays, with y [B, C].
-
-    Raises ValueError for anything else, for unequal leading axes, and for NaN among known values.
-    """
-    batch = as_batch(batch)
-    x, y = checked_inputs(batch.x), without_nan("batch", batch.y)
-    context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
-    check_lengths(Batch(x, y, context))
-    if y.ndim == 1 and not jnp.issubdtype(y.dtype, jnp.inexact):
-        output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
-        y = from_labels("batch", batch.y, output.shape[-1], output.dtype)
-    elif y.ndim != 2:
-        raise ValueError(
-            f"batch: y is {y.shape}; expected [B, C], or integer labels [B]; for one output give"
-            " y[:, None]"
-        )
-    elif not jnp.issubdtype(y.dtype, jnp.inexact):
-        y = y.astype(x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.float32)
-    return Batch(x, y, context)
-
-
-def checked_inputs(x: Any) -> Array:
-    """x as a JAX array.
-
-    Raises ValueError for float16, for no examples, and for NaN among known values.
-    """
-    array = _without_nan(x)
-    if array.ndim < 2 and not jnp.issubdtype(array.dtype, jnp.integer):
-        raise ValueError(
-            f"x is {array.shape}; expected [B, ...], examples first: give x[None] for one example"
-        )
-    if array.dtype == jnp.float16:
-        raise ValueError(
-            "x is float16, in which activities and gradients overflow at 65,504; give float32 or"
-            " bfloat16"
-        )
-    if array.shape[:1] == (0,):
-        raise ValueError(f"x is {array.shape}: a batch needs 1 example or more")
-    return array
-
-
-def _without_nan(x: Any) -> Array:
-    """x as a JAX array. Raises ValueError for NaN among known values."""
-    array, values = as_array("x", x), concrete(x)
-    if values is not None and jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(values).any():
-        raise ValueError("x holds NaN; remove those examples, or fill the gaps")
-    return array
-
-
-def check_lengths(batch: Batch) -> None:
-    """Raise ValueError unless x, y and every array of the context have equally many examples."""
-    contexts = {
-        f"context[{i}]": a for i, a in enumerate(jax.tree.leaves(batch.context)) if np.ndim(a)
-    }
-    parts = {"x": batch.x, "y": batch.y} | contexts
-    sizes = {name: (np.shape(a) or ("no axis",))[0] for name, a in parts.items()}
-    if len(set(sizes.values())) > 1:
-        lengths = ", ".join(f"{name} {n}" for name, n in sizes.items())
-        raise ValueError(
-            f"batch: numbers of examples differ: {lengths}; every array of a batch has one row for"
-            " each example"
-        )
 
 
 def check_classes(rule: str, y: Array) -> None:
@@ -208,7 +108,7 @@ def _check_real(x: Array, error: Exception) -> None:
         ) from error
 
 
-def _checked(rule: Rule, net: Net) -> Rule:
+def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
     """The rule behind the checks.
 
     A state is checked only after a call has failed, because its check must trace `init`.
@@ -216,7 +116,7 @@ def _checked(rule: Rule, net: Net) -> Rule:
 
     def init(key, params, batch):
         check_depth(net, params)
-        batch = checked_batch(batch, net, params, key)
+        batch = checked_batch(batch, net, loss, params, key)
         try:
             return rule.init(key, params, batch)
         except (TypeError, ValueError) as error:
@@ -225,7 +125,7 @@ def _checked(rule: Rule, net: Net) -> Rule:
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
-        batch = checked_batch(batch, net, params, key)
+        batch = checked_batch(batch, net, loss, params, key)
         try:
             return rule.grad(params, state, batch, key, gate)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
@@ -233,9 +133,15 @@ def _checked(rule: Rule, net: Net) -> Rule:
             _check_real(batch.x, error)
             raise
 
-    def predict(params, state, x, key, context=()):
+    def predict(params, state, x, key, context=(), asked=None):
         check_depth(net, params)
-        return rule.predict(params, state, checked_inputs(x), key, context)
+        x = checked_inputs(x)
+        check_sequences(net, x)
+        if asked is not None and jnp.shape(asked) != x.shape[:2]:
+            raise ValueError(
+                f"predict: asked is {jnp.shape(asked)}, expected [B, T] = {x.shape[:2]}"
+            )
+        return rule.predict(params, state, x, key, context, asked)
 
     return Rule(init, grad, predict)
 

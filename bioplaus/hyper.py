@@ -43,6 +43,8 @@ Steps = Annotated[ArrayLike, at.Ge(1), at.Lt(math.inf)]
 """A count that may be traced."""
 Level = Annotated[float, at.Gt(0), at.Lt(1)]
 """The coverage of an interval, as 0.95."""
+Milliseconds = Annotated[float, at.Gt(0), at.Lt(math.inf)]
+"""A length of time that a program is compiled with."""
 Several = Annotated[int, at.Ge(2)]
 Size = Annotated[int, at.Ge(0)]
 Share = Annotated[float, at.Gt(0), at.Le(1)]

@@ -9,9 +9,14 @@ Every rule of the form TEACHING SIGNAL x LOCAL ELIGIBILITY is written with these
 theta_l: parameters of layer l;  s_l: teaching signal at its current, per example;  g_b: gate of
 example b;  phi: neurons;  B: examples. The mean over the batch is taken in `pull` and `backward`,
 nowhere else.
+
+Of a layer over time all arrays have the axis of moments, [B, T, ...]: `pull` sums over it, `send`
+gives a signal at each moment, and `through` runs back through the neurons' own states. The path
+through a layer's own synapses is in `backward` alone. `heard` is `Trace.heard[l]`.
 `bioplaus.measure` tells the phases of a rule apart by the named scopes.
 """
 
+import functools
 import math
 
 import jax
@@ -20,7 +25,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.losses import bernoulli, binary_cross_entropy, cross_entropy, mse
 from bioplaus.net import Trace, fire, layer_key
-from bioplaus.outputs import declared_by, entropy, right_or_unknown
+from bioplaus.outputs import at_moments, declared_by, entropy, over_asked, right_or_unknown
 from bioplaus.salts import SYNAPSE
 from bioplaus.types import Array, CreditFn, Gate, Key, Layer, Loss, Net, PyTree, Signals, SynapseFn
 
@@ -42,26 +47,45 @@ def by_vjp(synapse: SynapseFn) -> CreditFn:
 
 
 def _credit(
-    layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array
+    layer: Layer,
+    params: PyTree,
+    feedback: PyTree,
+    x: Array,
+    key: Key,
+    signal: Array,
+    heard: PyTree = (),
 ) -> tuple[PyTree, Array]:
-    return layer.credit(params, feedback, (), x, jax.random.fold_in(key, SYNAPSE), signal)
+    return layer.credit(params, feedback, heard, x, jax.random.fold_in(key, SYNAPSE), signal)
 
 
 def pull(
-    layer: Layer, params: PyTree, x: Array, key: Key, signal: Array, gate: ArrayLike | None = None
+    layer: Layer,
+    params: PyTree,
+    x: Array,
+    key: Key,
+    signal: Array,
+    gate: ArrayLike | None = None,
+    heard: PyTree = (),
 ) -> PyTree:
     """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b.
 
     signal: s, [B, n]. gate: g, None, [], [B] or [B, n].
     """
-    return _credit(layer, params, params, x, key, _gated(signal, gate) / signal.shape[0])[0]
+    signal = _gated(signal, gate) / signal.shape[0]
+    return _credit(layer, params, params, x, key, signal, heard)[0]
 
 
 def send(
-    layer: Layer, params: PyTree, feedback: PyTree, x: Array, key: Key, signal: Array
+    layer: Layer,
+    params: PyTree,
+    feedback: PyTree,
+    x: Array,
+    key: Key,
+    signal: Array,
+    heard: PyTree = (),
 ) -> Array:
     """Signal at a layer's input: `signal` [B, n] at its current, sent back through `feedback`."""
-    return _credit(layer, params, feedback, x, key, signal)[1]
+    return _credit(layer, params, feedback, x, key, signal, heard)[1]
 
 
 def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
@@ -97,10 +121,14 @@ def backward(
     for l in reversed(range(len(net))):
         layer, p, x, k = net[l], params[l], trace.inputs[l], layer_key(key, l)
         b = feedback[l] if l or layer.composite else p
-        signal = through(layer, trace.currents[l], k, signal)
-        grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]))
+        heard = trace.heard[l]
+        if layer.time is None or layer.time.closed is None:
+            signal = through(layer, trace.currents[l], k, signal)
+        else:
+            signal = layer.time.closed(p, b, trace.currents[l], k, signal)
+        grads[l], below = _credit(layer, p, b, x, k, _gated(signal, gates[l]), heard)
         # A gate stops plasticity, but not the error on its way to the layer below.
-        signal = below if gates[l] is None else send(layer, p, b, x, k, signal)
+        signal = below if gates[l] is None else send(layer, p, b, x, k, signal, heard)
     return tuple(grads)
 
 
@@ -123,17 +151,20 @@ NEGATIVE_LOG_LIKELIHOOD: dict[str, Loss] = {
 def signals_of(loss: Loss, losses: Array, output: Array, y: Array) -> Signals:
     """The signals that a gate may read, given the kind of outputs that the loss declares.
 
-    If it declares no kind, all signals but the loss are None.
+    If it declares no kind, all signals but the loss are None. For answers at each moment they are
+    means over the asked moments, and the loss is the sum.
     """
     kind = declared_by(loss)
     if kind is None:
         return Signals(losses, None, None, None)  # type: ignore[arg-type]
-    return Signals(
-        losses,
-        right_or_unknown(output, y, kind),
-        entropy(output, kind),
-        NEGATIVE_LOG_LIKELIHOOD[kind](output, y),
+    measured = (
+        functools.partial(right_or_unknown, kind=kind),
+        lambda output, y: entropy(output, kind),
+        NEGATIVE_LOG_LIKELIHOOD[kind],
     )
+    if at_moments(loss):
+        return Signals(losses, *(over_asked(each, output, y) for each in measured))
+    return Signals(losses, *(each(output, y) for each in measured))
 
 
 class _LossOnly(Signals):
@@ -168,13 +199,17 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None
 def spread(gate: ArrayLike | None, like: Array) -> Array:
     """A gate, None (open), [], [B] or [B, n_post], in the shape of `like` [B, n_post].
 
-    Raises ValueError for a gate of another shape.
+    A gate with all axes of `like` may have 1 in place of any of them but the first: under time,
+    like = [B, T, n_post], a gate [B, T, 1] is one number for each moment. Raises ValueError for a
+    gate of another shape.
     """
     gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
-    if gate.ndim and gate.shape not in (like.shape[:1], like.shape):
+    all_axes = gate.ndim == like.ndim and gate.shape[:1] == like.shape[:1]
+    fits = all_axes and all(n in (1, m) for n, m in zip(gate.shape, like.shape, strict=True))
+    if gate.ndim and gate.shape != like.shape[:1] and not fits:
         raise ValueError(
             f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar,"
-            f" [B] = {like.shape[:1]}, or [B, n_post] = {like.shape}"
+            f" [B] = {like.shape[:1]}, or all axes, {like.shape}"
         )
     return jnp.broadcast_to(
         gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape

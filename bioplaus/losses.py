@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bioplaus.arrays import as_floats
-from bioplaus.outputs import declared_by, outputs_are, targets
+from bioplaus.outputs import asked_moments, at_moments, declared_by, outputs_are, targets
 from bioplaus.types import Array, Loss
 
 TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
@@ -63,6 +63,34 @@ def mse(output: ArrayLike, y: ArrayLike) -> Array:
     return 0.5 * jnp.sum((output - y) ** 2, -1)
 
 
+def at_each_moment(loss: Loss) -> Loss:
+    """A loss of answers at each moment: (output [B, T, C], y [B, T, C]) -> [B], the sum over the
+    moments that are asked.
+
+    The sum, and not the mean, so that the losses of pieces of a sequence add up to that of the
+    whole. In a batch, y may be [B, C], or labels [B], for all moments alike, and `Batch.asked` says
+    which moments count; here those that do not are NaN in y. It declares the kind of outputs of
+    `loss`. Raises ValueError for other shapes.
+
+        rule = bp.rules.backprop(net, bp.at_each_moment(bp.cross_entropy))
+    """
+    each = per_example(loss)
+
+    def summed(output: Array, y: Array) -> Array:
+        if output.ndim != 3 or y.shape != output.shape:
+            raise ValueError(
+                f"at_each_moment: outputs are {output.shape} and y is {jnp.shape(y)}; both must be"
+                " [B, T, C]: the last layer must run over time"
+            )
+        asked = asked_moments(y)
+        losses = jax.vmap(each, 1, 1)(output, jnp.where(asked[..., None], y, 0))
+        return jnp.where(asked, losses, 0).sum(1)
+
+    summed.outputs = declared_by(loss)  # type: ignore[attr-defined]
+    summed.each_moment = True  # type: ignore[attr-defined]
+    return summed
+
+
 def _log_softmax(output: Array) -> Array:
     """JAX's log_softmax, also for complex numbers, whose exponentials holomorphic rules need.
 
@@ -94,11 +122,13 @@ def per_example(loss: Loss) -> Loss:
 
     @functools.wraps(loss)
     def checked(output: Array, y: Array) -> Array:
-        if output.ndim != 2:
+        if output.ndim != 2 + at_moments(loss):
             raise ValueError(
-                f"loss: outputs are {output.shape}, expected [B, C]; outputs with further axes,"
-                " such as sequences [B, T, C], are not taken: reduce them to [B, C] in the last"
-                " layer"
+                f"loss: outputs are {output.shape}, expected [B, T, C] for a loss at each moment"
+                if at_moments(loss)
+                else f"loss: outputs are {output.shape}, expected [B, C]; of a net that answers at"
+                " each moment, [B, T, C], take bp.at_each_moment(loss), or one answer by a last"
+                " layer bp.after(bp.mean_over_time, bp.dense(C))"
             )
         losses = loss(output, y)
         if not isinstance(losses, jax.Array | np.ndarray) or not jnp.issubdtype(
@@ -118,6 +148,7 @@ def per_example(loss: Loss) -> Loss:
         return losses
 
     checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
+    checked.each_moment = at_moments(loss)  # type: ignore[attr-defined]
     # The mark is the function itself: `functools.wraps` would copy a mere flag to functions around
     # it, which are not checked.
     checked._per_example = checked  # type: ignore[attr-defined]
@@ -129,7 +160,7 @@ def _over_examples(loss: Loss, output: Array, y: Array) -> bool:
 
     For one example more it still gives C numbers.
     """
-    examples, outputs = output.shape
+    examples, outputs = output.shape[0], output.shape[-1]
     if examples != outputs:
         return False
     more, targets = (

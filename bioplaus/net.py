@@ -1,4 +1,4 @@
-"""Nets: initialise, run forward, change excitability, switch noise."""
+"""Nets: initialise, run forward, go on along a stream, change excitability, switch noise."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -7,37 +7,70 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.salts import END, FEEDBACK, FIRST, NEURON, SYNAPSE
-from bioplaus.types import Array, Batch, Gain, Key, Layer, Net, Neuron, PredictFn, PyTree
+from bioplaus.types import (
+    Array,
+    Batch,
+    Gain,
+    Key,
+    Layer,
+    Net,
+    Neuron,
+    Past,
+    Played,
+    PredictFn,
+    PyTree,
+)
 
 
 class Trace(NamedTuple):
     """A forward pass.
 
-    inputs[l], currents[l]: what the synapses and the neurons of layer l received. output: [B, C].
+    inputs[l], currents[l], outputs[l]: what the synapses and the neurons of layer l received, and
+    what the neurons sent. heard[l]: what a layer over time heard of itself, its outputs one moment
+    before, for `pull` and `send`; () for other layers.
     """
 
     inputs: tuple[Array, ...]
     currents: tuple[Array, ...]
-    output: Array
+    outputs: tuple[Array, ...]
+    heard: tuple[PyTree, ...]
+
+    @property
+    def output(self) -> Array:
+        """[B, C], of the last layer; [B, T, C] where that runs over time."""
+        return self.outputs[-1]
 
 
 def drive(layer: Layer, params: PyTree, x: Array, key: Key) -> Array:
     """The current that input x sends into a layer. key: `layer_key(key, l)` of that layer."""
-    return layer.synapse(params, (), x, jax.random.fold_in(key, SYNAPSE))[1]
+    return play(layer, params, None, x, key).current
 
 
 def fire(layer: Layer, current: Array, key: Key) -> Array:
-    """The output of a layer's neurons at a current. key: `layer_key(key, l)` of that layer.
+    """The output of a layer's neurons at a current, from rest. key: `layer_key(key, l)` of it.
 
-    Raises ValueError for neurons with a state: a single step from rest would not be their response.
+    Raises ValueError for neurons with a state in a layer of one moment: a single step from rest
+    would not be their response.
     """
     rest = layer.neuron.init(current)
-    if jax.tree.leaves(rest):
+    if layer.time is None and jax.tree.leaves(rest):
         raise ValueError(
-            "the neurons of a layer have a state, which needs time, and nets do not run in time"
-            " yet; give neurons with state ()"
+            "the neurons of a layer have a state, which needs time, and the layer is one of a"
+            " single moment: give bp.over_time(layer) or bp.recurrent(layer, back), and inputs"
+            " [B, T, ...]"
         )
     return layer.neuron.step(rest, current, jax.random.fold_in(key, NEURON))[1]
+
+
+def play(layer: Layer, params: PyTree, past: Past | None, x: Array, key: Key) -> Played:
+    """A layer's answer to an input, or to a piece of a sequence after the moments of `past`.
+
+    past: None is rest, and all that a layer of one moment has.
+    """
+    if layer.time is not None:
+        return layer.time.run(params, past, x, key)
+    current = layer.synapse(params, (), x, jax.random.fold_in(key, SYNAPSE))[1]
+    return Played((), current, fire(layer, current, key), None)
 
 
 def layer_key(key: Key, l: int) -> Key:
@@ -50,16 +83,59 @@ def layer_key(key: Key, l: int) -> Key:
 
 
 def forward(net: Net, params: PyTree, x: Array, key: Key) -> Trace:
-    """Run the net and keep what each layer needs to learn."""
+    """Run the net, layers over time from rest, and keep what each layer needs to learn."""
+    return advance(net, params, None, x, key)[1]
+
+
+Pasts = tuple[Past | None, ...]
+"""One entry a layer; None for a layer of one moment, which keeps nothing."""
+
+
+def advance(
+    net: Net, params: PyTree, pasts: Pasts | None, x: Array, key: Key
+) -> tuple[Pasts, Trace]:
+    """`forward` that goes on where the last call has ended: (pasts after x, trace of x).
+
+    x: [B, T, ...], the next piece of a sequence, of T moments, 1 or more. pasts: as the last call
+    returned them, or None at rest. With the same key, pieces of any lengths give what the whole
+    sequence gives, noise included: neurons draw it from the key and the moment's number.
+
+        pasts = None
+        for piece in stream:
+            pasts, trace = bp.advance(net, params, pasts, piece, key)
+    """
     check_depth(net, params)
-    inputs, currents = [], []
+    played, inputs = [], []
     with jax.named_scope("forward"):
         for l, (layer, p) in enumerate(zip(net, params, strict=True)):
-            k = layer_key(key, l)
+            past = None if pasts is None else pasts[l]
             inputs.append(x)
-            currents.append(drive(layer, p, x, k))
-            x = fire(layer, currents[-1], k)
-    return Trace(tuple(inputs), tuple(currents), x)
+            played.append(play(layer, p, past, x, layer_key(key, l)))
+            x = played[-1].output
+    heard, currents, outputs, after = zip(*played, strict=True)
+    return after, Trace(tuple(inputs), currents, outputs, heard)
+
+
+def time_step(net: Net) -> float | None:
+    """The length of a moment in ms; None for a net without layers over time.
+
+    Raises ValueError if layers disagree, or if a layer of one moment feeds one over time.
+    """
+    steps = [None if layer.time is None else layer.time.dt for layer in net]
+    found = sorted({dt for dt in steps if dt is not None})
+    if len(found) > 1:
+        raise ValueError(
+            f"net: its layers take steps of {' and '.join(map(str, found))} ms; give all layers"
+            " over time the same dt"
+        )
+    last = max((l for l, dt in enumerate(steps) if dt is not None), default=0)
+    if None in steps[:last]:
+        raise ValueError(
+            f"net: layer {steps.index(None)} is one of a single moment and feeds a layer over time;"
+            " wrap it too, bp.over_time(layer): only layers after the last one over time may be of"
+            " one moment"
+        )
+    return found[0] if found else None
 
 
 def init(net: Net, key: Key, x: Array) -> PyTree:
@@ -70,7 +146,7 @@ def init(net: Net, key: Key, x: Array) -> PyTree:
         example = jnp.zeros(shape.shape, shape.dtype)
         params.append(layer.init(layer_key(key, l), example))
         shape = jax.eval_shape(
-            lambda p, h, k, layer=layer: fire(layer, drive(layer, p, h, k), k),
+            lambda p, h, k, layer=layer: play(layer, p, None, h, k).output,
             params[-1],
             example,
             key,
@@ -103,11 +179,31 @@ def current_shapes(
 def predictor(net: Net) -> PredictFn:
     """The usual `Rule.predict`: a forward pass."""
 
-    def predict(params: PyTree, state: PyTree, x: Array, key: Key, context: PyTree = ()) -> Array:
+    def predict(
+        params: PyTree,
+        state: PyTree,
+        x: Array,
+        key: Key,
+        context: PyTree = (),
+        asked: Array | None = None,
+    ) -> Array:
         del state, context
-        return forward(net, params, x, key).output
+        return answer(net, forward(net, params, x, key).output, asked)
 
     return predict
+
+
+def answer(net: Net, output: Array, asked: Array | None) -> Array:
+    """The output [B, C]; of a net that answers at each moment, the mean of the asked moments.
+
+    asked: [B, T]; None for all moments.
+    """
+    if net[-1].time is None:
+        return output
+    if asked is None:
+        return output.mean(1)
+    asked = jnp.asarray(asked, bool)[..., None]
+    return jnp.where(asked, output, 0).sum(1) / jnp.maximum(asked.sum(1), 1)
 
 
 def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
@@ -122,7 +218,10 @@ def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
             " each layer"
         )
     return tuple(
-        layer._replace(neuron=_gained(layer.neuron, g)) for layer, g in zip(net, gains, strict=True)
+        layer._replace(neuron=_gained(layer.neuron, g))
+        if layer.time is None
+        else layer.time.gained(g)
+        for layer, g in zip(net, gains, strict=True)
     )
 
 
@@ -132,7 +231,10 @@ def _gained(neuron: Neuron, gain: Gain) -> Neuron:
         return state, output * jnp.asarray(gain.out)
 
     quiet = neuron.off and _gained(neuron.off, gain)
-    return Neuron(neuron.init, step, quiet, neuron.mean and _gained(neuron.mean, gain))
+    average = neuron.mean and _gained(neuron.mean, gain)
+    at = neuron.at
+    placed = at and (lambda dt: _gained(at(dt), gain))
+    return Neuron(neuron.init, step, quiet, average, placed)
 
 
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
@@ -147,6 +249,8 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
         return net
 
     def quiet(layer: Layer) -> Layer:
+        if layer.time is not None:
+            return layer.time.lift(quiet)
         neuron = layer.neuron
         return (layer.off or layer)._replace(
             neuron=(neuron.off if mode == "off" else neuron.mean) or neuron

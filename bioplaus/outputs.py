@@ -66,6 +66,26 @@ def declared_by(loss: Loss) -> Kind | None:
     return getattr(loss, "outputs", None)
 
 
+def at_moments(loss: Loss) -> bool:
+    """Whether a loss takes an answer at each moment, [B, T, C]: `bioplaus.at_each_moment`."""
+    while isinstance(loss, functools.partial) and not hasattr(loss, "each_moment"):
+        loss = loss.func
+    return getattr(loss, "each_moment", False)
+
+
+def asked_moments(y: Array) -> Array:
+    """[B, T], the moments that are asked of y [B, T, C]. Inside a rule the targets of the others
+    are NaN: `bioplaus.batches` writes `Batch.asked` so, and no rule can overlook it."""
+    return ~jnp.isnan(y).any(-1)
+
+
+def over_asked(each: Callable[[Array, Array], Array], output: Array, y: Array) -> Array:
+    """[B]: the mean, over the asked moments, of a measure (output [B, C], y [B, C]) -> [B]."""
+    asked = asked_moments(y)
+    values = jax.vmap(each, 1, 1)(output, jnp.where(asked[..., None], y, 0))
+    return jnp.where(asked, values, 0).sum(1) / jnp.maximum(asked.sum(1), 1)
+
+
 def kind_of(of: Loss | Kind, where: str) -> Kind:
     """The kind itself, or the kind that a loss declares.
 
@@ -115,7 +135,8 @@ def targets(where: str, output: Any, y: Any) -> Array:
 
 
 def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
-    """Integer labels [B] as one-hot rows [B, C]; for one output, a column of 0 and 1.
+    """Integer labels [B] as one-hot rows [B, C]; for one output, a column of 0 and 1. Labels [B, T]
+    of moments become [B, T, C].
 
     Labels outside raise ValueError, or give NaN if their values are not known. given: the labels as
     the user gave them, because inside jit the JAX array made from known values is a tracer.
@@ -131,11 +152,11 @@ def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
             f"{where}: label {wrong} for {classes} output(s); labels go from 0 to {most}"
         )
     rows = (
-        labels[:, None].astype(dtype)
+        labels[..., None].astype(dtype)
         if classes == 1
         else jax.nn.one_hot(labels, classes, dtype=dtype)
     )
-    return jnp.where(inside[:, None], rows, jnp.nan)
+    return jnp.where(inside[..., None], rows, jnp.nan)
 
 
 def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:

@@ -8,8 +8,10 @@ into a key that has no other use.
 # For the key of a seed, in `bioplaus.training.program`.
 ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
 
-# For the key of a layer, `net.layer_key(key, l)`.
+# For the key of a layer, `net.layer_key(key, l)`. A layer over time folds its NEURON key with the
+# moment, counted from rest, and its SYNAPSE key with RECURRENT for its own synapses.
 SYNAPSE, NEURON = 0, 1
+RECURRENT = 0
 
 # For keys of `bioplaus.measure.robustness`:
 DISTURB, ANSWER = 0, 1  # of one draw: the disturbance, and the noise of the network's answer

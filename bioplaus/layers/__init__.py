@@ -4,6 +4,7 @@ imports flax.
 
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.models import cnn, mlp
+from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
 
 __all__ = [
     "after",
@@ -12,7 +13,11 @@ __all__ = [
     "dense",
     "flattened",
     "group_normed",
+    "last_moment",
+    "mean_over_time",
     "mlp",
+    "over_time",
     "pooled",
+    "recurrent",
     "settling",
 ]

@@ -117,7 +117,11 @@ def conv(
 def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
     """The layer applied to function(input). A fixed map without parameters, such as pooling,
     belongs to the synapses that follow it.
+
+    `after(mean_over_time, dense(10))` reads out a net that runs over time. Raises ValueError for a
+    layer over time: the map of each moment goes inside, `over_time(after(function, layer))`.
     """
+    of_one_moment("after", layer)
 
     def synapse(params, state, x, key):
         return layer.synapse(params, state, function(x), key)
@@ -129,10 +133,24 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         with jax.named_scope("credit"):
             return grads, back(below)[0]
 
-    off = layer.off and after(function, layer.off)
+    rest, at = layer.rest, layer.at
     return layer._replace(
-        init=lambda key, x: layer.init(key, function(x)), synapse=synapse, credit=credit, off=off
+        init=lambda key, x: layer.init(key, function(x)),
+        synapse=synapse,
+        credit=credit,
+        off=layer.off and after(function, layer.off),
+        rest=rest and (lambda params, x: rest(params, function(x))),
+        at=at and (lambda dt: after(function, at(dt))),
     )
+
+
+def of_one_moment(wrapper: str, layer: Layer) -> None:
+    """Raise ValueError for a layer over time: the wrapper would act on whole sequences."""
+    if layer.time is not None:
+        raise ValueError(
+            f"{wrapper}: the layer runs over time, and {wrapper} acts on a layer of one moment;"
+            f" give bp.over_time({wrapper}(...)), or wrap the layers inside of bp.recurrent"
+        )
 
 
 def flattened(layer: Layer) -> Layer:
@@ -167,6 +185,7 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
     the synapses inside use feedback weights. Wu and He, "Group Normalization", 2018,
     arXiv:1803.08494.
     """
+    of_one_moment("group_normed", layer)
 
     def norm(p, a):
         if a.shape[-1] % groups:
@@ -182,7 +201,8 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
 
     def init(key, x):
         inner = layer.init(key, x)
-        a = jax.eval_shape(lambda: layer.synapse(inner, (), x, key)[1])
+        state = () if layer.rest is None else layer.rest(inner, x)
+        a = jax.eval_shape(lambda: layer.synapse(inner, state, x, key)[1])
         return {
             "inner": inner,
             "norm": {
@@ -202,5 +222,12 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
         grads, below = layer.credit(params["inner"], feedback["inner"], state, x, key, signal)
         return {"inner": grads, "norm": g_norm}, below
 
-    off = layer.off and group_normed(groups, layer.off, epsilon=epsilon)
-    return layer._replace(init=init, synapse=synapse, credit=credit, off=off)
+    rest, at = layer.rest, layer.at
+    return layer._replace(
+        init=init,
+        synapse=synapse,
+        credit=credit,
+        off=layer.off and group_normed(groups, layer.off, epsilon=epsilon),
+        rest=rest and (lambda params, x: rest(params["inner"], x)),
+        at=at and (lambda dt: group_normed(groups, at(dt), epsilon=epsilon)),
+    )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bioplaus.arrays import as_wide_floats
-from bioplaus.entry import checked_data
+from bioplaus.batches import checked_data
 from bioplaus.outputs import Kind, correct
 from bioplaus.types import Array, Batch, Key, Loss
 

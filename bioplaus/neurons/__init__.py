@@ -21,6 +21,8 @@ from bioplaus.neurons.rate import (
     softplus,
     tanh,
 )
+from bioplaus.neurons.spiking import alif, leaky, lif, synaptic
+from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, triangle
 
 NEURONS = {
     "tanh": tanh,
@@ -46,13 +48,19 @@ SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
 __all__ = [
     "NEURONS",
     "NOISES",
+    "SURROGATES",
     "SYNAPTIC_NOISES",
+    "alif",
+    "atan",
+    "fast_sigmoid",
     "gaussian",
     "gaussian_current",
     "gelu",
     "hard_sigmoid",
     "identity",
+    "leaky",
     "leaky_relu",
+    "lif",
     "multiplicative",
     "poisson",
     "rate",
@@ -60,6 +68,8 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "synaptic",
     "synaptic_release",
     "tanh",
+    "triangle",
 ]

@@ -83,7 +83,9 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
             (w * h for w, h in zip(weights, outputs, strict=True)), jnp.zeros_like(current)
         )
 
-    return Neuron(neuron.init, step, neuron.off or neuron, Neuron(neuron.init, mean_step))
+    at, mean = neuron.at, Neuron(neuron.init, mean_step)
+    placed = at and (lambda dt: gaussian_current(at(dt), sigma))
+    return Neuron(neuron.init, step, neuron.off or neuron, mean, placed)
 
 
 @declared
@@ -122,7 +124,9 @@ def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
         # d(w b / p) / dw = b / p: a synapse that did not release does not learn
         return released(grads, noise_key), below
 
-    return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer)
+    at = layer.at
+    placed = at and (lambda dt: synaptic_release(at(dt), p))
+    return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer, at=placed)
 
 
 def _noisy(neuron: Neuron, perturb) -> Neuron:
@@ -131,7 +135,9 @@ def _noisy(neuron: Neuron, perturb) -> Neuron:
         state, output = neuron.step(state, current, inner)
         return state, perturb(output, noise_key)
 
-    return Neuron(neuron.init, step, neuron.off or neuron, neuron.mean or neuron)
+    at = neuron.at
+    placed = at and (lambda dt: _noisy(at(dt), perturb))
+    return Neuron(neuron.init, step, neuron.off or neuron, neuron.mean or neuron, placed)
 
 
 def _normal(key: Key, like: Array) -> Array:

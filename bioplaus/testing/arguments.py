@@ -99,7 +99,7 @@ def host_arrays(c: Case) -> None:
 
 def refusals(c: Case) -> None:
     """Wrong shapes raise ValueError or TypeError; they are not broadcast or ignored."""
-    x, y, context = c.batch
+    x, y, context = c.batch[:3]
     wrong = {
         "one more input feature": (
             c.params,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from bioplaus.entry import check_lengths
+from bioplaus.batches import check_lengths
 from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.training.devices import of_examples

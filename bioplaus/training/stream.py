@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.entry import as_batch
+from bioplaus.batches import as_batch
 from bioplaus.training.program import Program, TrainState, check_size
 from bioplaus.training.seeds import check_keys
 from bioplaus.training.train import Train, check_steps, unaliased

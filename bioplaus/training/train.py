@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bioplaus.entry import checked_data, labels_as_rows
+from bioplaus.batches import checked_data, labels_as_rows
 from bioplaus.training.devices import of_weights
 from bioplaus.training.program import Program, TrainState, check_size, make_program
 from bioplaus.training.seeds import WAYS, How, check_keys, seed_key, seeds_over, side_by_side

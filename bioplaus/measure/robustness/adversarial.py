@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from bioplaus.entry import as_batch
+from bioplaus.batches import as_batch
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks import BOUNDS, Attack
 from bioplaus.outputs import correct, kind_of

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.entry import as_batch
+from bioplaus.batches import as_batch
 from bioplaus.hyper import hyperparameters
 from bioplaus.losses import per_example
 from bioplaus.measure.accuracy import Answer, correct

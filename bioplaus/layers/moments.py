@@ -1,0 +1,223 @@
+"""The moments of a sequence: synapses and neurons of one moment, run over all of them.
+
+`bioplaus.layers.time` makes layers of these functions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.local import by_vjp
+from bioplaus.types import Array, CreditFn, Gain, Key, Layer, Neuron, Past, PyTree
+
+
+class Steps(NamedTuple):
+    """How a layer runs. dt: ms; horizon: moments of a stretch within which gradients pass, None for
+    all; unroll: moments in one turn of the scan; gains: newest first."""
+
+    dt: float
+    horizon: int | None
+    unroll: int
+    gains: tuple[Gain, ...] = ()
+
+
+def first_current(layer: Layer, params: PyTree, x: Array) -> Array:
+    """Of the input x [B, ...] of one moment; for shapes alone."""
+    return layer.synapse(params, at_rest(layer, params, x), x, jax.random.key(0))[1]
+
+
+def first_shapes(moment: Layer, params: PyTree, x: Array) -> Any:
+    """Shape and dtype of the current and of the output of one moment of x [B, T, ...]."""
+
+    def first(params, x):
+        current = first_current(moment, params, x)
+        state = moment.neuron.init(current)
+        return current, moment.neuron.step(state, current, jax.random.key(0))[1]
+
+    return jax.eval_shape(first, params, x[:, 0])
+
+
+def at_rest(layer: Layer, params: PyTree, x: Array) -> PyTree:
+    return () if layer.rest is None else layer.rest(params, x)
+
+
+def past_at_rest(moment: Layer, params: PyTree, x: Array, output: PyTree) -> Past:
+    """The past of a layer at rest, before x [B, T, ...]."""
+    current = first_shapes(moment, params, x)[0]
+    return Past(
+        jnp.zeros((), jnp.int32),
+        at_rest(moment, params, x[:, 0]),
+        output,
+        moment.neuron.init(jnp.zeros(current.shape, current.dtype)),
+    )
+
+
+# --- Synapses at all moments
+
+
+def over_moments(layer: Layer) -> tuple[Callable[..., tuple[PyTree, Array]], CreditFn]:
+    """The synapses on sequences, from a state or from rest (None), and their `credit` from rest.
+
+    Without a state the moments are folded into the examples; with one they are scanned.
+    """
+    rest = layer.rest
+    if rest is None:
+
+        def folded(params, state, x, key):
+            _, current = layer.synapse(params, (), _fold(x), key)
+            return () if state is None else state, _unfold(current, x)
+
+        def credit(params, feedback, state, x, key, signal):
+            del state
+            grads, below = layer.credit(params, feedback, (), _fold(x), key, _fold(signal))
+            return grads, below.reshape(x.shape)
+
+        return folded, credit
+
+    def scanned(params, state, x, key):
+        state = rest(params, x[:, 0]) if state is None else state
+        state, current = jax.lax.scan(
+            lambda s, x: layer.synapse(params, s, x, key), state, jnp.moveaxis(x, 1, 0)
+        )
+        return state, jnp.moveaxis(current, 0, 1)
+
+    by_state = by_vjp(lambda p, s, x, k: scanned(p, None, x, k))
+    return scanned, by_state
+
+
+def _fold(x: Array) -> Array:
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _unfold(current: Array, x: Array) -> Array:
+    return current.reshape(*x.shape[:2], *current.shape[1:])
+
+
+def echo(
+    back: Layer, params: PyTree, feedback: PyTree, key: Key, like: Array
+) -> Callable[[PyTree, Array], tuple[PyTree, Array]]:
+    """Synapses that add nothing to a known current, and carry errors back through `feedback`."""
+    if back.rest is not None:
+
+        def silenced(state, z):
+            state, current = back.synapse(feedback, state, z, key)
+            return state, current - jax.lax.stop_gradient(current)
+
+        return silenced
+
+    # All that it needs comes as arguments: a custom_vjp in a scan may not close over tracers.
+    @jax.custom_vjp
+    def silent(z, params, feedback, key):
+        del params, feedback, key
+        return jnp.zeros(like.shape, z.dtype)
+
+    def backward(saved, signal):
+        z, params, feedback, key = saved
+        with jax.named_scope("feedback"):
+            return back.credit(params, feedback, (), z, key, signal)[1], None, None, None
+
+    silent.defvjp(lambda *args: (silent(*args), args), backward)
+    return lambda state, z: (state, silent(z, params, feedback, key))
+
+
+# --- Neurons at all moments
+
+
+def scanned_neuron(neuron: Neuron, steps: Steps) -> Neuron:
+    """The neurons on currents [B, T, ...]. Their state: (moments so far, state of one moment)."""
+
+    def init(current):
+        return jnp.zeros((), jnp.int32), neuron.init(current[:, 0])
+
+    def step(state, current, key):
+        past = Past(state[0], (), (), state[1])
+        after, (_, _, output) = scan_moments(neuron, steps, past, current, key, None)
+        return (after.t, after.neurons), output
+
+    off, average = (n and scanned_neuron(n, steps) for n in (neuron.off, neuron.mean))
+    return Neuron(init, step, off, average)
+
+
+def scan_moments(
+    neuron: Neuron,
+    steps: Steps,
+    past: Past,
+    current: Array,
+    key: Key,
+    hear: Callable[[PyTree, Array], tuple[PyTree, Array]] | None,
+) -> tuple[Past, tuple[PyTree, PyTree, Array]]:
+    """The moments of a piece: the past after it, and what was heard, the currents and outputs,
+    [B, T, n]. Without `hear` the first two are ().
+
+    key: of the neurons; each moment's noise is drawn from it and the moment's number from rest, so
+    that pieces give what the whole gives.
+    """
+    gains, gains_at = _gains_at_moments(steps.gains, current)
+
+    def body(past, at):
+        current, gains = at
+        t, synapses, z, neurons = past
+        if steps.horizon is not None:
+            cut = t % steps.horizon == 0
+            synapses, z, neurons = jax.tree.map(
+                lambda a: jnp.where(cut, jax.lax.stop_gradient(a), a), (synapses, z, neurons)
+            )
+        heard = z
+        if hear is not None:
+            synapses, own = hear(synapses, z)
+            current = current + own
+        neurons, z = _gained_step(
+            neuron, gains_at(gains), neurons, current, jax.random.fold_in(key, t)
+        )
+        seen = ((), (), z) if hear is None else (heard, current, z)
+        return Past(t + 1, synapses, () if hear is None else z, neurons), seen
+
+    time_major = jnp.moveaxis(current, 1, 0), gains
+    past, seen = jax.lax.scan(body, past, time_major, unroll=steps.unroll)
+    return past, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
+
+
+def _gained_step(
+    neuron: Neuron, gains: tuple[Gain, ...], state: PyTree, current: Array, key: Key
+) -> tuple[PyTree, Array]:
+    for gain in gains:
+        current = current * jnp.asarray(gain.scale) + gain.offset
+    state, output = neuron.step(state, current, key)
+    for gain in reversed(gains):
+        output = output * jnp.asarray(gain.out)
+    return state, output
+
+
+def _gains_at_moments(
+    gains: tuple[Gain, ...], current: Array
+) -> tuple[list[Array], Callable[[list[Array]], tuple[Gain, ...]]]:
+    """What the scan takes of the gains, time first, and the way back to gains of one moment.
+
+    Gains of a piece belong to that piece: its first moment takes their first entry.
+    Raises ValueError for a gain that is not [], [n], [B, 1, n] or [B, T, n].
+    """
+    leaves, tree = jax.tree.flatten(gains)
+    leaves = [jnp.asarray(g) for g in leaves]
+    for g in leaves:
+        if g.ndim not in (0, 1, current.ndim) or (
+            g.ndim == current.ndim and g.shape[1] not in (1, current.shape[1])
+        ):
+            raise ValueError(
+                f"gain: got shape {g.shape} where a layer's current is {current.shape}; under time"
+                " a gain is a scalar, [n], [B, 1, n] or [B, T, n]"
+            )
+    moving = [g.ndim == current.ndim and g.shape[1] > 1 for g in leaves]
+
+    def gains_at(rows):
+        rows = iter(rows)
+        return tree.unflatten(
+            [
+                next(rows) if m else (g[:, 0] if g.ndim == current.ndim else g)
+                for m, g in zip(moving, leaves, strict=True)
+            ]
+        )
+
+    xs = [jnp.moveaxis(g, 1, 0) for m, g in zip(moving, leaves, strict=True) if m]
+    return xs, gains_at

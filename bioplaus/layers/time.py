@@ -1,0 +1,264 @@
+"""Layers over time: a layer of one moment becomes one of whole sequences, and stays a layer.
+
+    over_time(layer)          current_t = synapse(x_t)
+    recurrent(layer, back)    current_t = synapse(x_t) + back(z_{t-1})
+x_t: [B, ...] input at moment t;  z_t: [B, n] output of the layer's own neurons, z_0 = 0 at rest.
+Inputs, currents and outputs are [B, T, ...]. The synapses see all moments in one product, as if
+they were so many examples; the neurons, and `back`, run in a scan.
+
+All that is local stays local: `credit` takes no path through time, and `neuron` only the neurons'
+own. The path through the layer's own synapses is `Time.closed`, which `bioplaus.local.backward`
+takes. So backprop is backprop through time, feedback alignment has random feedback in depth and in
+time, and `through` and `pull` alone are local in time.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.hyper import Count, Milliseconds, declared
+from bioplaus.layers.moments import (
+    Steps,
+    at_rest,
+    echo,
+    first_current,
+    first_shapes,
+    over_moments,
+    past_at_rest,
+    scan_moments,
+    scanned_neuron,
+)
+from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
+from bioplaus.types import Array, Layer, Past, Played, PyTree, Time
+
+
+@declared
+def over_time(
+    layer: Layer, *, dt: Milliseconds = 1.0, horizon: Count | None = None, unroll: Count = 1
+) -> Layer:
+    """The layer on sequences [B, T, ...], its neurons from rest.
+
+    dt: length of a moment in ms, for the time constants of the layer.
+    horizon: truncates backprop through time: the moments are cut into stretches of this many, from
+    rest on, and no gradient passes from one to the one before. None cuts nothing.
+    unroll: moments in one turn of the scan; it changes the speed alone.
+
+    Synaptic noise that has no state is drawn once for the whole sequence; that of neurons is drawn
+    at each moment. Raises ValueError for a layer over time, and for inputs without moments.
+    """
+    _of_one_moment("over_time", layer)
+    return _feedforward(in_steps_of(layer, dt), Steps(float(dt), horizon, unroll))
+
+
+@declared
+def recurrent(
+    layer: Layer,
+    back: Layer,
+    *,
+    dt: Milliseconds = 1.0,
+    horizon: Count | None = None,
+    unroll: Count = 1,
+) -> Layer:
+    """`over_time` of a layer that hears its own output of the moment before, through `back`.
+
+    back: a layer whose synapses map the output [B, n] to the current; its neurons are not used.
+    params: {"in": those of layer, "back": those of back}. Other arguments as of `over_time`.
+
+        recurrent(dense(100, lif()), dense(100))
+
+    Raises ValueError for layers over time, and for a `back` that gives another shape.
+    """
+    for each in (layer, back):
+        _of_one_moment("recurrent", each)
+    return _recurrent(
+        in_steps_of(layer, dt), in_steps_of(back, dt), Steps(float(dt), horizon, unroll)
+    )
+
+
+def mean_over_time(outputs: Array) -> Array:
+    """[B, T, ...] -> [B, ...], the mean of all moments: `after(mean_over_time, dense(10))`."""
+    _sequence("mean_over_time", outputs)
+    return outputs.mean(1)
+
+
+def last_moment(outputs: Array) -> Array:
+    """[B, T, ...] -> [B, ...], the last moment."""
+    _sequence("last_moment", outputs)
+    return outputs[:, -1]
+
+
+def in_steps_of(layer: Layer, dt: float) -> Layer:
+    """A layer of one moment whose time constants are taken at steps of dt ms."""
+    placed = layer.at(dt) if layer.at else layer
+    neuron = layer.neuron.at(dt) if layer.neuron.at else layer.neuron
+    return placed._replace(neuron=neuron, off=layer.off and in_steps_of(layer.off, dt))
+
+
+def _of_one_moment(where: str, layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise ValueError(
+            f"{where}: got {type(layer).__name__}, expected a layer of one moment, as"
+            " bp.dense(100, bp.lif())"
+        )
+    if layer.time is not None:
+        raise ValueError(
+            f"{where}: the layer runs over time already; give one of a single moment, as"
+            " bp.dense(100, bp.lif())"
+        )
+
+
+def _sequence(where: str, x: Array) -> None:
+    if x.ndim < 3 or x.shape[1] == 0:
+        raise ValueError(
+            f"{where}: the input is {x.shape}, expected sequences [B, T, ...] of 1 moment or more;"
+            " an encoder (bp.encoders) turns images into sequences"
+        )
+
+
+# --- The two kinds of layers
+
+
+def _feedforward(moment: Layer, steps: Steps) -> Layer:
+    swept, credit = over_moments(moment)
+
+    def init(key, x):
+        _sequence("over_time", x)
+        return moment.init(key, x[:, 0])
+
+    def synapse(params, heard, x, key):
+        del heard
+        return (), swept(params, None, x, key)[1]
+
+    def start(params, x):
+        return past_at_rest(moment, params, x, ())
+
+    def run(params, past, x, key):
+        _sequence("over_time", x)
+        t, synapses, _, neurons = start(params, x) if past is None else past
+        synapses, current = swept(params, synapses, x, jax.random.fold_in(key, SYNAPSE))
+        scanned = scanned_neuron(moment.neuron, steps)
+        (t, neurons), output = scanned.step((t, neurons), current, jax.random.fold_in(key, NEURON))
+        return Played((), current, output, Past(t, synapses, (), neurons))
+
+    def lift(change):
+        return _feedforward(change(moment), steps)
+
+    def gained(gain):
+        return _feedforward(moment, steps._replace(gains=(gain, *steps.gains)))
+
+    return Layer(
+        init,
+        synapse,
+        credit,
+        scanned_neuron(moment.neuron, steps),
+        moment.off and lift(_without_noise),
+        moment.composite,
+        Time(moment, steps.dt, lift, gained, start, run),
+    )
+
+
+def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
+    swept, credit_in = over_moments(moment)
+    swept_back, credit_back = over_moments(back)
+
+    def init(key, x):
+        _sequence("recurrent", x)
+        k_in, k_back = jax.random.split(key)
+        inner = moment.init(k_in, x[:, 0])
+        current, z = first_shapes(moment, inner, x)
+        silence = jnp.zeros(z.shape, z.dtype)
+        own = back.init(k_back, silence)
+        sent = jax.eval_shape(lambda: first_current(back, own, silence))
+        if sent.shape != current.shape:
+            raise ValueError(
+                f"recurrent: `back` maps the layer's output {z.shape} to {sent.shape}, expected the"
+                f" shape of its current, {current.shape}"
+            )
+        return {"in": inner, "back": own}
+
+    def keys(key):
+        return key, jax.random.fold_in(key, RECURRENT)
+
+    def synapse(params, heard, x, key):
+        _heard("synapse", heard)
+        k_in, k_back = keys(key)
+        current = swept(params["in"], None, x, k_in)[1]
+        return (), current + swept_back(params["back"], None, heard, k_back)[1]
+
+    def credit(params, feedback, heard, x, key, signal):
+        _heard("credit", heard)
+        k_in, k_back = keys(key)
+        inner, below = credit_in(params["in"], feedback["in"], (), x, k_in, signal)
+        own, _ = credit_back(params["back"], feedback["back"], (), heard, k_back, signal)
+        return {"in": inner, "back": own}, below
+
+    def start(params, x):
+        z = first_shapes(moment, params["in"], x)[1]
+        past = past_at_rest(moment, params["in"], x, jnp.zeros(z.shape, z.dtype))
+        return past._replace(synapses=(past.synapses, at_rest(back, params["back"], past.output)))
+
+    def run(params, past, x, key):
+        _sequence("recurrent", x)
+        k_in, k_back = keys(jax.random.fold_in(key, SYNAPSE))
+        t, (s_in, s_back), z, neurons = start(params, x) if past is None else past
+        s_in, current = swept(params["in"], s_in, x, k_in)
+
+        def hear(state, z):
+            return back.synapse(params["back"], state, z, k_back)
+
+        after, (heard, current, output) = scan_moments(
+            moment.neuron,
+            steps,
+            Past(t, s_back, z, neurons),
+            current,
+            jax.random.fold_in(key, NEURON),
+            hear,
+        )
+        return Played(heard, current, output, after._replace(synapses=(s_in, after.synapses)))
+
+    def closed(params, feedback, current, key, signal):
+        """The vjp of the scan at known currents: a product with `feedback` back, none forward."""
+        neurons = moment.neuron.init(current[:, 0])
+        z = jax.eval_shape(lambda: moment.neuron.step(neurons, current[:, 0], key)[1])
+        z = jnp.zeros(z.shape, z.dtype)
+        k_back = keys(jax.random.fold_in(key, SYNAPSE))[1]
+        hear = echo(back, params["back"], feedback["back"], k_back, current[:, 0])
+        past = Past(jnp.zeros((), jnp.int32), at_rest(back, params["back"], z), z, neurons)
+
+        k_neuron = jax.random.fold_in(key, NEURON)
+
+        def run(current):
+            return scan_moments(moment.neuron, steps, past, current, k_neuron, hear)[1][2]
+
+        with jax.named_scope("credit"):
+            return jax.vjp(run, current)[1](signal)[0]
+
+    def lift(change):
+        return _recurrent(change(moment), change(back), steps)
+
+    def gained(gain):
+        return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
+
+    return Layer(
+        init,
+        synapse,
+        credit,
+        scanned_neuron(moment.neuron, steps),
+        lift(_without_noise) if moment.off or back.off else None,
+        True,  # errors cross `back` inside the layer, whatever layer it is
+        Time(moment, steps.dt, lift, gained, start, run, closed),
+    )
+
+
+def _without_noise(layer: Layer) -> Layer:
+    return layer.off or layer
+
+
+def _heard(where: str, heard: PyTree) -> None:
+    if isinstance(heard, tuple):
+        raise ValueError(
+            f"recurrent: {where} was not told what the layer heard of itself; pass"
+            " heard=trace.heard[l] to bioplaus.local.pull and send. A rule that makes its own"
+            " inputs for layers cannot train recurrent layers"
+        )

@@ -1,0 +1,232 @@
+"""Neurons with a state: leaky integrators, and neurons that fire.
+
+    leaky    v <- a v + (1 - a) I,    output v                             a = exp(-dt / tau)
+    lif      u = a v + I,    z = H(u - theta),    v <- reset(u, z)         output z
+    alif     u = a v + I,    z = H(u - theta - beta b),    b <- r b + z    r = exp(-dt / tau_adapt)
+v, u: [B, n] potential after and before a reset, 0 at rest;  I: [B, n] current of the moment;
+z: [B, n] spikes, 0 or 1;  theta: threshold;  b: [B, n] adaptation, in spikes;  dt: length of a
+moment. All times are in ms.
+
+The current of a moment is the charge that arrives in it, in units of the potential: a spike through
+a weight w moves v of a `lif` by w at any dt. So spikes as an input mean the same at any dt, and a
+constant current I0, which would hold the potential at I0, is (1 - a) I0 a moment. `leaky` has that
+factor itself: it is the same at any dt for an input that is a value, not for one of spikes.
+
+A neuron stands for steps of 1 ms, until `over_time(layer, dt=...)` or `recurrent` takes it at
+others. The derivative of a spike is a surrogate (`bioplaus.neurons.surrogate`) of (u - theta) /
+theta. The reset is immediate, within the moment of the spike, and no derivative passes it unless
+`detached` is False.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from bioplaus.hyper import NonNegative, Positive, declared
+from bioplaus.neurons.surrogate import Surrogate, spike, triangle
+from bioplaus.types import Array, Neuron
+
+TRIANGLE = triangle()
+
+Reset = Callable[[Array, Array, ArrayLike, Array], Array]
+"""(u, z, theta, a) -> v, the potential after a spike z."""
+
+
+def subtract(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
+    """v = u - theta z: what is above the threshold stays. It decays with the rest of u."""
+    del a
+    return u - theta * z
+
+
+def subtract_undecayed(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
+    """v = u - theta z / a: the next moment's potential is a u - theta z + I, as in Bellec et al.,
+    2020, and in snnTorch, which take theta off one moment later."""
+    return u - theta * z / a
+
+
+def to_zero(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
+    """v = 0 where the neuron has fired."""
+    del theta, a
+    return u * (1 - z)
+
+
+RESETS = {"subtract": subtract, "subtract_undecayed": subtract_undecayed, "to_zero": to_zero}
+"""By their names in a study file."""
+
+
+def in_ms(build: Callable[[float], Neuron]) -> Neuron:
+    """The neuron that `build` makes for steps of dt ms: at 1 ms, until it is taken at others."""
+
+    def at(dt):
+        return build(dt)._replace(at=at)
+
+    return at(1.0)
+
+
+def decay(dt: float, tau: ArrayLike, like: Array) -> Array:
+    """exp(-dt / tau), in the dtype of `like`."""
+    return jnp.exp(-dt / jnp.asarray(tau, like.dtype))
+
+
+@declared
+def leaky(tau: Positive = 20.0) -> Neuron:
+    """A leaky integrator, which does not fire: the readout of a spiking net.
+
+    v <- a v + (1 - a) I. State: v [B, n]. tau: ms.
+    """
+
+    def build(dt):
+        def step(v, current, key):
+            del key
+            a = decay(dt, tau, current)
+            v = a * v + (1 - a) * current
+            return v, v
+
+        return Neuron(jnp.zeros_like, step)
+
+    return in_ms(build)
+
+
+class Refractory(NamedTuple):
+    """v: potential. wait: moments left in which the neuron hears nothing and does not fire."""
+
+    v: Array
+    wait: Array
+
+
+@declared
+def lif(
+    tau: Positive = 20.0,
+    *,
+    threshold: Positive = 1.0,
+    refractory: NonNegative = 0.0,
+    reset: Reset = subtract,
+    surrogate: Surrogate = TRIANGLE,
+    detached: bool = True,
+) -> Neuron:
+    """Leaky integrate-and-fire neurons. State: v [B, n], or `Refractory`.
+
+    tau: of the membrane, ms. threshold: a spike is u > threshold. refractory: ms after a spike,
+    rounded to moments, in which v stays at its reset value and what arrives is lost.
+    detached: no derivative passes the reset (as in Bellec et al., 2020, and in snnTorch), else all
+    of it.
+
+    The rate at a constant current I0 > threshold, (1 - a) I0 a moment, with reset to 0, is
+    1 / (refractory + tau ln(I0 / (I0 - threshold))) per ms as dt -> 0. Gerstner, Kistler, Naud,
+    Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch.
+    """
+
+    waits = not (isinstance(refractory, int | float) and refractory == 0)
+
+    def build(dt):
+        def fire(v, current, listens):
+            a = decay(dt, tau, current)
+            u = a * v + current
+            z = listens * spike((u - threshold) / threshold, surrogate)
+            return reset(u, jax.lax.stop_gradient(z) if detached else z, threshold, a), z
+
+        def step(v, current, key):
+            del key
+            return fire(v, current, 1)
+
+        def waiting_step(state, current, key):
+            del key
+            listens = (state.wait <= 0).astype(current.dtype)
+            v, z = fire(state.v, current, listens)
+            moments = jnp.round(jnp.asarray(refractory, current.dtype) / dt)
+            wait = jnp.maximum(state.wait - 1, 0) + jax.lax.stop_gradient(z) * moments
+            return Refractory(jnp.where(listens > 0, v, state.v), wait), z
+
+        def init(current):
+            return Refractory(jnp.zeros_like(current), jnp.zeros_like(current))
+
+        return Neuron(init, waiting_step) if waits else Neuron(jnp.zeros_like, step)
+
+    return in_ms(build)
+
+
+class Adaptive(NamedTuple):
+    """v: potential. b: adaptation, in spikes."""
+
+    v: Array
+    b: Array
+
+
+@declared
+def alif(
+    tau: Positive = 20.0,
+    tau_adapt: Positive = 200.0,
+    beta: NonNegative = 0.1,
+    *,
+    threshold: Positive = 1.0,
+    reset: Reset = subtract,
+    surrogate: Surrogate = TRIANGLE,
+    detached: bool = True,
+) -> Neuron:
+    """LIF neurons whose threshold adapts. State: `Adaptive`.
+
+    Each spike raises the threshold by beta, which falls back with tau_adapt. tau, tau_adapt: ms.
+    `detached` cuts the reset alone: the path from a spike to the later threshold is never cut.
+    Other arguments as of `lif`.
+
+    Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking neurons",
+    2020, doi:10.1038/s41467-020-17236-y, where the threshold is subtracted one moment later: give
+    reset=subtract_undecayed.
+    """
+
+    def build(dt):
+        def init(current):
+            return Adaptive(jnp.zeros_like(current), jnp.zeros_like(current))
+
+        def step(state, current, key):
+            del key
+            a, r = (decay(dt, t, current) for t in (tau, tau_adapt))
+            u = a * state.v + current
+            z = spike((u - threshold - beta * state.b) / threshold, surrogate)
+            v = reset(u, jax.lax.stop_gradient(z) if detached else z, threshold, a)
+            return Adaptive(v, r * state.b + z), z
+
+        return Neuron(init, step)
+
+    return in_ms(build)
+
+
+class Synaptic(NamedTuple):
+    """s: charge per moment that the synapses still send [B, n]. neuron: state of the neuron."""
+
+    s: Array
+    neuron: object
+
+
+@declared
+def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
+    """Exponential synapses in front of any neuron: s <- a s + (1 - a) I, and the neuron receives s.
+
+    a = exp(-dt / tau), tau: ms. In front of `lif` it is the current-based LIF of Zenke and Ganguli,
+    2018, doi:10.1162/neco_a_01086. Departure: with the factor (1 - a) a spike through a weight w
+    brings the charge w in all, at any dt and tau. State: `Synaptic`.
+    """
+
+    def build(dt):
+        inner = neuron.at(dt) if neuron.at else neuron
+
+        def around(one):
+            def init(current):
+                return Synaptic(jnp.zeros_like(current), one.init(current))
+
+            def step(state, current, key):
+                a = decay(dt, tau, current)
+                s = a * state.s + (1 - a) * current
+                after, output = one.step(state.neuron, s, key)
+                return Synaptic(s, after), output
+
+            return Neuron(init, step)
+
+        return around(inner)._replace(
+            off=inner.off and around(inner.off), mean=inner.mean and around(inner.mean)
+        )
+
+    return in_ms(build)

@@ -1,0 +1,192 @@
+"""Batches, neurons, layers, and layers over time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jax.typing import ArrayLike
+
+Array = jax.Array
+Key = jax.Array
+PyTree = Any
+
+Loss = Callable[[Array, Array], Array]
+"""(output [B, C], y [B, C]) -> loss [B], one number per example."""
+
+
+class Batch(NamedTuple):
+    """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure
+    turns to one-hot rows. context: for modulators.
+
+    For a net that answers at each moment, y is [B, T, C], or integer labels [B, T]. asked: [B, T],
+    which of those answers count; None for all of them.
+    """
+
+    x: Array
+    y: Array
+    context: PyTree = ()
+    asked: Array | None = None
+
+
+# --- Neurons and layers
+
+
+class NeuronInitFn(Protocol):
+    """The state of neurons before they have received anything."""
+
+    def __call__(self, current: Array, /) -> PyTree: ...
+
+
+class StepFn(Protocol):
+    """One step of neurons: (the state after it, output [B, n])."""
+
+    def __call__(self, state: PyTree, current: Array, key: Key, /) -> tuple[PyTree, Array]: ...
+
+
+class Neuron(NamedTuple):
+    """What turns a current into an output. The state of a memoryless neuron is (). Noise comes only
+    from `key`. `off` is the same neuron without its noise, and `mean` the same with its expected
+    output; both are None if it has no noise. `at(dt)` is the same neuron in steps of dt ms; it is
+    None if no number of the neuron is a time. A state is a tree of floats.
+    """
+
+    init: NeuronInitFn
+    step: StepFn
+    off: "Neuron | None" = None
+    mean: "Neuron | None" = None
+    at: "Callable[[float], Neuron] | None" = None
+
+
+class LayerInitFn(Protocol):
+    """Fresh parameters for inputs shaped like x."""
+
+    def __call__(self, key: Key, x: Array, /) -> PyTree: ...
+
+
+class SynapseFn(Protocol):
+    """What an input becomes on its way into the neurons: (the state after it, current)."""
+
+    def __call__(
+        self, params: PyTree, state: PyTree, x: Array, key: Key, /
+    ) -> tuple[PyTree, Array]: ...
+
+
+class CreditFn(Protocol):
+    """Pulls a teaching signal back through the synapses: (grads, signal at the input [B, ...]).
+
+    feedback: a tree of the shape of params, through which the signal travels to the input;
+    feedback = params is backprop. signal: at the current, [B, n]. grads: a tree of the shape of
+    params, summed over the batch.
+    """
+
+    def __call__(
+        self, params: PyTree, feedback: PyTree, state: PyTree, x: Array, key: Key, signal: Array, /
+    ) -> tuple[PyTree, Array]: ...
+
+
+class RestFn(Protocol):
+    """The state of synapses that have received nothing yet. x: the input of one moment [B, ...]."""
+
+    def __call__(self, params: PyTree, x: Array, /) -> PyTree: ...
+
+
+class Layer(NamedTuple):
+    """Synapses followed by neurons: the unit of locality. Pooling and flattening belong to the next
+    layer's synapses. `off` is the layer without synaptic noise; None if it has no such noise.
+    `composite`: errors pass weights of the layer on their way to others inside it, so that `credit`
+    reads `feedback` for its grads too.
+
+    `time` is None for a layer of one moment, and only that: no rank announces time. `rest` is None
+    for synapses without a state; `at(dt)` is the layer in steps of dt ms, None if its synapses know
+    no time. Both are read by `bioplaus.layers.time`, which makes layers that run over time.
+    """
+
+    init: LayerInitFn
+    synapse: SynapseFn
+    credit: CreditFn
+    neuron: Neuron
+    off: "Layer | None" = None
+    composite: bool = False
+    time: "Time | None" = None
+    rest: RestFn | None = None
+    at: "Callable[[float], Layer] | None" = None
+
+
+# --- Excitability
+
+
+class Gain(NamedTuple):
+    """A layer's excitability: output = out * neuron(scale * current + offset). Each [], [n] or [B,
+    n]; over time [], [n], [B, 1, n] or [B, T, n].
+    """
+
+    scale: ArrayLike = 1.0
+    offset: ArrayLike = 0.0
+    out: ArrayLike = 1.0
+
+
+# --- Layers over time
+
+
+class Past(NamedTuple):
+    """What a layer has kept of the moments so far. t: their number []; synapses, neurons: states;
+    output: of the last moment, () unless the layer hears it."""
+
+    t: Array
+    synapses: PyTree
+    output: PyTree
+    neurons: PyTree
+
+
+class Played(NamedTuple):
+    """A layer's answer to a piece of a sequence: current [B, T, n], output [B, T, n], the Past
+    after it. heard: the layer's own output one moment before [B, T, n], () unless it hears it."""
+
+    heard: PyTree
+    current: Array
+    output: Array
+    past: PyTree
+
+
+class RunFn(Protocol):
+    """A piece x [B, T, ...], from a past, or from rest where that is None. key: of the layer."""
+
+    def __call__(self, params: PyTree, past: Past | None, x: Array, key: Key, /) -> Played: ...
+
+
+class ClosedFn(Protocol):
+    """From the layer's output to its current, through all later moments: the path through the
+    layer's own synapses is taken at `feedback`; feedback = params is backprop through time.
+
+    current, signal: [B, T, n] of a whole sequence, from rest. key: of the layer.
+    """
+
+    def __call__(
+        self, params: PyTree, feedback: PyTree, current: Array, key: Key, signal: Array, /
+    ) -> Array: ...
+
+
+class Time(NamedTuple):
+    """What makes a layer one over time. Axis 1 of its inputs, currents and outputs is time, and its
+    `init`, `synapse`, `credit` and `neuron` work on whole sequences from rest, so that a rule need
+    not know. `synapse` and `credit` take as their state what the layer heard, `Trace.heard`.
+
+    moment: the layer at one moment [B, ...], of a recurrent layer without its own synapses.
+    dt: length of a moment in ms.
+    lift: (change) -> the same layer over time, made of change(each layer of one moment in it).
+    gained: (gain) -> the same layer with changed excitability at every moment.
+    start: (params, x) -> the Past at rest.
+    closed: None unless the layer hears itself: then `neuron` alone carries a signal back.
+    """
+
+    moment: Layer
+    dt: float
+    lift: Callable[[Callable[[Layer], Layer]], Layer]
+    gained: "Callable[[Gain], Layer]"
+    start: Callable[[PyTree, Array], Past]
+    run: RunFn
+    closed: ClosedFn | None = None
+
+
+Net = tuple[Layer, ...]
+"""Parameters of a net are a tuple as well, one entry a layer."""

@@ -1,0 +1,152 @@
+"""Gates on plasticity, learning rules, and the words on the fields of their states."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict, get_args
+
+from jax.typing import ArrayLike
+
+from bioplaus.types.nets import Array, Batch, Key, Loss, Net, PyTree
+
+# --- Gates on plasticity
+
+
+class Signals(NamedTuple):
+    """What a rule offers to a gate before it learns, each [B]: loss; correct (0 or 1); entropy and
+    surprise -log p(y|x), both in nats.
+
+    All but the loss depend on what the loss declares outputs to be (`bioplaus.outputs`). They are
+    None if it declares nothing, and a gate that reads them then raises ValueError.
+    """
+
+    loss: Array
+    correct: Array
+    entropy: Array
+    surprise: Array
+
+
+Gates = ArrayLike | tuple[ArrayLike | None, ...] | None
+"""One gate for all layers, or a tuple of one per layer; each [], [B] or [B, n_l]; None is open. For
+layers over time each is [], [B], or has all axes: [B, T, n_l], any but B may be 1."""
+
+
+class GateFn(Protocol):
+    """Gates that depend on how the batch went."""
+
+    def __call__(self, signals: Signals, /) -> Gates: ...
+
+
+Gate = Gates | GateFn
+
+
+# --- Learning rules
+
+
+class Info(TypedDict):
+    """What a rule reports about one batch: a plain dict.
+
+    loss: mean loss, []. signals: the `Signals` of this batch. residual: [], of a rule whose network
+    settles: small against 1 if it has settled (`bioplaus.rules.shared.relax`). gate: [], of a
+    modulated rule: its gates, averaged over examples, then over layers.
+    A rule that reports more declares it in a subclass, `class MyInfo(Info)`. Training keeps the
+    history of every entry that is an array [].
+    """
+
+    loss: Array
+    signals: Signals
+    residual: NotRequired[Array]
+    gate: NotRequired[Array]
+
+
+class InitFn(Protocol):
+    """The rule's state before the first batch."""
+
+    def __call__(self, key: Key, params: PyTree, batch: Batch, /) -> PyTree: ...
+
+
+class GradFn(Protocol):
+    """(grads, state, info). grads: a tree of the shape of params, to be DESCENDED, with any optax
+    transformation: (1/B) sum_b g_b grad_b, where gate: g. state: for the next batch.
+    """
+
+    def __call__(
+        self, params: PyTree, state: PyTree, batch: Batch, key: Key, /, gate: Gate = None
+    ) -> tuple[PyTree, PyTree, Info]: ...
+
+
+class PredictFn(Protocol):
+    """The output [B, C], as THIS rule's network answers.
+
+    A net that answers at each moment gives the mean output of the moments that are asked, [B, T];
+    None asks for all.
+    """
+
+    def __call__(
+        self,
+        params: PyTree,
+        state: PyTree,
+        x: Array,
+        key: Key,
+        /,
+        context: PyTree = (),
+        asked: Array | None = None,
+    ) -> Array: ...
+
+
+class Rule(NamedTuple):
+    """A learning rule: the drop-in for `jax.value_and_grad`."""
+
+    init: InitFn
+    grad: GradFn
+    predict: PredictFn
+
+
+class RuleFactory(Protocol):
+    """Makes a rule for a net and a loss.
+
+    hyper: the rule's hyperparameters, by name, with defaults, in domains that are declared by the
+    words of `bioplaus.hyper`. Those that are `ArrayLike` may be tracers; sizes and counts are ints.
+    """
+
+    # Together `*args: Any, **hyper: Any` say to a type checker: any further parameters.
+    def __call__(self, net: Net, loss: Loss, /, *args: Any, **hyper: Any) -> Rule: ...
+
+
+# --- Words on the fields of a rule's State (a NamedTuple), which `bioplaus.states` reads
+
+PER_EXAMPLE = "per example"
+PerExample = Annotated[PyTree, PER_EXAMPLE]
+"""Belongs to the examples of the last batch, and means nothing for others: what the rule holds of
+each example, and how often it has met them. The rest of a state serves every batch."""
+
+PER_LAYER = "per layer"
+PerLayer = Annotated[PyTree, PER_LAYER]
+"""A tuple of one entry a layer, from the first on; it may end before the last layer."""
+
+FEEDBACK = "feedback weights"
+Feedback = Annotated[PyTree, PER_LAYER, FEEDBACK]
+"""Weights that errors pass on their way back, to be compared with the forward ones: a tuple of one
+entry a layer, with the shapes of its params, or () where no error passes."""
+
+
+class OptimiserOf(NamedTuple):
+    """Holds the state of an optimiser. of: (the rule's State) -> the tree that it trains."""
+
+    of: Callable[[Any], PyTree]
+
+
+# --- Names of scopes, by which `bioplaus.measure` counts what an update costs
+
+Phase = Literal["forward", "credit", "update", "auxiliary", "optimiser"]
+"""What operations are for, as `with jax.named_scope("credit"):` says. The outermost counts.
+
+    forward    what the network computes of its input, nudged or not
+    credit     what carries teaching signals to the layers
+    update     what becomes of a signal and a layer's activity: the change of its weights
+    auxiliary  what else a rule or a modulator learns or computes for itself
+    optimiser  what makes a change of weights out of grads; training sets it
+"""
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+CROSSING = "feedback"
+"""Inside of a phase: a signal at a layer's current crosses weights on its way back to the input."""
