@@ -137,11 +137,14 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
         check_depth(net, params)
         x = checked_inputs(x)
         check_sequences(net, x)
-        if asked is not None and jnp.shape(asked) != x.shape[:2]:
+        if asked is None:
+            return rule.predict(params, state, x, key, context)
+        if net[-1].time is None or jnp.shape(asked) != x.shape[:2]:
             raise ValueError(
-                f"predict: asked is {jnp.shape(asked)}, expected [B, T] = {x.shape[:2]}"
+                f"predict: got asked {jnp.shape(asked)} for x {x.shape}; expected [B, T], and a net"
+                " that answers at each moment"
             )
-        return rule.predict(params, state, x, key, context, asked)
+        return rule.predict(params, state, x, key, context, asked=asked)  # type: ignore[call-arg]
 
     return Rule(init, grad, predict)
 

@@ -30,7 +30,7 @@ from bioplaus.layers.moments import (
     scanned_neuron,
 )
 from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
-from bioplaus.types import Array, Layer, Past, Played, PyTree, Time
+from bioplaus.types import Array, ClosedFn, Key, Layer, Past, Played, PyTree, RunFn, StartFn, Time
 
 
 @declared
@@ -177,21 +177,44 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
             )
         return {"in": inner, "back": own}
 
-    def keys(key):
-        return key, jax.random.fold_in(key, RECURRENT)
-
     def synapse(params, heard, x, key):
         _heard("synapse", heard)
-        k_in, k_back = keys(key)
+        k_in, k_back = _keys(key)
         current = swept(params["in"], None, x, k_in)[1]
         return (), current + swept_back(params["back"], None, heard, k_back)[1]
 
     def credit(params, feedback, heard, x, key, signal):
         _heard("credit", heard)
-        k_in, k_back = keys(key)
+        k_in, k_back = _keys(key)
         inner, below = credit_in(params["in"], feedback["in"], (), x, k_in, signal)
         own, _ = credit_back(params["back"], feedback["back"], (), heard, k_back, signal)
         return {"in": inner, "back": own}, below
+
+    def lift(change):
+        return _recurrent(change(moment), change(back), steps)
+
+    def gained(gain):
+        return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
+
+    return Layer(
+        init,
+        synapse,
+        credit,
+        scanned_neuron(moment.neuron, steps),
+        lift(_without_noise) if moment.off or back.off else None,
+        True,  # errors cross `back` inside the layer, whatever layer it is
+        Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps)),
+    )
+
+
+def _keys(key: Key) -> tuple[Key, Key]:
+    """Of a SYNAPSE key: for the synapses of the input, and for the layer's own."""
+    return key, jax.random.fold_in(key, RECURRENT)
+
+
+def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, ClosedFn]:
+    """`start`, `run` and `closed` of a recurrent layer."""
+    swept = over_moments(moment)[0]
 
     def start(params, x):
         z = first_shapes(moment, params["in"], x)[1]
@@ -200,7 +223,7 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
 
     def run(params, past, x, key):
         _sequence("recurrent", x)
-        k_in, k_back = keys(jax.random.fold_in(key, SYNAPSE))
+        k_in, k_back = _keys(jax.random.fold_in(key, SYNAPSE))
         t, (s_in, s_back), z, neurons = start(params, x) if past is None else past
         s_in, current = swept(params["in"], s_in, x, k_in)
 
@@ -222,10 +245,9 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         neurons = moment.neuron.init(current[:, 0])
         z = jax.eval_shape(lambda: moment.neuron.step(neurons, current[:, 0], key)[1])
         z = jnp.zeros(z.shape, z.dtype)
-        k_back = keys(jax.random.fold_in(key, SYNAPSE))[1]
+        k_back = _keys(jax.random.fold_in(key, SYNAPSE))[1]
         hear = echo(back, params["back"], feedback["back"], k_back, current[:, 0])
         past = Past(jnp.zeros((), jnp.int32), at_rest(back, params["back"], z), z, neurons)
-
         k_neuron = jax.random.fold_in(key, NEURON)
 
         def run(current):
@@ -234,21 +256,7 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         with jax.named_scope("credit"):
             return jax.vjp(run, current)[1](signal)[0]
 
-    def lift(change):
-        return _recurrent(change(moment), change(back), steps)
-
-    def gained(gain):
-        return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
-
-    return Layer(
-        init,
-        synapse,
-        credit,
-        scanned_neuron(moment.neuron, steps),
-        lift(_without_noise) if moment.off or back.off else None,
-        True,  # errors cross `back` inside the layer, whatever layer it is
-        Time(moment, steps.dt, lift, gained, start, run, closed),
-    )
+    return start, run, closed
 
 
 def _without_noise(layer: Layer) -> Layer:

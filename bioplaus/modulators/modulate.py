@@ -75,8 +75,8 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
             info: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
             return grads, State(inner, modulation), info
 
-        def predict(params, state, x, key, context=(), asked=None):
-            return gained(state, context).predict(params, state.rule, x, key, context, asked)
+        def predict(params, state, x, key, context=(), **asked):
+            return gained(state, context).predict(params, state.rule, x, key, context, **asked)
 
         return Rule(init, grad, predict)
 

@@ -54,8 +54,8 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
             grads = tuple(found[i][0][l] for l, i in enumerate(owner))
             return grads, tuple(state for _, state, _ in found), found[0][2]
 
-        def predict(params, state, x, key, context=(), asked=None):
-            return rules[0].predict(params, state[0], x, key, context, asked)
+        def predict(params, state, x, key, context=(), **asked):
+            return rules[0].predict(params, state[0], x, key, context, **asked)
 
         return Rule(init, grad, predict)
 

@@ -127,8 +127,8 @@ def _rule(
         info = Info(loss=losses.mean(), signals=signals, residual=jnp.maximum(residual, after))
         return tuple(grads), state, info
 
-    def predict(params, state, x, key, context=(), asked=None):
-        del state, context, asked
+    def predict(params, state, x, key, context=()):
+        del state, context
         return free_phase(params, x, key)[1][0][-1]
 
     return Rule(init, grad, predict)

@@ -153,8 +153,8 @@ def forward_forward(
         )
         return (*grads, readout), state, Info(loss=losses.mean(), signals=signals)
 
-    def predict(params, state, x, key, context=(), asked=None):
-        del state, context, asked
+    def predict(params, state, x, key, context=()):
+        del state, context
         classes = jax.eval_shape(lambda: respond(params, x, key, len(net))[2][-1]).shape[-1]
 
         def score(label):

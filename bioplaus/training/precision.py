@@ -29,8 +29,8 @@ def bfloat16(rule: Rule) -> Rule:
         grads, state, info = rule.grad(low(params), state, low(batch), key, gate)
         return jax.tree.map(lambda g, w: g.astype(w.dtype), grads, params), state, high(info)
 
-    def predict(params, state, x, key, context=(), asked=None):
-        return high(rule.predict(low(params), state, low(x), key, context, asked))
+    def predict(params, state, x, key, context=(), **asked):
+        return high(rule.predict(low(params), state, low(x), key, context, **asked))
 
     return Rule(init, grad, predict)
 

@@ -148,6 +148,10 @@ class Played(NamedTuple):
     past: PyTree
 
 
+StartFn = Callable[[PyTree, Array], Past]
+"""(params, x [B, T, ...]) -> the Past at rest, before the first moment of x."""
+
+
 class RunFn(Protocol):
     """A piece x [B, T, ...], from a past, or from rest where that is None. key: of the layer."""
 
@@ -175,7 +179,6 @@ class Time(NamedTuple):
     dt: length of a moment in ms.
     lift: (change) -> the same layer over time, made of change(each layer of one moment in it).
     gained: (gain) -> the same layer with changed excitability at every moment.
-    start: (params, x) -> the Past at rest.
     closed: None unless the layer hears itself: then `neuron` alone carries a signal back.
     """
 
@@ -183,7 +186,7 @@ class Time(NamedTuple):
     dt: float
     lift: Callable[[Callable[[Layer], Layer]], Layer]
     gained: "Callable[[Gain], Layer]"
-    start: Callable[[PyTree, Array], Past]
+    start: StartFn
     run: RunFn
     closed: ClosedFn | None = None
 

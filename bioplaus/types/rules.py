@@ -76,19 +76,12 @@ class GradFn(Protocol):
 class PredictFn(Protocol):
     """The output [B, C], as THIS rule's network answers.
 
-    A net that answers at each moment gives the mean output of the moments that are asked, [B, T];
-    None asks for all.
+    A net that answers at each moment gives the mean output of all moments. `net.predictor`, and
+    what passes a call on to it, take `asked` as a further keyword: [B, T], the moments that count.
     """
 
     def __call__(
-        self,
-        params: PyTree,
-        state: PyTree,
-        x: Array,
-        key: Key,
-        /,
-        context: PyTree = (),
-        asked: Array | None = None,
+        self, params: PyTree, state: PyTree, x: Array, key: Key, /, context: PyTree = ()
     ) -> Array: ...
 
 

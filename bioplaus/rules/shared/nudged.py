@@ -120,8 +120,8 @@ def nudged(
         del key, params, batch
         return ()
 
-    def predict(params, state, x, key, context=(), asked=None):
-        del state, context, asked
+    def predict(params, state, x, key, context=()):
+        del state, context
         return read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]
 
     return Rule(init, grad, predict)
