@@ -21,7 +21,7 @@ def test_a_sequence_is_refused():
             init=lambda key, x: {}, synapse=lambda p, s, x, k: (s, x), credit=lambda *a: ({}, a[-1])
         ),
     )
-    with pytest.raises(ValueError, match="sequences"):
+    with pytest.raises(ValueError, match="at each moment"):
         bp.rules.backprop(net, bp.mse).grad(
             ({},), (), bp.Batch(jnp.ones((2, 3, 4)), jnp.ones((2, 4))), KEY
         )
