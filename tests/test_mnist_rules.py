@@ -170,6 +170,6 @@ def test_papers_quote_the_table(script):
     }
     papers = EXPERIMENTS.parent / "papers"
     text = (papers / "moraitis2022" / "README.md").read_text(encoding="utf-8")
-    assert f"512 reach {mean['softhebb']} against {mean['frozen']} random ones" in text
+    assert f"512 reach {mean['softhebb']} against {mean['frozen']} with random features" in text
     text = (papers / "krotov2019" / "README.md").read_text(encoding="utf-8")
-    assert f"512 units show more, {mean['krotov']} against {mean['frozen']}" in text
+    assert f"With 512 units the gain is larger: {mean['krotov']} against {mean['frozen']}" in text
