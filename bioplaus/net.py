@@ -234,7 +234,7 @@ def _gained(neuron: Neuron, gain: Gain) -> Neuron:
     average = neuron.mean and _gained(neuron.mean, gain)
     at = neuron.at
     placed = at and (lambda dt: _gained(at(dt), gain))
-    return Neuron(neuron.init, step, quiet, average, placed)
+    return Neuron(neuron.init, step, quiet, average, placed, neuron.spikes)
 
 
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:

@@ -137,7 +137,7 @@ def scanned_neuron(neuron: Neuron, steps: Steps) -> Neuron:
         return (after.t, after.neurons), output
 
     off, average = (n and scanned_neuron(n, steps) for n in (neuron.off, neuron.mean))
-    return Neuron(init, step, off, average)
+    return Neuron(init, step, off, average, spikes=neuron.spikes)
 
 
 def scan_moments(

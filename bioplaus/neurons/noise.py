@@ -85,7 +85,7 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
     at, mean = neuron.at, Neuron(neuron.init, mean_step)
     placed = at and (lambda dt: gaussian_current(at(dt), sigma))
-    return Neuron(neuron.init, step, neuron.off or neuron, mean, placed)
+    return Neuron(neuron.init, step, neuron.off or neuron, mean, placed, neuron.spikes)
 
 
 @declared
@@ -137,7 +137,9 @@ def _noisy(neuron: Neuron, perturb) -> Neuron:
 
     at = neuron.at
     placed = at and (lambda dt: _noisy(at(dt), perturb))
-    return Neuron(neuron.init, step, neuron.off or neuron, neuron.mean or neuron, placed)
+    return Neuron(
+        neuron.init, step, neuron.off or neuron, neuron.mean or neuron, placed, neuron.spikes
+    )
 
 
 def _normal(key: Key, like: Array) -> Array:

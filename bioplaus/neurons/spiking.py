@@ -143,7 +143,9 @@ def lif(
         def init(current):
             return Refractory(jnp.zeros_like(current), jnp.zeros_like(current))
 
-        return Neuron(init, waiting_step) if waits else Neuron(jnp.zeros_like, step)
+        if waits:
+            return Neuron(init, waiting_step, spikes=True)
+        return Neuron(jnp.zeros_like, step, spikes=True)
 
     return in_ms(build)
 
@@ -189,7 +191,7 @@ def alif(
             v = reset(u, jax.lax.stop_gradient(z) if detached else z, threshold, a)
             return Adaptive(v, r * state.b + z), z
 
-        return Neuron(init, step)
+        return Neuron(init, step, spikes=True)
 
     return in_ms(build)
 
@@ -223,7 +225,7 @@ def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
                 after, output = one.step(state.neuron, s, key)
                 return Synaptic(s, after), output
 
-            return Neuron(init, step)
+            return Neuron(init, step, spikes=one.spikes)
 
         return around(inner)._replace(
             off=inner.off and around(inner.off), mean=inner.mean and around(inner.mean)

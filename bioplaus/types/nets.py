@@ -47,7 +47,8 @@ class Neuron(NamedTuple):
     """What turns a current into an output. The state of a memoryless neuron is (). Noise comes only
     from `key`. `off` is the same neuron without its noise, and `mean` the same with its expected
     output; both are None if it has no noise. `at(dt)` is the same neuron in steps of dt ms; it is
-    None if no number of the neuron is a time. A state is a tree of floats.
+    None if no number of the neuron is a time. A state is a tree of floats. `spikes`: whether it
+    fires, so that its output is 0 or 1 but for noise behind it, and its derivative a surrogate.
     """
 
     init: NeuronInitFn
@@ -55,6 +56,7 @@ class Neuron(NamedTuple):
     off: "Neuron | None" = None
     mean: "Neuron | None" = None
     at: "Callable[[float], Neuron] | None" = None
+    spikes: bool = False
 
 
 class LayerInitFn(Protocol):
