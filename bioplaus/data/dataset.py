@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, cast
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -21,7 +22,9 @@ class Dataset(NamedTuple):
     """Three Batches of numpy arrays: x float32 [N, ...], y one-hot float32 [N, C].
 
     Make choices on `validation`, and report `test` once. note: what the test set is, how the data
-    were split, and what to cite.
+    were split, and what to cite. dt: for sequences, x [N, T, ...], the length of a moment in ms;
+    None for data that are not sequences. Sequences may have answers at each moment, y [N, T, C],
+    of which `asked` [N, T] of each Batch says which count; None for all.
     """
 
     name: str
@@ -29,14 +32,19 @@ class Dataset(NamedTuple):
     validation: Batch
     test: Batch
     note: str
+    dt: float | None = None
 
 
-def own(x: ArrayLike, y: ArrayLike) -> Dataset:
+def own(
+    x: ArrayLike, y: ArrayLike, *, dt: float | None = None, asked: ArrayLike | None = None
+) -> Dataset:
     """A user's arrays as a Dataset, split 70/10/20 by `stratified`. The only example of a class is
     put into the training set, and the note says that the class is not tested.
 
     x: [N, ...] real and finite, N >= 10; converted to float32 and not rescaled.
     y: integer labels [N] that use all of 0..C-1, or one-hot [N, C]; C >= 2.
+    dt: says that x are sequences [N, T, ...], with moments of this many ms. Only then y may also be
+    answers at each moment, real numbers [N, T, C], of which asked [N, T] says which count.
     Raises ValueError for other arrays.
     """
     examples, targets = np.asarray(x), np.asarray(y)
@@ -45,7 +53,8 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
             f"x must be real numbers [N, ...] of rank 2 or more, got {examples.dtype}"
             f" {list(examples.shape)}."
         )
-    if targets.ndim not in (1, 2):
+    _check_moments(examples, targets, dt, asked)
+    if targets.ndim not in (1, 2) and not (dt is not None and targets.ndim == 3):
         raise ValueError(
             f"y must be integer labels [N] or one-hot [N, C], got rank {targets.ndim},"
             f" {list(targets.shape)}."
@@ -63,6 +72,11 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
         examples = examples.astype(np.float32)
     if not np.isfinite(examples).all():
         raise ValueError("x must be finite as float32: it holds NaN, infinite or too large values.")
+    if targets.ndim == 3:
+        parts = stratified(np.zeros(len(targets), np.int64))
+        note = "Own sequences with answers at each moment, split 70/10/20 the same way every time."
+        targets = targets.astype(np.float32)
+        return divided("own", examples, targets, parts, note, dt=dt, asked=asked)
     labels, classes = _labels(targets)
     parts = _all_trained(labels, stratified(labels))
     untested = np.setdiff1d(labels, labels[parts[2]]).tolist()
@@ -71,9 +85,26 @@ def own(x: ArrayLike, y: ArrayLike) -> Dataset:
         if untested
         else ""
     )
-    return divided(
-        "own", examples, one_hot(labels, classes), parts, f"Own arrays, {SPLIT}.{untested_note}"
-    )
+    note = f"Own arrays, {SPLIT}.{untested_note}"
+    return divided("own", examples, one_hot(labels, classes), parts, note, dt=dt)
+
+
+def _check_moments(x: np.ndarray, y: np.ndarray, dt: float | None, asked: Any) -> None:
+    """Raise ValueError for sequences, or answers at each moment, that do not fit each other."""
+    if dt is not None and not (dt > 0 and x.ndim > 2 and x.shape[1]):
+        raise ValueError(
+            f"dt is {dt} and x is {list(x.shape)}; dt, above 0 ms, says that x are sequences"
+            " [N, T, ...] of 1 moment or more."
+        )
+    if dt is not None and y.ndim == 3 and y.shape[:2] != x.shape[:2]:
+        raise ValueError(
+            f"y is {list(y.shape)} and x {list(x.shape)}; answers at each moment are [N, T, C]."
+        )
+    if asked is not None and (y.ndim != 3 or np.shape(asked) != y.shape[:2]):
+        raise ValueError(
+            f"asked is {list(np.shape(asked))} and y {list(y.shape)}; asked [N, T] says which"
+            " answers of y [N, T, C] count."
+        )
 
 
 def _all_trained(
@@ -136,13 +167,21 @@ def stratified(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def divided(
-    name: str, x: np.ndarray, y: np.ndarray, parts: tuple[Any, Any, Any], note: str
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    parts: tuple[Any, Any, Any],
+    note: str,
+    *,
+    dt: float | None = None,
+    asked: ArrayLike | None = None,
 ) -> Dataset:
     """The Dataset with parts x[part], y[part]. parts: index arrays or slices for train, validation
-    and test.
+    and test. dt, asked: see `Dataset`.
     """
-    train, validation, test = (batch(x[part], y[part]) for part in parts)
-    return Dataset(name, train, validation, test, note)
+    whole = batch(x, y, None if asked is None else np.asarray(asked, bool))
+    train, validation, test = (picked(whole, part) for part in parts)
+    return Dataset(name, train, validation, test, note, dt)
 
 
 def bounds_of(data: Dataset) -> tuple[float, float]:
@@ -168,18 +207,23 @@ def centred(data: Dataset) -> Dataset:
     """Inputs from [0, 1] to [-1, 1]: 2 x - 1."""
     return data._replace(
         **{
-            name: batch(2 * np.asarray(part.x) - 1, part.y)
+            name: part._replace(x=2 * np.asarray(part.x) - 1)
             for name, part in data._asdict().items()
             if name in PARTS
         }
     )
 
 
-def batch(x: np.ndarray, y: np.ndarray) -> Batch:
+def batch(x: np.ndarray, y: np.ndarray, asked: np.ndarray | None = None) -> Batch:
     """A Batch of numpy arrays. JAX accepts them, and moves them to the device when they are first
     used.
     """
-    return Batch(cast(Any, x), cast(Any, y))
+    return Batch(cast(Any, x), cast(Any, y), asked=cast(Any, asked))
+
+
+def picked(of: Batch, which: Any) -> Batch:
+    """The examples `which` (indices or a slice) of a Batch, with all that belongs to them."""
+    return jax.tree.map(lambda a: np.asarray(a)[which], of)
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioplaus.data.dataset import Dataset, batch, bounds_of, one_hot
+from bioplaus.data.dataset import Dataset, bounds_of, one_hot, picked
 
 SIMILAR = {
     "mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
@@ -55,7 +55,8 @@ def with_noise(
     Returns the data set, with a name that says so, and the examples whose label is wrong.
 
     Raises ValueError for a rate or fraction out of range, for both kinds of label noise at once,
-    and for asymmetric noise on a data set that is not in `SIMILAR`.
+    for asymmetric noise on a data set that is not in `SIMILAR`, and for wrong labels or rare
+    classes where data have answers at each moment instead of a class.
     """
     rates_fit = 0 <= symmetric <= 1 and 0 <= asymmetric <= 1 and 0 < fraction <= 1
     if not (rates_fit and input_noise >= 0 and imbalance >= 1):
@@ -70,11 +71,18 @@ def with_noise(
             f"with_noise: no similar classes are known for {data.name!r}, only for"
             f" {', '.join(SIMILAR)}"
         )
-    x, y = np.asarray(data.train.x), np.asarray(data.train.y)
+    classed = np.ndim(data.train.y) == 2
+    if not classed and (symmetric or asymmetric or imbalance > 1):
+        raise ValueError(
+            f"with_noise: {data.name} has answers at each moment, y"
+            f" {list(np.shape(data.train.y))}, and no class for each example; give input_noise or"
+            " fraction alone"
+        )
+    y = np.asarray(data.train.y) if classed else np.ones((len(data.train.y), 1))  # all in one class
     truth, classes = y.argmax(1), y.shape[1]
     kept = _kept(truth, classes, imbalance, fraction)
-    x, truth = x[kept], truth[kept]
-    given = truth
+    train, truth = picked(data.train, kept), truth[kept]
+    x, given = train.x, truth
     if symmetric:
         given = flipped_evenly(truth, classes, symmetric, seed=1)
     if asymmetric:
@@ -97,7 +105,8 @@ def with_noise(
     note = data.note + (f" Training data: {', '.join(words)}; {len(x)} examples." if words else "")
     wrong = given != truth
     given, truth = one_hot(given, classes), one_hot(truth, classes)
-    return data._replace(name=name, train=batch(x, given), note=note), Flipped(
+    train = train._replace(x=x, y=given if classed else train.y)
+    return data._replace(name=name, train=train, note=note), Flipped(
         x[wrong], given[wrong], truth[wrong]
     )
 
@@ -125,7 +134,7 @@ def _kept(labels: np.ndarray, classes: int, imbalance: float, fraction: float) -
     chance, found = _uniform(len(labels), 0), []
     for c in range(classes):
         rows = np.flatnonzero(labels == c)
-        count = max(1, round(len(rows) * fraction * imbalance ** (-c / (classes - 1))))
+        count = max(1, round(len(rows) * fraction * imbalance ** (-c / max(classes - 1, 1))))
         found.append(rows[np.argsort(chance[rows], kind="stable")[:count]])
     return np.sort(np.concatenate(found))
 

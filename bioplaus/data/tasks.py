@@ -43,9 +43,10 @@ class Tasks(NamedTuple):
 
 
 def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
-    """Tasks of `size` classes each. Raises ValueError for an unknown scenario, or if the classes do
-    not divide into such tasks.
+    """Tasks of `size` classes each. Raises ValueError for an unknown scenario, if the classes do
+    not divide into such tasks, and for answers at each moment.
     """
+    _check_classes("split", data)
     classes = data.train.y.shape[1]
     _check(scenario)
     if not 2 <= size < classes or classes % size:
@@ -78,8 +79,9 @@ def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks
     all.
 
     All tasks are in memory at once: 10 tasks of MNIST's 55,000 examples take 1.7 GB. Raises
-    ValueError for fewer than two tasks.
+    ValueError for fewer than two tasks, and for answers at each moment.
     """
+    _check_classes("permuted", data)
     if tasks < 2:
         raise ValueError(f"permuted: got {tasks} tasks, expected 2 or more")
     pixels = data.train.x[0].size
@@ -96,6 +98,14 @@ def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks
     return Tasks(
         f"permuted {data.name}, domain-incremental", part(data.train), part(data.test), mask
     )
+
+
+def _check_classes(where: str, data: Dataset) -> None:
+    if data.train.y.ndim != 2:
+        raise ValueError(
+            f"{where}: {data.name} has answers at each moment, y {list(data.train.y.shape)};"
+            " expected a class for each example, [N, C]"
+        )
 
 
 def _check(scenario: str) -> None:
