@@ -82,7 +82,7 @@ def with_noise(
     truth, classes = y.argmax(1), y.shape[1]
     kept = _kept(truth, classes, imbalance, fraction)
     train, truth = picked(data.train, kept), truth[kept]
-    x, given = train.x, truth
+    x, given = np.asarray(train.x), truth
     if symmetric:
         given = flipped_evenly(truth, classes, symmetric, seed=1)
     if asymmetric:
