@@ -72,12 +72,7 @@ def with_noise(
             f" {', '.join(SIMILAR)}"
         )
     classed = np.ndim(data.train.y) == 2
-    if not classed and (symmetric or asymmetric or imbalance > 1):
-        raise ValueError(
-            f"with_noise: {data.name} has answers at each moment, y"
-            f" {list(np.shape(data.train.y))}, and no class for each example; give input_noise or"
-            " fraction alone"
-        )
+    _check_classed(data, classed or not (symmetric or asymmetric or imbalance > 1))
     y = np.asarray(data.train.y) if classed else np.ones((len(data.train.y), 1))  # all in one class
     truth, classes = y.argmax(1), y.shape[1]
     kept = _kept(truth, classes, imbalance, fraction)
@@ -88,11 +83,7 @@ def with_noise(
     if asymmetric:
         given = flipped_to(truth, SIMILAR[data.name], asymmetric, seed=1)
     if input_noise:
-        from scipy.special import ndtri
-
-        low, high = bounds_of(data)
-        xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
-        x = (x + input_noise * (high - low) * xi).astype(x.dtype)
+        x = _with_input_noise(x, input_noise, bounds_of(data))
     changes = {
         f"{symmetric:.0%} symmetric label noise": symmetric,
         f"{asymmetric:.0%} asymmetric label noise": asymmetric,
@@ -109,6 +100,22 @@ def with_noise(
     return data._replace(name=name, train=train, note=note), Flipped(
         x[wrong], given[wrong], truth[wrong]
     )
+
+
+def _check_classed(data: Dataset, fits: bool) -> None:
+    if not fits:
+        raise ValueError(
+            f"with_noise: {data.name} has answers at each moment, y"
+            f" {list(np.shape(data.train.y))}, and no class for each example; give input_noise or"
+            " fraction alone"
+        )
+
+
+def _with_input_noise(x: np.ndarray, sigma: float, bounds: tuple[float, float]) -> np.ndarray:
+    from scipy.special import ndtri
+
+    xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
+    return (x + sigma * (bounds[1] - bounds[0]) * xi).astype(x.dtype)
 
 
 def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) -> np.ndarray:
