@@ -244,7 +244,7 @@ def test_every_item_rejects_something():
     assert {item for item, _ in BROKEN.values()} == set(CONTRACT)
 
 
-def test_convolutions_are_seen(x64):
+def test_a_rule_for_dense_layers_only_is_detected(x64):
     """A rule that knows dense layers only passes on the perceptron, and fails on the second net."""
 
     def dense_only(grad, params, *args):

@@ -27,7 +27,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text(page), re.S)
 
 
-def test_the_toml_of_the_pages_is_taken():
+def test_toml_examples_are_valid():
     found = {page.name: [tomllib.loads(block) for block in blocks(page, "toml")] for page in PAGES}
     for study in found.pop("studies.md"):
         # the file of profiles is the reader's
@@ -59,7 +59,7 @@ def test_tables_name_every_rule():
         assert set(re.findall(r"[a-z_]+", kind[1])) & set(RULES), kind
 
 
-def test_the_readme_counts_what_there_is():
+def test_counts_in_the_readme_are_right():
     readme = text(ROOT / "README.md")
     for said, count in (
         ("rate functions", NEURONS),
@@ -81,7 +81,7 @@ def test_settings_are_those_of_the_library():
         assert not [name for name, field in model.model_fields.items() if not field.description]
 
 
-def test_the_design_names_every_room():
+def test_the_design_page_names_every_module():
     layout = text(DOCS / "design.md").split("## Layout")[1]
     rooms = {
         p.name + "/" * p.is_dir()
@@ -112,7 +112,7 @@ def broken(page: Path, source: str) -> list[str]:
     return wrong
 
 
-def test_links_lead_somewhere():
+def test_links_work():
     page = DOCS / "rules.md"
     assert broken(
         page, "[a](nowhere.md) [b](energy.md#nothing) [c](energy.md#profiles) [d](../README.md)"

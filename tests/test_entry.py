@@ -55,7 +55,7 @@ def test_a_loss_that_gives_no_floats(loss, message):
         grad("bp", loss=loss)
 
 
-def test_a_loss_that_insists_on_its_batch_is_taken():
+def test_a_loss_that_needs_the_batch_size_is_accepted():
     square = jax.tree.map(lambda a: a[:3], BATCH)
 
     def insists(o, y):
@@ -88,7 +88,7 @@ def test_what_wraps_a_checked_loss_or_rule_is_checked():
     ],
     ids=["values", "soft labels", "regression"],
 )
-def test_what_no_answer_is_right_for_is_trained_outside_jit_as_inside(loss, y):
+def test_targets_without_a_right_answer_train_alike_outside_jit(loss, y):
     net = bp.mlp([5, 4, y.shape[1]])
     params, rule = bp.init(net, KEY, X), bp.rules.backprop(net, loss)
     for call in (rule.grad, jax.jit(rule.grad)):
@@ -138,7 +138,7 @@ def test_an_optimiser_with_labels_of_the_nets_tree(key):
         grad(key, tx=tx)
 
 
-def test_one_buffer_twice_in_a_state():
+def test_a_buffer_may_occur_twice_in_a_state():
     """Training accepts a state in which params and rule state share a buffer.
 
     Buffers are donated, and each can be donated only once.
@@ -166,7 +166,7 @@ def test_a_neuron_with_a_state_needs_time():
         grad("ep", net=net)
 
 
-def test_an_error_that_says_nothing_is_passed_on():
+def test_an_error_without_a_message_is_passed_on():
     def gate(signals):
         raise ValueError
 

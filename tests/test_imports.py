@@ -140,7 +140,7 @@ def test_imports(path):
         ("cli", "from tests import mutants"),
     ],
 )
-def test_forbidden_imports_are_seen(where, source):
+def test_forbidden_imports_are_detected(where, source):
     assert violations(where, imports(source, "bioplaus." + where.rpartition(".")[0]))
 
 

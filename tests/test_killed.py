@@ -151,7 +151,7 @@ def test_a_run_that_is_killed_at_any_moment_and_resumed_gives_the_same_file(whol
     assert min(kills[s] for s in ("before the first", "in a checkpoint", "between")) > 0, kills
 
 
-def test_a_checkpoint_that_forgets_would_be_noticed(whole, tmp_path):
+def test_a_checkpoint_without_its_last_row_is_detected(whole, tmp_path):
     """The control: a row is lost between the state and its note."""
     out = tmp_path / "run"
     assert not finishes(out, lambda pid: newest(out) > 0, forgetful=True)

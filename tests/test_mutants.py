@@ -55,7 +55,7 @@ def test_b_replaced_by_w_fails_the_identity_and_the_control(x64):
     assert [c.passed for c in checks] == [True, False, True, False]
 
 
-def test_every_rule_has_three():
+def test_every_rule_has_three_mutants():
     keys = [m.key for m in MUTANTS]
     assert {k for k in keys if keys.count(k) >= 3} == RULES.keys() | BASELINES.keys()
     assert {(m.key, m.name) for m in MUTANTS} >= FEW
@@ -63,7 +63,7 @@ def test_every_rule_has_three():
 
 
 @pytest.mark.parametrize("key", {m.key: None for m in MUTANTS})
-def test_still_apply(key):
+def test_mutants_still_apply(key):
     """The code that a mutant replaces stands in its module, once; what comes out is other code."""
     for mutant in (m for m in MUTANTS if m.key == key):
         code = mutated(mutant)
@@ -86,7 +86,7 @@ def test_a_mutant_that_changes_nothing_survives():
 
 
 @pytest.mark.parametrize(("old", "times"), [("no such code", 0), ("key", "[0-9]{2,}")])
-def test_code_that_does_not_stand_once_is_refused(old, times):
+def test_code_that_does_not_occur_once_is_refused(old, times):
     mutant = MUTANTS[0]._replace(edits=((old, ""),), module=local)
     with pytest.raises(ValueError, match=f"{old}' stands {times} times in {local.__name__}, exp"):
         factory_of(mutant)

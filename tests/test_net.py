@@ -19,7 +19,7 @@ def by_hand(params, x):
     return np.tanh(x @ params[0]["w"] + params[0]["b"]) @ params[1]["w"] + params[1]["b"]
 
 
-def test_forward_keeps_what_each_layer_saw():
+def test_forward_keeps_the_inputs_of_each_layer():
     trace = bp.forward(NET, PARAMS, X, KEY)
     assert trace.inputs[0] is X
     np.testing.assert_allclose(trace.currents[0], X @ PARAMS[0]["w"], atol=1e-6)

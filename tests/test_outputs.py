@@ -218,7 +218,7 @@ def test_calibration_of_one_output():
         calibration(OUTPUTS, LABELS, bp.binary_cross_entropy)
 
 
-def test_a_loss_of_ones_own_says_it():
+def test_an_own_loss_must_declare_its_outputs():
     def silent(output, y):
         return ((output - y) ** 2).sum(-1)
 

@@ -36,7 +36,7 @@ FEW = {"dfc": {"pretraining": 2}}  # settings that save time
 DRAW = {*ALIGNED, *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses".split()}
 
 
-def test_salts_are_no_layers_and_differ():
+def test_salts_differ_from_each_other_and_from_layer_indices():
     assert len(set(HIGH.values())) == len(HIGH) > 15
     assert all(salts.FIRST <= value < salts.END for value in HIGH.values())
     indices = {
@@ -136,7 +136,7 @@ def net_and_params(weights: str):
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("name", RULES)
-def test_rules_draw_for_themselves(name, weights):
+def test_draws_of_rules_are_independent_of_the_weights(name, weights):
     """A rule's draws differ from the weights, though `bp.init` and `rule.init` get the same key.
 
     This holds alone and in a composition. Biases are drawn at random as well.
@@ -154,7 +154,7 @@ def test_rules_draw_for_themselves(name, weights):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_draws_that_are_shared_are_seen(weights):
+def test_shared_draws_are_detected(weights):
     """Control: draws that share bits are found, for heads, unsalted keys and magnitudes."""
     net, params = net_and_params(weights)
 

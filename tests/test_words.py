@@ -74,7 +74,7 @@ def test_a_mesh_has_whole_numbers(text):
 
 
 @pytest.mark.parametrize("command", ["compare", "tune"])
-def test_no_rule_is_an_error(command, capsys):
+def test_an_empty_list_of_rules_is_an_error(command, capsys):
     assert cli.main([command, "--rules", " , "]) == 2
     assert "rules: got ' , ', which holds no key" in capsys.readouterr().err
     with pytest.raises(StudyError, match="rules: got no key"):

@@ -77,7 +77,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     moved = [a - b for a, b in zip(state.feedback, after.feedback, strict=True)]
     yield same(
         "dfc",
-        "a step of Q equals noise times the derivative of the output along it",
+        "a step of Q equals noise times the output's derivative along it",
         moved,
         want,
         1e-4,
@@ -128,7 +128,7 @@ def settles(factory: RuleFactory) -> Iterator[Check]:
         residual = at(tuple(feedback), base | {"rate": rate}, p.batch)[1]
         yield large(
             "dfc",
-            f"info reports that the controller does not settle, {name}: residual",
+            f"info reports that it does not settle, {name}: residual",
             jnp.nan_to_num(residual, nan=jnp.inf),
             0.1,
         )

@@ -53,7 +53,7 @@ def ipc_checks(factory: RuleFactory) -> Iterator[Check]:
             size(held[0][:-1]),
             1e-14,
         )
-        name = f"fixed weights: call {HOLD} equals pc after {HOLD - 1} steps of inference{kind}"
+        name = f"fixed weights: call {HOLD} equals pc after {HOLD - 1} steps{kind}"
         yield equal("ipc", name, held[-1], descended(p, HOLD - 1, RATE, PRECISION), 1e-12)
 
     p = problem()

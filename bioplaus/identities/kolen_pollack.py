@@ -51,7 +51,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     shrunk = (1 - RATE * DECAY) ** STEPS
     yield small(
         "kp",
-        "|W - B| shrinks by (1 - lr wd)^60 in 60 steps, SGD with weight decay",
+        "|W - B| shrinks by (1 - lr wd)^60 in 60 steps, SGD with decay",
         gap(factory, sgd, shrunk),
         1e-10,
     )
@@ -129,9 +129,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         want = jax.tree.map(
             lambda w, b: (1 - RATE * DECAY) ** 5 * (w - b), aligned(p), state.feedback
         )
-        yield same(
-            "kp", "W - B shrinks by (1 - lr wd)^5 in 5 steps, SGD with weight decay", left, want
-        )
+        yield same("kp", "W - B shrinks by (1 - lr wd)^5 in 5 steps, SGD with decay", left, want)
 
 
 def gap(factory: RuleFactory, tx: optax.GradientTransformation, expected: float) -> float:

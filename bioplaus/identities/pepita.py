@@ -113,7 +113,7 @@ def linearised(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Che
     errors = [relative(at(s), s * linear) for s in SCALES]
     yield small(
         "pepita",
-        "first layer: relative error to feedback alignment by -F W_1, small F" + name,
+        "first layer: error to feedback alignment by -F W_1, small F" + name,
         errors[-1],
         1e-2,
     )

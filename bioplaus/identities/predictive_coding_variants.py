@@ -150,7 +150,7 @@ def epc_checks(factory: RuleFactory) -> Iterator[Check]:
     got = gradient(factory, p, steps=7, rate=0.2, precision=0.3)[0]
     yield equal(
         "epc",
-        "jax.grad of F after 7 steps of gradient descent on F over errors",
+        "jax.grad of F after 7 steps of descent on F over errors",
         got,
         by_errors(p, 7, 0.2, 0.3),
         1e-12,
@@ -244,7 +244,7 @@ def by_errors(p: Problem, steps: int, rate: float, precision: float) -> PyTree:
 def epc_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Predictive coding over errors on a net of the caller's, at the factory's settings."""
     grads, hyper = gradient(factory, p)[0], settings(factory)
-    name = f"jax.grad of F after {hyper['steps']} steps of gradient descent on F over errors"
+    name = f"jax.grad of F after {hyper['steps']} steps of descent on F over errors"
     yield same("epc", name, grads, by_errors(p, hyper["steps"], hyper["rate"], hyper["precision"]))
     yield from apart("epc", p, grads)
 

@@ -174,7 +174,7 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     grads, baseline, drawn_from = jax.jit(run)()
     yield equal(
         KEY,
-        "one draw: jax.grad of (loss - baseline) times the score of the noise",
+        "one draw: jax.grad of (loss - baseline) times the noise's score",
         grads,
         jax.jit(jax.grad(surrogate))(p.params, baseline),
         1e-9,

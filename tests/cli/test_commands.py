@@ -147,12 +147,12 @@ def check(words: list[str], monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("where", "command"), places())
-def test_a_command_that_is_written_somewhere_is_taken(where, command, monkeypatch):
+def test_commands_in_texts_are_parsed(where, command, monkeypatch):
     for words in written_out(command):
         check(words, monkeypatch)
 
 
-def test_commands_are_found_everywhere():
+def test_commands_are_found_in_all_kinds_of_text():
     found = places()
     assert len(found) > 60
     for where in (
@@ -194,12 +194,12 @@ def test_commands_are_found_everywhere():
         ("make nothing", AssertionError),
     ],
 )
-def test_a_command_that_would_fail_is_noticed(command, error, monkeypatch):
+def test_a_wrong_command_is_detected(command, error, monkeypatch):
     with pytest.raises(error):
         check(written_out(command)[0], monkeypatch)
 
 
-def test_options_in_prose_are_those_of_some_command():
+def test_options_in_prose_exist():
     """`--name` outside of a command: an option of bioplaus, of a script, or a setting."""
     known = {"key", "rules", "help", "version"}
     for kind in (cli.Compare, cli.Run, cli.Tune):

@@ -45,7 +45,7 @@ def full() -> io.TextIOWrapper:
     return open("/dev/full", "w", encoding="utf-8")
 
 
-def test_what_an_encoding_lacks_is_shown_by_its_nearest_signs():
+def test_characters_outside_an_encoding_are_replaced():
     console.prepare()
     shown = "4.59 µJ [−0.9, ≥ 3 × 2] ─ ━ │ ╭ ┼ 雪 \udcc3".encode("ascii", "bioplaus.ascii")
     assert shown == b"4.59 uJ [-0.9, >= 3 x 2] - - | + + ? ?"
@@ -85,7 +85,7 @@ def test_a_command_in_an_ascii_locale_prints_all_of_its_text():
         ("list", full, console.NO_ROOM, "bioplaus: the output: No space left on device."),
     ],
 )
-def test_output_that_is_not_taken_loses_no_work(command, stream, code, said, monkeypatch, capsys):
+def test_failing_output_loses_no_work(command, stream, code, said, monkeypatch, capsys):
     done = []
 
     def work(*given) -> int:
@@ -105,7 +105,7 @@ def test_output_that_is_not_taken_loses_no_work(command, stream, code, said, mon
     assert len(error.splitlines()) == bool(said)
 
 
-def test_a_log_that_is_not_taken_stops_no_run(monkeypatch):
+def test_a_failing_log_stops_no_run(monkeypatch):
     with full() as target, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", target)
         patched.setitem(
@@ -155,7 +155,7 @@ def limited_run(folder) -> int:
     return cli.main(["run", str(folder / "tiny.toml"), "--out", str(folder / "out"), "--jobs", "1"])
 
 
-def test_a_run_that_finds_no_room_says_so_in_a_line(tmp_path):
+def test_a_full_disk_gives_a_one_line_message(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
     process = start(limited_run, tmp_path / "log", tmp_path)
     process.join()

@@ -22,14 +22,14 @@ def test_every_image_is_a_crop_of_its_own_padded_self(empty):
     assert not (found == X).all()
 
 
-def test_the_key_draws():
+def test_crops_depend_on_the_key():
     augment = jittered(2)
     first = np.asarray(augment(jax.random.key(0), X))
     np.testing.assert_array_equal(augment(jax.random.key(0), X), first)
     assert (np.asarray(augment(jax.random.key(1), X)) != first).any((1, 2, 3)).mean() > 0.8
 
 
-def test_what_makes_no_sense_is_refused():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="pixels is 0"):
         jittered(0)
     with pytest.raises(ValueError, match="expected images"):

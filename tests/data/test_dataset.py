@@ -118,7 +118,7 @@ def test_own_keeps_examples_with_their_labels():
     assert own(x, np.eye(4)[labels]).test.y.shape == (6, 4)
 
 
-def test_a_class_of_one_example_trains_and_is_said_not_to_be_tested():
+def test_a_class_of_one_example_is_trained_and_reported_as_untested():
     moved = 0
     # wherever the split would have put it: of ten neighbouring sizes, three
     for n in range(20, 30):

@@ -53,7 +53,7 @@ def test_flipped_labels_are_kept_apart():
         assert getattr(data, part) is getattr(DIGITS, part)
 
 
-def test_nothing_asked_nothing_changed():
+def test_zero_noise_changes_nothing():
     data, flipped = with_noise(DIGITS)
     assert (data.name, data.note) == (DIGITS.name, DIGITS.note)
     np.testing.assert_array_equal(data.train.x, DIGITS.train.x)

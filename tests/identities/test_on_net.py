@@ -78,7 +78,7 @@ def test_a_net_that_does_not_settle_fails_the_first_check():
 
 
 @pytest.mark.parametrize("key", RULES_AND_SLOW_COSTLY)
-def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
+def test_mutants_of_nonlinear_outputs_fail_at_nonlinear_outputs_only(x64, key):
     """Mistakes that have no effect at linear outputs: only checks at nonlinear outputs fail."""
     (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))
     factory = factory_of(mutant)
@@ -86,7 +86,7 @@ def test_a_mistake_fails_where_it_can_be_noticed(x64, key):
     assert first_failure(key, factory, squashed(bp.mse))
 
 
-def test_every_rule_has_such_a_mistake():
+def test_every_rule_has_a_mutant_of_nonlinear_outputs():
     assert {m.key for m in MUTANTS if m.name.startswith("nonlinear outputs")} == FAMILIES.keys()
 
 

@@ -40,7 +40,7 @@ def convolved(x, w, stride=1, padding=0):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (3, 2)])
-def test_conv_is_that_of_lax(stride, padding):
+def test_conv_equals_lax(stride, padding):
     x = images(2, 7, 6, 3)
     layer = bp.conv(4, 3, stride=stride, padding=padding)
     p = params_of(layer, x)
@@ -74,7 +74,7 @@ def test_dense_pooled_and_flattened():
 
 
 @pytest.mark.usefixtures("x64")
-def test_group_normed_is_that_of_flax():
+def test_group_normed_equals_flax():
     x = images(2, 5, 5, 3)
     layer = bp.group_normed(2, bp.conv(6, 3))
     p = params_of(layer, x)
@@ -102,7 +102,7 @@ LAYERS = {
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", LAYERS)
-def test_credit_at_the_weights_is_the_vjp(name):
+def test_credit_with_the_forward_weights_is_the_vjp(name):
     layer, shape = LAYERS[name]
     x = images(*shape)
     p, feedback = params_of(layer, x), params_of(layer, x, seed=2)
@@ -126,7 +126,7 @@ def test_credit_at_the_weights_is_the_vjp(name):
 
 
 @pytest.mark.usefixtures("x64")
-def test_feedback_through_a_group_norm_is_the_hand_coded_one():
+def test_feedback_through_a_group_norm_equals_the_hand_coded_one():
     x, y = images(3, 5, 5, 2), jnp.eye(3)
     stem = bp.conv(4, 3, bp.tanh(), padding=1)
     net = (

@@ -37,7 +37,7 @@ def xlas(x, w, strides, padding):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", CASES)
-def test_there_and_back_as_xlas(name):
+def test_forward_and_backward_equal_xla(name):
     shape, kernel, strides, padding = CASES[name]
     rng = np.random.default_rng(0)
     x, w = jnp.asarray(rng.normal(size=shape)), jnp.asarray(rng.normal(size=kernel))
@@ -62,7 +62,7 @@ def test_there_and_back_as_xlas(name):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("stride", [1, 2])
-def test_every_block_gives_the_same(stride):
+def test_every_block_size_gives_the_same_result(stride):
     """The result does not depend on how the outputs of a row are divided into blocks."""
     x, w = (
         jnp.asarray(np.random.default_rng(i).normal(size=s))
@@ -79,7 +79,7 @@ def lowered(function, *args, platform="cpu") -> str:
     return jax.jit(function).trace(*args).lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_one_product_on_a_cpu_and_xlas_own_elsewhere():
+def test_cpus_use_one_product_and_other_devices_use_xla():
     x, w = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
     for platform, own in (("cpu", False), ("cuda", True), ("tpu", True)):
         assert (
@@ -88,7 +88,7 @@ def test_one_product_on_a_cpu_and_xlas_own_elsewhere():
         ) == own
 
 
-def test_counted_as_the_convolution_that_it_is():
+def test_counts_are_those_of_a_convolution():
     """A convolution counts output positions x kernel x channels, without the zeros of the padding.
 
     The zeros in the matrix product that computes it are not counted either.
@@ -108,7 +108,7 @@ def test_counted_as_the_convolution_that_it_is():
     ("options", "own"),
     [({}, False), ({"feature_group_count": 2}, True), ({"kernel_dilation": 2}, True)],
 )
-def test_a_users_convolution_of_flax_takes_the_same_form(options, own):
+def test_a_flax_convolution_uses_the_same_form(options, own):
     """Where it is a plain one over images, and gives what flax gives."""
     module = nnx.Conv(4, 4, (3, 3), rngs=nnx.Rngs(0), **options)
     net, x = from_flax(module), jax.random.normal(KEY, (2, 6, 6, 4))

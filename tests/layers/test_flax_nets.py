@@ -54,7 +54,7 @@ def test_a_sequential_is_split_into_its_layers():
     assert len(from_flax(made, whole=True)) == 1
 
 
-def test_one_module_of_several_weights_is_a_net_only_by_name():
+def test_a_module_of_several_weights_needs_whole():
     attention = nnx.MultiHeadAttention(2, 4, decode=False, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"holds 4 weight arrays.*whole=True"):
         from_flax(attention)
@@ -63,7 +63,7 @@ def test_one_module_of_several_weights_is_a_net_only_by_name():
     assert len(from_flax(nnx.LinearGeneral(4, (2, 3), rngs=nnx.Rngs(0)))) == 1
 
 
-def test_modules_of_linen_are_refused_in_words():
+def test_linen_modules_are_refused_with_a_message():
     for wrong in (linen.Dense(3), linen.Dense, functools.partial(linen.Dense, 3)):
         with pytest.raises(ValueError, match=r"of flax.linen.*give modules of flax.nnx"):
             from_flax(wrong)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ class Block(nnx.Module):
 
 
 @pytest.mark.parametrize("key", ["fa", "frsf", "usf", "kp", "wm"])
-def test_feedback_crosses_a_first_block_inside_as_any_other(key):
+def test_feedback_inside_a_first_block_equals_that_inside_a_later_one(key):
     """A block's inner gradient is the same whether it is the first layer or follows an identity.
 
     Both nets have the same feedback weights B. Control: backprop gives another gradient.
@@ -120,7 +120,7 @@ def test_feedback_crosses_a_first_block_inside_as_any_other(key):
         assert distance(same, true) < 1e-5
 
 
-def test_one_block_of_ones_own_crosses_feedback_too():
+def test_feedback_crosses_a_net_of_one_block():
     net = from_flax(Block, whole=True)
     x = jax.random.normal(KEY, (8, 5))
     batch, params = bp.Batch(x, jax.nn.one_hot(jnp.arange(8) % 5, 5)), bp.init(net, KEY, x)

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(0.5, 0.1, (6, 4)), RNG.normal(0.45, 0.1, (6, 4))
 
 
-def test_iqm_is_scipys():
+def test_iqm_equals_scipy():
     np.testing.assert_allclose(iqm(X), stats.trim_mean(X.ravel(), 0.25), rtol=1e-12)
     assert abs(iqm(X) - X.mean()) > 1e-4
     np.testing.assert_allclose(iqm(np.stack([X, Y])), [iqm(X), iqm(Y)], rtol=1e-12)
@@ -28,7 +28,7 @@ def test_optimality_gap_by_hand():
     np.testing.assert_allclose(optimality_gap(np.array([[0.5, 2.0]]), 3.0), 1.75)
 
 
-def test_probability_of_improvement_is_mann_whitneys():
+def test_probability_of_improvement_equals_mann_whitney():
     wide = Y[:5].round(1)
     tied = X.round(1)
     greater = [
@@ -44,7 +44,7 @@ def test_probability_of_improvement_is_mann_whitneys():
     )
 
 
-def test_bootstrap_is_rliables():
+def test_bootstrap_equals_rliable():
     """The stratified bootstrap by a loop: each task draws its own runs. Percentile interval."""
     rng = np.random.default_rng(1)
     drawn = [iqm(np.stack([X[rng.integers(0, 6, 6), t] for t in range(4)], 1)) for _ in range(4000)]

@@ -50,7 +50,7 @@ def test_backprop_in_disguise_is_found(net, batch, words):
     assert (honest.transport_words, honest.feedback_words) == (0, words)
 
 
-def test_a_scope_does_not_hide_it():
+def test_a_named_scope_does_not_hide_weight_transport():
     """Weight transport is found in a scope named forward, in changed weights and in one matrix."""
 
     def rule(change, scope):
@@ -83,7 +83,7 @@ def test_a_scope_does_not_hide_it():
     assert found(lambda w: w.T, "update") == (18, 0)
 
 
-def test_answers_to_inputs_of_the_rule_are_activity_while_they_are_few():
+def test_responses_to_few_probes_count_as_activity():
     """Responses to probes count as activity while there are fewer probes than inputs of the layer.
 
     Five responses do not determine a matrix of six rows; six do.

@@ -100,7 +100,7 @@ def test_the_authors_severities():
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 3.0])
-def test_blur_is_scipys(sigma):
+def test_blur_equals_scipy(sigma):
     expected = ndimage.gaussian_filter(
         np.asarray(IMAGE[..., 0]), sigma, mode="nearest", truncate=4.0
     )
@@ -122,7 +122,7 @@ def test_blur_is_scipys(sigma):
         (geometric.shear, 0.4, [[1, -np.sin(0.4)], [0, np.cos(0.4)]], 0.0),
     ],
 )
-def test_geometry_is_scipys(apply, severity, matrix, shift):
+def test_geometry_equals_scipy(apply, severity, matrix, shift):
     """scipy counts (row, column); u above 1/2 is the plus sign."""
     flipped = np.asarray(matrix)[::-1, ::-1]
     offset = 13.5 - flipped @ [13.5, 13.5] + shift
@@ -257,7 +257,7 @@ def test_measures_on_sets_of_images():
     np.testing.assert_allclose(got, [[0.25, 0.25, 0.25], [0.25, 0.25, 0.75]])
 
 
-def test_suites_know_their_images():
+def test_suites_are_chosen_by_the_image_shape():
     assert suite_for(jnp.zeros((1, 28, 28, 1))) is MNIST_C_LIKE
     assert suite_for(jnp.zeros((1, 32, 32, 3))) is CIFAR10_C_LIKE
     assert "8 x 8" in suite_for(jnp.zeros((1, 8, 8, 1))).name

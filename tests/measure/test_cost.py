@@ -115,7 +115,7 @@ def test_random_numbers():
     assert total(counted("bp", (synaptic_release(dense(3), 0.5),))).random == Fraction(2 * 6 * 3, 7)
 
 
-def test_state_is_charged_where_it_changes():
+def test_state_that_changes_is_counted():
     """Kolen-Pollack's Adam: B, its mean and its square, each read and written, and a counter."""
     words = X + 4 + 3  # weights and biases of the layers that send back
     c = counted("kp", tx=optax.adam(1e-3))
@@ -130,7 +130,7 @@ def test_state_is_charged_where_it_changes():
     assert counted("fa").state_words == counted("bp").state_words == 0
 
 
-def test_state_that_a_scan_hands_on_does_not_change():
+def test_state_that_a_scan_passes_through_does_not_change():
     def update(params, state):
         kept, moved = jax.lax.scan(lambda c, _: ((c[0], c[1] + c[0]), None), state, length=3)[0]
         return params, (kept, moved)

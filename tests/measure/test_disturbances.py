@@ -198,7 +198,7 @@ def test_targeted_lesion_takes_the_most_useful():
     assert set(np.flatnonzero((hidden == 0).all(0))) == set(np.argsort(-use)[:6])
 
 
-def test_order():
+def test_order_averages_ties():
     np.testing.assert_allclose(
         order(jnp.array([[3.0, 1.0], [2.0, 2.0]])), [[0.875, 0.125], [0.375, 0.625]]
     )

@@ -65,7 +65,7 @@ def test_backprop_by_hand():
     assert all(found[p].macs < dense[p].macs for p in ("forward", "credit", "update"))
 
 
-def test_layers_add_up_and_belong():
+def test_products_belong_to_their_layers():
     """Each product belongs to the right layer, for backprop, DFA and PEPITA.
 
     Backprop: forward and update of layer l, and the way back through it. DFA's second product of a
@@ -149,7 +149,7 @@ def test_binary_inputs_are_accumulated():
     )
 
 
-def test_loops_run_as_they_stand():
+def test_loops_are_counted_as_executed():
     """Scans, `while` loops and conds are counted by what they execute on the given numbers.
 
     A scan runs forward or in reverse, nested, with stacked results.
@@ -221,7 +221,7 @@ def test_the_optimiser_is_counted(tx, words):
     assert here.ops >= (words / 2) * c.parameters / 7
 
 
-def test_an_answer():
+def test_inference():
     """Inference counts dense products, or effective ones as NeuroBench does.
 
     Effective counts need numbers: shapes are refused.

@@ -70,7 +70,7 @@ def test_a_mac_by_hand():
     assert (e.E_mem.median, e.E_total.median) == (0, e.E_op.median)
 
 
-def test_the_sum_by_hand():
+def test_energy_by_hand():
     """The energy of a few operations and memory accesses equals the sum worked out by hand.
 
     3 MACs, 5 additions, 2 products, 4 comparisons; 100 words to 4 kB and 7 to 40 kB; a copy of
@@ -92,7 +92,7 @@ def test_the_sum_by_hand():
     assert mirrored.E_total.median - e.E_total.median == pytest.approx(1e-12 * 10 * 2 * 100 / 2)
 
 
-def test_levels_hold_what_they_say():
+def test_memory_levels_by_size():
     assert [level(w) for w in (1, 2048, 2049, 8192, 8193, 262_144, 262_145)] == [
         *("sram_8kB", "sram_8kB", "sram_32kB", "sram_32kB", "sram_1MB", "sram_1MB", "dram")
     ]
@@ -140,7 +140,7 @@ def test_ranks_that_the_constants_do_not_decide():
     assert rank_robustness(*e) == pytest.approx(0.5, abs=0.015)
 
 
-def test_an_order_holds_in_every_profile_or_not_at_all():
+def test_a_rank_must_hold_in_every_profile():
     """Fewer MACs but more words cost less at 45 nm, and not on a machine where memory is dear."""
     a, b = made(macs=100, traffic=(Traffic(1, 20),)), made(macs=150, traffic=(Traffic(1, 10),))
     both = [{n: energy(c, profiles()[n]) for n in ("horowitz45", "h200")} for c in (a, b)]

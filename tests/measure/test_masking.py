@@ -184,7 +184,7 @@ def test_checks_of_what_was_not_measured_or_stored():
             )
 
 
-def test_noise_asks_for_the_mean_gradient_and_judges_afresh():
+def test_noisy_nets_need_the_mean_gradient_and_fresh_noise():
     """A noisy net needs enough draws of its gradient, and is judged on fresh noise.
 
     A net that withstands the attack under fixed noise hides its gradient. An attack chosen because

@@ -32,7 +32,7 @@ class Gpu:
 WINDOW = meter.Window(warm=1, seconds=5, ticks=20, repeats=4, idle=2)
 
 
-def test_a_call_costs_what_it_costs():
+def test_energy_of_a_call():
     gpu = Gpu()
     found = meter.measure(gpu.call, gpu.counter(), WINDOW)
     assert found.net == pytest.approx(40, rel=0.01)
@@ -54,7 +54,7 @@ def test_a_window_waits_for_the_counter():
     assert len(calls) >= 2 * 500
 
 
-def test_what_cannot_be_measured(monkeypatch):
+def test_impossible_measurements_are_refused(monkeypatch):
     gpu = Gpu(stuck=True)
     with pytest.raises(RuntimeError, match="moved 0 times"):
         meter.measure(gpu.call, gpu.counter(), WINDOW)
@@ -152,7 +152,7 @@ def test_no_counter_of_a_gpu_that_cuda_does_not_see(monkeypatch, visible, device
 
 
 @pytest.mark.parametrize("at", [1.0, 7.0, 23.0])
-def test_a_counter_that_goes_backwards_is_no_energy(at):
+def test_a_counter_that_goes_backwards_is_refused(at):
     """A counter that is reset raises an error, whenever the reset happens.
 
     It is reset while idle, in the first window, or while idle at the end; later it passes its first

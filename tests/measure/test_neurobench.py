@@ -59,7 +59,7 @@ def test_equals_neurobench(name):
     )
 
 
-def test_the_document_and_the_cases_differ():
+def test_documented_example_binary_inputs_and_padding():
     """The documented example by hand; binary inputs give ACs, and padding is no operation."""
     assert (
         GOLDEN["document"]["SynapticOperations"]["Effective_MACs"],

@@ -35,7 +35,7 @@ def test_every_constant_says_where_it_comes_from():
             assert c.low < c.high, (profile.name, name)
 
 
-def test_constants_that_hang_together():
+def test_dependent_constants_agree():
     """Constants that follow from others agree with them.
 
     A MAC costs 4.6 pJ at 45 nm; bounds of machines follow from their data sheets; a value is the
@@ -124,7 +124,7 @@ neuron_update = {SAID}
 """
 
 
-def test_a_profile_of_ones_own(tmp_path):
+def test_a_profile_from_a_file(tmp_path):
     """A profile from a file gives keras-spiking's energy of a dense layer on its 'cpu'.
 
     One step of 784 to 128 units: (100,352 + 128) x 8.6 nJ = 8.64e-4 J.

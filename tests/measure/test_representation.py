@@ -129,7 +129,7 @@ def test_errors_by_hand():
             f(o[:, :1], t)
 
 
-def test_what_the_mean_scores():
+def test_scores_of_predicting_the_mean():
     """Predicting the mean scores NRMSE 1 and R^2 0; the exact answer scores 0 and 1."""
     t = jnp.asarray(X[:, :1])
     mean = jnp.full_like(t, t.mean())
@@ -142,7 +142,7 @@ def test_what_the_mean_scores():
     )
 
 
-def test_all_can_be_compiled():
+def test_all_measures_can_be_compiled():
     """Those that are measured during training run inside of a compiled function."""
     functions = [
         representation.effective_dimension,

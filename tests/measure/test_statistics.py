@@ -7,7 +7,7 @@ from scipy import stats
 from bioplaus.measure.statistics import SHARE, interval, nauc, paired_interval, retention, s50
 
 
-def test_interval_is_students():
+def test_interval_equals_student_t():
     values = [0.91, 0.93, 0.90, 0.95, 0.92]
     got = interval(values)
     low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
@@ -57,7 +57,7 @@ def test_diverged_seeds_are_left_out_and_counted():
     assert none.diverged == 2
 
 
-def test_interval_takes_curves():
+def test_interval_of_curves():
     curves = np.random.default_rng(1).uniform(size=(4, 3))
     curves[2, 1] = np.nan
     got = interval(curves)

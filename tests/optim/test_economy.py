@@ -179,7 +179,7 @@ def test_the_cache_by_hand():
     assert float(state.maintenance) == pytest.approx(1.6, rel=1e-6)
 
 
-def test_only_the_largest():
+def test_only_the_largest_gradients_are_kept():
     """A third of each leaf, at least one."""
     grads = (
         {"w": jnp.array([[1.0, -5.0, 2.0], [3.0, -4.0, 0.5]]), "b": jnp.array([0.1, -0.3, 0.2])},
@@ -198,7 +198,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-def test_what_is_refused(wrong):
+def test_invalid_arguments_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         wrong()
 

@@ -175,7 +175,7 @@ def test_bounds_hold_exactly(low, high):
         assert w[1].max() > high - 1e-6
 
 
-def test_free_weights_leave_every_set():
+def test_without_a_constraint_weights_leave_every_set():
     """The control of the tests above."""
     for w in moved(optax.identity()):
         assert np.abs(w).max() > 1
@@ -183,7 +183,7 @@ def test_free_weights_leave_every_set():
         assert wrong_signs(w[0]) > 0
 
 
-def test_what_is_allowed_is_left_as_it_was():
+def test_allowed_weights_are_unchanged():
     constraints = (
         projections.bounded(-100, 100),
         projections.sparse(0.5, KEY),
@@ -236,7 +236,7 @@ def test_divergence_is_not_hidden():
     assert all(np.isnan(w).any() for params in found for w in w_of(params))
 
 
-def test_each_seed_has_its_own(started):
+def test_each_seed_has_its_own_constraints(started):
     _, (bits, signs, masks) = started
     for own in (bits, signs, masks):
         assert all((a[0] != a[1]).any() for a in jax.tree.leaves(own) if a.ndim > 1)

@@ -67,7 +67,7 @@ def test_every_disturbance_is_its_name_and_severity():
         "=3",
     ],
 )
-def test_a_text_of_another_form_is_a_name(text):
+def test_an_unknown_condition_is_kept_as_a_name(text):
     assert parse(text) == Condition(text)
     assert str(parse(text)) == text
 
@@ -131,7 +131,7 @@ def test_pairs_are_of_one_seed():
     assert (a.tolist(), b.tolist()) == ([1.0, 4.0], [0.1, 0.4])
 
 
-def test_each_measure_has_its_line():
+def test_every_measure_is_declared():
     assert MEASURES["angle to backprop"] is ANGLE
     with pytest.raises(ValueError, match="'accuracy' is listed twice"):
         _listed(Measure("accuracy", "percent"))

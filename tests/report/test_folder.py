@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_as_the_run_wrote_it_is_refused(full, tmp_path):
         report(folder)
 
 
-def test_where_chance_is_not_known_nothing_is_said_to_be_retained(rows):
+def test_without_chance_no_retention_is_reported(rows):
     known, zero, unknown = (
         headlines(collect(rows, summary))[0].retention
         for summary in ({"chance": 0.1}, {"chance": 0.0}, {})

@@ -39,7 +39,7 @@ def test_every_section_and_well_formed(page):
     assert len(ids) == len(set(ids))  # figures do not clash
 
 
-def test_same_bytes_again(full, page):
+def test_the_page_is_the_same_to_the_byte(full, page):
     assert report(full).read_text(encoding="utf-8") == page
     run = read_run(full)
     text, without = render(run, {}), render(run._replace(timing={}), {})
@@ -48,7 +48,7 @@ def test_same_bytes_again(full, page):
     assert re.sub(r"<dt>Duration</dt><dd>.*?</dd>", "", text) == without
 
 
-def test_nothing_from_elsewhere(page):
+def test_the_page_loads_nothing_external(page):
     found = Page(page)
     assert not found.tags & {"script", "link", "iframe", "img", "object", "embed", "image"}
     references = [
@@ -132,7 +132,7 @@ def test_no_results(tmp_path):
         report(tmp_path)
 
 
-def test_a_folder_of_the_columns_before_gives_the_same_page(full, tmp_path):
+def test_a_folder_with_old_columns_gives_the_same_page(full, tmp_path):
     """Columns were added after `unit`."""
     for name in RESULTS[1:]:
         (tmp_path / name).write_bytes((full / name).read_bytes())

@@ -170,7 +170,7 @@ def test_nan_is_not_a_number(rows):
     assert "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S).lower()
 
 
-def test_no_accuracy_is_said_to_lie_beyond_its_bounds(rows):
+def test_intervals_of_accuracy_end_at_its_bounds(rows):
     """98 and 100 %: 99 -+ 12.7 points would end at 111.7 %."""
     pairs = {"bp": (0.98, 1.0), "fa": (0.0, 0.02), "frozen": (0.05, 0.95)}
     given = {

@@ -54,7 +54,7 @@ ROOMS = {
 
 
 @pytest.mark.parametrize("group", ROOMS)
-def test_what_a_package_brings_is_found_or_refused_in_one_line(group, monkeypatch):
+def test_entry_points_are_found_or_refused_in_one_line(group, monkeypatch):
     available, own, taken, thing = ROOMS[group]
     assert available() == own
     install(monkeypatch, group, "mine", thing)
@@ -79,7 +79,7 @@ def test_what_a_package_brings_is_found_or_refused_in_one_line(group, monkeypatc
         assert "\n" not in said
 
 
-def test_a_broken_package_costs_the_command_line_one_line(monkeypatch, capsys):
+def test_a_broken_package_gives_one_line_of_warning(monkeypatch, capsys):
     install(monkeypatch, "bioplaus.data", "mine", ImportError("it is gone"))
     assert main(["list", "data"]) == 2
     assert capsys.readouterr().err.startswith(
@@ -87,7 +87,7 @@ def test_a_broken_package_costs_the_command_line_one_line(monkeypatch, capsys):
     )
 
 
-def test_a_loader_that_gives_no_data_set_is_told(monkeypatch):
+def test_a_loader_that_returns_no_data_set_is_refused(monkeypatch):
     install(monkeypatch, "bioplaus.data", "mine", lambda: ([[0.0]], [0]))
     with pytest.raises(data.DataError, match="mine: its loader returned tuple; expected"):
         data.load("mine")
@@ -159,7 +159,7 @@ hyper = {gate = 0.25}
 
 
 @pytest.mark.slow
-def test_an_installed_package_brings_its_own(tmp_path):
+def test_entry_points_of_an_installed_package_are_found(tmp_path):
     """What pip leaves behind: the package, and a dist-info that names the entry points."""
     (tmp_path / "half_rule.py").write_text(PACKAGE, encoding="utf-8")
     info = tmp_path / "half_rule-0.1.dist-info"

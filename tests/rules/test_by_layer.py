@@ -44,7 +44,7 @@ def test_under_a_modulator():
     assert np.isfinite(info["gate"])
 
 
-def test_what_is_not_taken_is_not_paid_for():
+def test_unused_gradients_cost_nothing():
     """Under a backprop head, a Hebbian body costs what it costs alone: no error is sent to it."""
     phases = cost(
         bp.by_layer((softhebb, softhebb, backprop))(NET, bp.cross_entropy), NET, BATCH
@@ -56,7 +56,7 @@ def test_what_is_not_taken_is_not_paid_for():
     assert cost(RULES["bp"](NET, bp.cross_entropy), NET, BATCH).phases["credit"].macs == 20 + 12
 
 
-def test_answers_as_the_rule_of_the_last_layer():
+def test_predicts_like_the_rule_of_the_last_layer():
     params, key = bp.init(NET, jax.random.key(0), BATCH.x), jax.random.key(2)
     rule = bp.by_layer((softhebb, softhebb, equilibrium_propagation))(NET, bp.cross_entropy)
     got = rule.predict(params, rule.init(key, params, BATCH), BATCH.x, key)

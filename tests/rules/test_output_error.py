@@ -85,7 +85,7 @@ def test_sigmoids_under_bernoulli_are_clamped_within_their_range(x64, key):
 
 
 @pytest.mark.parametrize("key", ["local_pred", "local_losses"])
-def test_heads_give_what_the_loss_takes(key):
+def test_heads_give_probabilities_to_bernoulli(key):
     """Local heads give probabilities to `bernoulli`, which takes nothing below 0 or above 1."""
     net = bp.mlp([6, 8, 7, 3], output=SIGMOID)
     draw = np.random.default_rng(0)

@@ -79,7 +79,7 @@ def test_every_seed_and_check_has_its_row(found):
         assert all(v == int(v) for v in shared)  # 40 examples
 
 
-def test_the_words_hold_every_hyperparameter(found):
+def test_the_summary_names_every_hyperparameter(found):
     said = found.summary["suite"]
     for number in (
         "epsilon 0.15",
@@ -125,7 +125,7 @@ def test_draws_are_for_nets_with_noise():
         spec.arms(wrong)
 
 
-def test_the_range_of_the_inputs_is_that_of_the_examples_that_are_never_made_worse():
+def test_the_range_of_the_inputs_is_that_of_validation_and_test():
     x = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
     data = own(x, (x[:, 0] > 0).astype(int))
     parts = (data.validation.x, data.test.x)

@@ -45,7 +45,7 @@ def left(optimiser: dict) -> list[float]:
     return list(apart(program.advance(start, data, (), STEPS)[0]) / before)
 
 
-def test_weights_and_feedback_come_together_by_the_decay():
+def test_weights_and_feedback_converge_at_the_rate_of_the_decay():
     """W - B shrinks by (1 - lr lambda)^T, at the rule's default lambda and at that of other rules.
 
     The latter leaves 98 % of the difference after 1,000 steps at a rate of 2e-3.
@@ -61,7 +61,7 @@ def test_weights_and_feedback_come_together_by_the_decay():
     assert (1 - 2e-3 * DECAY) ** 1000 < 0.56
 
 
-def test_the_rule_by_itself_decays_as_much():
+def test_the_rule_has_the_same_default_decay():
     update = ADAMW.update(jnp.zeros(1), ADAMW.init(jnp.ones(1)), jnp.ones(1))[0]
     np.testing.assert_allclose(np.asarray(update), -1e-3 * DECAY, rtol=1e-6)
     assert inspect.signature(bp.rules.kolen_pollack).parameters["tx"].default is ADAMW
@@ -71,7 +71,7 @@ def decays(study: Study) -> dict[str, float]:
     return {arm.rule: arm.optimiser.weight_decay for arm in arms(study)}
 
 
-def test_what_a_study_gives_stands_over_it():
+def test_a_study_overrides_the_default_decay():
     study = comparison(["kp", "fa"], data="digits")
     assert decays(study) == {"kp": DECAY, "fa": 0.01, "frozen": 0.01}
     assert decays(override(study, ["--optimiser.weight_decay", "0.2"])) == {

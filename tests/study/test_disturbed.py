@@ -102,7 +102,7 @@ def test_chosen_curves_alone_are_there(found):
     )
 
 
-def test_mce_is_against_the_twin_of_the_seed(found):
+def test_mce_is_relative_to_the_twin_at_the_same_seed(found):
     np.testing.assert_allclose(_values(found, "bp", "mCE_BP", "all corruptions"), 100)
     bp, fa = (under_corruption([r for r in found.rows if r.rule == rule]) for rule in ("bp", "fa"))
     expected = [mce(fa[s][1], bp[s][1]) for s in fa]
@@ -111,7 +111,7 @@ def test_mce_is_against_the_twin_of_the_seed(found):
     assert np.abs(np.subtract(crossed, expected)).max() > 0.1
 
 
-def test_wrong_labels_are_followed(found):
+def test_accuracy_on_wrong_labels_is_recorded(found):
     """After so short a training the nets know the rule, not the exceptions."""
     memorised, recovered = (
         _values(found, "bp", m, "flipped labels").mean() for m in ("memorised", "recovered")
@@ -136,7 +136,7 @@ def test_planned_contrasts_alone_have_p_values(found):
     assert "comparisons" not in found.summary
 
 
-def test_the_report_shows_them(found):
+def test_the_report_shows_corruptions_and_contrasts(found):
     page = (found.folder / "report.html").read_text(encoding="utf-8")
     for text in (
         "mCE<sub>BP</sub>",
@@ -168,7 +168,7 @@ def test_the_report_shows_them(found):
         ({"base": {"training_data": {"symmetric": 2.0}}}, "less than or equal to 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_any_work(change, match):
+def test_invalid_settings_are_refused_before_any_work(change, match):
     with pytest.raises(StudyError, match=match):
         plan(Study.model_validate({"name": "s", "grid": {"rule": ["bp", "fa"]}, **change}))
 

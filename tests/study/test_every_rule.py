@@ -52,7 +52,7 @@ class Traces(NamedTuple):
     traces: PerExample
 
 
-def test_only_what_a_state_holds_of_single_examples_is_fresh():
+def test_only_per_example_state_is_replaced():
     """The probe takes a trained rule state, except for what the state holds per example.
 
     This holds for any batch size, also that of the probe, and in compositions. An array that is not
@@ -74,7 +74,7 @@ def test_only_what_a_state_holds_of_single_examples_is_fresh():
 
 
 @pytest.mark.parametrize("batch_size", [64, PROBE_EXAMPLES])
-def test_angles_do_not_depend_on_the_batch_that_traces_were_left_by(batch_size):
+def test_angles_do_not_depend_on_traces_of_the_last_batch(batch_size):
     """Those of the same weights with no trace at all; a state left as it is shows others."""
     hyper = {"decay": 0.5}
     arm = Arm.model_validate(

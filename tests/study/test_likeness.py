@@ -91,7 +91,7 @@ def test_layers_are_compared_with_those_of_the_twin_at_the_same_seed(state):
         assert abs(crossed - found["0", "layer=1 twin layer=1", f"{name} to backprop"]) > 0.01
 
 
-def test_only_what_answers_by_a_forward_pass_is_compared(state):
+def test_only_rules_that_predict_by_a_forward_pass_are_compared(state):
     """Representations are compared with backprop's only if the rule predicts by a forward pass.
 
     All rules start from the same weights at a seed. Equilibrium propagation settles first, and a

@@ -38,7 +38,7 @@ def file(tmp_path):
     return path
 
 
-def test_an_arm_is_priced_on_it(file, tmp_path):
+def test_an_arm_is_priced_on_an_own_profile(file, tmp_path):
     """An event of 1 nJ: the median is the effective operations of the same run times that."""
     study = Study.model_validate({**STUDY, "profiles": [str(file)]})
     found = run_study(study, out=tmp_path / "run", show=False)
@@ -73,7 +73,7 @@ def test_an_arm_is_priced_on_it(file, tmp_path):
         ("[desk", "profiles: .*own.toml: "),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_any_work(text, match, file, tmp_path, capsys):
+def test_unusable_profiles_are_refused_before_any_work(text, match, file, tmp_path, capsys):
     file.write_text(text, encoding="utf-8")
     study = Study.model_validate({**STUDY, "profiles": [str(file)]})
     for refused in (

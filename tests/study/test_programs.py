@@ -74,7 +74,7 @@ def test_a_shared_program_gives_each_arm_its_own_result():
     assert last == [r.value for r in alone]
 
 
-def test_what_is_a_number_and_what_is_a_shape():
+def test_which_settings_are_arguments_of_a_program():
     arm = Arm.model_validate(BASE)
     assert set(arrays_of(arm)) == {
         "optimiser.learning_rate",

@@ -6,7 +6,7 @@ from bioplaus.study import progress
 
 
 @pytest.mark.parametrize("show", [True, False])
-def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
+def test_a_log_gets_a_line_at_intervals(show, monkeypatch, capsys):
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):  # by which rich takes anything for a terminal
         monkeypatch.delenv(name, raising=False)
     clock = iter(range(0, 1000, 10))
@@ -25,7 +25,7 @@ def test_a_log_has_a_line_now_and_then(show, monkeypatch, capsys):
     assert err.splitlines() == (lines if show else [])
 
 
-def test_compiling_is_no_rate(monkeypatch, capsys):
+def test_compile_time_does_not_enter_the_rate(monkeypatch, capsys):
     """The time spent compiling does not enter the rate of steps that the progress line shows.
 
     The clock starts at the end of the first steps, after a minute of compiling.

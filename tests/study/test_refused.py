@@ -58,7 +58,7 @@ NO_STUDY = {
 
 
 @pytest.mark.parametrize("case", NO_STUDY)
-def test_what_is_no_study_gets_one_message(case, tmp_path, capsys):
+def test_an_invalid_study_gets_one_message(case, tmp_path, capsys):
     text, expected = NO_STUDY[case]
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
     assert main(["run", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out")]) == 2
@@ -100,7 +100,7 @@ def test_a_contrast_is_counted_once(again):
         ["--mesh", "data=1", "--jobs", "2"],
     ],
 )
-def test_words_of_the_command_line_that_cannot_act_together(words, tmp_path, capsys):
+def test_options_that_exclude_each_other_are_refused(words, tmp_path, capsys):
     (tmp_path / "s.toml").write_text(GOOD, encoding="utf-8")
     assert main(["run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out"), *words]) == 2
     assert f"{words[0]} and {words[2]}: give one of them" in capsys.readouterr().err
@@ -150,7 +150,7 @@ STUDIES = st.fixed_dictionaries(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(study=STUDIES)
-def test_a_wrong_study_is_a_study_error_and_nothing_else(study, tmp_path_factory):
+def test_an_invalid_study_raises_only_study_error(study, tmp_path_factory):
     """Read, and turned to arms: either they are found, or one message says why not."""
     file = tmp_path_factory.getbasetemp() / "odd.toml"
     file.write_text(tomli_w.dumps(study), encoding="utf-8")

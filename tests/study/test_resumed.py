@@ -30,7 +30,7 @@ SHORT = {
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_stopped_run_goes_on_to_the_bit(light, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_bit_for_bit(light, tmp_path, monkeypatch):
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
 
     class Stopped(Exception):
@@ -130,7 +130,7 @@ def test_a_share_trains_the_twin_that_it_is_attacked_from(tmp_path):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, monkeypatch):
     """A run resumes from the last intact checkpoint with a warning; without one it is refused."""
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
     study = Study(name="s", base={**SHORT, "steps": 4, "points": 2})
@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said(tmp_path, monkeypatch):
     assert written(study, done.folder, resume=True).rows == done.rows
 
 
-def test_what_an_arm_has_written_is_checked(tmp_path):
+def test_results_of_an_arm_are_checked(tmp_path):
     """A changed digit, a cut, a file of another form or none."""
     rows = [
         Row("digits", "mlp", "fa", "tanh", "", str(i), "clean", "accuracy", 0.125 * i, "")
@@ -223,7 +223,7 @@ def test_an_arm_whose_results_were_damaged_is_measured_again(tmp_path):
 
 
 @pytest.mark.usefixtures("unreported")
-def test_a_note_of_another_form_is_refused_by_its_name(tmp_path):
+def test_an_invalid_note_is_refused(tmp_path):
     study = Study(name="s", base=SHORT)
     run_study(study, out=tmp_path / "run", show=False)
     (saved,) = (tmp_path / "run" / "arms").iterdir()

@@ -33,7 +33,7 @@ def test_a_run_writes_its_files(small, light):
     }
 
 
-def test_a_trained_arm_comes_back(small):
+def test_a_trained_arm_is_loaded(small):
     model, data = bp.load(small.folder, "fa", seed=1), bp.data.load("digits").test
     found = bp.measure.accuracy(
         model.rule.predict(model.params, model.state, data.x, jax.random.key(0)), data.y
@@ -166,7 +166,7 @@ def test_a_seed_that_diverges_is_reported(tmp_path):
     assert "diverged" in (tmp_path / "wild" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_rule_that_does_not_settle_says_so():
+def test_a_rule_that_does_not_settle_gives_a_warning():
     base = {
         "steps": 10,
         "seeds": 1,
@@ -195,7 +195,7 @@ def test_compare_takes_a_net_and_arrays():
     assert {r.net for r in found.rows} == {"own"}
 
 
-def test_noise_and_modulators_cross_rules():
+def test_noise_and_modulators_are_crossed_with_rules():
     grid = {
         "rule": ["bp", "dfa"],
         "neuron.level": [0.1, 0.3],

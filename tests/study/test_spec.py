@@ -189,7 +189,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     assert later < set(resolved(used)["base"])
 
 
-def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
+def test_the_last_of_epochs_and_steps_decides(tmp_path):
     import tomli_w
 
     study = Study(
@@ -214,7 +214,7 @@ def test_training_lasts_as_long_as_the_last_word_says(tmp_path):
     assert [a.epochs for a in arms(override(study, ["--epochs", "0.5"]))] == [0.5, 0.5, None]
 
 
-def test_arms_beside_the_grid_stand_over_base():
+def test_extra_arms_override_base():
     linear = {"rule": "fa", "net": {"hidden": []}}
     study = Study(
         name="s",

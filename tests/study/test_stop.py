@@ -74,7 +74,7 @@ def told(monkeypatch, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch, capsys):
+def test_a_signal_saves_and_prints_how_to_resume(name, whole, tmp_path, monkeypatch, capsys):
     handlers = [signal.getsignal(s) for s in stop.SIGNALS]
     words = ["run", str(whole[0]), "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patched:
@@ -92,7 +92,7 @@ def test_a_signal_saves_and_says_how_to_go_on(name, whole, tmp_path, monkeypatch
     assert [p.name for p in (tmp_path / "run").glob("arms/*/checkpoint*")] == ["checkpoint-3"]
 
 
-def test_a_part_between_two_moments_is_taken_up_to_the_bit(whole, tmp_path, monkeypatch):
+def test_a_run_stopped_between_measurements_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
     """A run stopped between two measurements resumes to the same results, to the byte.
 
     Measures of the steps since the last measurement are part of a mean over all of them, and are
@@ -120,7 +120,7 @@ def test_a_part_between_two_moments_is_taken_up_to_the_bit(whole, tmp_path, monk
     assert (tmp_path / "run" / "results.csv").read_bytes() == whole[1]
 
 
-def test_a_comparison_goes_on_as_the_run_that_it_is(tmp_path, monkeypatch, capsys):
+def test_a_comparison_is_resumed_by_run(tmp_path, monkeypatch, capsys):
     told(monkeypatch, "SIGTERM")
     out = tmp_path / "run"
     assert (
@@ -148,7 +148,7 @@ def test_a_comparison_goes_on_as_the_run_that_it_is(tmp_path, monkeypatch, capsy
     )
 
 
-def test_training_waits_for_a_look_and_all_else_is_left_at_once():
+def test_a_signal_ends_training_after_its_part_and_other_work_at_once():
     done = []
 
     def train():
@@ -169,9 +169,7 @@ def test_training_waits_for_a_look_and_all_else_is_left_at_once():
     stop.look()  # it is not told twice
 
 
-def test_what_has_not_ended_in_time_is_ended_with_its_workers_even_those_that_only_start(
-    monkeypatch, capsys
-):
+def test_a_run_that_does_not_end_in_time_is_killed_with_its_workers(monkeypatch, capsys):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
     worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))

@@ -78,7 +78,7 @@ def sixteen_gigabytes(monkeypatch):
 
 
 @pytest.mark.parametrize("case", TOO_LARGE)
-def test_what_cannot_fit_is_refused_at_once(case, sixteen_gigabytes):
+def test_a_study_too_large_for_memory_is_refused_at_once(case, sixteen_gigabytes):
     base, said = TOO_LARGE[case]
     began = time.process_time()
     with pytest.raises(StudyError, match=said):
@@ -130,7 +130,7 @@ def test_memory_is_that_of_this_machine_or_of_its_device(monkeypatch):
     assert sizes.memory() == 123
 
 
-def test_more_arms_than_ten_thousand_have_to_be_asked_for(tmp_path, capsys, monkeypatch):
+def test_more_than_ten_thousand_arms_need_many(tmp_path, capsys, monkeypatch):
     million = Study(name="s", grid={"seeds": list(range(1, 1001)), "steps": list(range(1, 1001))})
     began = time.process_time()
     with pytest.raises(

@@ -62,7 +62,7 @@ def test_it_finds_a_rate_that_learns_and_writes_a_study(tmp_path, capsys):
     assert all(rate > 2e-3 for rate in found.values())
 
 
-def test_the_budget_decides_nothing_else():
+def test_the_budget_changes_nothing_else():
     said: list[str] = []
     assert tune(["bp"], trials=1, seeds=1, steps=5, say=said.append) == {
         "bp": {
@@ -163,7 +163,9 @@ OLD = '[budget]\ndata = "digits"\ntrials = 1\nseeds = 1\nsteps = 5\n'
         (OLD.replace("trials = 1", "trials = 2").encode(), "was tuned with .*trials = 2"),
     ],
 )
-def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeypatch, capsys):
+def test_an_unusable_out_file_is_refused_before_any_work(
+    text, match, tmp_path, monkeypatch, capsys
+):
     out = tmp_path / "out.toml"
     if isinstance(text, bytes):
         out.write_bytes(text)
@@ -193,7 +195,7 @@ def test_an_odd_out_file_is_found_before_any_work(text, match, tmp_path, monkeyp
     assert not isinstance(text, bytes) or out.read_bytes() == text
 
 
-def test_a_file_of_the_method_before_is_gone_on_with_rule_by_rule(tmp_path):
+def test_a_file_of_the_earlier_method_is_updated_rule_by_rule(tmp_path):
     out = tmp_path / "out.toml"
     out.write_text(OLD + "[rules.bp]\nepochs = 7\n[rules.fa]\nepochs = 7\n", encoding="utf-8")
     tune(["bp"], trials=1, seeds=1, steps=5, out=out, say=lambda line: None)
@@ -210,7 +212,7 @@ def test_the_shipped_settings_run():
     assert {a.steps for a in arms(study)} == {5}
 
 
-def test_a_study_file_may_start_from_them(tmp_path):
+def test_a_study_file_can_use_tuned_settings(tmp_path):
     text = (
         'name = "s"\ntuned = true\n[base]\noptimiser.kind ='
         ' "sgd"\n[rules.fa]\noptimiser.learning_rate = 0.5\n'
@@ -226,7 +228,7 @@ def test_a_study_file_may_start_from_them(tmp_path):
     assert bp.epochs == defaults()["bp"]["epochs"]
 
 
-def test_what_cannot_fit_is_refused_before_any_work(tmp_path):
+def test_tuning_too_large_for_memory_is_refused_before_any_work(tmp_path):
     out = tmp_path / "defaults.toml"
     with pytest.raises(StudyError, match="trials: got"):
         tune(["bp"], out=out, trials=10**12)

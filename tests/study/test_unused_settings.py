@@ -84,7 +84,7 @@ def test_settings_that_nothing_reads_are_refused(case):
         arms(Study(name="s", base=IDLE[case]))
 
 
-def test_settings_that_act_and_defaults_that_are_written_out_are_not():
+def test_settings_that_act_and_written_defaults_are_accepted():
     for base in ({}, *ACTING):
         study = Study(name="s", base=base)
         assert arms(Study(**resolved(study))) == arms(study)
@@ -108,7 +108,7 @@ def test_settings_of_a_net_cannot_act_where_a_net_is_given():
             run_study(Study(name="s", base=base), net=noisy, show=False)
 
 
-def test_what_stands_beside_the_arms_is_refused_where_it_cannot_act():
+def test_study_settings_that_cannot_act_are_refused():
     with pytest.raises(StudyError, match="profiles: energy is false in every arm"):
         arms(Study(name="s", base={"energy": False}, profiles=["own.toml"]))
     with pytest.raises(StudyError, match=r"tuned: has an effect only in a study file"):

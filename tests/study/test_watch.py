@@ -126,7 +126,7 @@ def test_a_loss_that_ends_above_its_start_is_named():
     assert "loss rose in 2 of 2 seeds" in str(found)
 
 
-def test_what_is_watched_is_added_up_over_chunks():
+def test_watched_values_are_summed_over_chunks():
     first = {
         "loss": jnp.array([[2.0, 9.0], [3.0, 1.0]]),
         "learns: layer 1": jnp.array([[True, False], [False, False]]),
@@ -150,7 +150,7 @@ def test_what_is_watched_is_added_up_over_chunks():
     )
 
 
-def test_a_run_that_goes_on_has_watched_all_of_it(tmp_path, monkeypatch):
+def test_a_resumed_run_has_watched_all_steps(tmp_path, monkeypatch):
     """The first loss is of the first step of all, and updates are counted in both parts."""
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
     study = Study(

@@ -49,7 +49,7 @@ def copy(two, tmp_path):
     return shutil.copytree(two, tmp_path / "copy")
 
 
-def test_a_checkpoint_comes_back_with_its_note(two):
+def test_a_checkpoint_is_restored_with_its_note(two):
     assert sorted(p.name for p in two.iterdir()) == ["checkpoint-2", "checkpoint-3"]
     found = latest(two, jax.eval_shape(lambda: STATE) | {"none": STATE["none"]})
     assert found is not None
@@ -58,12 +58,12 @@ def test_a_checkpoint_comes_back_with_its_note(two):
     assert found.state["none"].shape == (0, 4)
 
 
-def test_where_there_is_none_none_is_found(tmp_path):
+def test_without_a_checkpoint_none_is_found(tmp_path):
     (tmp_path / "checkpoint.part").mkdir()
     assert latest(tmp_path, STATE) is None
 
 
-def test_any_changed_byte_is_noticed_and_the_one_before_is_used(copy):
+def test_a_changed_byte_is_detected_and_the_previous_checkpoint_used(copy):
     draw = np.random.default_rng(0)
     files = [
         p for p in sorted((copy / "checkpoint-3").rglob("*")) if p.is_file() and p.stat().st_size
@@ -149,7 +149,7 @@ def contents(folder, **changes):
         ({"step": "3"}, "is of step 3"),
     ],
 )
-def test_contents_of_another_form_are_refused(copy, changes, match):
+def test_invalid_contents_are_refused(copy, changes, match):
     """Without sums nothing would be checked: a changed byte of the weights would go unnoticed."""
     contents(copy, **changes)
     assert re.search(f"^checkpoint-3 .*{match}", wrong_of_newest(copy))
@@ -166,7 +166,7 @@ def test_contents_that_lack_a_part_are_refused(copy):
         assert "is damaged (contents.json: " in wrong_of_newest(copy)
 
 
-def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
+def test_a_copied_or_renamed_checkpoint_is_refused(copy, tmp_path):
     """A checkpoint copied from another run, or renamed to another step, is refused.
 
     Its arrays would fit.
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_place_is_refused(copy, tmp_path):
         latest(tmp_path / "fa-2", STATE, owner="fa-2")
 
 
-def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
+def test_a_damaged_checkpoint_does_not_replace_a_good_one(copy):
     """Step 3 is damaged, the run went on from step 2 and saves step 4."""
     (copy / "checkpoint-3" / "note.json").write_text("", encoding="utf-8")
     save(copy, 4, STATE, NOTE, keep=2)
@@ -196,7 +196,7 @@ def test_a_damaged_one_does_not_take_the_place_of_a_good_one(copy):
     }
 
 
-def test_a_restored_run_goes_on_to_the_bit(tmp_path):
+def test_a_restored_run_continues_bit_for_bit(tmp_path):
     net = bp.mlp([5, 8, 3])
     x = jax.random.normal(jax.random.key(2), (40, 5))
     data = bp.Batch(x, jax.nn.one_hot((x[:, 0] > 0).astype(int), 3))
@@ -212,7 +212,7 @@ def test_a_restored_run_goes_on_to_the_bit(tmp_path):
     assert not np.allclose(a.params[0]["w"], before)
 
 
-def test_threads_that_come_back_to_a_closed_loop_are_not_heard_of(monkeypatch):
+def test_errors_of_threads_on_a_closed_loop_are_hidden(monkeypatch):
     """Errors of tensorstore's threads after a failed save are hidden; other errors are shown."""
     heard = []
     monkeypatch.setattr(sys, "excepthook", lambda kind, value, trace: heard.append(value))

@@ -130,12 +130,12 @@ def test_a_mesh_gives_the_result_of_one_device(gaps, what):
 
 
 @pytest.mark.slow
-def test_noise_is_that_of_one_device_to_the_bit(gaps):
+def test_noise_equals_that_of_one_device_bit_for_bit(gaps):
     assert gaps["noise"] == 0
 
 
 @pytest.mark.slow
-def test_a_checkpoint_goes_on_on_another_number_of_devices(gaps):
+def test_a_checkpoint_resumes_on_another_number_of_devices(gaps):
     assert gaps["resumed on more"] <= 1e-6
     assert gaps["resumed on fewer"] <= 1e-6
     assert gaps["not trained further"] > 1e-4
@@ -166,7 +166,7 @@ def test_training_is_lowered_for_accelerators(key, platform):
 
 
 @pytest.mark.parametrize("text", ["data", "data=0", "data=4,data=2", "rows=2", "data=-1", ""])
-def test_a_mesh_that_makes_no_sense_is_refused(text):
+def test_an_invalid_mesh_is_refused(text):
     with pytest.raises(ValueError, match="as in data=4,model=2"):
         mesh_of(text)
 

@@ -149,7 +149,7 @@ def test_many_processes_give_the_rows_of_one_and_one_of_them_writes(count, rules
         assert ("report:" in log(tmp_path, rank)) == (rank == 0)
 
 
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
+def test_a_killed_process_ends_the_others_and_the_run_resumes(alone, tmp_path):
     seen = set()
 
     def until_a_new_checkpoint() -> None:
@@ -181,7 +181,7 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(alone, tmp_path):
 REFUSED = ([2, 2], [2, -6])
 
 
-def test_what_is_wrong_is_said_by_all_before_any_work(tmp_path):
+def test_every_process_reports_errors_before_any_work(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "other").touch()
     assert ended(machines(tmp_path, 2)) in REFUSED
@@ -194,6 +194,6 @@ def test_a_mesh_that_leaves_a_process_out_is_refused(tmp_path):
     assert "leaves 1 of 2 devices out" in log(tmp_path, 0)
 
 
-def test_without_a_cluster_it_says_so(tmp_path):
+def test_a_missing_cluster_is_reported(tmp_path):
     assert ended(machines(tmp_path, 0)) == [2]
     assert "no cluster was found" in log(tmp_path, 0)

@@ -35,7 +35,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("seeds", [0, 3])
-def test_the_same_run_as_on_the_device(seeds, tmp_path):
+def test_a_streamed_run_equals_one_on_the_device(seeds, tmp_path):
     np.save(tmp_path / "x.npy", X)
     # 11 steps over 3 batches an epoch, in chunks of 4
     mapped = DATA._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
@@ -50,7 +50,7 @@ def test_the_same_run_as_on_the_device(seeds, tmp_path):
 
 
 @pytest.mark.parametrize("seeds", [0, 3])
-def test_parts_are_the_whole_to_the_bit(seeds):
+def test_a_run_in_parts_equals_the_whole_bit_for_bit(seeds):
     """Chunks of 4 of 11 steps, and parts that end within a chunk, at its end and beyond."""
     train = stream(PROGRAM, DATA, 0.1, chunk=4, over=jax.vmap if seeds else None)
     start = seed_keys(seeds) if seeds else jax.random.key(0)

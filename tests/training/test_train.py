@@ -70,7 +70,7 @@ def test_an_epoch_shows_no_example_twice():
     assert counts.max() == 1
 
 
-def test_inputs_are_made_anew_at_each_presentation():
+def test_augmented_inputs_are_drawn_at_each_presentation():
     def augment(key, x):
         return x + jax.random.normal(key, (len(x), 1))
 
@@ -112,7 +112,7 @@ def in_parts(train, start, n: int, counts: tuple[int, ...]):
 
 
 @pytest.mark.parametrize("how", [None, "vmap", "loop"])
-def test_parts_of_one_program_are_the_whole_to_the_bit(how):
+def test_parts_of_one_program_equal_the_whole_bit_for_bit(how):
     train, start = (replicate(make("np"), how), seed_keys(2)) if how else (make("np"), KEY)
     whole = in_parts(train, start, 10, (10,))
     assert whole[1].shape == ((2, 10) if how else (10,))
