@@ -10,6 +10,8 @@ from . import testing as testing
 from .entry import learning_rule as learning_rule
 from .identities import verify as verify
 from .layers import after as after
+from .layers import apical as apical
+from .layers import basal as basal
 from .layers import cnn as cnn
 from .layers import conv as conv
 from .layers import dense as dense
@@ -33,12 +35,14 @@ from .net import init as init
 from .net import noise_mode as noise_mode
 from .net import time_step as time_step
 from .net import with_gain as with_gain
+from .neurons import adex as adex
 from .neurons import alif as alif
 from .neurons import gaussian as gaussian
 from .neurons import gaussian_current as gaussian_current
 from .neurons import gelu as gelu
 from .neurons import hard_sigmoid as hard_sigmoid
 from .neurons import identity as identity
+from .neurons import izhikevich as izhikevich
 from .neurons import leaky as leaky
 from .neurons import leaky_relu as leaky_relu
 from .neurons import lif as lif
@@ -52,6 +56,7 @@ from .neurons import softplus as softplus
 from .neurons import synaptic as synaptic
 from .neurons import synaptic_release as synaptic_release
 from .neurons import tanh as tanh
+from .neurons import two_compartment as two_compartment
 from .optim import economy as economy
 from .optim import projections as projections
 from .outputs import outputs_are as outputs_are

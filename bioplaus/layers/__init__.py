@@ -3,11 +3,14 @@ imports flax.
 """
 
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
+from bioplaus.layers.compartments import apical, basal
 from bioplaus.layers.models import cnn, mlp
 from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
 
 __all__ = [
     "after",
+    "apical",
+    "basal",
     "cnn",
     "conv",
     "dense",

@@ -1,7 +1,10 @@
-"""Neurons: rate functions, and noise around any of them. NEURONS, NOISES and SYNAPTIC_NOISES hold
-them by their names in a study file.
+"""Neurons: rate functions, neurons that live in time, and noise around any of them. NEURONS, NOISES
+and SYNAPTIC_NOISES hold them by their names in a study file.
 """
 
+from bioplaus.neurons.adaptive_exponential import ADEX_PATTERNS, adex
+from bioplaus.neurons.dendrites import two_compartment
+from bioplaus.neurons.izhikevich import IZHIKEVICH_CLASSES, izhikevich
 from bioplaus.neurons.noise import (
     gaussian,
     gaussian_current,
@@ -21,7 +24,7 @@ from bioplaus.neurons.rate import (
     softplus,
     tanh,
 )
-from bioplaus.neurons.spiking import alif, leaky, lif, synaptic
+from bioplaus.neurons.spiking import RESETS, alif, leaky, lif, synaptic
 from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, triangle
 
 NEURONS = {
@@ -34,6 +37,11 @@ NEURONS = {
     "softplus": softplus,
     "softmax": softmax,
     "identity": identity,
+    "leaky": leaky,
+    "lif": lif,
+    "alif": alif,
+    "izhikevich": izhikevich,
+    "adex": adex,
 }
 
 NOISES = {
@@ -46,10 +54,14 @@ NOISES = {
 SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
 
 __all__ = [
+    "ADEX_PATTERNS",
+    "IZHIKEVICH_CLASSES",
     "NEURONS",
     "NOISES",
+    "RESETS",
     "SURROGATES",
     "SYNAPTIC_NOISES",
+    "adex",
     "alif",
     "atan",
     "fast_sigmoid",
@@ -58,6 +70,7 @@ __all__ = [
     "gelu",
     "hard_sigmoid",
     "identity",
+    "izhikevich",
     "leaky",
     "leaky_relu",
     "lif",
@@ -72,4 +85,5 @@ __all__ = [
     "synaptic_release",
     "tanh",
     "triangle",
+    "two_compartment",
 ]

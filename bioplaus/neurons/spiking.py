@@ -210,6 +210,9 @@ def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
     a = exp(-dt / tau), tau: ms. In front of `lif` it is the current-based LIF of Zenke and Ganguli,
     2018, doi:10.1162/neco_a_01086. Departure: with the factor (1 - a) a spike through a weight w
     brings the charge w in all, at any dt and tau. State: `Synaptic`.
+
+    Around a rate neuron it is the unit of a continuous-time recurrent network: s is the potential v
+    of tau dv/dt = -v + I, and the output is f(v); `synaptic(tanh(), 20.0)`.
     """
 
     def build(dt):

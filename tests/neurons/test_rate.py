@@ -28,7 +28,7 @@ CLOSED = {
 
 
 def test_every_neuron_has_a_closed_form():
-    assert CLOSED.keys() == NEURONS.keys()
+    assert CLOSED.keys() == {name for name, neuron in NEURONS.items() if neuron().at is None}
 
 
 def test_a_sigmoid_has_slope_and_threshold(x64):
