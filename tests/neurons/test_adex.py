@@ -1,5 +1,7 @@
 """Adaptive exponential neurons against a fine integration of their equations by Runge and Kutta."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from bioplaus.neurons import ADEX_PATTERNS, adex
 KEY = jax.random.key(0)
 T, DT, SCALE = 300, 0.5, 20.0
 INPUT = np.array([25.0 if name == "delayed" else 65.0 for name in ADEX_PATTERNS])
-UNITS = {
+UNITS: dict[str, Any] = {
     n: np.array([p[n] for p in ADEX_PATTERNS.values()]) for n in next(iter(ADEX_PATTERNS.values()))
 }
 
@@ -87,6 +89,7 @@ def test_coarse_steps_have_errors_of_first_order(x64):
     def potential(substeps):
         layer = bp.over_time(bp.dense(1, adex(substeps=substeps, scale=1.0)))
         params = {"w": jnp.ones((1, 1)), "b": jnp.zeros(1)}
+        assert layer.time
         past = layer.time.run(params, None, jnp.full((1, 20, 1), 400 / 281), KEY).past
         return past.neurons.v.item()
 

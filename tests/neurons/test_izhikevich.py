@@ -3,6 +3,8 @@
 All classes are units of one layer, which is compiled once.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ from bioplaus.neurons import IZHIKEVICH_CLASSES, izhikevich
 
 KEY = jax.random.key(0)
 INPUT, SCALE, T = 10.0, 20.0, 300
-ABCD = {n: np.array([c[n] for c in IZHIKEVICH_CLASSES.values()]) for n in "abcd"}
+ABCD: dict[str, Any] = {n: np.array([c[n] for c in IZHIKEVICH_CLASSES.values()]) for n in "abcd"}
 
 
 def published(a, b, c, d, current, h):
@@ -85,6 +87,7 @@ def test_coarse_steps_have_errors_of_first_order(x64):
     def potential(substeps):
         layer = bp.over_time(bp.dense(1, izhikevich(substeps=substeps, scale=1.0)))
         params = {"w": jnp.ones((1, 1)), "b": jnp.zeros(1)}
+        assert layer.time
         return layer.time.run(params, None, jnp.full((1, 30, 1), 2.0), KEY).past.neurons.v.item()
 
     errors = [potential(n) - potential(512) for n in (2, 4, 8)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
+from bioplaus.layers.time import in_steps_of
 from bioplaus.net import fire
 from bioplaus.neurons import RESETS, two_compartment
 
@@ -19,7 +20,7 @@ def test_the_soma_is_integrated_exactly_at_any_step(x64):
     held = jnp.array([0.7, 0.3])
     k = (BASAL * 0.7 + APICAL * 0.3) / G
     for dt in (0.25, 1.0, 2.0):
-        neuron = two_compartment(LEAK, BASAL, APICAL).at(dt)
+        neuron = in_steps_of(bp.dense(1, two_compartment(LEAK, BASAL, APICAL)), dt).neuron
         current = jnp.broadcast_to(held, (1, 1, 2))
         u = neuron.init(current)
         for _ in range(round(4 / dt)):
