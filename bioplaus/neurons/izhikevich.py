@@ -61,7 +61,7 @@ def izhikevich(
         slack = jnp.asarray(b, current.dtype) - 5
         v = (slack - jnp.sqrt(jnp.maximum(slack**2 - 4 * 0.04 * 140, 0))) / (2 * 0.04)
         v = jnp.broadcast_to(v, current.shape)
-        return TwoVariables(v, b * v)
+        return TwoVariables(v, jnp.asarray(b, v.dtype) * v)
 
     def slopes(v, w):
         return (0.04 * v + 5) * v + 140 - w, a * (b * v - w)
