@@ -1,4 +1,5 @@
 from . import data as data
+from . import encoders as encoders
 from . import identities as identities
 from . import layers as layers
 from . import measure as measure

@@ -136,10 +136,11 @@ def _targets_of_moments(
 
 def check_sequences(net: Net, x: Array) -> None:
     """Raise ValueError unless x fits a net over time: [B, T, ...], of 1 moment or more."""
-    if net[0].time is not None and (x.ndim < 3 or x.shape[1] == 0):
+    time = net[0].time
+    if time is not None and time.encoder is None and (x.ndim < 3 or x.shape[1] == 0):
         raise ValueError(
             f"x is {x.shape}, and the net runs over time; expected sequences [B, T, ...] of 1"
-            " moment or more: an encoder turns images into sequences"
+            " moment or more: bp.encoders.in_front(net, encoder) turns images into sequences"
         )
 
 

@@ -139,11 +139,6 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
         check_sequences(net, x)
         if asked is None:
             return rule.predict(params, state, x, key, context)
-        if net[-1].time is None or jnp.shape(asked) != x.shape[:2]:
-            raise ValueError(
-                f"predict: got asked {jnp.shape(asked)} for x {x.shape}; expected [B, T], and a net"
-                " that answers at each moment"
-            )
         return rule.predict(params, state, x, key, context, asked=asked)  # type: ignore[call-arg]
 
     return Rule(init, grad, predict)

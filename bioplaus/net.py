@@ -196,8 +196,13 @@ def predictor(net: Net) -> PredictFn:
 def answer(net: Net, output: Array, asked: Array | None) -> Array:
     """The output [B, C]; of a net that answers at each moment, the mean of the asked moments.
 
-    asked: [B, T]; None for all moments.
+    asked: [B, T]; None for all moments. Raises ValueError for another shape.
     """
+    if asked is not None and (net[-1].time is None or jnp.shape(asked) != output.shape[:2]):
+        raise ValueError(
+            f"predict: got asked {jnp.shape(asked)} for outputs {output.shape}; expected [B, T] and"
+            " a net that answers at each moment, [B, T, C]"
+        )
     if net[-1].time is None:
         return output
     if asked is None:
@@ -240,6 +245,7 @@ def _gained(neuron: Neuron, gain: Gain) -> Neuron:
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
     """The net with the noise of synapses and neurons on, off, or replaced by the expected output.
 
+    Without noise, an encoder in front of the net gives the expected value of each moment.
     Synaptic noise is linear in the weights, so that its mean is the layer without noise. Raises
     ValueError for any other mode.
     """
@@ -249,10 +255,11 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
         return net
 
     def quiet(layer: Layer) -> Layer:
-        if layer.time is not None:
-            return layer.time.lift(quiet)
+        still = layer.off or layer  # without noise of synapses, nor of an encoder
+        if still.time is not None:
+            return still.time.lift(quiet)
         neuron = layer.neuron
-        return (layer.off or layer)._replace(
+        return still._replace(
             neuron=(neuron.off if mode == "off" else neuron.mean) or neuron
         )
 

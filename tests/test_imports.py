@@ -31,6 +31,7 @@ ALLOWED = {
     "neurons": ("types", "hyper"),
     "local": ("types", "salts", "net", "outputs", "losses"),
     "modulators": ("types", "salts", "net", "entry", "hyper", "extensions"),
+    "encoders": ("types", "salts", "net", "hyper"),
     "rules.shared": ("types", "salts", "net", "local", "neurons"),
     "layers": ("types", "salts", "net", "local", "neurons", "hyper"),
     "rules": ("types", "salts", "net", "outputs", "local", "entry", "hyper", "rules.shared"),

@@ -112,7 +112,7 @@ def _sequence(where: str, x: Array) -> None:
     if x.ndim < 3 or x.shape[1] == 0:
         raise ValueError(
             f"{where}: the input is {x.shape}, expected sequences [B, T, ...] of 1 moment or more;"
-            " an encoder (bp.encoders) turns images into sequences"
+            " bp.encoders.in_front(net, encoder) turns images into sequences"
         )
 
 

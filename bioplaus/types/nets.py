@@ -130,6 +130,26 @@ class Gain(NamedTuple):
 # --- Layers over time
 
 
+class EncodeFn(Protocol):
+    """Inputs x [B, ...] as sequences [B, T, ...]. All noise comes from `key`."""
+
+    def __call__(self, x: Array, key: Key, /) -> Array: ...
+
+
+class Encoder(NamedTuple):
+    """What turns inputs into moments, as pixels into spikes (`bioplaus.encoders`).
+
+    decode: (moments [B, T, ...]) -> what they tell of the inputs. mean: the same encoder without
+    its noise, which gives the expected value of each moment; None if it draws nothing. at(dt): the
+    same in moments of dt ms; None if no number of the encoder is a time.
+    """
+
+    encode: EncodeFn
+    decode: Callable[[Array], Array]
+    mean: "Encoder | None" = None
+    at: "Callable[[float], Encoder] | None" = None
+
+
 class Past(NamedTuple):
     """What a layer has kept of the moments so far. t: their number []; synapses, neurons: states;
     output: of the last moment, () unless the layer hears it."""
@@ -182,6 +202,7 @@ class Time(NamedTuple):
     lift: (change) -> the same layer over time, made of change(each layer of one moment in it).
     gained: (gain) -> the same layer with changed excitability at every moment.
     closed: None unless the layer hears itself: then `neuron` alone carries a signal back.
+    encoder: of a net's first layer, whose inputs are then those of the encoder, and no sequences.
     """
 
     moment: Layer
@@ -191,6 +212,7 @@ class Time(NamedTuple):
     start: StartFn
     run: RunFn
     closed: ClosedFn | None = None
+    encoder: Encoder | None = None
 
 
 Net = tuple[Layer, ...]
