@@ -259,9 +259,7 @@ def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:
         if still.time is not None:
             return still.time.lift(quiet)
         neuron = layer.neuron
-        return still._replace(
-            neuron=(neuron.off if mode == "off" else neuron.mean) or neuron
-        )
+        return still._replace(neuron=(neuron.off if mode == "off" else neuron.mean) or neuron)
 
     return tuple(quiet(layer) for layer in net)
 

@@ -19,7 +19,7 @@ def bernoulli(steps: Count, probability: PositiveProbability = 1.0) -> Encoder:
     """
 
     def chance(x: Array) -> Array:
-        return probability * unit(x)
+        return unit(x) * probability
 
     return _by_chance("bernoulli", steps, chance, lambda p: p / probability)
 

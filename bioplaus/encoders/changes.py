@@ -45,6 +45,6 @@ def delta(threshold: Positive = 0.1) -> Encoder:
 
     def decode(moments: Array) -> Array:
         on, off = jnp.split(moments, 2, -1)
-        return threshold * jnp.cumsum(on - off, 1)
+        return jnp.cumsum(on - off, 1) * threshold
 
     return Encoder(straight_through(value, expected), decode)
