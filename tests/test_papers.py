@@ -143,14 +143,19 @@ def test_nokland_2019():
 
 
 def test_pogodin_2020():
-    """pHSIC with groups is within 0.8 points of 98.1 %, and is far below without groups."""
+    """pHSIC with groups is within 0.8 points of 98.4 %, and is far below without groups.
+
+    98.4 % is the published figure for groups without divisive normalisation, as ours are.
+    """
     found = {rule: value for (rule, _), (value,) in found_in("pogodin2020").items()}
     grouped, alone = (
         value
         for rule, value in sorted(found.items(), key=lambda item: -item[1])
         if rule.startswith("phsic")
     )
-    assert grouped == pytest.approx(98.1, abs=0.8)
+    published = 98.4
+    assert grouped == pytest.approx(published, abs=0.8)
+    assert f"| {grouped:.2f} | {published:.1f} |" in said("pogodin2020")
     assert found["bp"] > grouped > alone + 3 > found["frozen"] + 6
     assert all(f"| {value:.2f} |" in said("pogodin2020") for value in found.values())
 
@@ -164,12 +169,13 @@ def test_pinchetti_2024():
     with (PAPERS / "pinchetti2024" / "results.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             epochs[row["rule"]][row["seed"]].append(100 * float(row["value"]))
-    for rule, published in (("pc", 98.2), ("ipc", 98.4), ("bp", 98.29)):
+    for rule, published in (("pc", 98.26), ("ipc", 98.45), ("bp", 98.29)):
         seeds = epochs[rule].values()
         assert [len(s) for s in seeds] == [25, 25, 25]
         best, last = [max(s) for s in seeds], [s[-1] for s in seeds]
         assert sum(best) / 3 == pytest.approx(published, abs=0.3)
-        assert f"| {printed(best)} | {printed(last)} |" in said("pinchetti2024")
+        line = f"| {published:.2f} | {printed(best)} | {printed(last)} |"
+        assert line in said("pinchetti2024")
 
 
 def test_laborieux_2022():
