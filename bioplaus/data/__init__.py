@@ -10,7 +10,17 @@ sequence of tasks. corrupted: the published MNIST-C and CIFAR-10-C.
 import difflib
 from collections.abc import Callable
 
-from bioplaus.data import augment, cifar10, corrupted, digits, mnist, noisy, tasks
+from bioplaus.data import (
+    augment,
+    cifar10,
+    corrupted,
+    digits,
+    mnist,
+    noisy,
+    sequential,
+    spoken_digits,
+    tasks,
+)
 from bioplaus.data.dataset import Dataset, own
 from bioplaus.data.fetch import DataError
 from bioplaus.extensions import with_extensions
@@ -20,6 +30,13 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
     "mnist": mnist.load_mnist,
     "fashion-mnist": mnist.load_fashion_mnist,
     "cifar10": cifar10.load,
+    "mnist-rows": sequential.load_rows,
+    "mnist-pixels": sequential.load_pixels,
+    "mnist-pixels-permuted": sequential.load_permuted,
+    "spoken-digits": spoken_digits.load,
+    **{
+        f"spoken-digits-without-{who}": spoken_digits.without(who) for who in spoken_digits.SPEAKERS
+    },
 }
 """name -> the function that reads it. `bioplaus list` prints the first line of its docstring."""
 
@@ -69,5 +86,7 @@ __all__ = [
     "load",
     "noisy",
     "own",
+    "sequential",
+    "spoken_digits",
     "tasks",
 ]
