@@ -52,13 +52,13 @@ CITE = (
 
 class Recordings(NamedTuple):
     """audio: int16, all recordings one after the other. length: samples of each [N]. digit, speaker
-    (a number of SPEAKERS), index: of each [N]."""
+    (a number of SPEAKERS), take (the index of the file name): of each [N]."""
 
     audio: np.ndarray
     length: np.ndarray
     digit: np.ndarray
     speaker: np.ndarray
-    index: np.ndarray
+    take: np.ndarray
 
 
 def load() -> Dataset:
@@ -69,7 +69,7 @@ def load() -> Dataset:
     9 validate. All speakers are in all three. Raises DataError.
     """
     found = recordings()
-    parts = found.index > 9, (found.index > 4) & (found.index < 10), found.index < 5
+    parts = found.take > 9, (found.take > 4) & (found.take < 10), found.take < 5
     note = (
         "Test set: the official one, recordings 0 to 4 of each speaker and digit; 5 to 9 validate."
         " Every speaker is in the training set."
@@ -85,7 +85,7 @@ def without(speaker: str) -> Callable[[], Dataset]:
 
     def load() -> Dataset:
         found = recordings()
-        tested, early = found.speaker == SPEAKERS.index(speaker), found.index < 5
+        tested, early = found.speaker == SPEAKERS.index(speaker), found.take < 5
         note = f"Test set: all of {speaker}, who is not in the training set; of the others, "
         note += "recordings 0 to 4 of each digit validate."
         parts = ~tested & ~early, ~tested & early, tested
@@ -117,7 +117,9 @@ def _from_packed() -> Recordings:
     low, high = np.frombuffer(lzma.decompress(read(AUDIO)), np.uint8).reshape(2, -1)
     audio = np.cumsum(low | (high.astype(np.uint16) << 8), dtype=np.uint16).view(np.int16)
     with np.load(io.BytesIO(read(LABELS)), allow_pickle=False) as labels:
-        return Recordings(audio, *(labels[name].astype(int) for name in Recordings._fields[1:]))
+        return Recordings(
+            audio, *(labels[name].astype(int) for name in ("length", "digit", "speaker", "index"))
+        )
 
 
 def _from_files(folder: Path) -> Recordings:

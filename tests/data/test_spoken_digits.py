@@ -43,7 +43,7 @@ def pack(folder, monkeypatch):
     difference = np.diff(found.audio.view(np.uint16), prepend=np.uint16(0)).astype(np.uint16)
     planes = np.stack([difference & 255, difference >> 8]).astype(np.uint8)
     arrays = io.BytesIO()
-    np.savez(arrays, **found._asdict())
+    np.savez(arrays, index=found.take, **found._asdict())
     contents = lzma.compress(planes.tobytes()), arrays.getvalue()
     for name, content in zip(("AUDIO", "LABELS"), contents, strict=True):
         file = getattr(spoken_digits, name)
@@ -60,7 +60,7 @@ def test_both_forms_are_the_same_recordings(folder, monkeypatch):
     again = spoken_digits.recordings()
     assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
     assert found.length.tolist() == [1_000 + 300 * n for n in range(12)]
-    assert found.index.tolist() == [0, 12, 7] * 4
+    assert found.take.tolist() == [0, 12, 7] * 4
     assert found.speaker.tolist() == [0, 0, 0, 4, 4, 4] * 2
 
 
