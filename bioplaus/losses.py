@@ -14,7 +14,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from bioplaus.arrays import as_floats
-from bioplaus.outputs import asked_moments, at_moments, declared_by, outputs_are, targets
+from bioplaus.outputs import (
+    asked_moments,
+    at_moments,
+    declared_by,
+    moment_loss,
+    outputs_are,
+    targets,
+)
 from bioplaus.types import Array, Loss
 
 TINY = 1e-6  # float32 rounds a sigmoid to 0 or 1, whose logarithm is not finite
@@ -87,7 +94,7 @@ def at_each_moment(loss: Loss) -> Loss:
         return jnp.where(asked, losses, 0).sum(1)
 
     summed.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    summed.each_moment = True  # type: ignore[attr-defined]
+    summed.each_moment = loss  # type: ignore[attr-defined]
     return summed
 
 
@@ -148,11 +155,19 @@ def per_example(loss: Loss) -> Loss:
         return losses
 
     checked.outputs = declared_by(loss)  # type: ignore[attr-defined]
-    checked.each_moment = at_moments(loss)  # type: ignore[attr-defined]
+    checked.each_moment = moment_loss(loss)  # type: ignore[attr-defined]
     # The mark is the function itself: `functools.wraps` would copy a mere flag to functions around
     # it, which are not checked.
     checked._per_example = checked  # type: ignore[attr-defined]
     return checked
+
+
+def of_answers(loss: Loss) -> Loss:
+    """The loss, per example, of what `Rule.predict` answers, [B, C].
+
+    For a loss at each moment it is the loss of one moment, taken of the mean output.
+    """
+    return per_example(moment_loss(loss) or loss)
 
 
 def _over_examples(loss: Loss, output: Array, y: Array) -> bool:

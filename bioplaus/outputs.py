@@ -68,9 +68,14 @@ def declared_by(loss: Loss) -> Kind | None:
 
 def at_moments(loss: Loss) -> bool:
     """Whether a loss takes an answer at each moment, [B, T, C]: `bioplaus.at_each_moment`."""
+    return moment_loss(loss) is not None
+
+
+def moment_loss(loss: Loss) -> Loss | None:
+    """The loss of one moment, of a loss at each moment; None for other losses."""
     while isinstance(loss, functools.partial) and not hasattr(loss, "each_moment"):
         loss = loss.func
-    return getattr(loss, "each_moment", False)
+    return getattr(loss, "each_moment", None)
 
 
 def asked_moments(y: Array) -> Array:
@@ -162,13 +167,32 @@ def from_labels(where: str, given: Any, classes: int, dtype: Any) -> Array:
 def correct(output: Array, y: ArrayLike, of: Loss | Kind = "logits") -> Array:
     """[B]: 1 for a right answer, 0 for a wrong one or NaN, 1/k if k outputs tie for the largest.
 
-    of: the loss that the net was trained with, or the kind of its outputs. Raises ValueError if y
-    does not fit.
+    of: the loss that the net was trained with, or the kind of its outputs. With a loss at each
+    moment, answers at each moment are taken as well: output [B, T, C] and y [B, T, C], NaN at the
+    moments that are not asked. Then the number is the share of the asked moments that are right; an
+    example without such a moment counts as wrong. Raises ValueError if y does not fit.
     """
-    kind = kind_of(of, "correct")
-    output, y = as_wide_floats("correct", output), targets("correct", output, y)
+    kind, output = kind_of(of, "correct"), as_wide_floats("correct", output)
+    if output.ndim == 3 and not isinstance(of, str) and at_moments(of):
+        return _correct_at_moments(output, jnp.asarray(y), kind)
+    y = targets("correct", output, y)
     _answerable("correct", kind, y)
     return right_or_unknown(output, y, kind)
+
+
+def _correct_at_moments(output: Array, y: Array, kind: Kind) -> Array:
+    if y.shape != output.shape:
+        raise ValueError(
+            f"correct: outputs are {output.shape} and y is {y.shape}; answers at each moment are"
+            " judged by targets of each moment, of the same shape"
+        )
+    asked = asked_moments(y)
+    # What is written at moments that are not asked has one right answer, so that it is no row of
+    # several labels, by which all rows would be judged otherwise.
+    filler = jax.nn.one_hot(0, y.shape[-1], dtype=y.dtype)
+    rows = jnp.where(asked[..., None], y, filler).reshape(-1, y.shape[-1])
+    right = correct(output.reshape(rows.shape), rows, kind).reshape(asked.shape)
+    return jnp.where(asked, right, 0).sum(1) / jnp.maximum(asked.sum(1), 1)
 
 
 def right_or_unknown(output: Array, y: Array, kind: Kind) -> Array:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.local import by_vjp
-from bioplaus.types import Array, CreditFn, Gain, Key, Layer, Neuron, Past, PyTree
+from bioplaus.types import MOMENTS, Array, CreditFn, Gain, Key, Layer, Neuron, Past, PyTree
 
 
 class Steps(NamedTuple):
@@ -78,9 +78,10 @@ def over_moments(layer: Layer) -> tuple[Callable[..., tuple[PyTree, Array]], Cre
 
     def scanned(params, state, x, key):
         state = rest(params, x[:, 0]) if state is None else state
-        state, current = jax.lax.scan(
-            lambda s, x: layer.synapse(params, s, x, key), state, jnp.moveaxis(x, 1, 0)
-        )
+        with jax.named_scope(MOMENTS):
+            state, current = jax.lax.scan(
+                lambda s, x: layer.synapse(params, s, x, key), state, jnp.moveaxis(x, 1, 0)
+            )
         return state, jnp.moveaxis(current, 0, 1)
 
     by_state = by_vjp(lambda p, s, x, k: scanned(p, None, x, k))
@@ -175,7 +176,8 @@ def scan_moments(
         return Past(t + 1, synapses, () if hear is None else z, neurons), seen
 
     time_major = jnp.moveaxis(current, 1, 0), gains
-    past, seen = jax.lax.scan(body, past, time_major, unroll=steps.unroll)
+    with jax.named_scope(MOMENTS):
+        past, seen = jax.lax.scan(body, past, time_major, unroll=steps.unroll)
     return past, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
 
 

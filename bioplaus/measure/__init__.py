@@ -18,6 +18,7 @@ from bioplaus.measure.cost import cost, effective, inference
 from bioplaus.measure.counts import Cost, Counts, total
 from bioplaus.measure.neurobench import NeuroBench, neurobench
 from bioplaus.measure.program.operations import NotCountable
+from bioplaus.measure.spikes import BreakEven, Rates, break_even, spike_rates
 from bioplaus.measure.statistics import (
     Interval,
     holm,
@@ -30,16 +31,19 @@ from bioplaus.measure.statistics import (
 )
 
 __all__ = [
+    "BreakEven",
     "Card",
     "Cost",
     "Counts",
     "Interval",
     "NeuroBench",
     "NotCountable",
+    "Rates",
     "accuracy",
     "angles",
     "bootstrap",
     "brain",
+    "break_even",
     "calibration",
     "card",
     "continual",
@@ -64,5 +68,6 @@ __all__ = [
     "retention",
     "robustness",
     "s50",
+    "spike_rates",
     "total",
 ]

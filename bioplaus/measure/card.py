@@ -15,7 +15,7 @@ is listed separately. A rule may probe a layer with inputs other than those of t
 responses count as activity, not as transported weights, if there are fewer probes than the layer
 has inputs: too few to recover the weight matrix.
 
-LOCKING. See `bioplaus.measure.program.schedule`.
+LOCKING, and what an update needs of a net OVER TIME. See `bioplaus.measure.program.schedule`.
 """
 
 import math
@@ -23,13 +23,27 @@ from typing import NamedTuple
 
 import jax
 
-from bioplaus.measure.cost import changed, total_macs, traced
+from bioplaus.measure.cost import Traced, changed, total_macs, traced
 from bioplaus.measure.counts import Count, drawn, per
 from bioplaus.measure.program import Program
 from bioplaus.measure.program.flow import forward_axes, reads_of
-from bioplaus.measure.program.operations import MAC_OPS, macs, phase, times
-from bioplaus.measure.program.schedule import depths
+from bioplaus.measure.program.operations import MAC_OPS, Op, macs, phase, times
+from bioplaus.measure.program.schedule import depths, goes_back, held_over_time
+from bioplaus.net import forward, time_step
 from bioplaus.types import Batch, Net, Rule
+
+
+class OverTime(NamedTuple):
+    """What one update of a net over time needs.
+
+    moments: T, of an example. back: for each layer, through how many moments, one after the other,
+    its gradient is carried back; 0 if it is local in time. held: words per example that must be
+    kept until then, which grow with T; 0 if the memory does not.
+    """
+
+    moments: int
+    back: tuple[int, ...]
+    held: float
 
 
 class Card(NamedTuple):
@@ -40,11 +54,13 @@ class Card(NamedTuple):
     feedback_words: number of weights beside the net's that MACs (multiply-accumulates) read.
     learns_feedback: whether any of these change.
     forward_passes: MACs in the 'forward' scope, divided by those of one forward pass.
-    settling_steps: length of the longest scan that holds MACs; 0 if there is none.
+    settling_steps: length of the longest scan that holds MACs, other than over moments; 0 if there
+    is none.
     locking: for each layer, the longest chain of MAC operations up to its gradient.
     random: random numbers drawn per example.
     crossed: for each layer, how many of its weight arrays are read backwards for its own gradient
     alone, which is backprop inside a layer.
+    over_time: None for a net without layers over time.
     """
 
     transport_words: int
@@ -56,6 +72,7 @@ class Card(NamedTuple):
     locking: tuple[int, ...]
     random: Count
     crossed: tuple[int, ...]
+    over_time: OverTime | None = None
 
 
 def card(rule: Rule, net: Net, batch: Batch) -> Card:
@@ -65,7 +82,6 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
     t = traced(rule, net, batch)
     program, size = t.program, batch.x.shape[0]
     reads, one_pass = reads_of(program, forward_axes(t.one_pass)), total_macs(t.one_pass)
-    depth = depths(program)
     return Card(
         transport_words=_words(program, reads.words),
         transport_bits=_words(program, reads.bits),
@@ -75,17 +91,36 @@ def card(rule: Rule, net: Net, batch: Batch) -> Card:
             macs(op, program.shapes) * times(op) for op in program.ops if phase(op) == "forward"
         )
         / max(one_pass, 1),
-        settling_steps=max(
-            (times(op) for op in program.ops if op.name in MAC_OPS and op.loops), default=0
-        ),
-        locking=tuple(
-            max((depth[v] for v in jax.tree.leaves(g)), default=0) for g in program.outputs[0]
-        ),
+        settling_steps=max((_settles(op) for op in program.ops if op.name in MAC_OPS), default=0),
+        locking=_by_layer(program, depths(program)),
         random=per(sum(drawn(op, program.shapes) * times(op) for op in program.ops), size),
         crossed=tuple(
             len(reads.inside.intersection(jax.tree.leaves(p))) for p in program.inputs[0]
         ),
+        over_time=_over_time(t, net, size),
     )
+
+
+def _settles(op: Op) -> int:
+    """How often op runs, but once for all moments; 0 if it is in no loop but over moments."""
+    steps = times(op)
+    for loop in op.loops:
+        steps //= (loop.length or 1) if loop.moments else 1
+    return steps if any(not loop.moments for loop in op.loops) else 0
+
+
+def _by_layer(program: Program, depth: list[int]) -> tuple[int, ...]:
+    return tuple(max((depth[v] for v in jax.tree.leaves(g)), default=0) for g in program.outputs[0])
+
+
+def _over_time(t: Traced, net: Net, size: int) -> OverTime | None:
+    if time_step(net) is None:
+        return None
+    first = jax.eval_shape(
+        lambda p, x, k: forward(net, p, x, k).outputs[0], t.params, t.batch.x, t.key
+    )
+    back = _by_layer(t.program, depths(t.program, goes_back))
+    return OverTime(first.shape[1], back, held_over_time(t.program, size))
 
 
 def describe(card: Card) -> list[tuple[str, str]]:
@@ -119,7 +154,24 @@ def describe(card: Card) -> list[tuple[str, str]]:
         ),
         ("random numbers", f"{float(card.random):,.6g} per example" if card.random else "none"),
         ("backprop inside a layer", ", ".join(blocks) or "none"),
+        *(() if card.over_time is None else _described(card.over_time)),
     ]
+
+
+def _described(time: OverTime) -> list[tuple[str, str]]:
+    back = (
+        f"yes: back through {max(time.back)} moments at most; by layer:"
+        f" {', '.join(map(str, time.back))}"
+        if any(time.back)
+        else "no: local in time"
+    )
+    held = (
+        f"{time.held:,.6g} words per example are held for {time.moments} moments; they grow with"
+        " the number of moments"
+        if time.held
+        else "none that grows with the number of moments"
+    )
+    return [("locking in time", back), ("memory of time", held)]
 
 
 def _words(program: Program, arrays: frozenset[int]) -> int:

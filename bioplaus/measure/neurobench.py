@@ -9,14 +9,17 @@
                          multiply-accumulates (MACs)
     membrane updates     numel at the first step, then #(v_t != v_{t-1}) of the potentials v
 Biases, pooling and normalisation are not counted. Dense operations leave out the zeros of a
-convolution's padding.
+convolution's padding. Of a net over time an example is a whole sequence, and the outputs that a
+recurrent layer hears of itself are inputs of its synapses.
 
 Yik et al., "NeuroBench: A Framework for Benchmarking Neuromorphic Computing Algorithms and
 Systems", 2023, arXiv:2304.04640; https://github.com/NeuroBench/neurobench, version 2.3.0, whose
 values these equal. NeuroBench's documentation defines operations per execution; its code divides by
 the number of samples, and we follow the code: for a spiking net one sample includes all time steps.
 A layer whose inputs happen to be binary on this batch counts as ACs, there and here. Departures: we
-count activations of hidden layers, where NeuroBench counts modules that have a hook.
+count activations of hidden layers, where NeuroBench counts modules that have a hook; whether the
+inputs of a layer over time are all 0, 1 or -1 is asked of the whole sequence, where NeuroBench asks
+at each moment.
 """
 
 from typing import NamedTuple
@@ -26,7 +29,8 @@ import jax.numpy as jnp
 
 from bioplaus.measure.program import dependents, trace
 from bioplaus.measure.program.products import products_of
-from bioplaus.net import drive, forward, layer_key
+from bioplaus.net import forward, layer_key
+from bioplaus.salts import SYNAPSE
 from bioplaus.types import Array, Key, Layer, Net, PyTree
 
 
@@ -48,8 +52,10 @@ def neurobench(net: Net, params: PyTree, x: Array, key: Key) -> NeuroBench:
     leaves, passed = jax.tree.leaves(params), forward(net, params, x, key)
     weights, hidden = [w for w in leaves if w.ndim > 1], passed.inputs[1:]
     found = [
-        _operations(layer, p, h, layer_key(key, l))
-        for l, (layer, p, h) in enumerate(zip(net, params, passed.inputs, strict=True))
+        _operations(layer, p, heard, x, layer_key(key, l))
+        for l, (layer, p, heard, x) in enumerate(
+            zip(net, params, passed.heard, passed.inputs, strict=True)
+        )
     ]
     return NeuroBench(
         footprint=sum(w.size * w.dtype.itemsize for w in leaves),
@@ -69,13 +75,20 @@ def membrane_updates(potentials: Array) -> float:
     return (first + int(changes)) / potentials.shape[1]
 
 
-def _operations(layer: Layer, params: PyTree, x: Array, key: Key) -> tuple[int, int, int]:
+def _operations(
+    layer: Layer, params: PyTree, heard: PyTree, x: Array, key: Key
+) -> tuple[int, int, int]:
     """Dense operations, effective MACs, effective ACs of a layer on a batch."""
-    program = trace(lambda p, x, k: drive(layer, p, x, k), params, x, key)
-    data = dependents(program, [program.inputs[1]])
-    ones = jax.tree.map(jnp.ones_like, (params, x))
+
+    def synapses(params: PyTree, heard: PyTree, x: Array, key: Key) -> Array:
+        return layer.synapse(params, heard, x, jax.random.fold_in(key, SYNAPSE))[1]
+
+    program = trace(synapses, params, heard, x, key)
+    data = dependents(program, jax.tree.leaves(program.inputs[1:3]))
+    given = params, heard, x
     dense, effective = (
-        products_of(program, (*args, key), data)[0].values() for args in (ones, (params, x))
+        products_of(program, (*args, key), data)[0].values()
+        for args in (jax.tree.map(jnp.ones_like, given), given)
     )
     return (
         sum(m + a for m, a, _ in dense),

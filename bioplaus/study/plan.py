@@ -12,7 +12,7 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.data.dataset import PARTS, bounds_of, centred
 from bioplaus.data.noisy import Flipped, with_noise
-from bioplaus.measure.robustness import CURVES, Disturbance
+from bioplaus.measure.robustness import CURVES, Disturbance, disturbed
 from bioplaus.net import init
 from bioplaus.record import BACKPROP, Label, partners, short_names
 from bioplaus.study import spec
@@ -140,7 +140,7 @@ def _check_shapes(arm: Arm, built: Built, program: Program, hyper: Schedules, da
 
 
 def _disturbed(net: Net, by: Disturbance, key: Key, x: Array) -> tuple:
-    by.perturb(net, init(net, key, x), x, key)
+    disturbed(by, net, init(net, key, x), x, key)
     return ()  # the result may hold functions, which jax.eval_shape cannot return
 
 

@@ -54,6 +54,7 @@ from bioplaus.types.nets import (
 from bioplaus.types.rules import (
     CROSSING,
     FEEDBACK,
+    MOMENTS,
     PER_EXAMPLE,
     PER_LAYER,
     PHASES,
@@ -77,6 +78,7 @@ from bioplaus.types.rules import (
 __all__ = [
     "CROSSING",
     "FEEDBACK",
+    "MOMENTS",
     "PER_EXAMPLE",
     "PER_LAYER",
     "PHASES",

@@ -141,5 +141,8 @@ Phase = Literal["forward", "credit", "update", "auxiliary", "optimiser"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
+MOMENTS = "moments"
+"""Inside of a phase: a loop whose steps are the moments of a sequence, in order or in reverse."""
+
 CROSSING = "feedback"
 """Inside of a phase: a signal at a layer's current crosses weights on its way back to the input."""

@@ -59,11 +59,14 @@ class NotCountable(ValueError):
 
 class Loop(NamedTuple):
     """A loop around an operation. length: number of steps; None for a `while`, 0 for a branch of a
-    cond that is not charged.
+    cond that is not charged. moments: whether its steps are the moments of a sequence. reverse:
+    whether it runs from the last step to the first.
     """
 
     id: int
     length: int | None
+    moments: bool = False
+    reverse: bool = False
 
 
 class Op(NamedTuple):

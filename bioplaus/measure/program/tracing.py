@@ -8,7 +8,8 @@ The function is traced by JAX and not run. Its jaxpr is inlined:
     jax.lax.platform_dependent      only the default branch is listed
 
 Named scopes state what a jaxpr does not say: 'trips=20' for each while inside the scope,
-'macs=1000' for each kernel or solver, 'part=0' for each rule of a composition. Four operations are
+'macs=1000' for each kernel or solver, 'part=0' for each rule of a composition, and 'moments' for a
+scan over the moments of a sequence. Four operations are
 added, which only move data:
     carry (initial, next, ...)            -> value at the start of a step
     index (stacked)                       -> the slice of one step
@@ -39,7 +40,7 @@ from bioplaus.measure.program.operations import (
     repeats,
     stated,
 )
-from bioplaus.types import PyTree
+from bioplaus.types import MOMENTS, PyTree
 
 Shape = tuple[int, ...]
 
@@ -90,9 +91,9 @@ class _Reader:
         self.constants[v] = value
         return v
 
-    def new_loop(self, length: int | None) -> Loop:
+    def new_loop(self, length: int | None, moments: bool = False, reverse: bool = False) -> Loop:
         self.loop_count += 1
-        return Loop(self.loop_count, length)
+        return Loop(self.loop_count, length, moments, reverse)
 
     def add(
         self,
@@ -131,7 +132,7 @@ class _Reader:
     def equation(self, eqn: Any, args: list[int], at: _Context) -> list[int]:
         p, name, out_shapes = eqn.params, eqn.primitive.name, [_shape(v) for v in eqn.outvars]
         if name == "scan":
-            return self.scan(p, args, out_shapes, at)
+            return self.scan(p, args, out_shapes, at, MOMENTS in _scopes(eqn))
         if name == "while":
             return self.while_loop(p, args, at)
         if name == "cond" and (platforms := p.get("branches_platforms")):
@@ -158,11 +159,17 @@ class _Reader:
         ] == out_shapes
 
     def scan(
-        self, p: dict[str, Any], args: list[int], out_shapes: list[Shape], at: _Context
+        self,
+        p: dict[str, Any],
+        args: list[int],
+        out_shapes: list[Shape],
+        at: _Context,
+        moments: bool,
     ) -> list[int]:
         """Arguments are constants, carry, then stacked inputs; results are carry, then stacked."""
         body, outside = _open(p["jaxpr"]), at
-        at = at._replace(loops=(*at.loops, self.new_loop(p["length"])))
+        loop = self.new_loop(p["length"], moments, p["reverse"])
+        at = at._replace(loops=(*at.loops, loop))
         # a stacked value has an axis more outside of the body than inside
         stacked_inputs = sum(
             len(self.shapes[a]) > len(_shape(v)) for a, v in zip(args, body.invars, strict=True)
@@ -238,11 +245,13 @@ def _scopes(eqn: Any) -> tuple[str, ...]:
     """Named scopes of an equation. This is the only reader of name stacks.
 
     A scope inside transpose(...) names the code that was differentiated, not the code that runs,
-    and is left out.
+    and is left out, except that a loop over moments stays one.
     """
 
     def inside(match: re.Match[str]) -> str:
-        return "" if match[1] == "transpose" else match[2]
+        if match[1] != "transpose":
+            return match[2]
+        return MOMENTS if MOMENTS in match[2].split("/") else ""
 
     stack, before = str(eqn.source_info.name_stack), ""
     while stack != before:

@@ -27,7 +27,7 @@ from bioplaus.measure.robustness.attacks import (
     square,
 )
 from bioplaus.measure.robustness.corruptions import corrupted, on_images, suite_for
-from bioplaus.measure.robustness.curves import CURVES, DRAWS, Disturbance, curve
+from bioplaus.measure.robustness.curves import CURVES, DRAWS, Disturbance, curve, disturbed
 from bioplaus.measure.robustness.errors import (
     corruption_error,
     effective_robustness,
@@ -70,6 +70,7 @@ __all__ = [
     "corruption_error",
     "curve",
     "describe",
+    "disturbed",
     "effective_robustness",
     "fgsm",
     "margin",

@@ -3,6 +3,7 @@ needs `suite` and `claim`.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -55,14 +56,16 @@ def transfer(
     """Accuracy [K] of `target` on examples made on `source`, at K radii. With the twin trained by
     backprop as the source it is a black-box attack.
 
-    severities, bounds: as in `under_attack`.
+    severities, bounds: as in `under_attack`. A net that answers at each moment is attacked, and
+    judged, by its one answer, the mean output of the asked moments.
     """
 
     kind, batch = kind_of(loss, "accuracy under attack"), as_batch(batch)
+    asked = {} if batch.asked is None else {"asked": batch.asked}
 
     def at(epsilon):
         x = attack(
-            source,
+            partial(source, **asked),
             loss,
             batch.x,
             batch.y,
@@ -70,6 +73,6 @@ def transfer(
             epsilon=epsilon,
             bounds=bounds,
         )
-        return correct(target(x, jax.random.fold_in(key, ANSWER)), batch.y, kind)
+        return correct(target(x, jax.random.fold_in(key, ANSWER), **asked), batch.y, kind)
 
     return jax.lax.map(at, jnp.asarray(severities, batch.x.dtype) * (bounds[1] - bounds[0])).mean(1)

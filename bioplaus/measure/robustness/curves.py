@@ -13,6 +13,10 @@ smaller ones. Severity 0 is the net itself.
 rebuild: (net) -> predict, the rule's answer on another net of the same shapes: `lambda n:
 factory(n, loss, **hyper).predict`. So a rule that settles also settles in the lesioned net. A net
 with noise answers with a fresh noise sample in each draw.
+
+Of a net over time the inputs are sequences [B, T, ...], and a disturbance of the input acts on each
+moment as on an example of its own. An encoder in front makes sequences of inputs that are none, and
+a disturbance acts on those.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +26,8 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.hyper import Count, declared
-from bioplaus.measure.robustness import shifts, synapses, units
+from bioplaus.measure.accuracy import answered
+from bioplaus.measure.robustness import shifts, spikes, synapses, units
 from bioplaus.measure.robustness.attacks.common import BOUNDS, check_bounds
 from bioplaus.outputs import Kind, correct
 from bioplaus.salts import ANSWER, DISTURB
@@ -41,7 +46,8 @@ class Disturbance(NamedTuple):
 
     severities: rising from 0, which changes nothing. unit: their unit. random: whether draws
     differ; if not, one is enough. of_range: whether severities are fractions of the range of the
-    inputs; `perturb` then takes them in units of the input.
+    inputs; `perturb` then takes them in units of the input. of_sequence: whether `perturb` takes
+    whole sequences x [B, T, ...]; else it takes moments as examples [B T, ...], if it disturbs x.
     """
 
     perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
@@ -49,6 +55,22 @@ class Disturbance(NamedTuple):
     unit: str
     random: bool = True
     of_range: bool = False
+    of_sequence: bool = True
+
+
+def disturbed(
+    by: Disturbance, net: Net, params: PyTree, x: Array, key: Key
+) -> Callable[[Array], Disturbed]:
+    """severity -> (net, params, x): what a disturbance makes of a net and its inputs."""
+    if by.of_sequence or net[0].time is None:
+        return by.perturb(net, params, x, key)
+    at = by.perturb(net, params, x.reshape(-1, *x.shape[2:]), key)
+
+    def whole(severity):
+        changed, weights, moments = at(severity)
+        return changed, weights, moments.reshape(x.shape)
+
+    return whole
 
 
 @declared
@@ -82,15 +104,16 @@ def curve(
 
     def draw(d):
         k = jax.random.fold_in(key, d)
-        at = disturbance.perturb(net, params, batch.x, jax.random.fold_in(k, DISTURB))
+        at = disturbed(disturbance, net, params, batch.x, jax.random.fold_in(k, DISTURB))
 
         def answers(severity):
             changed, weights, x = at(severity)
-            return correct(
-                rebuild(changed)(weights, state, x, jax.random.fold_in(k, ANSWER), batch.context),
-                batch.y,
-                loss,
-            )
+
+            def answer(x, key, **asked):
+                return rebuild(changed)(weights, state, x, key, batch.context, **asked)
+
+            seen = batch._replace(x=x)
+            return correct(*answered(answer, seen, jax.random.fold_in(k, ANSWER), loss), loss)
 
         return jax.lax.map(
             answers, unit * jnp.asarray(severities or disturbance.severities, batch.x.dtype)
@@ -110,6 +133,7 @@ SIGMA = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 FRACTION = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 DEGREES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 SHARE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
+JITTER = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 INVERTED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 # 0, and 2^(1 - bits) for 8, 6, 5, 4, 3, 2 and 1 bits
 STEP = (0.0, 2**-7, 2**-5, 2**-4, 2**-3, 2**-2, 2**-1, 1.0)
@@ -124,6 +148,7 @@ CURVES: Mapping[str, Disturbance] = {
         INPUT_NOISE,
         "input noise (standard deviation / range of the inputs)",
         of_range=True,
+        of_sequence=False,
     ),
     "weight_noise": Disturbance(
         synapses.weight_noise, SIGMA, "weight noise (standard deviation / rms weight)"
@@ -157,18 +182,35 @@ CURVES: Mapping[str, Disturbance] = {
     "activation_quantisation": Disturbance(
         units.quantisation, STEP, f"activation {_BITS}", random=False
     ),
-    "rotation": Disturbance(shifts.rotation, DEGREES, "rotation (degree)", random=False),
+    "rotation": Disturbance(
+        shifts.rotation, DEGREES, "rotation (degree)", random=False, of_sequence=False
+    ),
     "low_pass": Disturbance(
-        shifts.low_pass, SHARE, "high frequencies removed (fraction of largest)", random=False
+        shifts.low_pass,
+        SHARE,
+        "high frequencies removed (fraction of largest)",
+        random=False,
+        of_sequence=False,
     ),
     "high_pass": Disturbance(
-        shifts.high_pass, SHARE, "low frequencies removed (fraction of largest)", random=False
+        shifts.high_pass,
+        SHARE,
+        "low frequencies removed (fraction of largest)",
+        random=False,
+        of_sequence=False,
     ),
     "inversion": Disturbance(
-        shifts.inversion, INVERTED, "inversion (0.5: no contrast, 1: negative)", random=False
+        shifts.inversion,
+        INVERTED,
+        "inversion (0.5: no contrast, 1: negative)",
+        random=False,
+        of_sequence=False,
     ),
     "permuted_pixels": Disturbance(
-        shifts.permuted_pixels, (*FRACTION[:-1], 1.0), "pixels permuted (fraction)"
+        shifts.permuted_pixels,
+        (*FRACTION[:-1], 1.0),
+        "pixels permuted (fraction)",
+        of_sequence=False,
     ),
     **{
         f"lesion_layer_{l}": Disturbance(
@@ -176,6 +218,10 @@ CURVES: Mapping[str, Disturbance] = {
         )
         for l in range(1, LAYERS + 1)
     },
+    "spike_jitter": Disturbance(
+        spikes.jitter, JITTER, "jitter of input spikes (standard deviation, ms)"
+    ),
+    "spike_deletion": Disturbance(spikes.deletion, FRACTION, "input spikes deleted (fraction)"),
 }
 """The disturbances that a study may name. `lesion` of synapses at severity 0 is the stuck-at-0
 fault. Append new ones: the position of a disturbance is part of the key of its draws.

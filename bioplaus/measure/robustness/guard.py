@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.losses import per_example
+from bioplaus.losses import of_answers
 from bioplaus.outputs import targets
 from bioplaus.types import Array, Key, Loss, PyTree
 
@@ -61,7 +61,7 @@ def check_gradient(
             output = predict(params, state, x, key)
             rows = targets("check_gradient", output, y)
             wrong = jnp.roll(rows, 1, -1) if rows.shape[1] > 1 else 1 - rows
-            return per_example(loss)(output, wrong).mean()
+            return of_answers(loss)(output, wrong).mean()
 
         slope = jnp.tensordot(v, jax.grad(mean_loss)(x), x.ndim)
         up, down = jax.lax.map(lambda u: mean_loss(x + STEP * u), jnp.concatenate([v, -v])).reshape(

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.batches import as_batch
 from bioplaus.hyper import hyperparameters
-from bioplaus.losses import per_example
+from bioplaus.losses import of_answers
 from bioplaus.measure.accuracy import Answer, correct
 from bioplaus.measure.robustness.attacks import (
     BOUNDS,
@@ -191,7 +191,7 @@ def suite(
         raise ValueError(
             f"suite: got {budget}; every number must be above 0, and the bounds (low, high)"
         )
-    loss, (x, y) = per_example(loss), as_batch(batch)[:2]
+    loss, (x, y) = of_answers(loss), as_batch(batch)[:2]
     unit = budget.bounds[1] - budget.bounds[0]  # attacks take their radius in units of x
     target = _Target(
         predict, loss, kind_of(loss, "suite"), x, y, key, budget, unit * budget.epsilon

@@ -19,7 +19,7 @@ Fresh noise at every use and in every example adds to the current of a unit a no
 variance sigma^2 sum_i (w_i x_i)^2, which is drawn directly ("local reparameterisation": Kingma,
 Salimans, Welling, 2015, arXiv:1506.02557). This is exact for dense and convolutional synapses and
 an upper bound for pooled ones; for normalised synapses it must not be used. Signals that a settling
-rule sends back do not have this noise.
+rule sends back do not have this noise. Over time each moment is a use.
 """
 
 from collections.abc import Callable
@@ -83,20 +83,42 @@ def dynamic_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     del key
 
     def noisy(layer: Layer, sigma: Array) -> Layer:
+        if layer.time is not None:
+            return layer.time.lift(lambda one: _counting(one, lambda l: noisy(l, sigma)))
+
         def synapse(params, state, x, key):
-            state, current = layer.synapse(params, state, x, key)
+            after, current = layer.synapse(params, state, x, key)
             squares = jax.tree.map(lambda w: w**2 if w.ndim >= 2 else jnp.zeros_like(w), params)
             variance = layer.synapse(squares, state, x**2, key)[1]
             xi = jax.random.normal(
                 jax.random.fold_in(key, DISTURBANCE), current.shape, current.dtype
             )
-            return state, current + jax.lax.stop_gradient(
+            return after, current + jax.lax.stop_gradient(
                 sigma * jnp.sqrt(jnp.maximum(variance, 0)) * xi
             )
 
         return layer._replace(synapse=synapse)
 
     return lambda sigma: (tuple(noisy(layer, sigma) for layer in net), params, x)
+
+
+def _counting(layer: Layer, change: Callable[[Layer], Layer]) -> Layer:
+    """A layer of one moment whose synapses count the moments, so that `change`, which draws from
+    the key, draws anew at each: a layer over time has one key for all of them.
+    """
+    changed, rest = change(layer), layer.rest
+
+    def at_rest(params, x):
+        return (jnp.zeros((), jnp.float32), () if rest is None else rest(params, x))
+
+    def synapse(params, state, x, key):
+        t, inner = state
+        after, current = changed.synapse(
+            params, inner, x, jax.random.fold_in(key, t.astype(jnp.int32))
+        )
+        return (t + 1, after), current
+
+    return layer._replace(synapse=synapse, rest=at_rest)
 
 
 def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:

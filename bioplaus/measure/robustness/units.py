@@ -13,6 +13,9 @@ h_j: output of unit j; f: the severity, the same in every hidden layer, except f
 output of a lost unit is 0, not its mean. The mean and the largest |h| are those of the forward pass
 on x. A channel of a convolution at one position is one unit.
 
+Over time a unit is lost at all moments, for its own layer too. Means and largest values are then
+over examples and moments, and w_jk includes the synapses by which a recurrent layer hears itself.
+
 Utility: Dohare et al., "Loss of plasticity in deep continual learning", 2024, Nature 632,
 doi:10.1038/s41586-024-07711-7 (there a running mean, here a mean over x).
 """
@@ -25,8 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from bioplaus.net import drive, forward, layer_key, with_gain
-from bioplaus.types import Array, Gain, Key, Net, Neuron, PyTree
+from bioplaus.net import forward, layer_key, with_gain
+from bioplaus.salts import SYNAPSE
+from bioplaus.types import Array, Gain, Key, Layer, Net, PyTree
 
 
 def lesion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
@@ -74,23 +78,30 @@ def quantisation(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
     """
     sizes = [jnp.abs(h) for h in forward(net, params, x, key).inputs[1:]]
 
-    def rounded(neuron: Neuron, size: Array, step: Array) -> Neuron:
+    def rounded(layer: Layer, size: Array, step: Array) -> Layer:
+        neuron = layer.neuron
+
         def fire(state, current, key):
             state, out = neuron.step(state, current, key)
             return state, out + jax.lax.stop_gradient(
                 levels(out, size.max(), size.mean(), step) - out
             )
 
-        return neuron._replace(step=fire)
+        return layer._replace(neuron=neuron._replace(step=fire))
 
     def at(step):
         hidden = [
-            l._replace(neuron=rounded(l.neuron, size, step))
-            for l, size in zip(net[:-1], sizes, strict=True)
+            at_one_moment(layer, lambda one, size=size: rounded(one, size, step))
+            for layer, size in zip(net[:-1], sizes, strict=True)
         ]
         return (*hidden, net[-1]), params, x
 
     return at
+
+
+def at_one_moment(layer: Layer, change: Callable[[Layer], Layer]) -> Layer:
+    """The layer with a change; of a layer over time, the change of its layers of one moment."""
+    return change(layer) if layer.time is None else layer.time.lift(change)
 
 
 def levels(w: Array, top: Array, mean: Array, step: Array) -> Array:
@@ -111,14 +122,28 @@ def levels(w: Array, top: Array, mean: Array, step: Array) -> Array:
 def utility(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
     """sum_k |w_jk| mean |h_j| for each hidden unit j, by layer."""
     trace, found = forward(net, params, x, key), []
-    for l in range(1, len(net)):
-        size = jax.tree.map(jnp.abs, params[l])
-        mean = jnp.abs(trace.inputs[l]).mean(0, keepdims=True)
-        leaving = jax.grad(
-            lambda h, l=l, size=size: drive(net[l], size, h, layer_key(key, l)).sum()
-        )(mean)
-        found.append((leaving * mean)[0])
+
+    def mean(h: PyTree, layer: Layer) -> PyTree:
+        axes = 0 if layer.time is None else (0, 1)
+        return jax.tree.map(lambda a: jnp.abs(a).mean(axes, keepdims=True), h)
+
+    def current(l: int, h: Array, heard: PyTree) -> Array:
+        """The sum of what layer l's synapses send, at |w|, of their input and of its own output."""
+        size, k = jax.tree.map(jnp.abs, params[l]), jax.random.fold_in(layer_key(key, l), SYNAPSE)
+        return net[l].synapse(size, heard, h, k)[1].sum()
+
+    for l, below in enumerate(net[:-1]):
+        h, heard = mean(trace.outputs[l], below), mean(trace.heard[l + 1], net[l + 1])
+        leaving = jax.grad(current, 1)(l + 1, h, heard)
+        if below.time is not None and below.time.closed is not None:
+            leaving += jax.grad(current, 2)(l, mean(trace.inputs[l], below), h)
+        found.append(_of_a_unit(leaving * h, below))
     return found
+
+
+def _of_a_unit(h: Array, layer: Layer) -> Array:
+    """Of a layer's output, that of the first example, at the first moment."""
+    return h[0] if layer.time is None else h[0, 0]
 
 
 def order(a: Array) -> Array:
@@ -133,8 +158,12 @@ def unit_sample(net: Net, params: PyTree, x: Array, key: Key) -> list[Array]:
     """A uniform number in [0, 1) for each hidden unit, by layer. A lesion of fraction f takes the
     units whose number is below f.
     """
-    hidden = jax.eval_shape(lambda: [h[0] for h in forward(net, params, x, key).inputs[1:]])
-    return sample(jax.random.uniform, hidden, key)
+
+    def hidden() -> list[Array]:
+        outputs = forward(net, params, x, key).outputs[:-1]
+        return [_of_a_unit(h, layer) for h, layer in zip(outputs, net[:-1], strict=True)]
+
+    return sample(jax.random.uniform, jax.eval_shape(hidden), key)
 
 
 def sample(sampler: Callable[..., Array], like: Sequence[Array], key: Key) -> list[Array]:
@@ -161,8 +190,8 @@ def lesioned(
     left = (
         jnp.maximum(1.0 - jnp.asarray(fraction), jnp.finfo(jnp.float32).tiny) if compensate else 1.0
     )
-    return with_gain(
-        net,
-        [Gain(out=jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)) for r in rank]
-        + [Gain()],
-    )
+    gains = []
+    for r, layer in zip(rank, net[:-1], strict=True):
+        out = jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)
+        gains.append(Gain(out=out if layer.time is None else out[None, None]))
+    return with_gain(net, [*gains, Gain()])

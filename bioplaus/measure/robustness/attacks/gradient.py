@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from bioplaus.hyper import Count, NonNegative, Positive, Steps, declared
 from bioplaus.local import error_of, send, through
-from bioplaus.losses import per_example
+from bioplaus.losses import of_answers
 from bioplaus.measure.accuracy import Answer
 from bioplaus.measure.robustness.attacks.common import BOUNDS, LINF, Attack, Norm, box
 from bioplaus.net import forward, layer_key
@@ -109,9 +109,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
 
         def slope(x, key):
             trace = forward(net, params, x, key)
-            signal = error_of(per_example(loss), trace.output, targets("attack", trace.output, y))[
-                1
-            ]
+            signal = error_of(of_answers(loss), trace.output, targets("attack", trace.output, y))[1]
             for l in reversed(range(len(net))):
                 k = layer_key(key, l)
                 signal = through(net[l], trace.currents[l], k, signal)
@@ -129,7 +127,7 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
 def _slope(predict: Answer, loss: Loss, y: Array, draws: int) -> Slope:
     def total(x, key):
         output = predict(x, key)
-        return per_example(loss)(output, targets("attack", output, y)).sum()
+        return of_answers(loss)(output, targets("attack", output, y)).sum()
 
     return _mean(jax.grad(total), draws)
 

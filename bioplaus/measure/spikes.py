@@ -1,0 +1,115 @@
+"""Spikes of a net over time: how often each layer fires, and when spikes stop saving operations.
+
+    rate of layer l    spikes / (B T n_l), per unit and moment;    1000 rate / dt in Hz
+    break-even         c M* = c M + A r,    so    r* = c (M* - M) / A
+n_l: units of layer l;  T: moments of an example;  B: examples;  dt: length of a moment in ms.
+Per example:  M*: multiply-accumulates (MACs) of the dense net;  M: MACs of the spiking net at any
+rate, of synapses whose inputs are no spikes;  A: accumulates (ACs) of the spiking net if every
+unit fired at every moment;  r: the share of those that take place, which is the mean rate of the
+units that send spikes, each weighted by its number of synapses;  c: cost of a MAC in ACs.
+
+A net that fires at less than r* does its synaptic operations for less than the dense one. r* > 1:
+at any rate;  r* <= 0: at no rate. Memory traffic and the updates of neurons are not in it: these do
+not depend on the rate, and `bioplaus.measure.energy` prices them.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from bioplaus.measure.counts import Cost, total
+from bioplaus.measure.program import dependents, trace
+from bioplaus.measure.program.operations import MAC_OPS, macs, times
+from bioplaus.measure.program.products import products_of
+from bioplaus.net import forward, time_step
+from bioplaus.types import Array, Key, Net, PyTree
+
+MAC_IN_ACS = (3.7 + 0.9) / 0.9
+"""The cost of a MAC, a product and a sum, in ACs, sums: of float32 numbers at 45 nm, 3.7 pJ and
+0.9 pJ. Horowitz, "Computing's energy problem (and what we can do about it)", 2014,
+doi:10.1109/ISSCC.2014.6757323.
+"""
+
+
+class Rates(NamedTuple):
+    """[L]: of each layer, spikes per unit and moment, and in Hz. NaN for layers whose neurons do
+    not fire.
+    """
+
+    moment: Array
+    hz: Array
+
+
+class BreakEven(NamedTuple):
+    """rate: r*. found: r on this batch. macs: M. acs: A. Counts are per example."""
+
+    rate: float
+    found: float
+    macs: float
+    acs: float
+
+
+def spike_rates(net: Net, params: PyTree, x: Array, key: Key) -> Rates:
+    """How often the neurons of each layer fire on x [B, T, ...].
+
+    Raises ValueError for a net without layers over time.
+    """
+    dt = _time_step("spike_rates", net)
+    outputs = forward(net, params, x, key).outputs
+    rates = jnp.stack(
+        [
+            z.mean() if layer.neuron.spikes else jnp.full((), jnp.nan, z.dtype)
+            for layer, z in zip(net, outputs, strict=True)
+        ]
+    )
+    return Rates(rates, 1000 * rates / dt)
+
+
+def break_even(
+    net: Net, params: PyTree, x: Array, key: Key, dense: Cost, *, mac: float = MAC_IN_ACS
+) -> BreakEven:
+    """The rate of spikes at which one answer of the net costs as much as one of a dense net.
+
+    Which synapses receive spikes is seen on x [B, T, ...]: those whose inputs are all 0, 1 or -1.
+    dense: `measure.inference` of the dense net. mac: c, the cost of a MAC in ACs.
+
+        dense = bp.measure.inference(rule, dense_net, batch)
+        bp.measure.break_even(net, params, x, key, dense).rate
+
+    Raises ValueError for a net without layers over time, for synapses that receive nothing but 0 on
+    x, of which it cannot be told, and if no synapses receive spikes.
+    """
+    _time_step("break_even", net)
+    program = trace(lambda p, x, k: forward(net, p, x, k).output, params, x, key)
+    data = dependents(program, [program.inputs[1]])
+    products = products_of(program, (params, x, key), data)[0]
+    most_macs = most_acs = acs = 0
+    for i, op in enumerate(program.ops):
+        if op.name in MAC_OPS:
+            count, (found_macs, found_acs, _) = macs(op, program.shapes) * times(op), products[i]
+            if count and not found_macs and not found_acs:
+                raise ValueError(
+                    "break_even: some synapses receive nothing but 0 on x, so that it cannot be"
+                    " told whether they receive spikes; give more examples, or a net that fires"
+                )
+            most_macs += count if found_macs else 0
+            most_acs += 0 if found_macs else count
+            acs += found_acs
+    if not most_acs:
+        raise ValueError("break_even: no synapses of the net receive spikes; there is no such rate")
+    size = len(x)
+    return BreakEven(
+        float(mac * (total(dense).macs - most_macs / size) / (most_acs / size)),
+        acs / most_acs,
+        most_macs / size,
+        most_acs / size,
+    )
+
+
+def _time_step(where: str, net: Net) -> float:
+    dt = time_step(net)
+    if dt is None:
+        raise ValueError(
+            f"{where}: the net has no layers over time; wrap them, bp.over_time(layer)"
+        )
+    return dt
