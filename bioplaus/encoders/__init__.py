@@ -28,7 +28,7 @@ from collections.abc import Callable
 from bioplaus.encoders.chance import bernoulli, poisson
 from bioplaus.encoders.changes import delta
 from bioplaus.encoders.exact import constant, rows
-from bioplaus.encoders.front import encoded, in_front, received
+from bioplaus.encoders.front import encoded, in_front, received, without_encoder
 from bioplaus.encoders.timed import latency, rank_order
 from bioplaus.types import Encoder
 
@@ -54,4 +54,5 @@ __all__ = [
     "rank_order",
     "received",
     "rows",
+    "without_encoder",
 ]

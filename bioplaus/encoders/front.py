@@ -54,6 +54,12 @@ def encoded(factory: RuleFactory, encoder: Encoder) -> RuleFactory:
     return made
 
 
+def without_encoder(net: Net) -> Net:
+    """The net that takes `received(net, x, key)` in place of x: as it was before `in_front`."""
+    time = net[0].time
+    return net if time is None or time.bare is None else (time.bare, *net[1:])
+
+
 def received(net: Net, x: Array, key: Key) -> Array:
     """What the net's first layer receives in `forward(net, params, x, key)`: x, or its moments."""
     time = net[0].time
@@ -106,5 +112,6 @@ def _encoded(layer: Layer, encoder: Encoder) -> Layer:
             start=lambda params, x: time.start(params, zeros(x)),
             run=run,
             encoder=encoder,
+            bare=layer,
         ),
     )

@@ -160,10 +160,9 @@ def describe(card: Card) -> list[tuple[str, str]]:
 
 def _described(time: OverTime) -> list[tuple[str, str]]:
     back = (
-        f"yes: back through {max(time.back)} moments at most; by layer:"
-        f" {', '.join(map(str, time.back))}"
+        f"back through {max(time.back)} moments at most; by layer: {', '.join(map(str, time.back))}"
         if any(time.back)
-        else "no: local in time"
+        else "none: no gradient is carried back through moments"
     )
     held = (
         f"{time.held:,.6g} words per example are held for {time.moments} moments; they grow with"

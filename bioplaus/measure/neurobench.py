@@ -19,7 +19,7 @@ the number of samples, and we follow the code: for a spiking net one sample incl
 A layer whose inputs happen to be binary on this batch counts as ACs, there and here. Departures: we
 count activations of hidden layers, where NeuroBench counts modules that have a hook; whether the
 inputs of a layer over time are all 0, 1 or -1 is asked of the whole sequence, where NeuroBench asks
-at each moment.
+at each moment; the constants of neurons are no part of the footprint.
 """
 
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.encoders import received, without_encoder
 from bioplaus.measure.program import dependents, trace
 from bioplaus.measure.program.products import products_of
 from bioplaus.net import forward, layer_key
@@ -49,11 +50,12 @@ class NeuroBench(NamedTuple):
 
 def neurobench(net: Net, params: PyTree, x: Array, key: Key) -> NeuroBench:
     """Measure one answer to x [B, ...]. Raises NotCountable for products that cannot be counted."""
+    net, x = without_encoder(net), received(net, x, key)
     leaves, passed = jax.tree.leaves(params), forward(net, params, x, key)
     weights, hidden = [w for w in leaves if w.ndim > 1], passed.inputs[1:]
     found = [
-        _operations(layer, p, heard, x, layer_key(key, l))
-        for l, (layer, p, heard, x) in enumerate(
+        _operations(layer, p, heard, h, layer_key(key, l))
+        for l, (layer, p, heard, h) in enumerate(
             zip(net, params, passed.heard, passed.inputs, strict=True)
         )
     ]

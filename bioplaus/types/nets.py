@@ -203,6 +203,7 @@ class Time(NamedTuple):
     gained: (gain) -> the same layer with changed excitability at every moment.
     closed: None unless the layer hears itself: then `neuron` alone carries a signal back.
     encoder: of a net's first layer, whose inputs are then those of the encoder, and no sequences.
+    bare: this layer without its encoder.
     """
 
     moment: Layer
@@ -213,6 +214,7 @@ class Time(NamedTuple):
     run: RunFn
     closed: ClosedFn | None = None
     encoder: Encoder | None = None
+    bare: "Layer | None" = None
 
 
 Net = tuple[Layer, ...]

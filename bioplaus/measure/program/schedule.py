@@ -61,7 +61,7 @@ def held_over_time(program: Program, size: int) -> float:
 
 def goes_back(op: Op) -> bool:
     """Whether op opens a step of a loop over moments that runs in reverse."""
-    return op.name == "carry" and op.loops[-1].moments and op.loops[-1].reverse
+    return op.name in ("carry", "index") and op.loops[-1].moments and op.loops[-1].reverse
 
 
 def _reads(program: Program) -> list[tuple[Op, set[int]]]:

@@ -3,9 +3,10 @@
 
     jitter      a spike at moment t moves to round(t + s xi / dt),    xi standard normal
     deletion    a spike is lost with probability s
-s: the severity, of jitter in ms; dt: length of a moment in ms. x: [B, T, ...] of 0 and 1. Spikes
-are disturbed independently. A spike that jitter moves before the first moment or after the last is
-lost, and two spikes of an input that meet at a moment are one.
+s: the severity, of jitter in ms; dt: length of a moment in ms. The spikes are the inputs [B, T,
+...], of 0 and 1, or those of the encoder in front of the net. They are disturbed independently. A
+spike that jitter moves before the first moment or after the last is lost, and two spikes of an
+input that meet at a moment are one.
 """
 
 from collections.abc import Callable
@@ -14,51 +15,76 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.arrays import concrete
+from bioplaus.encoders import in_front, without_encoder
 from bioplaus.net import time_step
 from bioplaus.types import Array, Key, Net, PyTree
 
+Change = Callable[[Array, Array], Array]
+"""(spikes [B, T, ...], severity) -> disturbed spikes."""
+
 
 def jitter(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Move every spike in time.
+    """Move every spike in time. Raises ValueError for a net that receives no spikes."""
 
-    Raises ValueError for a net without time, and for inputs that are not spikes.
-    """
-    dt = _moment("spike_jitter", net, x)
-    flat = x.reshape(*x.shape[:2], -1)
-    examples, moments, inputs = flat.shape
-    xi = jax.random.normal(key, flat.shape, x.dtype)
-    b, t, i = jnp.ogrid[:examples, :moments, :inputs]
+    def change(like: jax.ShapeDtypeStruct, dt: float) -> Change:
+        moments = like.shape[1]
+        xi = jax.random.normal(key, like.shape, like.dtype)
+        places = jnp.ogrid[tuple(slice(n) for n in like.shape)]
 
-    def at(sigma):
-        to = jnp.round(t + sigma * xi / dt).astype(int)
-        to = jnp.where(to < 0, moments, to)  # a negative index would count from the end
-        moved = jnp.zeros_like(flat).at[b, to, i].max(flat, mode="drop")
-        return net, params, moved.reshape(x.shape)
+        def moved(spikes, sigma):
+            to = jnp.round(places[1] + sigma * xi / dt).astype(int)
+            to = jnp.where(to < 0, moments, to)  # a negative index would count from the end
+            where = (places[0], to, *places[2:])
+            return jnp.zeros_like(spikes).at[where].max(spikes, mode="drop")
 
-    return at
+        return moved
+
+    return _changed("spike_jitter", net, params, x, change)
 
 
 def deletion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
-    """Delete a random fraction of the spikes.
+    """Delete a random share of the spikes. Raises ValueError for a net that receives none."""
 
-    Raises ValueError for a net without time, and for inputs that are not spikes.
-    """
-    _moment("spike_deletion", net, x)
-    rank = jax.random.uniform(key, x.shape)
-    return lambda fraction: (net, params, jnp.where(rank < fraction, 0, x))
+    def change(like: jax.ShapeDtypeStruct, dt: float) -> Change:
+        del dt
+        rank = jax.random.uniform(key, like.shape)
+        return lambda spikes, share: jnp.where(rank < share, 0, spikes)
+
+    return _changed("spike_deletion", net, params, x, change)
 
 
-def _moment(where: str, net: Net, x: Array) -> float:
-    """The length of a moment in ms."""
-    dt, values = time_step(net), concrete(x)
-    if dt is None:
+def _changed(
+    where: str,
+    net: Net,
+    params: PyTree,
+    x: Array,
+    change: Callable[[jax.ShapeDtypeStruct, float], Change],
+) -> Callable:
+    """severity -> (net, params, x), with the spikes changed as x, or in the encoder in front."""
+    dt, time = time_step(net), net[0].time
+    if dt is None or time is None:
         raise ValueError(
             f"{where}: the net has no layers over time, and receives no spikes; leave this curve"
             " out"
         )
-    if values is not None and not ((values == 0) | (values == 1)).all():
-        raise ValueError(
-            f"{where}: the inputs hold other values than 0 and 1, so they are not spikes; leave"
-            " this curve out, or give spikes [B, T, ...]"
-        )
-    return dt
+    encoder = time.encoder
+    if encoder is None:
+        values = concrete(x)
+        if values is not None and not ((values == 0) | (values == 1)).all():
+            raise ValueError(
+                f"{where}: the inputs hold other values than 0 and 1, so they are no spikes; leave"
+                " this curve out, or put an encoder in front, bp.encoders.in_front"
+            )
+        of_inputs = change(jax.eval_shape(lambda: x), dt)
+        return lambda severity: (net, params, of_inputs(x, severity))
+    spikes = jax.eval_shape(lambda: encoder.encode(x, jax.random.key(0)))
+    of_spikes = change(spikes, dt)
+
+    def at(severity):
+        def encode(x, key):
+            return of_spikes(encoder.encode(x, key), severity)
+
+        other = encoder._replace(encode=encode, mean=None, at=None)
+        return in_front(without_encoder(net), other), params, x
+
+    return at
