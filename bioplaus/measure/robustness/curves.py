@@ -62,7 +62,7 @@ def disturbed(
     by: Disturbance, net: Net, params: PyTree, x: Array, key: Key
 ) -> Callable[[Array], Disturbed]:
     """severity -> (net, params, x): what a disturbance makes of a net and its inputs."""
-    time = net[0].time
+    time = net[0].time if net else None
     if by.of_sequence or time is None or time.encoder is not None:
         return by.perturb(net, params, x, key)
     at = by.perturb(net, params, x.reshape(-1, *x.shape[2:]), key)
