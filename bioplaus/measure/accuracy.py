@@ -22,7 +22,7 @@ from bioplaus.batches import checked_data
 from bioplaus.outputs import Kind, at_moments, correct, from_labels
 from bioplaus.types import Array, Batch, Key, Loss
 
-Answer = Callable[[Array, Key], Array]
+Answer = Callable[..., Array]
 """(x [B, ...], key) -> outputs [B, C]: `Rule.predict` with its parameters and state filled in. For
 batches that say which moments are asked, or have a target at each moment, it takes `asked` [B, T]
 as a further keyword, as `predict` of most rules does.

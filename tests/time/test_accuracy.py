@@ -57,7 +57,7 @@ def test_one_answer_is_the_mean_of_the_asked_moments(size):
 def test_accuracy_of_outputs_at_each_moment():
     y = jnp.where(ASKED[..., None], jax.nn.one_hot(LABELS, C), jnp.nan)
     assert accuracy(OUTPUTS, y, LOSS) == pytest.approx(by_hand(LABELS, ASKED))
-    none = correct(OUTPUTS, jnp.full_like(y, jnp.nan), LOSS)
+    none = correct(jnp.asarray(OUTPUTS), jnp.full_like(y, jnp.nan), LOSS)
     np.testing.assert_array_equal(none, np.zeros(B))
     with pytest.raises(ValueError, match=r"expected \[B, C\]"):
         accuracy(

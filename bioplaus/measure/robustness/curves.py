@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.hyper import Count, declared
 from bioplaus.measure.accuracy import answered
@@ -50,7 +51,7 @@ class Disturbance(NamedTuple):
     whole sequences x [B, T, ...]; else it takes moments as examples [B T, ...], if it disturbs x.
     """
 
-    perturb: Callable[[Net, PyTree, Array, Key], Callable[[Array], Disturbed]]
+    perturb: Callable[[Net, PyTree, Array, Key], Callable[[ArrayLike], Disturbed]]
     severities: tuple[float, ...]
     unit: str
     random: bool = True
@@ -60,7 +61,7 @@ class Disturbance(NamedTuple):
 
 def disturbed(
     by: Disturbance, net: Net, params: PyTree, x: Array, key: Key
-) -> Callable[[Array], Disturbed]:
+) -> Callable[[ArrayLike], Disturbed]:
     """severity -> (net, params, x): what a disturbance makes of a net and its inputs."""
     time = net[0].time if net else None
     if by.of_sequence or time is None or time.encoder is not None:
@@ -123,7 +124,7 @@ def curve(
     return jax.lax.map(draw, jnp.arange(draws if disturbance.random else 1)).mean((0, 2))
 
 
-def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[Array], Disturbed]:
+def input_noise(net: Net, params: PyTree, x: Array, key: Key) -> Callable[[ArrayLike], Disturbed]:
     """x + sigma xi, not clipped. xi: standard normal; sigma: in units of x."""
     xi = jax.random.normal(key, x.shape, x.dtype)
     return lambda sigma: (net, params, x + sigma * xi)
