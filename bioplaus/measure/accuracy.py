@@ -75,7 +75,7 @@ def evaluate(
     if full < n:
         rest = chunk((count, jax.tree.map(lambda a: a[full:], part)))
         found = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), found, rest)
-    return accuracy(*found, loss)
+    return accuracy(found[0], found[1], loss)
 
 
 def answered(
