@@ -35,7 +35,7 @@ ALLOWED = {
     "rules.shared": ("types", "salts", "net", "local", "neurons"),
     "layers": ("types", "salts", "net", "local", "neurons", "hyper"),
     "rules": ("types", "salts", "net", "outputs", "local", "entry", "hyper", "rules.shared"),
-    "measure": "types arrays salts states net outputs losses hyper batches entry".split(),
+    "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
     "training": ("types", "salts", "net", "batches", "entry", "files"),
