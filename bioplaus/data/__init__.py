@@ -17,6 +17,8 @@ from bioplaus.data import (
     digits,
     mnist,
     noisy,
+    patterns,
+    recall,
     sequential,
     spoken_digits,
     tasks,
@@ -37,6 +39,11 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
     **{
         f"spoken-digits-without-{who}": spoken_digits.without(who) for who in spoken_digits.SPEAKERS
     },
+    "evidence-accumulation": recall.load_evidence,
+    "store-recall": recall.load_store_recall,
+    "delayed-match": recall.load_delayed_match,
+    "pattern-generation": patterns.load_pattern,
+    "random-manifolds": patterns.load_manifolds,
 }
 """name -> the function that reads it. `bioplaus list` prints the first line of its docstring."""
 
@@ -86,6 +93,8 @@ __all__ = [
     "load",
     "noisy",
     "own",
+    "patterns",
+    "recall",
     "sequential",
     "spoken_digits",
     "tasks",

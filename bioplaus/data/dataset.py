@@ -234,3 +234,11 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 def scaled(pixels: np.ndarray, top: int) -> np.ndarray:
     """Pixels 0..top -> float32 in [0, 1], in C order."""
     return np.divide(pixels, top, dtype=np.float32, order="C")
+
+
+def uniform(n: int, seed: int | tuple[int, ...]) -> np.ndarray:
+    """n numbers, uniform in (0, 1).
+
+    They come from the raw output of PCG64, which NumPy promises never to change (NEP 19).
+    """
+    return ((np.random.PCG64(seed).random_raw(n) >> np.uint64(11)) + 0.5) * 2.0**-53

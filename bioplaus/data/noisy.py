@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioplaus.data.dataset import Dataset, bounds_of, one_hot, picked
+from bioplaus.data.dataset import Dataset, bounds_of, one_hot, picked, uniform
 
 SIMILAR = {
     "mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
@@ -114,7 +114,7 @@ def _check_classed(data: Dataset, fits: bool) -> None:
 def _with_input_noise(x: np.ndarray, sigma: float, bounds: tuple[float, float]) -> np.ndarray:
     from scipy.special import ndtri
 
-    xi = ndtri(_uniform(x.size, 2).reshape(x.shape))
+    xi = ndtri(uniform(x.size, 2).reshape(x.shape))
     return (x + sigma * (bounds[1] - bounds[0]) * xi).astype(x.dtype)
 
 
@@ -123,7 +123,7 @@ def flipped_evenly(labels: np.ndarray, classes: int, rate: float, *, seed: int) 
 
     All other labels are equally likely.
     """
-    chance, which = _uniform(2 * len(labels), seed).reshape(2, -1)
+    chance, which = uniform(2 * len(labels), seed).reshape(2, -1)
     other = (labels + 1 + np.floor(which * (classes - 1)).astype(labels.dtype)) % classes
     return np.where(chance < rate, other, labels)
 
@@ -133,22 +133,14 @@ def flipped_to(
 ) -> np.ndarray:
     """Labels [N], each replaced by its entry in `similar`, if any, with probability `rate`."""
     image = np.array([similar.get(c, c) for c in range(labels.max() + 1)], labels.dtype)
-    return np.where(_uniform(len(labels), seed) < rate, image[labels], labels)
+    return np.where(uniform(len(labels), seed) < rate, image[labels], labels)
 
 
 def _kept(labels: np.ndarray, classes: int, imbalance: float, fraction: float) -> np.ndarray:
     """Indices of the rows that are kept, ascending: for each class the first of a shuffle."""
-    chance, found = _uniform(len(labels), 0), []
+    chance, found = uniform(len(labels), 0), []
     for c in range(classes):
         rows = np.flatnonzero(labels == c)
         count = max(1, round(len(rows) * fraction * imbalance ** (-c / max(classes - 1, 1))))
         found.append(rows[np.argsort(chance[rows], kind="stable")[:count]])
     return np.sort(np.concatenate(found))
-
-
-def _uniform(n: int, seed: int) -> np.ndarray:
-    """Uniform in (0, 1).
-
-    It comes from the raw output of PCG64, which NumPy promises never to change (NEP 19).
-    """
-    return ((np.random.PCG64(seed).random_raw(n) >> np.uint64(11)) + 0.5) * 2.0**-53
