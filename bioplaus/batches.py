@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.arrays import as_array, concrete, without_nan
-from bioplaus.net import forward
+from bioplaus.net import asked_mean, forward
 from bioplaus.net import init as init_net
 from bioplaus.outputs import at_moments, from_labels
-from bioplaus.types import Array, Batch, Key, Loss, Net, PyTree
+from bioplaus.types import Array, Batch, Key, Loss, Net, PredictFn, PyTree
 
 
 def as_batch(batch: Any) -> Batch:
@@ -132,6 +132,20 @@ def _targets_of_moments(
         )
     y = jnp.broadcast_to(y if y.ndim == 3 else y[:, None], output.shape)
     return _floats(y, x) if asked is None else jnp.where(asked[..., None], _floats(y, x), jnp.nan)
+
+
+def one_answer(batch: Batch) -> Array:
+    """y [B, C], by which the outputs of `Rule.predict` are measured.
+
+    Of answers at each moment, [B, T, C], it is the mean of those that are asked, as of the outputs.
+    """
+    y = jnp.asarray(batch.y)
+    return asked_mean(y, batch.asked) if y.ndim == 3 else y
+
+
+def asking(predict: PredictFn, batch: Batch) -> PredictFn:
+    """`predict` for inputs of this batch, whose asked moments it is told if there are any."""
+    return predict if batch.asked is None else functools.partial(predict, asked=batch.asked)
 
 
 def check_sequences(net: Net, x: Array) -> None:

@@ -203,12 +203,15 @@ def answer(net: Net, output: Array, asked: Array | None) -> Array:
             f"predict: got asked {jnp.shape(asked)} for outputs {output.shape}; expected [B, T] and"
             " a net that answers at each moment, [B, T, C]"
         )
-    if net[-1].time is None:
-        return output
+    return output if net[-1].time is None else asked_mean(output, asked)
+
+
+def asked_mean(values: Array, asked: Array | None) -> Array:
+    """[B, T, C] -> [B, C], the mean of the asked moments [B, T]; of all moments for None."""
     if asked is None:
-        return output.mean(1)
+        return values.mean(1)
     asked = jnp.asarray(asked, bool)[..., None]
-    return jnp.where(asked, output, 0).sum(1) / jnp.maximum(asked.sum(1), 1)
+    return jnp.where(asked, values, 0).sum(1) / jnp.maximum(asked.sum(1), 1)
 
 
 def with_gain(net: Net, gains: Sequence[Gain]) -> Net:

@@ -29,8 +29,9 @@ from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST
 from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NOISES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
+from bioplaus.study.forms import MAX_COUNT
 from bioplaus.study.settings import Arm, Study
-from bioplaus.study.tables import MAX_COUNT, ContrastSpec, ScheduleSpec
+from bioplaus.study.tables import ContrastSpec, ScheduleSpec
 
 HERE = Path(__file__).parent
 FIGURE, WIDTH = "frontier", 880  # of the report; pixels

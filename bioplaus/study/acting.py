@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from bioplaus.measure.robustness import CURVES
+from bioplaus.study.nets import takes
 from bioplaus.study.settings import Arm, Study, StudyError
+from bioplaus.study.tables import NeuronSpec
 
 
 class Reader(NamedTuple):
@@ -43,14 +45,53 @@ def _suite(arm: Arm, own_net: bool) -> bool:
 
 READERS = (
     Reader(
-        ("net", *(f"neuron.{key}" for key in ("kind", "slope", "threshold", "noise", "level"))),
+        (
+            "net",
+            "encoder",
+            *(f"neuron.{key}" for key in NeuronSpec.model_fields if key != "evaluate"),
+        ),
         lambda a, own_net: not own_net,
         "applies to a net that the study builds, and this run was given a net",
     ),
     Reader(
-        ("net.hidden", "net.positive"),
+        ("net.hidden",),
+        lambda a, own_net: a.net.kind != "cnn",
+        "applies to net.kind = mlp and spiking",
+    ),
+    Reader(
+        ("net.positive",),
         lambda a, own_net: a.net.kind == "mlp",
         "applies to net.kind = mlp",
+    ),
+    Reader(
+        (
+            "encoder",
+            "neuron.tau_syn",
+            *(f"net.{key}" for key in ("recurrent", "dt", "horizon", "readout")),
+            *(f"net.{key}" for key in ("readout_gain", "readout_tau")),
+        ),
+        lambda a, own_net: a.net.kind == "spiking",
+        "applies to net.kind = spiking",
+    ),
+    Reader(
+        ("net.readout_tau",),
+        lambda a, own_net: a.net.readout == "each",
+        "applies to a readout at each moment, net.readout = each",
+    ),
+    Reader(
+        ("net.readout_gain", "net.output"),
+        lambda a, own_net: a.net.readout != "each",
+        "applies to a net that answers once, and net.readout is each",
+    ),
+    Reader(
+        ("neuron.reset",),
+        lambda a, own_net: takes(a.neuron, "reset"),
+        "applies to neurons with a reset, as lif and alif",
+    ),
+    Reader(
+        ("neuron.surrogate",),
+        lambda a, own_net: takes(a.neuron, "surrogate"),
+        "applies to neurons that fire, as lif and alif",
     ),
     Reader(
         ("net.positive", "optimiser.dale", "optimiser.largest"),
@@ -64,8 +105,8 @@ READERS = (
     ),
     Reader(
         ("neuron.threshold",),
-        lambda a, own_net: a.neuron.kind == "sigmoid",
-        "applies to the kind sigmoid",
+        lambda a, own_net: takes(a.neuron, "threshold"),
+        "applies to the kind sigmoid, and to neurons that fire",
     ),
     Reader(
         ("neuron.level", "neuron.evaluate"),

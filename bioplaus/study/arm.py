@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from bioplaus.batches import asking, one_answer
 from bioplaus.data import Dataset
 from bioplaus.data.augment import jittered
 from bioplaus.measure.accuracy import accuracy
@@ -186,12 +187,12 @@ def probe_of(arm: Arm, built: Built) -> Callable[[TrainState, Batch], dict[str, 
     """
     rule, key = built.rule(built.net), seed_key(0)
     quiet = built.rule(noise_mode(built.net, arm.neuron.evaluate))
-    truth = backprop(built.net, built.loss)
+    truth = backprop(built.net, built.objective)
 
     def measure(state: TrainState, test: Batch) -> dict[str, Array]:
         few = jax.tree.map(lambda a: a[:PROBE_EXAMPLES], test)
-        out = quiet.predict(state.params, state.rule, test.x, key, test.context)
-        found = {AT_STEP.key: accuracy(out, test.y, built.loss)}
+        out = asking(quiet.predict, test)(state.params, state.rule, test.x, key, test.context)
+        found = {AT_STEP.key: accuracy(out, one_answer(test), built.loss)}
         if arm.alignment:
             taught = fitted(state.rule, rule.init(key, state.params, few))
             for _ in range(built.hold - 1):

@@ -47,11 +47,9 @@ def claim_rows(
     def attacked(
         state: TrainState, others: list[TrainState], twin_states: list[TrainState]
     ) -> Suite:
-        sources = [answer_of(s, few.context) for s in others]
-        sources += [
-            answer(s, few.context) for (answer, _), s in zip(twins, twin_states, strict=True)
-        ]
-        return suite(answer_of(state, few.context), loss, few, seed_key(0), budget, sources)
+        sources = [answer_of(s, few) for s in others]
+        sources += [answer(s, few) for (answer, _), s in zip(twins, twin_states, strict=True)]
+        return suite(answer_of(state, few), loss, few, seed_key(0), budget, sources)
 
     found = jax.jit(over(attacked))(states, others, [s for _, s in twins])
     made = claim(

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,15 +11,15 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus import losses, modulators
+from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
-from bioplaus.layers import cnn, mlp
-from bioplaus.layers.basic import Initializer
 from bioplaus.modulators import modulate
-from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
+from bioplaus.neurons import NOISES, SPIKING, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import projections
 from bioplaus.rules import available
+from bioplaus.study.nets import make_net, neuron_numbers, under
 from bioplaus.study.settings import Arm, StudyError, nearest
-from bioplaus.study.tables import OptimiserSpec
+from bioplaus.study.tables import NeuronSpec, OptimiserSpec
 from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 
@@ -27,12 +27,15 @@ from bioplaus.types import Array, Loss, Net, Rule
 class Built(NamedTuple):
     """The parts of an arm.
 
-    rule: net -> Rule, so that the rule can also be built on the net without noise or with lesions.
+    loss: of one answer [B, C]. objective: what the rule minimises, the loss, or its sum over
+    moments where the net answers at each. rule: net -> Rule, so that the rule can also be built on
+    the net without noise or with lesions.
     hold: number of steps for which each batch is presented.
     """
 
     net: Net
     loss: Loss
+    objective: Loss
     rule: Callable[[Net], Rule]
     tx: optax.GradientTransformation
     hold: int = 1
@@ -51,34 +54,30 @@ def build(
     values: replace the arm's values of settings that `arrays_of` names; they may be tracers. Raises
     StudyError if the net does not fit the data.
     """
-    net = net or make_net(arm, example, classes, values.get("neuron.level", arm.neuron.level))
+    net = net or make_net(arm, example, classes, values)
     rate = values.get("optimiser.learning_rate", arm.optimiser.learning_rate)
     base, loss = make_tx(arm.optimiser, arm.steps, rate), getattr(losses, arm.loss)
+    objective = loss if net[-1].time is None else losses.at_each_moment(loss)
     tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, arm.steps)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
-    hyper = arm.hyper | _under("hyper.", values)
+    hyper = arm.hyper | under("hyper.", values)
     hyper |= dict.fromkeys(optimisers(factory), base)
     factory = functools.partial(factory, **hyper)
     if arm.modulator.kind != "unmodulated":
         modulator = modulators.available()[arm.modulator.kind]
         factory = modulate(
-            factory, modulator(**arm.modulator.hyper | _under("modulator.hyper.", values))
+            factory, modulator(**arm.modulator.hyper | under("modulator.hyper.", values))
         )
     return Built(
         net,
         loss,
-        lambda net: factory(net, loss),
-        optax.chain(tx, *constraints(arm.optimiser)),
+        objective,
+        lambda net: factory(net, objective),
+        optax.chain(*clipping(arm.optimiser), tx, *constraints(arm.optimiser)),
         hold_of(arm),
     )
-
-
-def _under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name.removeprefix(head): value for name, value in values.items() if name.startswith(head)
-    }
 
 
 def arrays_of(arm: Arm) -> dict[str, float]:
@@ -107,19 +106,45 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
     if arm.neuron.noise != "none":
         (level,) = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
         found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
+    if arm.neuron.tau_syn is not None:
+        tau = hyperparameters(synaptic)["tau"]
+        found["neuron.tau_syn"] = tau._replace(name="neuron.tau_syn", default=arm.neuron.tau_syn)
     for head, factory, given in (
         ("hyper", available()[arm.rule], arm.hyper),
         ("modulator.hyper", modulators.available()[arm.modulator.kind], arm.modulator.hyper),
     ):
-        known = hyperparameters(factory)
-        for name in given:
-            if name not in known:
-                raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, known)}")
-        found |= {
-            f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default))
-            for n, h in known.items()
-        }
+        found |= _numbers(head, hyperparameters(factory), given, ())
+    return found | _numbers_of_kinds(arm)
+
+
+def _numbers_of_kinds(arm: Arm) -> dict[str, Hyperparameter]:
+    """`numbers_of` for the tables whose numbers stand beside their `kind`."""
+    neuron = SPIKING.get(arm.neuron.kind)
+    known = hyperparameters(neuron) if neuron else {}
+    found = _numbers("neuron", known, neuron_numbers(arm.neuron), NeuronSpec.model_fields)
+    for head, spec, kinds in (
+        ("neuron.surrogate", arm.neuron.surrogate, SURROGATES),
+        ("encoder", arm.encoder, ENCODERS),
+    ):
+        known = hyperparameters(kinds[spec.kind]) if spec.kind in kinds else {}
+        # compiled in: derivatives that are defined by hand cannot hold traced numbers
+        known = {n: h._replace(kind=float) if h.traced else h for n, h in known.items()}
+        found |= _numbers(head, known, spec.numbers, ("kind",))
     return found
+
+
+def _numbers(
+    head: str, known: Mapping[str, Hyperparameter], given: Mapping[str, Any], beside: Iterable[str]
+) -> dict[str, Hyperparameter]:
+    """Dotted key -> hyperparameter with the given value. beside: other keys of the table."""
+    for name in given:
+        if name not in known:
+            names = [*known, *beside]
+            raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, names)}")
+    return {
+        f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default))
+        for n, h in known.items()
+    }
 
 
 def check_numbers(arm: Arm) -> None:
@@ -145,11 +170,10 @@ def shape_of(arm: Arm) -> str:
     for table, head in (
         (settings["hyper"], "hyper."),
         (settings["modulator"]["hyper"], "modulator.hyper."),
+        (settings["neuron"], "neuron."),
     ):
         for name in [name for name in table if head + name in arrays]:
             table.pop(name)
-    if "neuron.level" in arrays:
-        settings["neuron"].pop("level")
     for schedule in settings.get("schedules", {}).values():
         schedule.pop("to")
     return json.dumps([settings, sorted(arrays)])
@@ -164,49 +188,6 @@ def hold_of(arm: Arm) -> int:
     known = hyperparameters(available()[arm.rule]).values()
     wanted = [arm.hyper.get(h.name) or h.default for h in known if h.presentations]
     return int(wanted[0]) if wanted else 1
-
-
-def make_net(arm: Arm, example: Array, classes: int, level: ArrayLike) -> Net:
-    """The net of an arm, with noise of the given level."""
-    output = NEURONS[arm.net.output]()
-    curve = {"sigmoid": (arm.neuron.slope, arm.neuron.threshold), "softmax": (arm.neuron.slope,)}
-    neuron = NEURONS[arm.neuron.kind](*curve.get(arm.neuron.kind, ()))
-    if arm.neuron.noise in NOISES:
-        neuron = NOISES[arm.neuron.noise](neuron, level)
-    weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
-    if arm.net.kind == "cnn":
-        if example.ndim != 4 or min(example.shape[1:3]) < 28:
-            raise StudyError(
-                f"net.kind: cnn needs images of 28x28 or more, and an input has the shape"
-                f" {example.shape[1:]}; use mlp"
-            )
-        net = cnn(
-            classes,
-            neuron,
-            output=output,
-            padding=2 if example.shape[1] == 28 else 0,
-            weights=weights,
-        )
-    else:
-        sizes = [example[0].size, *arm.net.hidden, classes]
-        net = mlp(
-            sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
-        )
-        net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
-    if arm.neuron.noise in SYNAPTIC_NOISES:
-        net = tuple(SYNAPTIC_NOISES[arm.neuron.noise](layer, level) for layer in net)
-    return net
-
-
-def positive(weights: Initializer) -> Initializer:
-    """Uniform weights above 0, with the same mean square as those of `weights`."""
-
-    def init(key, shape, dtype):
-        return jax.random.uniform(key, shape, dtype) * jnp.sqrt(
-            3 * jnp.mean(weights(key, shape, dtype) ** 2)
-        )
-
-    return init
 
 
 def make_tx(
@@ -224,6 +205,11 @@ def make_tx(
         optax.add_decayed_weights(spec.weight_decay),
         optax.scale_by_learning_rate(rate),
     )
+
+
+def clipping(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
+    """What is done to gradients before the rest of the optimiser."""
+    return [] if spec.clip is None else [optax.clip_by_global_norm(spec.clip)]
 
 
 def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.batches import one_answer
 from bioplaus.data import Dataset
 from bioplaus.data.dataset import bounds_of
 from bioplaus.data.noisy import Flipped
@@ -83,6 +84,7 @@ def final_rows(
     twin: see `Exam`. images: corrupted test images. flipped: training examples with a wrong label.
     """
     test = jax.tree.map(jnp.asarray, data.test)
+    test = test._replace(y=one_answer(test))
     attackable, warnings = _guard(
         arm, deployed, trained, jax.tree.map(lambda a: a[:CHECKED_EXAMPLES], test), label
     )
@@ -118,19 +120,17 @@ def _measured(
 ) -> Found:
     """All measures of one seed. other: the state of the twin."""
     deployed, key = exam.deployed, seed_key(0)
-    clean = _scores(exam, deployed.answer(state, test.context)(test.x, key), test.y)
+    clean = _scores(exam, deployed.answer(state, test)(test.x, key), test.y)
     found = {(measure, CLEAN.name): value for measure, value in clean.items()}
     if len(flipped.x):
-        outputs = deployed.answer(state, ())(jnp.asarray(flipped.x), key)
+        wrong = Batch(jnp.asarray(flipped.x), jnp.asarray(flipped.truth))
+        outputs = deployed.answer(state, wrong)(wrong.x, key)
         found[MEMORISED.key, FLIPPED.name] = accuracy(
             outputs, jnp.asarray(flipped.given), exam.loss
         )
-        found[RECOVERED.key, FLIPPED.name] = accuracy(
-            outputs, jnp.asarray(flipped.truth), exam.loss
-        )
+        found[RECOVERED.key, FLIPPED.name] = accuracy(outputs, wrong.y, exam.loss)
     if images is not None:
-        context = jax.tree.map(lambda a: a[: len(images.y)], test.context)
-        answer = deployed.answer(state, context)
+        answer = deployed.answer(state, jax.tree.map(lambda a: a[: len(images.y)], test))
         under = on_images(
             lambda outputs, y: _scores(exam, outputs, y), answer, images.images, images.y, key
         )
@@ -159,7 +159,7 @@ def _disturbed(exam: Exam, state: TrainState, few: Batch, key: Key) -> Found:
     found, deployed = {}, exam.deployed
     for name in exam.arm.curves:
         found[ACCURACY.key, name] = curve(
-            deployed.rebuild,
+            lambda net: deployed.rebuild(net, few),
             CURVES[name],
             deployed.net,
             state.params,
@@ -178,7 +178,7 @@ def _attacked(
 ) -> Found:
     """Accuracy under each attack of `conditions.ATTACKS` that is possible."""
     answer, climb = (
-        exam.deployed.answer(state, few.context),
+        exam.deployed.answer(state, few),
         partial(pgd, steps=exam.arm.adversarial.steps),
     )
     found = {
@@ -191,7 +191,7 @@ def _attacked(
             climb, answer, exam.loss, few, key, bounds=exam.bounds
         )
     if exam.twin is not None and other is not None:
-        source = exam.twin.answer(other, few.context)
+        source = exam.twin.answer(other, few)
         found[ACCURACY.key, TRANSFER] = transfer(
             climb, source, answer, exam.loss, few, key, bounds=exam.bounds
         )
@@ -239,7 +239,7 @@ def _guard(
     params, rule = jax.tree.map(
         lambda a: a[healthy[0]], (deployed.state.params, deployed.state.rule)
     )
-    predict = deployed.rebuild(deployed.net)
+    predict = deployed.rebuild(deployed.net, few)
     try:
         check_gradient(
             lambda p, s, x, k: predict(p, s, x, k, few.context),

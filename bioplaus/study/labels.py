@@ -12,7 +12,8 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     sizes = "-".join(map(str, arm.net.hidden))
     noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
     mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
-    built = "cnn" if arm.net.kind == "cnn" else f"mlp {sizes}" if sizes else "linear"
+    kind = f"{arm.net.kind} recurrent" if arm.net.recurrent else arm.net.kind
+    built = "cnn" if arm.net.kind == "cnn" else f"{kind} {sizes}" if sizes else "linear"
     neuron = arm.neuron.kind + noise + mode
     return Label(arm.data, net or built, arm.rule, neuron, arm.modulator.kind)
 

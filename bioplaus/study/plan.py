@@ -23,6 +23,7 @@ from bioplaus.study.costs import training_profiles
 from bioplaus.study.images import source_of
 from bioplaus.study.labels import label_of, told_apart
 from bioplaus.study.schedules import Schedules, schedules_of
+from bioplaus.study.sequences import in_moments
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.training.precision import in_float64
@@ -115,6 +116,7 @@ def _with_data(
         if key not in prepared:
             prepared[key] = _prepared(arm, loaded[arm.data])
         use, flipped = prepared[key]
+        arm = in_moments(arm, use, net)
         source_of(arm, use)
         if arm.stream and mesh is not None:
             raise StudyError(

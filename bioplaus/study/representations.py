@@ -65,7 +65,7 @@ def likeness_rows(
         key = seed_key(0)
         trace, answer = (
             forward(of.net, state.params, few.x, key),
-            of.answer(state, few.context)(few.x, key),
+            of.answer(state, few)(few.x, key),
         )
         return trace.inputs[1:], jnp.abs(
             trace.output - answer

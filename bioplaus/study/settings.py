@@ -6,18 +6,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bioplaus.rules.kolen_pollack import DECAY
+from bioplaus.study.forms import MAX_COUNT, Count, Settings, Strict, unset
 from bioplaus.study.tables import (
-    MAX_COUNT,
     AdversarialSpec,
     ContrastSpec,
-    Count,
+    EncoderSpec,
     ModulatorSpec,
     NetSpec,
     NeuronSpec,
     OptimiserSpec,
     ScheduleSpec,
-    Settings,
-    Strict,
     TrainingDataSpec,
 )
 
@@ -38,15 +36,6 @@ def nearest(name: str, names: Any) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; expected one of: {', '.join(names)}"
 
 
-def _unset(value: Any) -> bool:
-    """Leave a setting out of an arm's dump while it has its default.
-
-    The name of an arm's folder is a hash of the dump: settings that were added later must not
-    change the hash of older arms.
-    """
-    return not value
-
-
 class Arm(Settings):
     """One arm of a study: all settings of a training run and of its measures."""
 
@@ -54,10 +43,12 @@ class Arm(Settings):
     """The data set, as `bioplaus list data` names it."""
     inputs: Literal["unit", "centred"] = "unit"
     """unit leaves pixels x in [0, 1]; centred maps them to 2 x - 1."""
-    jitter: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unset)
+    jitter: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=unset)
     """Shifts training images by up to this number of pixels, drawn anew at each presentation."""
     net: NetSpec = NetSpec()
     """The network."""
+    encoder: EncoderSpec = Field(default=EncoderSpec(), exclude_if=unset)
+    """What turns data that are not sequences into the moments of a spiking net."""
     neuron: NeuronSpec = NeuronSpec()
     """The hidden neurons and their noise."""
     rule: str = "bp"
@@ -72,14 +63,14 @@ class Arm(Settings):
     """
     optimiser: OptimiserSpec = OptimiserSpec()
     """The optimiser, and constraints on the weights."""
-    schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=_unset)
+    schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=unset)
     """Key of a setting -> how it changes during training. The setting may be any number that the
     compiled program takes as an argument, such as `hyper.beta` or `neuron.level`. The net is
     measured at the last value.
     """
     batch_size: Count = 64
     """Examples per batch."""
-    stream: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=_unset)
+    stream: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=unset)
     """0 keeps all training data on the device. A number n keeps them on the host, and the batches
     of n steps on the device; the batches of the next n steps are sent meanwhile, so that device
     memory holds 2 n batches for each seed.

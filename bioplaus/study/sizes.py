@@ -13,8 +13,8 @@ import jax
 
 from bioplaus.data import Dataset
 from bioplaus.measure.robustness import CURVES
+from bioplaus.study.forms import MAX_COUNT
 from bioplaus.study.settings import Arm, Study, StudyError
-from bioplaus.study.tables import MAX_COUNT
 
 MAX_ARMS = 10_000  # a larger study is taken for a mistake, unless `many` is given
 MAX_LAYERS = 1_000  # each layer adds to the length of the program that is compiled

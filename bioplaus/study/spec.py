@@ -253,18 +253,28 @@ def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
 def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     """Raise StudyError for names and hyperparameters that are in no registry."""
     from bioplaus import data, modulators
+    from bioplaus.encoders import ENCODERS
     from bioplaus.measure.robustness import CURVES
-    from bioplaus.neurons import NEURONS, NOISES, SYNAPTIC_NOISES
+    from bioplaus.neurons import NEURONS, NOISES, SPIKING, SURROGATES, SYNAPTIC_NOISES
     from bioplaus.study.build import check_numbers
 
     for key, name, names in (
         ("data", arm.data, data.available()),
         ("rule", arm.rule, rules),
-        ("neuron.kind", arm.neuron.kind, NEURONS),
+        ("neuron.kind", arm.neuron.kind, NEURONS | SPIKING),
+        ("neuron.surrogate.kind", arm.neuron.surrogate.kind, SURROGATES),
+        ("encoder.kind", arm.encoder.kind, ("none", *ENCODERS)),
         ("neuron.noise", arm.neuron.noise, ("none", *NOISES, *SYNAPTIC_NOISES)),
         ("modulator.kind", arm.modulator.kind, modulators.available()),
         *(("curves", curve, CURVES) for curve in arm.curves),
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {_SHORT.repr(name)}{nearest(name, names)}")
+    if arm.neuron.kind in SPIKING and arm.net.kind != "spiking":
+        raise StudyError(
+            f"neuron.kind: {arm.neuron.kind} neurons have a state, which needs a net over time; set"
+            ' net.kind = "spiking"'
+        )
+    if arm.net.kind == "spiking" and not arm.net.hidden:
+        raise StudyError("net.hidden: is empty; a spiking net needs 1 hidden layer or more")
     check_numbers(arm)

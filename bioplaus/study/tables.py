@@ -1,57 +1,23 @@
 """The tables of settings in a study file, such as [base.net]: keys, types, domains, defaults."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
-MAX_COUNT = 2**31 - 1
-"""The largest whole number: compiled programs hold counts as int32."""
-
-MAX_FLOAT32 = 3.4e38
-"""The largest number that a program can hold as float32."""
-
-
-class Strict(BaseModel):
-    """A frozen model without unknown keys.
-
-    The string below a field is its description; `docs/settings.md` is generated from these.
-    """
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Settings(Strict):
-    """A table whose numbers a compiled program can hold."""
-
-    @field_validator("*")
-    @classmethod
-    def _held(cls, value: Any) -> Any:
-        """Raise ValueError for numbers that are too large, hyperparameters included."""
-        for number in value.values() if isinstance(value, dict) else (value,):
-            if isinstance(number, int) and abs(number) > MAX_COUNT:
-                raise ValueError(
-                    f"whole numbers should be {MAX_COUNT:,} at most; larger ones need a decimal"
-                    " point"
-                )
-            if isinstance(number, float) and abs(number) > MAX_FLOAT32:
-                raise ValueError(
-                    f"numbers should be {MAX_FLOAT32:g} at most, the largest of float32"
-                )
-        return value
-
-
-Count = Annotated[int, Field(gt=0, le=MAX_COUNT)]
+from bioplaus.study.forms import Count, OfKind, Settings, Strict, unset
 
 
 class NetSpec(Settings):
     """The network. Weights are drawn from N(0, variance / fan)."""
 
-    kind: Literal["mlp", "cnn"] = "mlp"
-    """mlp is a multilayer perceptron; cnn is a convolutional net with the layers of LeNet-5."""
+    kind: Literal["mlp", "cnn", "spiking"] = "mlp"
+    """mlp is a multilayer perceptron; cnn is a convolutional net with the layers of LeNet-5;
+    spiking has the hidden layers of an mlp, which run over time, on sequences.
+    """
     hidden: tuple[Count, ...] = (128, 128)
-    """Sizes of the hidden layers of an mlp. An empty list gives a linear readout."""
+    """Sizes of the hidden layers of an mlp or a spiking net. An empty list gives a linear
+    readout.
+    """
     output: Literal["identity", "sigmoid"] = "identity"
     """Neurons of the last layer. Use sigmoid with the losses mse and bernoulli."""
     variance: float = Field(default=0.25, gt=0)
@@ -64,17 +30,64 @@ class NetSpec(Settings):
     """Whether to draw the hidden weights of an mlp from a uniform distribution above 0, with the
     mean square of the normal one. The last layer is then drawn from N(0, 0.25 / fan_in).
     """
+    recurrent: bool = Field(default=False, exclude_if=unset)
+    """Whether each hidden layer of a spiking net also hears its own output of the moment before."""
+    dt: float | None = Field(default=None, gt=0, exclude_if=unset)
+    """Length of a moment of a spiking net in ms. The default is that of the data set, and 1 for
+    data that an encoder turns into sequences.
+    """
+    horizon: Count | None = Field(default=None, exclude_if=unset)
+    """If given, truncates backprop through time: no gradient passes from one stretch of so many
+    moments to the one before.
+    """
+    readout: Literal["pooled", "last", "each"] = Field(
+        default="pooled", exclude_if=lambda r: r == "pooled"
+    )
+    """What the last layer of a spiking net answers: pooled, once, from the mean of the last hidden
+    layer over all moments; last, once, from the last moment; each, at each moment, by leaky
+    integrators, where the loss is the sum over moments and the answer their mean.
+    """
+    readout_gain: float = Field(default=1.0, gt=0, exclude_if=lambda g: g == 1)
+    """Factor on what a readout that answers once receives. A factor of T / 4, for T moments, is a
+    readout of a quarter of the number of spikes.
+    """
+    readout_tau: float = Field(default=20.0, gt=0, exclude_if=lambda t: t == 20)
+    """Time constant in ms of the leaky integrators of a readout at each moment."""
 
 
-class NeuronSpec(Settings):
-    """The neurons of the hidden layers, and their noise."""
+class SurrogateSpec(OfKind):
+    """The surrogate of a spike's derivative. Its numbers are further keys, such as gamma."""
+
+    kind: str = "triangle"
+    """The surrogate, a key of `bioplaus.neurons.SURROGATES`."""
+
+
+class NeuronSpec(OfKind):
+    """The neurons of the hidden layers, and their noise.
+
+    Numbers of spiking neurons are further keys, such as tau: those of the sections below.
+    """
 
     kind: str = "tanh"
-    """The rate function, a key of `bioplaus.neurons.NEURONS`."""
+    """The rate function, a key of `bioplaus.neurons.NEURONS`; or the spiking neuron of a spiking
+    net, a key of `bioplaus.neurons.SPIKING`.
+    """
     slope: float = Field(default=1.0, gt=0)
     """Slope of sigmoid and softmax neurons."""
     threshold: float = 0.0
-    """Threshold of sigmoid neurons: the current at which their output is 1/2."""
+    """Threshold. Of sigmoid neurons, the current at which their output is 1/2; of spiking neurons,
+    the potential of a spike, where 0 stands for the neuron's default.
+    """
+    reset: Literal["subtract", "subtract_undecayed", "to_zero"] = Field(
+        default="subtract", exclude_if=lambda r: r == "subtract"
+    )
+    """What a spike does to the potential, a key of `bioplaus.neurons.spiking.RESETS`."""
+    surrogate: SurrogateSpec = Field(default=SurrogateSpec(), exclude_if=unset)
+    """The surrogate of a spike's derivative."""
+    tau_syn: float | None = Field(default=None, gt=0, exclude_if=unset)
+    """If given, exponential synapses with this time constant in ms stand before the neurons of a
+    spiking net.
+    """
     noise: str = "none"
     """The kind of noise: none, a key of `bioplaus.neurons.NOISES`, or a key of
     `bioplaus.neurons.SYNAPTIC_NOISES` for noise of the synapses.
@@ -87,12 +100,22 @@ class NeuronSpec(Settings):
     """Noise at test time: on, as in training; off; or mean, the expected output."""
 
 
+class EncoderSpec(OfKind):
+    """The encoder of a spiking net on data that are not sequences. It draws anew in each step.
+
+    Its numbers are further keys, such as steps: those of the sections below.
+    """
+
+    kind: str = "none"
+    """none, or a key of `bioplaus.encoders.ENCODERS`."""
+
+
 class ModulatorSpec(Settings):
     """The neuromodulator of the learning rule."""
 
     kind: str = "unmodulated"
     """The modulator, as `bioplaus list modulators` names it."""
-    hyper: dict[str, int | float] = {}
+    hyper: dict[str, int | float] = Field(default={})
     """Hyperparameters of the modulator."""
 
 
@@ -123,6 +146,10 @@ class OptimiserSpec(Settings):
     """
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     """The fractions of training at which the schedule step changes the rate."""
+    clip: float | None = Field(default=None, gt=0, exclude_if=unset)
+    """If given, the largest norm of the gradient of all parameters together. A larger gradient is
+    scaled down to it, before all else.
+    """
     factor: float = Field(default=0.1, gt=0)
     """The factor by which the schedule step multiplies the rate at each milestone."""
     dale: bool = False

@@ -10,10 +10,10 @@ import tomli_w
 import bioplaus as bp
 from bioplaus.cli import main
 from bioplaus.study import Study, StudyError, run_study, sizes
+from bioplaus.study.forms import MAX_COUNT
 from bioplaus.study.plan import plan
 from bioplaus.study.schedules import schedules_of
 from bioplaus.study.spec import arms
-from bioplaus.study.tables import MAX_COUNT
 
 DIGITS = bp.data.load("digits")
 

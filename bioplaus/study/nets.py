@@ -1,0 +1,158 @@
+"""Builds the nets of arms, with their neurons, noise and encoder."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.encoders import ENCODERS, in_front
+from bioplaus.layers import cnn, dense, last_moment, mean_over_time, mlp, over_time, recurrent
+from bioplaus.layers.basic import Initializer, after, flattened
+from bioplaus.neurons import (
+    NEURONS,
+    NOISES,
+    SPIKING,
+    SURROGATES,
+    SYNAPTIC_NOISES,
+    leaky,
+    synaptic,
+)
+from bioplaus.neurons.spiking import RESETS
+from bioplaus.study.settings import Arm, StudyError
+from bioplaus.study.tables import NeuronSpec
+from bioplaus.types import Array, Encoder, Layer, Net, Neuron
+
+DEFAULT_DT = 1.0
+"""Length of a moment in ms, for data that an encoder turns into sequences."""
+
+
+def make_net(arm: Arm, example: Array, classes: int, values: Mapping[str, Any] = {}) -> Net:
+    """The net of an arm. example, values: as of `bioplaus.study.build.build`.
+
+    Raises StudyError if the net does not fit the data.
+    """
+    neuron = noisy_neuron(arm.neuron, values)
+    weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
+    release = released(arm.neuron, values)
+    if arm.net.kind == "spiking":
+        net = spiking(arm, classes, neuron, weights, release)
+        encoder = encoder_of(arm)
+        return net if encoder is None else in_front(net, encoder)
+    output = NEURONS[arm.net.output]()
+    if arm.net.kind == "cnn":
+        if example.ndim != 4 or min(example.shape[1:3]) < 28:
+            raise StudyError(
+                f"net.kind: cnn needs images of 28x28 or more, and an input has the shape"
+                f" {example.shape[1:]}; use mlp"
+            )
+        net = cnn(
+            classes,
+            neuron,
+            output=output,
+            padding=2 if example.shape[1] == 28 else 0,
+            weights=weights,
+        )
+    else:
+        sizes = [example[0].size, *arm.net.hidden, classes]
+        net = mlp(
+            sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
+        )
+        net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
+    return tuple(release(layer) for layer in net)
+
+
+def spiking(
+    arm: Arm,
+    classes: int,
+    neuron: Neuron,
+    weights: Initializer,
+    release: Callable[[Layer], Layer],
+) -> Net:
+    """Hidden layers over time, and a readout. release: adds the noise of synapses to a layer of one
+    moment.
+    """
+    spec = arm.net
+    time = {"dt": spec.dt or DEFAULT_DT, "horizon": spec.horizon}
+
+    def moment(n: int, neuron: Neuron | None = None) -> Layer:
+        return release(dense(n, neuron, weights=weights))
+
+    layers = [moment(n, neuron) for n in spec.hidden]
+    layers[0] = flattened(layers[0])  # a moment may be a row of an image, with channels
+    backs = [moment(n) for n in spec.hidden] if spec.recurrent else []
+    hidden = (
+        [recurrent(layer, back, **time) for layer, back in zip(layers, backs, strict=True)]
+        if spec.recurrent
+        else [over_time(layer, **time) for layer in layers]
+    )
+    if spec.readout == "each":
+        return (*hidden, over_time(moment(classes, leaky(spec.readout_tau)), **time))
+    reduce = {"pooled": mean_over_time, "last": last_moment}[spec.readout]
+    answer = moment(classes, NEURONS[spec.output]())
+    return (*hidden, after(lambda outputs: spec.readout_gain * reduce(outputs), answer))
+
+
+def encoder_of(arm: Arm) -> Encoder | None:
+    """What turns the data into moments; None if the arm has no encoder."""
+    if arm.encoder.kind == "none":
+        return None
+    return ENCODERS[arm.encoder.kind](**arm.encoder.numbers)
+
+
+def neuron_numbers(spec: NeuronSpec) -> dict[str, Any]:
+    """Name -> value of the numbers that are given of a spiking neuron; others keep its defaults."""
+    return spec.numbers | ({"threshold": spec.threshold} if spec.threshold else {})
+
+
+def takes(spec: NeuronSpec, name: str) -> bool:
+    """Whether the kind of neuron has a parameter of this name."""
+    factory = (NEURONS | SPIKING).get(spec.kind)
+    return factory is not None and name in inspect.signature(factory).parameters
+
+
+def noisy_neuron(spec: NeuronSpec, values: Mapping[str, Any]) -> Neuron:
+    """The hidden neurons, with their noise."""
+    if spec.kind in SPIKING:
+        traced = {name: v for name, v in under("neuron.", values).items() if takes(spec, name)}
+        given: dict[str, Any] = neuron_numbers(spec) | traced
+        if takes(spec, "reset"):
+            given["reset"] = RESETS[spec.reset]
+        if takes(spec, "surrogate"):
+            given["surrogate"] = SURROGATES[spec.surrogate.kind](**spec.surrogate.numbers)
+        neuron = SPIKING[spec.kind](**given)
+    else:
+        curve = {"sigmoid": (spec.slope, spec.threshold), "softmax": (spec.slope,)}
+        neuron = NEURONS[spec.kind](*curve.get(spec.kind, ()))
+    if spec.tau_syn is not None:
+        neuron = synaptic(neuron, values.get("neuron.tau_syn", spec.tau_syn))
+    if spec.noise in NOISES:
+        return NOISES[spec.noise](neuron, values.get("neuron.level", spec.level))
+    return neuron
+
+
+def released(spec: NeuronSpec, values: Mapping[str, Any]) -> Callable[[Layer], Layer]:
+    """What adds the noise of synapses to a layer of one moment; nothing where there is none."""
+    if spec.noise not in SYNAPTIC_NOISES:
+        return lambda layer: layer
+    level = values.get("neuron.level", spec.level)
+    return lambda layer: SYNAPTIC_NOISES[spec.noise](layer, level)
+
+
+def under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the keys that begin with `head`, by the rest of their keys."""
+    return {
+        name.removeprefix(head): value for name, value in values.items() if name.startswith(head)
+    }
+
+
+def positive(weights: Initializer) -> Initializer:
+    """Uniform weights above 0, with the same mean square as those of `weights`."""
+
+    def init(key, shape, dtype):
+        return jax.random.uniform(key, shape, dtype) * jnp.sqrt(
+            3 * jnp.mean(weights(key, shape, dtype) ** 2)
+        )
+
+    return init

@@ -1,0 +1,64 @@
+"""Whether an arm and its data agree on time: sequences, encoders, and answers at each moment."""
+
+from bioplaus.data import Dataset
+from bioplaus.encoders import ENCODERS
+from bioplaus.study.nets import DEFAULT_DT, encoder_of
+from bioplaus.study.settings import Arm, StudyError
+from bioplaus.types import Net
+
+
+def in_moments(arm: Arm, data: Dataset, net: Net | None = None) -> Arm:
+    """The arm, whose spiking net has moments of the data set's length unless it says otherwise.
+
+    net: one that the user gave the run. Raises StudyError if the arm does not fit the data.
+    """
+    if net is None:
+        _check_net(arm, data)
+    _check_answers(arm, data, net)
+    if data.dt is not None and arm.jitter:
+        raise StudyError(f"jitter: moves images, and {data.name} are sequences; leave it out")
+    if data.dt is not None and arm.corruptions != "none":
+        raise StudyError(
+            f"corruptions: are of images, and {data.name} are sequences; leave them out"
+        )
+    if net is not None or arm.net.kind != "spiking" or arm.net.dt is not None:
+        return arm
+    dt = DEFAULT_DT if data.dt is None else data.dt
+    return arm.model_copy(update={"net": arm.net.model_copy(update={"dt": dt})})
+
+
+def _check_net(arm: Arm, data: Dataset) -> None:
+    """Raise StudyError unless inputs reach the net as sequences just where it is spiking."""
+    if arm.net.kind != "spiking":
+        if data.dt is not None:
+            raise StudyError(
+                f"net.kind: {arm.net.kind} is a net of a single moment, and {data.name} are"
+                ' sequences; set net.kind = "spiking"'
+            )
+        return
+    encoder = encoder_of(arm)
+    if encoder is None and data.dt is None:
+        raise StudyError(
+            f"encoder: is none, and {data.name} are not sequences, which a spiking net needs; give"
+            f' one, as encoder = {{kind = "bernoulli", steps = 25}}, of {", ".join(ENCODERS)}'
+        )
+    if encoder is not None and encoder.sequences != (data.dt is not None):
+        takes = "sequences" if encoder.sequences else "data that are not sequences"
+        others = "are" if data.dt is not None else "are not"
+        raise StudyError(
+            f"encoder.kind: {arm.encoder.kind} takes {takes}, and {data.name} {others} sequences;"
+            f" {'leave encoder out' if data.dt is not None else 'give another encoder'}"
+        )
+
+
+def _check_answers(arm: Arm, data: Dataset, net: Net | None) -> None:
+    """Raise StudyError for answers at each moment, if the net answers once."""
+    if data.train.y.ndim < 3:
+        return
+    once = arm.net.readout != "each" if net is None else net[-1].time is None
+    if once:
+        remedy = 'set net.readout = "each"' if net is None else "end it with a layer over time"
+        raise StudyError(
+            f"net.readout: {data.name} has answers at each moment, and the net answers once;"
+            f" {remedy}"
+        )
