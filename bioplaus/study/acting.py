@@ -43,12 +43,14 @@ def _suite(arm: Arm, own_net: bool) -> bool:
     return arm.robustness and arm.adversarial.suite
 
 
+MODE = "evaluate"  # of noise at test time, which acts on any net
+
 READERS = (
     Reader(
         (
             "net",
             "encoder",
-            *(f"neuron.{key}" for key in NeuronSpec.model_fields if key != "evaluate"),
+            *(f"neuron.{key}" for key in NeuronSpec.model_fields if key != MODE),
         ),
         lambda a, own_net: not own_net,
         "applies to a net that the study builds, and this run was given a net",

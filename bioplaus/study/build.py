@@ -11,6 +11,7 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus import losses, modulators
+from bioplaus.data import Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
 from bioplaus.modulators import modulate
@@ -78,6 +79,23 @@ def build(
         optax.chain(*clipping(arm.optimiser), tx, *constraints(arm.optimiser)),
         hold_of(arm),
     )
+
+
+def runnable(
+    arm: Arm, data: Dataset, net: Net | None = None, values: Mapping[str, Any] = {}
+) -> Built:
+    """The parts of an arm on a data set. net, values: as of `build`.
+
+    Raises StudyError, which names the rule, if the rule refuses the net or its hyperparameters.
+    """
+    try:
+        built = build(arm, data.train.x[:1], data.train.y.shape[-1], net, values)
+        built.rule(built.net)
+    except StudyError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise StudyError(f"{arm.rule} on {data.name} cannot be run: {error}") from error
+    return built
 
 
 def arrays_of(arm: Arm) -> dict[str, float]:

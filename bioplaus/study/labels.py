@@ -12,7 +12,7 @@ def label_of(arm: Arm, net: str | None = None) -> Label:
     sizes = "-".join(map(str, arm.net.hidden))
     noise = "" if arm.neuron.noise == "none" else f" {arm.neuron.noise} {arm.neuron.level:g}"
     mode = "" if arm.neuron.evaluate == "on" else f" ({arm.neuron.evaluate} at test)"
-    kind = f"{arm.net.kind} recurrent" if arm.net.recurrent else arm.net.kind
+    kind = f"recurrent {arm.net.kind}" if arm.net.recurrent else arm.net.kind
     built = "cnn" if arm.net.kind == "cnn" else f"{kind} {sizes}" if sizes else "linear"
     neuron = arm.neuron.kind + noise + mode
     return Label(arm.data, net or built, arm.rule, neuron, arm.modulator.kind)

@@ -17,7 +17,7 @@ from bioplaus.net import init
 from bioplaus.record import BACKPROP, Label, partners, short_names
 from bioplaus.study import spec
 from bioplaus.study.arm import Compiled, compiled_of, of_precision
-from bioplaus.study.build import Built, build, hold_of, shape_of
+from bioplaus.study.build import Built, hold_of, runnable, shape_of
 from bioplaus.study.contrasts import check_contrasts
 from bioplaus.study.costs import training_profiles
 from bioplaus.study.images import source_of
@@ -78,8 +78,7 @@ def plan(
         hyper, shape = schedules_of(arm), (shape_of(arm), example.shape, classes)
         try:
             with of_precision(arm):
-                built = build(arm, example, classes, net, hyper.end)
-                built.rule(built.net)
+                built = runnable(arm, use, net, hyper.end)
                 known = shape in programs
                 programs.setdefault(shape, compiled_of(arm, example, classes, net, mesh))
                 if check and not known:

@@ -14,6 +14,7 @@ import jax
 from bioplaus.data import Dataset
 from bioplaus.measure.robustness import CURVES
 from bioplaus.study.forms import MAX_COUNT
+from bioplaus.study.nets import encoder_of
 from bioplaus.study.settings import Arm, Study, StudyError
 
 MAX_ARMS = 10_000  # a larger study is taken for a mistake, unless `many` is given
@@ -40,7 +41,7 @@ def check_size(arm: Arm, data: Dataset, *, own_net: bool = False, devices: int =
     own_net: the user gave the run a net, which is not counted. devices: the number of devices that
     the arm is divided over.
     """
-    if arm.net.kind == "mlp" and len(arm.net.hidden) > MAX_LAYERS:
+    if arm.net.kind != "cnn" and len(arm.net.hidden) > MAX_LAYERS:
         raise StudyError(
             f"net.hidden: {arm.rule} has {len(arm.net.hidden):,} hidden layers, expected"
             f" {MAX_LAYERS:,} or fewer"
@@ -78,13 +79,18 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
     """Each part of the memory: (its purpose, with the settings that decide it; bytes)."""
     n, test, word = len(data.train.x), len(data.test.x), 8 if arm.precision == "float64" else 4
     inputs, classes = math.prod(data.train.x.shape[1:]), data.train.y.shape[-1]
-    weights, widths = (0, [inputs, classes]) if own_net else _shape(arm, inputs, classes)
+    spiking = not own_net and arm.net.kind == "spiking"
+    moments, n_in = _moments(arm, data) if spiking else (1, inputs)
+    weights, widths = (0, [inputs, classes]) if own_net else _shape(arm, n_in, classes)
     copies = 1 + {"sgd": 0, "momentum": 1, "adam": 2}[arm.optimiser.kind] + arm.energy
     chunk = -(-arm.steps // arm.points)
     held = min(arm.stream, chunk)
     yield "weights and their optimiser (net.hidden, seeds)", arm.seeds * weights * copies * word
-    yield "activities of a batch (batch_size, net.hidden)", arm.batch_size * sum(widths) * word
-    yield "activities on the test set (net.hidden)", test * max(widths) * word
+    yield (
+        "activities of a batch (batch_size, net.hidden)",
+        (arm.batch_size * moments * sum(widths) * word),
+    )
+    yield "activities on the test set (net.hidden)", test * moments * max(widths) * word
     yield (
         "the training data on the device (stream sends them in parts)",
         0 if arm.stream else n * inputs * word,
@@ -125,7 +131,16 @@ def _shape(arm: Arm, inputs: int, classes: int) -> tuple[int, list[int]]:
         widths = [inputs, 28 * 28 * 6, 10 * 10 * 16, 120, 84, classes]
         return 25 * 6 + 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * classes, widths
     widths = [inputs, *arm.net.hidden, classes]
-    return sum(a * b for a, b in itertools.pairwise(widths)), widths
+    own = sum(n * n for n in arm.net.hidden) if arm.net.recurrent else 0
+    return sum(a * b for a, b in itertools.pairwise(widths)) + own, widths
+
+
+def _moments(arm: Arm, data: Dataset) -> tuple[int, int]:
+    """The number of moments of an example of a spiking net, and of inputs of each."""
+    encoder, x = encoder_of(arm), data.train.x[:1]
+    if encoder is not None:
+        x = jax.eval_shape(encoder.encode, x, jax.random.key(0))
+    return x.shape[1], math.prod(x.shape[2:])
 
 
 def in_words(size: float) -> str:

@@ -22,12 +22,14 @@ import numpy as np
 import optax
 
 from bioplaus import data as datasets
+from bioplaus.batches import asking, one_answer
 from bioplaus.data.fetch import FOLDERS
 from bioplaus.hyper import hyperparameters
 from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
-from bioplaus.study.build import build, hold_of
+from bioplaus.study.build import build, hold_of, runnable
+from bioplaus.study.sequences import in_moments
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.study.spec import arms
@@ -93,8 +95,10 @@ def tune(
     arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
     found = opened(out, budget) if out else Tuned(budget=budget)
     use = datasets.load(data)
+    arm_of = {rule: in_moments(arm, use) for rule, arm in arm_of.items()}
     for arm in arm_of.values():
         check_size(arm, use)
+        runnable(arm, use)
     for rule in [rule for rule in wanted if rule not in found.scores]:
         if rule in SAME_ALGORITHM:
             settings, scores = found.rules[SAME_ALGORITHM[rule]], Scores(like=SAME_ALGORITHM[rule])
@@ -217,9 +221,10 @@ def _scorer(arm: Arm, use: datasets.Dataset) -> Callable[[Mapping[str, float], K
         state, _ = program.advance(
             program.init(key, train_data, values), train_data, values, arm.steps * hold
         )
-        return accuracy(
-            made(values)[1].predict(state.params, state.rule, validation.x, key), validation.y, loss
+        answer = asking(made(values)[1].predict, validation)(
+            state.params, state.rule, validation.x, key
         )
+        return accuracy(answer, one_answer(validation), loss)
 
     @jax.jit
     def every(values, keys, train_data, validation):
