@@ -47,4 +47,4 @@ def delta(threshold: Positive = 0.1) -> Encoder:
         on, off = jnp.split(moments, 2, -1)
         return jnp.cumsum(on - off, 1) * threshold
 
-    return Encoder(straight_through(value, expected), decode)
+    return Encoder(straight_through(value, expected), decode, sequences=True)

@@ -141,13 +141,15 @@ class Encoder(NamedTuple):
 
     decode: (moments [B, T, ...]) -> what they tell of the inputs. mean: the same encoder without
     its noise, which gives the expected value of each moment; None if it draws nothing. at(dt): the
-    same in moments of dt ms; None if no number of the encoder is a time.
+    same in moments of dt ms; None if no number of the encoder is a time. sequences: whether x are
+    sequences [B, T, ...] already, of other values.
     """
 
     encode: EncodeFn
     decode: Callable[[Array], Array]
     mean: "Encoder | None" = None
     at: "Callable[[float], Encoder] | None" = None
+    sequences: bool = False
 
 
 class Past(NamedTuple):
