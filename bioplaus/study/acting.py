@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from bioplaus.measure.robustness import CURVES
-from bioplaus.study.nets import takes
+from bioplaus.study.nets import resets_by_name, takes
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.tables import NeuronSpec
 
@@ -87,8 +87,8 @@ READERS = (
     ),
     Reader(
         ("neuron.reset",),
-        lambda a, own_net: takes(a.neuron, "reset"),
-        "applies to neurons with a reset, as lif and alif",
+        lambda a, own_net: resets_by_name(a.neuron) == isinstance(a.neuron.reset, str),
+        "is a name for lif and alif, a number for adex, and applies to no other neuron",
     ),
     Reader(
         ("neuron.surrogate",),

@@ -15,10 +15,10 @@ from bioplaus.data import Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
 from bioplaus.modulators import modulate
-from bioplaus.neurons import NOISES, SPIKING, SURROGATES, SYNAPTIC_NOISES, synaptic
+from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import projections
 from bioplaus.rules import available
-from bioplaus.study.nets import make_net, neuron_numbers, under
+from bioplaus.study.nets import make_net, neuron_numbers, over_moments, under
 from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.study.tables import NeuronSpec, OptimiserSpec
 from bioplaus.training.seeds import seed_key
@@ -137,8 +137,7 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
 
 def _numbers_of_kinds(arm: Arm) -> dict[str, Hyperparameter]:
     """`numbers_of` for the tables whose numbers stand beside their `kind`."""
-    neuron = SPIKING.get(arm.neuron.kind)
-    known = hyperparameters(neuron) if neuron else {}
+    known = hyperparameters(NEURONS[arm.neuron.kind]) if over_moments(arm.neuron) else {}
     found = _numbers("neuron", known, neuron_numbers(arm.neuron), NeuronSpec.model_fields)
     for head, spec, kinds in (
         ("neuron.surrogate", arm.neuron.surrogate, SURROGATES),
@@ -156,8 +155,7 @@ def _numbers(
 ) -> dict[str, Hyperparameter]:
     """Dotted key -> hyperparameter with the given value. beside: other keys of the table."""
     for name in given:
-        if name not in known:
-            names = [*known, *beside]
+        if name not in (names := [*known, *beside]):
             raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, names)}")
     return {
         f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default))

@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.encoders import ENCODERS, in_front
+from bioplaus.hyper import hyperparameters
 from bioplaus.layers import cnn, dense, last_moment, mean_over_time, mlp, over_time, recurrent
 from bioplaus.layers.basic import Initializer, after, flattened
 from bioplaus.neurons import (
     NEURONS,
     NOISES,
-    SPIKING,
+    RESETS,
     SURROGATES,
     SYNAPTIC_NOISES,
     leaky,
     synaptic,
 )
-from bioplaus.neurons.spiking import RESETS
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.study.tables import NeuronSpec
 from bioplaus.types import Array, Encoder, Layer, Net, Neuron
@@ -102,26 +102,40 @@ def encoder_of(arm: Arm) -> Encoder | None:
 
 
 def neuron_numbers(spec: NeuronSpec) -> dict[str, Any]:
-    """Name -> value of the numbers that are given of a spiking neuron; others keep its defaults."""
-    return spec.numbers | ({"threshold": spec.threshold} if spec.threshold else {})
+    """Name -> value of the numbers that are given of a neuron over time; others keep its
+    defaults.
+    """
+    of_fields = {"threshold": spec.threshold, "reset": spec.reset}
+    return spec.numbers | {n: v for n, v in of_fields.items() if v and not isinstance(v, str)}
+
+
+def over_moments(spec: NeuronSpec) -> bool:
+    """Whether the neurons have a state and need a net over time, as all that know the length of a
+    moment.
+    """
+    return NEURONS[spec.kind]().at is not None
 
 
 def takes(spec: NeuronSpec, name: str) -> bool:
     """Whether the kind of neuron has a parameter of this name."""
-    factory = (NEURONS | SPIKING).get(spec.kind)
-    return factory is not None and name in inspect.signature(factory).parameters
+    return name in inspect.signature(NEURONS[spec.kind]).parameters
+
+
+def resets_by_name(spec: NeuronSpec) -> bool:
+    """Whether a name says what a spike does to the potential, and not a number of the neuron."""
+    return takes(spec, "reset") and "reset" not in hyperparameters(NEURONS[spec.kind])
 
 
 def noisy_neuron(spec: NeuronSpec, values: Mapping[str, Any]) -> Neuron:
     """The hidden neurons, with their noise."""
-    if spec.kind in SPIKING:
+    if over_moments(spec):
         traced = {name: v for name, v in under("neuron.", values).items() if takes(spec, name)}
         given: dict[str, Any] = neuron_numbers(spec) | traced
-        if takes(spec, "reset"):
-            given["reset"] = RESETS[spec.reset]
+        if resets_by_name(spec):
+            given["reset"] = RESETS[str(spec.reset)]
         if takes(spec, "surrogate"):
             given["surrogate"] = SURROGATES[spec.surrogate.kind](**spec.surrogate.numbers)
-        neuron = SPIKING[spec.kind](**given)
+        neuron = NEURONS[spec.kind](**given)
     else:
         curve = {"sigmoid": (spec.slope, spec.threshold), "softmax": (spec.slope,)}
         neuron = NEURONS[spec.kind](*curve.get(spec.kind, ()))

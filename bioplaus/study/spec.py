@@ -255,13 +255,14 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     from bioplaus import data, modulators
     from bioplaus.encoders import ENCODERS
     from bioplaus.measure.robustness import CURVES
-    from bioplaus.neurons import NEURONS, NOISES, SPIKING, SURROGATES, SYNAPTIC_NOISES
+    from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
     from bioplaus.study.build import check_numbers
+    from bioplaus.study.nets import over_moments
 
     for key, name, names in (
         ("data", arm.data, data.available()),
         ("rule", arm.rule, rules),
-        ("neuron.kind", arm.neuron.kind, NEURONS | SPIKING),
+        ("neuron.kind", arm.neuron.kind, NEURONS),
         ("neuron.surrogate.kind", arm.neuron.surrogate.kind, SURROGATES),
         ("encoder.kind", arm.encoder.kind, ("none", *ENCODERS)),
         ("neuron.noise", arm.neuron.noise, ("none", *NOISES, *SYNAPTIC_NOISES)),
@@ -270,7 +271,7 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {_SHORT.repr(name)}{nearest(name, names)}")
-    if arm.neuron.kind in SPIKING and arm.net.kind != "spiking":
+    if over_moments(arm.neuron) and arm.net.kind != "spiking":
         raise StudyError(
             f"neuron.kind: {arm.neuron.kind} neurons have a state, which needs a net over time; set"
             ' net.kind = "spiking"'

@@ -65,23 +65,23 @@ class SurrogateSpec(OfKind):
 class NeuronSpec(OfKind):
     """The neurons of the hidden layers, and their noise.
 
-    Numbers of spiking neurons are further keys, such as tau: those of the sections below.
+    Numbers of neurons over time are further keys, such as tau: those of the sections below.
     """
 
     kind: str = "tanh"
-    """The rate function, a key of `bioplaus.neurons.NEURONS`; or the spiking neuron of a spiking
-    net, a key of `bioplaus.neurons.SPIKING`.
-    """
+    """The neuron, a key of `bioplaus.neurons.NEURONS`. Those over time need a spiking net."""
     slope: float = Field(default=1.0, gt=0)
     """Slope of sigmoid and softmax neurons."""
     threshold: float = 0.0
-    """Threshold. Of sigmoid neurons, the current at which their output is 1/2; of spiking neurons,
-    the potential of a spike, where 0 stands for the neuron's default.
+    """Threshold. Of sigmoid neurons, the current at which their output is 1/2; of neurons over
+    time, the potential of a spike, where 0 stands for the neuron's default.
     """
-    reset: Literal["subtract", "subtract_undecayed", "to_zero"] = Field(
+    reset: Literal["subtract", "subtract_undecayed", "to_zero"] | float = Field(
         default="subtract", exclude_if=lambda r: r == "subtract"
     )
-    """What a spike does to the potential, a key of `bioplaus.neurons.spiking.RESETS`."""
+    """What a spike does to the potential: of lif and alif, a key of `bioplaus.neurons.RESETS`; of
+    adex, its potential after a spike in mV.
+    """
     surrogate: SurrogateSpec = Field(default=SurrogateSpec(), exclude_if=unset)
     """The surrogate of a spike's derivative."""
     tau_syn: float | None = Field(default=None, gt=0, exclude_if=unset)
