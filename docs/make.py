@@ -22,12 +22,13 @@ import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.identities import FAMILIES
 from bioplaus.measure.robustness import CURVES
 from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST_C_LIKE
 from bioplaus.modulators import MODULATORS
-from bioplaus.neurons import NOISES, SYNAPTIC_NOISES
+from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study.forms import MAX_COUNT
 from bioplaus.study.settings import Arm, Study
@@ -59,9 +60,8 @@ values; whole numbers and truth values are compiled in. The letters of costs are
 def settings_page() -> str:
     """The text of docs/settings.md."""
     parts = [HEAD, *section("The file", Study), *section("`[base]`: settings of an arm", Arm)]
-    for name, field in Arm.model_fields.items():
-        if is_table(field.annotation):
-            parts += section(f"`[base.{name}]`", field.annotation)
+    for name, table_ in tables_in(Arm, "base"):
+        parts += section(f"`[{name}]`", table_)
     parts += section("`schedules`: each of its entries", ScheduleSpec)
     parts += section("`[[contrast]]`", ContrastSpec)
     parts += [
@@ -73,11 +73,21 @@ def settings_page() -> str:
         *disturbances(),
         RULES_HEAD,
     ]
-    parts += factories({**RULES, **BASELINES})
+    parts += factories({**RULES, **BASELINES}, "hyper")
     parts += [
         "## Hyperparameters of modulators\n\nKeys of `modulator.hyper`.\n",
-        *factories(MODULATORS),
+        *factories(MODULATORS, "hyper"),
     ]
+    moving = {key: f for key, f in NEURONS.items() if f().at is not None}
+    for what, known in (
+        ("neuron", moving),
+        ("neuron.surrogate", SURROGATES),
+        ("encoder", ENCODERS),
+    ):
+        parts += [
+            f"## Numbers of each `{what}.kind`\n\nFurther keys of `{what}`, beside `kind`.\n",
+            *factories(known, what),
+        ]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -126,12 +136,23 @@ def disturbances() -> Iterator[str]:
     yield ""
 
 
-def factories(known: dict[str, Callable[..., Any]]) -> Iterator[str]:
-    """A section for each factory that has hyperparameters, with its own description."""
+def tables_in(model: type[BaseModel], head: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    """(dotted key, model) of each table in a model, and of the tables in it."""
+    for name, field in model.model_fields.items():
+        if is_table(field.annotation):
+            yield f"{head}.{name}", field.annotation
+            yield from tables_in(field.annotation, f"{head}.{name}")
+
+
+def factories(known: dict[str, Callable[..., Any]], head: str) -> Iterator[str]:
+    """A section for each factory that has hyperparameters, with its own description.
+
+    head: the table of a study file that holds them.
+    """
     for key, factory in known.items():
         numbers = hyperparameters(factory)
         if numbers:
-            yield f"### {key}\n\n{paragraphs(factory.__doc__)}\n\n{table('hyper', numbers)}"
+            yield f"### {key}\n\n{paragraphs(factory.__doc__)}\n\n{table(head, numbers)}"
 
 
 def table(head: str, numbers: dict[str, Hyperparameter]) -> str:
