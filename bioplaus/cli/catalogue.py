@@ -1,6 +1,9 @@
-"""The tables of rules, neurons, modulators, data sets and profiles that `bioplaus list` prints."""
+"""The tables that `bioplaus list` prints: rules, neurons, encoders, modulators, data sets and
+profiles.
+"""
 
 from bioplaus import data, modulators, neurons
+from bioplaus.encoders import ENCODERS
 from bioplaus.measure.energy import profiles
 from bioplaus.rules import available
 
@@ -18,6 +21,7 @@ def tables() -> dict[str, dict[str, str]]:
             k: _first_line(f)
             for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()
         },
+        "encoders": {k: _first_line(f) for k, f in ENCODERS.items()},
         "modulators": {k: _first_line(f) for k, f in modulators.available().items()},
         "data": {k: _first_line(f) for k, f in data.available().items()},
         "profiles": {k: p.description for k, p in profiles().items()},

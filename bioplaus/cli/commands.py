@@ -9,7 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 # their texts describe the default, so that tyro does not print one
 NUMBER, FOLDER = (arg(metavar=name, help_behavior_hint="") for name in ("N", "FOLDER"))
 FLAG = FlagCreatePairsOff
-COMPARED = "bp, fa, kp, usf, dfa, np, pc, ep"
+COMPARED = "bp, fa, kp, usf, dfa, np, pc, ep; on a spiking net bp, fa, kp, usf, dfa, local_losses"
 
 
 @dataclass
@@ -19,16 +19,22 @@ class Compare:
     Settings are the same for all rules, unless --own is given.
     """
 
-    rules: Annotated[str, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")] = (
-        COMPARED
-    )
+    rules: Annotated[
+        str | None, arg(metavar="KEYS", help_behavior_hint=f"Default: {COMPARED}.")
+    ] = None
     """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
+    net: str = "mlp"
+    """mlp, or spiking: 100 recurrent ALIF neurons, which sequences such as spoken-digits need."""
     seeds: Annotated[int | None, NUMBER] = None
-    """Number of seeds, trained together. Default: 5; 3 on data sets that are downloaded."""
+    """Number of seeds, trained together.
+    Default: 5; 3 on data sets that are downloaded, and on a spiking net.
+    """
     steps: Annotated[int | None, NUMBER] = None
-    """Training steps. Default: 1,000; on data sets that are downloaded, at most 5 epochs."""
+    """Training steps.
+    Default: 1,000; on data sets that are downloaded, at most 5 epochs; on a spiking net, 300.
+    """
     own: Annotated[bool, FLAG] = False
     """Use the settings that were tuned for each rule (bioplaus/defaults.toml)."""
     out: Annotated[Path | None, FOLDER] = None
@@ -86,6 +92,8 @@ class Tune:
     """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
+    net: str = "mlp"
+    """mlp, or spiking, as of `bioplaus compare`."""
     trials: int = 24
     """Number of trials for each rule."""
     seeds: int = 3
@@ -113,9 +121,11 @@ class Verify:
 
 @dataclass
 class List:
-    """List rules, neurons, modulators, data sets and energy profiles."""
+    """List rules, neurons, encoders, modulators, data sets and energy profiles."""
 
-    what: Positional[Literal["rules", "neurons", "modulators", "data", "profiles", "all"]] = "all"
+    what: Positional[
+        Literal["rules", "neurons", "encoders", "modulators", "data", "profiles", "all"]
+    ] = "all"
     """The kind to list."""
 
 

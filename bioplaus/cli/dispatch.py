@@ -97,8 +97,9 @@ def _compare(command: Compare, rest: list[str]) -> int:
 
     del rest
     study = comparison(
-        _keys(command.rules),
+        None if command.rules is None else _keys(command.rules),
         data=command.data,
+        net=command.net,
         seeds=command.seeds,
         steps=command.steps,
         own=command.own,
@@ -189,6 +190,7 @@ def _tune(command: Tune, rest: list[str]) -> int:
     tune(
         [*keys, *BASELINES],
         data=command.data,
+        net=command.net,
         trials=command.trials,
         seeds=command.seeds,
         steps=command.steps,

@@ -8,11 +8,20 @@ from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.data.fetch import FOLDERS
 from bioplaus.rules import RULES
+from bioplaus.study.build import runnable
 from bioplaus.study.defaults import defaults
 from bioplaus.study.run import Results, run_study
-from bioplaus.study.settings import Study, StudyError
+from bioplaus.study.sequences import NETS, in_moments, net_kind, spiking_settings
+from bioplaus.study.settings import Arm, Study, StudyError
+from bioplaus.study.spec import arms
 from bioplaus.study.tune import DOWNLOADED_DATA_SETTINGS
 from bioplaus.types import Net
+
+SPIKING_CORE = ("bp", "fa", "kp", "usf", "dfa", "local_losses")
+"""The rules of `compare` on a spiking net: those that take spikes and answer within minutes."""
+
+SPIKING_BUDGET = {"seeds": 3, "steps": 300}
+"""Seeds and steps of `compare` on a spiking net, unless others are given."""
 
 CORE = ("bp", "fa", "kp", "usf", "dfa", "np", "pc", "ep")
 """The rules of `make compare`: one from each family of ways to assign credit."""
@@ -22,9 +31,9 @@ MAX_EPOCHS = 5
 
 
 def compare(
-    rules: Sequence[str] | str = CORE,
+    rules: Sequence[str] | str | None = None,
     *,
-    net: Net | None = None,
+    net: Net | str | None = None,
     data: str | tuple[Any, Any] | Dataset = "digits",
     seeds: int | None = None,
     steps: int | None = None,
@@ -34,23 +43,17 @@ def compare(
 ) -> Results:
     """Train and measure rules, and the frozen baseline, on the same net, data and batches.
 
-    rules: keys of `bp.rules.RULES`, or 'all'. net: None for the net of `comparison`. data: the name
-    of a data set, (x, y), or a Dataset. seeds, steps: None for 5 seeds and 1,000 steps; on a data
-    set that is downloaded, for 3 seeds and at most 5 epochs. own: use the settings that tuning
-    found for each rule, instead of common ones. out: a new folder for results and report. show: a
-    progress bar.
+    rules: keys of `bp.rules.RULES`, or 'all'; None for CORE, and SPIKING_CORE on a spiking net.
+    net: a net, or mlp or spiking, those of `comparison`; None for mlp. data: the name of a data
+    set, (x, y), or a Dataset. seeds, steps: None for 5 seeds and 1,000 steps; on a data set that is
+    downloaded, for 3 seeds and at most 5 epochs; on a spiking net, for 3 seeds and 300 steps. own:
+    use the settings that tuning found for each rule, instead of common ones. out: a new folder for
+    results and report. show: a progress bar.
 
     print(compare(...)) shows the table. Raises StudyError, before any work starts, for settings
     that are wrong.
     """
     names = [rules] if isinstance(rules, str) else rules
-    study = comparison(
-        names, data=data if isinstance(data, str) else "digits", seeds=seeds, steps=steps, own=own
-    )
-    if net is not None:  # settings of a net would have no effect
-        study = study.model_copy(
-            update={"base": {key: value for key, value in study.base.items() if key != "net"}}
-        )
     arrays = (
         None
         if isinstance(data, str)
@@ -58,24 +61,45 @@ def compare(
         if isinstance(data, Dataset)
         else datasets.own(*data)
     )
-    return run_study(study, net=net, data=arrays, out=Path(out) if out else None, show=show)
+    study = comparison(
+        names,
+        data=data if isinstance(data, str) else "digits",
+        net=net if isinstance(net, str) else NETS[0],
+        arrays=arrays,
+        seeds=seeds,
+        steps=steps,
+        own=own,
+    )
+    given = None if isinstance(net, str) else net
+    if given is not None:  # settings of a net would have no effect
+        study = study.model_copy(
+            update={"base": {key: value for key, value in study.base.items() if key != "net"}}
+        )
+    return run_study(study, net=given, data=arrays, out=Path(out) if out else None, show=show)
 
 
 def comparison(
-    rules: Sequence[str],
+    rules: Sequence[str] | None,
     *,
     data: str,
+    net: str = "mlp",
+    arrays: Dataset | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     own: bool = False,
 ) -> Study:
     """The study that `compare` runs: the given rules (or 'all') and the frozen baseline.
 
+    With net = spiking it is the net of `bioplaus.study.sequences.spiking_settings`, 3 seeds and 300
+    steps, where `all` are the rules that take such a net. With net = mlp it is:
     Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps.
     Data sets that are downloaded: hidden layers 256-256, batches of 128, 3 seeds, and for each rule
-    the epochs in bioplaus/defaults.toml, at most 5. own: use the settings that tuning found for
-    each rule, instead of the defaults of `Arm`.
+    the epochs in bioplaus/defaults.toml, at most 5. arrays: the user's data, if they have no name.
+    own: use the settings that tuning found for each rule, instead of the defaults of `Arm`.
     """
+    if net_kind(net) == "spiking":
+        return _spiking_comparison(rules, data, arrays, seeds=seeds, steps=steps, own=own)
+    rules = CORE if rules is None else rules
     if not rules:
         raise StudyError("rules: got no key; give keys of rules, as in bp,fa, or all")
     keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
@@ -96,3 +120,38 @@ def comparison(
             for key in tuned
         }
     return Study(name=f"compare {data}", base=base, rules=budget, grid={"rule": keys})
+
+
+def _spiking_comparison(
+    rules: Sequence[str] | None,
+    data: str,
+    arrays: Dataset | None,
+    *,
+    seeds: int | None,
+    steps: int | None,
+    own: bool,
+) -> Study:
+    """`comparison` for a spiking net. Raises StudyError for `own`: tuning was of other nets."""
+    if own:
+        raise StudyError(
+            "own: the settings in bioplaus/defaults.toml are of nets of a single moment; leave own"
+            " out for a spiking net"
+        )
+    asked = {k: v for k, v in {"seeds": seeds, "steps": steps}.items() if v is not None}
+    base: dict[str, Any] = {"data": data} | SPIKING_BUDGET | asked
+    arms(Study(name="names", base=base))  # names are checked before data are read
+    use = datasets.load(data) if arrays is None else arrays
+    base |= spiking_settings(use)
+    names = SPIKING_CORE if rules is None else rules
+    taken = [key for key in RULES if _takes(base, key, use)] if list(names) == ["all"] else names
+    keys = [*dict.fromkeys([*taken, "frozen"])]
+    return Study(name=f"compare {data}, spiking", base=base, grid={"rule": keys})
+
+
+def _takes(base: dict[str, Any], rule: str, data: Dataset) -> bool:
+    """Whether a rule takes the net of these settings."""
+    try:
+        runnable(in_moments(Arm.model_validate(base | {"rule": rule}), data), data)
+    except StudyError:
+        return False
+    return True

@@ -1,10 +1,52 @@
 """Whether an arm and its data agree on time: sequences, encoders, and answers at each moment."""
 
+import math
+from typing import Any
+
+import jax
+
 from bioplaus.data import Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.study.nets import DEFAULT_DT, encoder_of
-from bioplaus.study.settings import Arm, StudyError
+from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.types import Net
+
+NETS = ("mlp", "spiking")
+"""The nets that `compare` and `tune` can name."""
+
+ENCODED = {"kind": "bernoulli", "steps": 25}
+"""The encoder of a spiking net that `compare` and `tune` build for data that are no sequences."""
+
+
+def net_kind(name: str) -> str:
+    """The name itself. Raises StudyError for one that is not in NETS."""
+    if name not in NETS:
+        raise StudyError(f"net: there is no {name!r}{nearest(name, NETS)}")
+    return name
+
+
+def spiking_settings(data: Dataset) -> dict[str, Any]:
+    """The settings of a spiking net for `compare` and `tune`: 100 recurrent ALIF neurons.
+
+    The readout receives a quarter of the number of spikes, and gradients are clipped at 1.
+    """
+    settings: dict[str, Any] = {
+        "net": {"kind": "spiking", "hidden": [100], "recurrent": True, "variance": 1.0},
+        "neuron": {"kind": "alif", "tau_adapt": 100.0},
+        "optimiser": {"learning_rate": 5e-3, "clip": 1.0},
+    }
+    if data.dt is None:
+        settings["encoder"] = ENCODED
+    moments = moments_of(Arm.model_validate(settings), data)[0]
+    return settings | {"net": settings["net"] | {"readout_gain": moments / 4}}
+
+
+def moments_of(arm: Arm, data: Dataset) -> tuple[int, int]:
+    """The number of moments of an example of a spiking net, and of inputs of each."""
+    encoder, x = encoder_of(arm), data.train.x[:1]
+    if encoder is not None:
+        x = jax.eval_shape(encoder.encode, x, jax.random.key(0))
+    return x.shape[1], math.prod(x.shape[2:])
 
 
 def in_moments(arm: Arm, data: Dataset, net: Net | None = None) -> Arm:

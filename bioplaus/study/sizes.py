@@ -14,7 +14,7 @@ import jax
 from bioplaus.data import Dataset
 from bioplaus.measure.robustness import CURVES
 from bioplaus.study.forms import MAX_COUNT
-from bioplaus.study.nets import encoder_of
+from bioplaus.study.sequences import moments_of
 from bioplaus.study.settings import Arm, Study, StudyError
 
 MAX_ARMS = 10_000  # a larger study is taken for a mistake, unless `many` is given
@@ -80,7 +80,7 @@ def needed(arm: Arm, data: Dataset, own_net: bool = False) -> Iterator[tuple[str
     n, test, word = len(data.train.x), len(data.test.x), 8 if arm.precision == "float64" else 4
     inputs, classes = math.prod(data.train.x.shape[1:]), data.train.y.shape[-1]
     spiking = not own_net and arm.net.kind == "spiking"
-    moments, n_in = _moments(arm, data) if spiking else (1, inputs)
+    moments, n_in = moments_of(arm, data) if spiking else (1, inputs)
     weights, widths = (0, [inputs, classes]) if own_net else _shape(arm, n_in, classes)
     copies = 1 + {"sgd": 0, "momentum": 1, "adam": 2}[arm.optimiser.kind] + arm.energy
     chunk = -(-arm.steps // arm.points)
@@ -133,14 +133,6 @@ def _shape(arm: Arm, inputs: int, classes: int) -> tuple[int, list[int]]:
     widths = [inputs, *arm.net.hidden, classes]
     own = sum(n * n for n in arm.net.hidden) if arm.net.recurrent else 0
     return sum(a * b for a, b in itertools.pairwise(widths)) + own, widths
-
-
-def _moments(arm: Arm, data: Dataset) -> tuple[int, int]:
-    """The number of moments of an example of a spiking net, and of inputs of each."""
-    encoder, x = encoder_of(arm), data.train.x[:1]
-    if encoder is not None:
-        x = jax.eval_shape(encoder.encode, x, jax.random.key(0))
-    return x.shape[1], math.prod(x.shape[2:])
 
 
 def in_words(size: float) -> str:

@@ -29,7 +29,7 @@ from bioplaus.measure.accuracy import accuracy
 from bioplaus.net import init
 from bioplaus.rules import available
 from bioplaus.study.build import build, hold_of, runnable
-from bioplaus.study.sequences import in_moments
+from bioplaus.study.sequences import in_moments, net_kind, spiking_settings
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.sizes import check_size
 from bioplaus.study.spec import arms
@@ -57,6 +57,7 @@ def tune(
     rules: Sequence[str],
     *,
     data: str = "digits",
+    net: str = "mlp",
     trials: int = 24,
     seeds: int = 3,
     steps: int = 1000,
@@ -66,39 +67,30 @@ def tune(
 ) -> dict[str, Any]:
     """Tune rules. Returns rule -> its best settings, in the form of [rules] in a study.
 
-    epochs: written with the settings, as the length of trainings that use them. out: the file to
-    write after each rule, see `bioplaus.study.tuned`; rules that have scores in it are not tuned
-    again, so that a run that was stopped can be resumed. say: prints a line for each rule. Raises
-    StudyError, before any work, for an unknown rule, and for a file that has another budget, is not
-    one of `bioplaus tune`, or cannot be written.
+    net: mlp, or spiking for the net of `bioplaus.study.sequences.spiking_settings`. epochs: written
+    with the settings, as the length of trainings that use them. out: the file to write after each
+    rule, see `bioplaus.study.tuned`; rules that have scores in it are not tuned again, so that a
+    run that was stopped can be resumed. say: prints a line for each rule. Raises
+    StudyError, before any work, for an unknown rule or net, for a rule that refuses the net, and
+    for a file that has another budget, is not one of `bioplaus tune`, or cannot be written.
     """
     if not 1 <= trials <= MAX_TRIALS:
         raise StudyError(f"trials: got {trials}, expected 1 to {MAX_TRIALS:,} for each rule")
     finalists = min(FINALISTS, trials)
     budget = Budget(
         data=data,
+        net=net,
         trials=trials,
         seeds=seeds,
         steps=steps,
         finalists=finalists,
         final_seeds=FINAL_SEEDS,
     )
-    base: dict[str, Any] = {
-        "data": data,
-        "steps": steps,
-        "seeds": seeds,
-        "optimiser": OPTIMISER,
-    } | (DOWNLOADED_DATA_SETTINGS if data in FOLDERS else {})
     wanted = [
         *dict.fromkeys(one for rule in rules for one in (SAME_ALGORITHM.get(rule, rule), rule))
     ]
-    arm_of = {arm.rule: arm for arm in arms(Study(name="tune", base=base, grid={"rule": wanted}))}
+    use, arm_of = _arms(wanted, data, net, {"steps": steps, "seeds": seeds})
     found = opened(out, budget) if out else Tuned(budget=budget)
-    use = datasets.load(data)
-    arm_of = {rule: in_moments(arm, use) for rule, arm in arm_of.items()}
-    for arm in arm_of.values():
-        check_size(arm, use)
-        runnable(arm, use)
     for rule in [rule for rule in wanted if rule not in found.scores]:
         if rule in SAME_ALGORITHM:
             settings, scores = found.rules[SAME_ALGORITHM[rule]], Scores(like=SAME_ALGORITHM[rule])
@@ -115,6 +107,26 @@ def tune(
         if out:
             write(out, found)
     return {rule: found.rules[rule] for rule in rules}
+
+
+def _arms(
+    rules: Sequence[str], data: str, net: str, budget: Mapping[str, Any]
+) -> tuple[datasets.Dataset, dict[str, Arm]]:
+    """The data, and rule -> the arm that its trials vary, checked as far as possible."""
+    base: dict[str, Any] = {"data": data, "optimiser": OPTIMISER, **budget}
+    base |= DOWNLOADED_DATA_SETTINGS if data in FOLDERS else {}
+    # names are checked before data are read
+    arms(Study(name="tune", base=base, grid={"rule": [*rules]}))
+    use = datasets.load(data)
+    if net_kind(net) == "spiking":
+        settings = spiking_settings(use)
+        base |= settings | {"optimiser": settings["optimiser"] | OPTIMISER}
+    found = arms(Study(name="tune", base=base, grid={"rule": [*rules]}))
+    arm_of = {arm.rule: in_moments(arm, use) for arm in found}
+    for arm in arm_of.values():
+        check_size(arm, use)
+        runnable(arm, use)
+    return use, arm_of
 
 
 def best(

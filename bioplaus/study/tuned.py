@@ -33,6 +33,7 @@ class Budget(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
     data: str
+    net: str = "mlp"
     trials: int
     seeds: int
     steps: int

@@ -119,8 +119,9 @@ def check_own(words: list[str]) -> None:
     if isinstance(command, cli.Compare):
         assert arms(
             comparison(
-                cli._keys(command.rules),
+                None if command.rules is None else cli._keys(command.rules),
                 data=command.data,
+                net=command.net,
                 seeds=command.seeds,
                 steps=command.steps,
                 own=command.own,
