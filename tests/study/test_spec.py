@@ -183,6 +183,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
             "jitter": 1,
             "stream": 2,
             "precision": "bfloat16",
+            "encoder": {"kind": "rows"},
             "schedules": {"hyper.scale": {"to": 1.0}},
         },
     )
