@@ -145,7 +145,9 @@ def one_answer(batch: Batch) -> Array:
 
 def asking(predict: PredictFn, batch: Batch) -> PredictFn:
     """`predict` for inputs of this batch, whose asked moments it is told if there are any."""
-    return predict if batch.asked is None else functools.partial(predict, asked=batch.asked)
+    if batch.asked is None:
+        return predict
+    return functools.partial(predict, asked=batch.asked)  # type: ignore[call-arg]
 
 
 def check_sequences(net: Net, x: Array) -> None:

@@ -10,6 +10,7 @@ from bioplaus.cli import main
 from bioplaus.net import time_step
 from bioplaus.study import Study, StudyError, run_study
 from bioplaus.study.build import arrays_of, build, shape_of
+from bioplaus.study.comparison import comparison
 from bioplaus.study.labels import label_of
 from bioplaus.study.nets import make_net
 from bioplaus.study.plan import plan
@@ -260,7 +261,7 @@ def test_commands_refuse_in_one_line_too(capsys, tmp_path, monkeypatch):
 
 
 def test_all_rules_of_a_comparison_are_those_that_take_spikes():
-    study = bp.study.comparison.comparison(["all"], data="digits", net="spiking")
+    study = comparison(["all"], data="digits", net="spiking")
     keys = study.grid["rule"]
     assert {"bp", "fa", "frozen"} <= set(keys)
     assert plan(study.model_copy(update={"grid": {"rule": ["fa"]}}), check=False)
