@@ -69,6 +69,12 @@ def play(layer: Layer, params: PyTree, past: Past | None, x: Array, key: Key) ->
     """
     if layer.time is not None:
         return layer.time.run(params, past, x, key)
+    if layer.rest is not None:
+        raise ValueError(
+            "the synapses of a layer have a state, which needs time, and the layer is one of a"
+            " single moment: give bp.over_time(layer) or bp.recurrent(layer, back), and inputs"
+            " [B, T, ...]"
+        )
     current = layer.synapse(params, (), x, jax.random.fold_in(key, SYNAPSE))[1]
     return Played((), current, fire(layer, current, key), None)
 
@@ -136,6 +142,15 @@ def time_step(net: Net) -> float | None:
             " one moment"
         )
     return found[0] if found else None
+
+
+def of_one_moment(wrapper: str, layer: Layer) -> None:
+    """Raise ValueError for a layer over time: the wrapper would act on whole sequences."""
+    if layer.time is not None:
+        raise ValueError(
+            f"{wrapper}: the layer runs over time, and {wrapper} acts on a layer of one moment;"
+            f" give bp.over_time({wrapper}(...)), or wrap the layers inside of bp.recurrent"
+        )
 
 
 def init(net: Net, key: Key, x: Array) -> PyTree:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
+from bioplaus.net import of_one_moment
 from bioplaus.neurons import identity
 from bioplaus.types import Array, Layer, Neuron
 
@@ -142,15 +143,6 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         rest=rest and (lambda params, x: rest(params, function(x))),
         at=at and (lambda dt: after(function, at(dt))),
     )
-
-
-def of_one_moment(wrapper: str, layer: Layer) -> None:
-    """Raise ValueError for a layer over time: the wrapper would act on whole sequences."""
-    if layer.time is not None:
-        raise ValueError(
-            f"{wrapper}: the layer runs over time, and {wrapper} acts on a layer of one moment;"
-            f" give bp.over_time({wrapper}(...)), or wrap the layers inside of bp.recurrent"
-        )
 
 
 def flattened(layer: Layer) -> Layer:

@@ -203,9 +203,8 @@ def _gains_at_moments(
     leaves, tree = jax.tree.flatten(gains)
     leaves = [jnp.asarray(g) for g in leaves]
     for g in leaves:
-        if g.ndim not in (0, 1, current.ndim) or (
-            g.ndim == current.ndim and g.shape[1] not in (1, current.shape[1])
-        ):
+        axes = current.shape[current.ndim - g.ndim :] if g.ndim in (0, 1, current.ndim) else ()
+        if len(axes) != g.ndim or any(k not in (1, n) for k, n in zip(g.shape, axes, strict=True)):
             raise ValueError(
                 f"gain: got shape {g.shape} where a layer's current is {current.shape}; under time"
                 " a gain is a scalar, [n], [B, 1, n] or [B, T, n]"

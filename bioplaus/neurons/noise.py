@@ -5,13 +5,16 @@ The forward pass and the credit see the same noise sample, because both use the 
 for every unit and example. Each noisy neuron has an `off` and a `mean` form.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, declared
-from bioplaus.types import Array, Key, Layer, Neuron
+from bioplaus.net import of_one_moment
+from bioplaus.types import Array, Key, Layer, Neuron, PyTree
 
 
 @declared
@@ -67,7 +70,8 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     The mean, E f(a + sigma xi), is computed by Gauss-Hermite quadrature at 21 nodes. It is exact
     within 2e-5 for tanh at sigma <= 0.7, and within 0.016 sigma for ReLU, whose kink falls between
     nodes (the exact mean is a Phi(a/sigma) + sigma phi(a/sigma), with the standard normal
-    distribution function Phi and density phi).
+    distribution function Phi and density phi). Of neurons with a state the same average is taken of
+    the state after each moment (a mean field), which ignores how noise spreads over moments.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     # Python floats do not change the dtype of the current
@@ -78,9 +82,13 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
         return neuron.step(state, current + sigma * _normal(noise_key, current), inner)
 
     def mean_step(state, current, key):
-        outputs = [(neuron.mean or neuron).step(state, current + sigma * x, key)[1] for x in nodes]
-        return state, sum(
-            (w * h for w, h in zip(weights, outputs, strict=True)), jnp.zeros_like(current)
+        inner = neuron.mean or neuron
+        answers = [inner.step(state, current + sigma * x, key) for x in nodes]
+        return jax.tree.map(
+            lambda *each: sum(
+                (w * h for w, h in zip(weights, each, strict=True)), jnp.zeros_like(each[0])
+            ),
+            *answers,
         )
 
     at, mean = neuron.at, Neuron(neuron.init, mean_step)
@@ -89,19 +97,55 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
 
 @declared
-def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
+def synaptic_release(layer: Layer, p: PositiveProbability, *, each_moment: bool = False) -> Layer:
     """Every synapse releases with probability p.
 
     The weight is w_ij b_ij / p, with b_ij ~ Bernoulli(p) drawn once per synapse and batch.
 
+    Over time the draw is one for the whole sequence: inside of `over_time` and `recurrent` a
+    synapse that fails does so at all moments. each_moment: draw anew at each moment. The synapses
+    then run in the scan, with the number of moments so far as their state, and a layer of one
+    moment is refused.
+
     The mean weight is w. The current has the variance (1 - p) / p sum_i (w_ij x_i)^2, independent
     across the units of the layer (dropout of a unit would be shared by all of its targets). Weights
     are the leaves with two axes or more; biases do not fail. Feedback weights release with the same
-    sample. Schug, Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps
-    alleviate the stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for
-    all synapses and does not learn.
+    sample. Raises ValueError for a layer over time: wrap the layer of one moment in it. Schug,
+    Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps alleviate the
+    stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for all synapses
+    and does not learn.
     """
+    of_one_moment("synaptic_release", layer)
+    once = _released_once(layer, p)
+    at = layer.at
+    placed = at and (lambda dt: synaptic_release(at(dt), p, each_moment=each_moment))
+    once = once._replace(off=layer.off or layer, at=placed)
+    return _at_each_moment(once, layer) if each_moment else once
 
+
+class Counted(NamedTuple):
+    """The state of synapses that draw at each moment. t: moments so far []; synapses: their own."""
+
+    t: Array
+    synapses: PyTree
+
+
+def _at_each_moment(noisy: Layer, layer: Layer) -> Layer:
+    """Noisy synapses whose key is another at each moment."""
+
+    def rest(params, x):
+        # a float, as every state is: counts are exact in float32 up to 2^24 moments
+        return Counted(jnp.zeros(()), () if layer.rest is None else layer.rest(params, x))
+
+    def synapse(params, state, x, key):
+        at = jax.random.fold_in(key, state.t.astype(jnp.int32))
+        synapses, current = noisy.synapse(params, state.synapses, x, at)
+        return Counted(state.t + 1, synapses), current
+
+    return noisy._replace(synapse=synapse, rest=rest)
+
+
+def _released_once(layer: Layer, p: ArrayLike) -> Layer:
     def released(weights, key):
         leaves, tree = jax.tree.flatten(weights)
         keys = [jax.random.fold_in(key, i) for i in range(len(leaves))]
@@ -124,9 +168,7 @@ def synaptic_release(layer: Layer, p: PositiveProbability) -> Layer:
         # d(w b / p) / dw = b / p: a synapse that did not release does not learn
         return released(grads, noise_key), below
 
-    at = layer.at
-    placed = at and (lambda dt: synaptic_release(at(dt), p))
-    return layer._replace(synapse=synapse, credit=credit, off=layer.off or layer, at=placed)
+    return layer._replace(synapse=synapse, credit=credit)
 
 
 def _noisy(neuron: Neuron, perturb) -> Neuron:

@@ -141,7 +141,7 @@ def pooled(cells, params, feedback, z, y):
 
 
 def at_moments(cells, params, feedback, z, y, asked=None):
-    """sum over the asked moments of 1/2 |o_t - y_t|^2, of leaky o_t = k o_{t-1} + (1 - k)(z_t w + b).
+    """The sum over asked moments of 1/2 |o_t - y_t|^2, o_t = k o_{t-1} + (1 - k)(z_t w + b).
 
     y [B, T, C]; asked [B, T].
     """

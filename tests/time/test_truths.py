@@ -163,7 +163,9 @@ def test_as_many_moments_as_examples_and_inputs():
     assert relative(gradient(rule, (), params, batch)[0], by_hand(case, params, batch)[1]) < EXACT
     # a gate [B] weighs examples, [B, T, 1] moments: they are never taken for each other
     gate = jnp.array([0.0, 1.0, 2.0, 0.5])
-    each = [by_hand(case, params, jax.tree.map(lambda a: a[i : i + 1], batch))[1] for i in range(4)]
+    each = [
+        by_hand(case, params, jax.tree.map(lambda a, i=i: a[i : i + 1], batch))[1] for i in range(4)
+    ]
     want = jax.tree.map(lambda *g: sum(w * a for w, a in zip(gate, g, strict=True)) / 4, *each)
     assert relative(gradient(rule, (), params, batch, gate)[0], want) < EXACT
     of_moments = jnp.broadcast_to(gate[:, None], (4, 4, 1))
@@ -229,7 +231,7 @@ def test_gains_of_moments_and_the_shapes_that_are_refused():
     assert float(jnp.abs(output(scale[:1, 0][0]) - want)[0].max()) == 0  # [n], of example 0
     assert float(jnp.abs(output(scale[:1, 0][0]) - want)[1:].max()) > 1e-3
     for shape in ((3, 6), (3, 2, 6), (2, 1, 6), (5,), (3, 7, 5)):
-        with pytest.raises(ValueError, match="gain: got shape .* under time a gain is a scalar"):
+        with pytest.raises(ValueError, match=r"gain: got shape .* under time a gain is a scalar"):
             output(jnp.ones(shape))
 
 
