@@ -81,6 +81,11 @@ def at_each_moment(loss: Loss) -> Loss:
 
         rule = bp.rules.backprop(net, bp.at_each_moment(bp.cross_entropy))
     """
+    if at_moments(loss):
+        raise ValueError(
+            "at_each_moment: the loss takes an answer at each moment already; give it the loss of"
+            " one answer, as bp.cross_entropy"
+        )
     each = per_example(loss)
 
     def summed(output: Array, y: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.checks import check_past, checked_pasts
 from bioplaus.salts import END, FEEDBACK, FIRST, NEURON, SYNAPSE
 from bioplaus.types import (
     Array,
@@ -104,19 +105,21 @@ def advance(
 
     x: [B, T, ...], the next piece of a sequence, of T moments, 1 or more. pasts: as the last call
     returned them, or None at rest. With the same key, pieces of any lengths give what the whole
-    sequence gives, noise included: neurons draw it from the key and the moment's number.
+    sequence gives, noise included: neurons draw it from the key and the moment's number. Raises
+    ValueError for pasts of another net or of another number of examples.
 
         pasts = None
         for piece in stream:
             pasts, trace = bp.advance(net, params, pasts, piece, key)
     """
     check_depth(net, params)
+    pasts = (None,) * len(net) if pasts is None else checked_pasts(net, pasts)
     played, inputs = [], []
     with jax.named_scope("forward"):
         for l, (layer, p) in enumerate(zip(net, params, strict=True)):
-            past = None if pasts is None else pasts[l]
+            check_past(l, layer, p, pasts[l], x)
             inputs.append(x)
-            played.append(play(layer, p, past, x, layer_key(key, l)))
+            played.append(play(layer, p, pasts[l], x, layer_key(key, l)))
             x = played[-1].output
     heard, currents, outputs, after = zip(*played, strict=True)
     return after, Trace(tuple(inputs), currents, outputs, heard)
@@ -144,17 +147,12 @@ def time_step(net: Net) -> float | None:
     return found[0] if found else None
 
 
-def of_one_moment(wrapper: str, layer: Layer) -> None:
-    """Raise ValueError for a layer over time: the wrapper would act on whole sequences."""
-    if layer.time is not None:
-        raise ValueError(
-            f"{wrapper}: the layer runs over time, and {wrapper} acts on a layer of one moment;"
-            f" give bp.over_time({wrapper}(...)), or wrap the layers inside of bp.recurrent"
-        )
-
-
 def init(net: Net, key: Key, x: Array) -> PyTree:
-    """Fresh parameters for inputs shaped like x [B, ...]: a tuple with one entry for each layer."""
+    """Fresh parameters for inputs shaped like x [B, ...]: a tuple with one entry for each layer.
+
+    Raises ValueError for layers that do not run together: see `time_step`.
+    """
+    time_step(net)
     params = []
     shape = jax.eval_shape(lambda: x)
     for l, layer in enumerate(net):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bioplaus.checks import of_neurons, of_one_moment
 from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
-from bioplaus.net import of_one_moment
 from bioplaus.neurons import identity
 from bioplaus.types import Array, Layer, Neuron
 
@@ -34,6 +34,9 @@ def dense(
     Inputs with more axes are refused: see `flattened`.
     """
 
+    neuron = identity() if neuron is None else neuron
+    of_neurons("dense", neuron)
+
     def init(key, x):
         if x.ndim != 2:
             raise ValueError(
@@ -53,7 +56,7 @@ def dense(
             )
         return state, x @ params["w"] + params["b"]
 
-    return Layer(init, synapse, by_vjp(synapse), neuron or identity())
+    return Layer(init, synapse, by_vjp(synapse), neuron)
 
 
 def real(layer: str, x: Array) -> None:
@@ -82,6 +85,9 @@ def conv(
 
     x: [B, H, W, C_in], w: [size, size, C_in, channels], b: [channels].
     """
+
+    neuron = identity() if neuron is None else neuron
+    of_neurons("conv", neuron)
 
     def init(key, x):
         if x.ndim != 4:
@@ -112,7 +118,7 @@ def conv(
             + params["b"],
         )
 
-    return Layer(init, synapse, by_vjp(synapse), neuron or identity())
+    return Layer(init, synapse, by_vjp(synapse), neuron)
 
 
 def after(function: Callable[[Array], Array], layer: Layer) -> Layer:

@@ -12,11 +12,10 @@ takes. So backprop is backprop through time, feedback alignment has random feedb
 time, and `through` and `pull` alone are local in time.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from bioplaus.checks import of_one_moment
 from bioplaus.hyper import Count, Milliseconds, declared
 from bioplaus.layers.moments import (
     Steps,
@@ -47,7 +46,7 @@ def over_time(
     Synaptic noise that has no state is drawn once for the whole sequence; that of neurons is drawn
     at each moment. Raises ValueError for a layer over time, and for inputs without moments.
     """
-    _of_one_moment("over_time", layer)
+    of_one_moment("over_time", layer)
     return _feedforward(in_steps_of(layer, dt), Steps(float(dt), horizon, unroll))
 
 
@@ -70,7 +69,7 @@ def recurrent(
     Raises ValueError for layers over time, and for a `back` that gives another shape.
     """
     for each in (layer, back):
-        _of_one_moment("recurrent", each)
+        of_one_moment("recurrent", each)
     return _recurrent(
         in_steps_of(layer, dt), in_steps_of(back, dt), Steps(float(dt), horizon, unroll)
     )
@@ -93,19 +92,6 @@ def in_steps_of(layer: Layer, dt: float) -> Layer:
     placed = layer.at(dt) if layer.at else layer
     neuron = layer.neuron.at(dt) if layer.neuron.at else layer.neuron
     return placed._replace(neuron=neuron, off=layer.off and in_steps_of(layer.off, dt))
-
-
-def _of_one_moment(where: str, layer: Any) -> None:
-    if not isinstance(layer, Layer):
-        raise ValueError(
-            f"{where}: got {type(layer).__name__}, expected a layer of one moment, as"
-            " bp.dense(100, bp.lif())"
-        )
-    if layer.time is not None:
-        raise ValueError(
-            f"{where}: the layer runs over time already; give one of a single moment, as"
-            " bp.dense(100, bp.lif())"
-        )
 
 
 def _sequence(where: str, x: Array) -> None:
@@ -131,6 +117,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         return (), swept(params, None, x, key)[1]
 
     def start(params, x):
+        _sequence("over_time", x)
         return past_at_rest(moment, params, x, ())
 
     def run(params, past, x, key):
@@ -217,6 +204,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
     swept = over_moments(moment)[0]
 
     def start(params, x):
+        _sequence("recurrent", x)
         z = first_shapes(moment, params["in"], x)[1]
         past = past_at_rest(moment, params["in"], x, jnp.zeros(z.shape, z.dtype))
         return past._replace(synapses=(past.synapses, at_rest(back, params["back"], past.output)))
@@ -224,6 +212,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
     def run(params, past, x, key):
         _sequence("recurrent", x)
         k_in, k_back = _keys(jax.random.fold_in(key, SYNAPSE))
+        _of_two_parts(params)
         t, (s_in, s_back), z, neurons = start(params, x) if past is None else past
         s_in, current = swept(params["in"], s_in, x, k_in)
 
@@ -261,6 +250,14 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
 
 def _without_noise(layer: Layer) -> Layer:
     return layer.off or layer
+
+
+def _of_two_parts(params: PyTree) -> None:
+    if not isinstance(params, dict) or params.keys() != {"in", "back"}:
+        raise ValueError(
+            "recurrent: params are not those of a recurrent layer, {'in': those of the layer,"
+            " 'back': those of its own synapses}; make them with bp.init(net, key, x)"
+        )
 
 
 def _heard(where: str, heard: PyTree) -> None:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from bioplaus.checks import of_neurons, of_one_moment
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, declared
-from bioplaus.net import of_one_moment
 from bioplaus.types import Array, Key, Layer, Neuron, PyTree
 
 
@@ -23,6 +23,8 @@ def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
     The mean is f(a), the variance sigma^2.
     """
+
+    of_neurons("gaussian", neuron)
 
     def perturb(output, key):
         return output + sigma * _normal(key, output)
@@ -37,6 +39,8 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
     It is Gaussian dropout at sigma^2 = p_drop / (1 - p_drop). Srivastava et al., "Dropout: A Simple
     Way to Prevent Neural Networks from Overfitting", 2014, section 10.
     """
+
+    of_neurons("multiplicative", neuron)
 
     def perturb(output, key):
         return output * (1.0 + sigma * _normal(key, output))
@@ -54,6 +58,8 @@ def poisson(neuron: Neuron, window: Positive) -> Neuron:
     of an opposed (OFF) partner neuron. The sample has no derivative by its rate: credit uses that
     of the mean, dh/df = 1.
     """
+
+    of_neurons("poisson", neuron)
 
     def perturb(output, key):
         rate = jax.lax.stop_gradient(output)
@@ -73,6 +79,7 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     distribution function Phi and density phi). Of neurons with a state the same average is taken of
     the state after each moment (a mean field), which ignores how noise spreads over moments.
     """
+    of_neurons("gaussian_current", neuron)
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     # Python floats do not change the dtype of the current
     nodes, weights = nodes.tolist(), (weights / weights.sum()).tolist()

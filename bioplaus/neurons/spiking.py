@@ -19,14 +19,15 @@ theta. The reset is immediate, within the moment of the spike, and no derivative
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.surrogate import Surrogate, spike, triangle
+from bioplaus.neurons.surrogate import SURROGATES, Surrogate, spike, triangle
 from bioplaus.types import Array, Neuron
 
 TRIANGLE = triangle()
@@ -55,6 +56,16 @@ def to_zero(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
 
 RESETS = {"subtract": subtract, "subtract_undecayed": subtract_undecayed, "to_zero": to_zero}
 """By their names in a study file."""
+
+
+def _functions(where: str, reset: Any, surrogate: Any) -> None:
+    """Raise ValueError for a reset or a surrogate that is not a function, but its name."""
+    for name, given, table in (("reset", reset, RESETS), ("surrogate", surrogate, SURROGATES)):
+        if not callable(given):
+            raise ValueError(
+                f"{where}: {name}: got {given!r}, expected a function;"
+                f" bioplaus.neurons.{name.upper()}S has {', '.join(table)}"
+            )
 
 
 def in_ms(build: Callable[[float], Neuron]) -> Neuron:
@@ -119,6 +130,7 @@ def lif(
     Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch.
     """
 
+    _functions("lif", reset, surrogate)
     waits = not (isinstance(refractory, int | float) and refractory == 0)
 
     def build(dt):
@@ -179,6 +191,8 @@ def alif(
     reset=subtract_undecayed.
     """
 
+    _functions("alif", reset, surrogate)
+
     def build(dt):
         def init(current):
             return Adaptive(jnp.zeros_like(current), jnp.zeros_like(current))
@@ -214,6 +228,8 @@ def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
     Around a rate neuron it is the unit of a continuous-time recurrent network: s is the potential v
     of tau dv/dt = -v + I, and the output is f(v); `synaptic(tanh(), 20.0)`.
     """
+
+    of_neurons("synaptic", neuron)
 
     def build(dt):
         inner = neuron.at(dt) if neuron.at else neuron

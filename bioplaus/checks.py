@@ -1,0 +1,69 @@
+"""Checks of what is given to layers and nets: each error is one line that says what to do."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.types import Array, Layer, Net, Neuron, Past, PyTree
+
+
+def of_one_moment(where: str, layer: Any) -> None:
+    """Raise ValueError for anything but a layer of one moment."""
+    if not isinstance(layer, Layer):
+        raise ValueError(
+            f"{where}: got {type(layer).__name__}, expected a layer of one moment, as"
+            " bp.dense(100, bp.lif())"
+        )
+    if layer.time is not None:
+        raise ValueError(
+            f"{where}: the layer runs over time already, and {where} takes a layer of one moment,"
+            " as bp.dense(100, bp.lif()); give it the layer inside of bp.over_time or bp.recurrent"
+        )
+
+
+def of_neurons(where: str, neuron: Any) -> None:
+    """Raise ValueError for anything but a neuron."""
+    if not isinstance(neuron, Neuron):
+        raise ValueError(
+            f"{where}: got {getattr(neuron, '__name__', type(neuron).__name__)}, expected a"
+            f" neuron, as bp.tanh(); in a layer it is the second argument, bp.dense(100, bp.tanh())"
+        )
+
+
+LAST = "give what the last bp.advance returned first, or None at rest"
+
+
+def checked_pasts(net: Net, pasts: Any) -> tuple[Any, ...]:
+    """Raise ValueError unless there is one entry for each layer."""
+    if not isinstance(pasts, tuple) or len(pasts) != len(net):
+        given = f"{len(pasts)} entries" if isinstance(pasts, tuple) else type(pasts).__name__
+        raise ValueError(
+            f"pasts: got {given}, expected a tuple of one entry for each of {len(net)} layers;"
+            f" {LAST}"
+        )
+    return pasts
+
+
+def check_past(l: int, layer: Layer, params: PyTree, past: Any, x: Array) -> None:
+    """Raise ValueError unless a past is that of this layer, for as many examples as x has."""
+    if past is None:
+        return
+    if layer.time is None or not isinstance(past, Past):
+        expected = "None, for a layer of one moment" if layer.time is None else "a Past"
+        raise ValueError(f"pasts: layer {l} got {type(past).__name__}, expected {expected}; {LAST}")
+    have, want = _kinds(past), _kinds(jax.eval_shape(layer.time.start, params, x))
+    if have != want:
+        raise ValueError(
+            f"pasts: layer {l} got {_words(have)} where this net and {x.shape[0]} examples have"
+            f" {_words(want)}; {LAST}"
+        )
+
+
+def _kinds(past: Past) -> Past:
+    """The dtypes and shapes of its arrays, as 'float32[3, 10]'."""
+    return jax.tree.map(lambda a: f"{jnp.result_type(a)}{list(jnp.shape(a))}", past)
+
+
+def _words(kinds: Past) -> str:
+    return str(kinds).replace("'", "")
