@@ -112,7 +112,7 @@ def back_through_fired(cells, params, feedback, x, seen, d_z, closed=True):
         d_in["w"] += x[:, t].T @ d_u
         d_in["b"] += d_u.sum(0)
         d_x[:, t] = d_u @ down["w"].T
-        if own is not None:
+        if own is not None and d_own is not None and around is not None:
             d_own["w"] += heard.T @ d_u
             d_own["b"] += d_u.sum(0)
             d_heard = d_u @ around["w"].T * closed

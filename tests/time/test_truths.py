@@ -4,6 +4,7 @@ Each identity has a control that must fail: the same reference with one thing ch
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,9 +59,9 @@ ALL = OTHERS + [
 
 def by_hand(case, params, batch, feedback=None, closed=True, readout=None, **changed):
     cells = tuple(c._replace(**changed) for c in cells_of(case))
-    arguments = as_numpy((params, batch.x, batch.y))
+    params, x, y = as_numpy((params, batch.x, batch.y))
     feedback = feedback and as_numpy(feedback)
-    return bptt(cells, *arguments, readout or readout_of(case), feedback, closed)
+    return bptt(cells, params, x, y, readout or readout_of(case), feedback, closed)
 
 
 @functools.cache
@@ -205,10 +206,12 @@ def test_pieces_are_the_whole_with_noise_and_gains(name):
         return pasts, float(jnp.abs(trace.output - whole[:, start:stop]).max())
 
     whole, pasts = run(None, x, of_moments, KEY)[1].output, None
+    before: Any = None
     for start, stop in CUTS:
         before = pasts
         pasts, error = gap(pasts, start, stop)
         assert error < EXACT
+    assert pasts is not None
     assert [int(p.t) for p in pasts] == [7, 7]
     # controls: a past that is forgotten, a clock that is set back, another key
     assert gap(jax.tree.map(jnp.zeros_like, before), 5, 7)[1] > 0.1
