@@ -15,6 +15,7 @@ from bioplaus.data import (
     cifar10,
     corrupted,
     digits,
+    events,
     mnist,
     noisy,
     patterns,
@@ -39,6 +40,8 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
     **{
         f"spoken-digits-without-{who}": spoken_digits.without(who) for who in spoken_digits.SPEAKERS
     },
+    "shd": events.load_shd,
+    "nmnist": events.load_nmnist,
     "evidence-accumulation": recall.load_evidence,
     "store-recall": recall.load_store_recall,
     "delayed-match": recall.load_delayed_match,
@@ -90,6 +93,7 @@ __all__ = [
     "augment",
     "available",
     "corrupted",
+    "events",
     "load",
     "noisy",
     "own",

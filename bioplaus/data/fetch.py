@@ -2,9 +2,9 @@
 
 It is looked for in $BIOPLAUS_DATA, then in the cache, then at the addresses where it is published.
 
-Only content with the correct SHA-256 is ever returned, and a file in the cache has its final name
-only once it is complete. A corrupt file in $BIOPLAUS_DATA is an error: it belongs to the user, so
-it is neither used nor replaced.
+Only content with the correct SHA-256 is ever returned, or with the correct MD5 where its publisher
+gives no other, and a file in the cache has its final name only once it is complete. A corrupt file
+in $BIOPLAUS_DATA is an error: it belongs to the user, so it is neither used nor replaced.
 """
 
 import hashlib
@@ -28,13 +28,24 @@ class DataError(RuntimeError):
 
 
 class File(NamedTuple):
-    """name: its path below $BIOPLAUS_DATA and below the cache. sha256: checksum of its content.
-    urls: tried in this order.
+    """name: its path below $BIOPLAUS_DATA and below the cache. checksum: of its content, a SHA-256,
+    or "md5:" and an MD5, which finds damage, but no forgery. urls: tried in this order.
     """
 
     name: str
-    sha256: str
+    checksum: str
     urls: tuple[str, ...] = ()
+
+    def expected(self) -> str:
+        """'SHA-256 ...' or 'MD5 ...'."""
+        kind, _, digest = self.checksum.rpartition(":")
+        return f"{'MD5' if kind else 'SHA-256'} {digest}"
+
+    def found(self, content: bytes) -> str:
+        """What `expected` would say of this content."""
+        if self.checksum.startswith("md5:"):
+            return f"MD5 {hashlib.md5(content, usedforsecurity=False).hexdigest()}"
+        return f"SHA-256 {sha256(content)}"
 
 
 def read(file: File) -> bytes:
@@ -48,10 +59,10 @@ def read(file: File) -> bytes:
         raise DataError(
             f"{path} cannot be read: {error}. Repair it, or unset {VARIABLE} to download it."
         ) from error
-    if (found := sha256(content)) != file.sha256:
+    if (found := file.found(content)) != file.expected():
         raise DataError(
-            f"{path} is corrupt: its SHA-256 is {found}, expected {file.sha256}. "
-            "Delete the file and retry, or put the official one in its place."
+            f"{path} is corrupt: it has the {found}, expected {file.expected()}. Delete the file"
+            " and retry, or put the official one in its place."
         )
     return content
 
@@ -116,7 +127,7 @@ def _downloaded(file: File) -> Path:
             downloader: Any = pooch.HTTPDownloader(chunk_size=1 << 20, timeout=30)
             return Path(
                 pooch.retrieve(
-                    url, file.sha256, fname=file.name, path=folder, downloader=downloader
+                    url, file.checksum, fname=file.name, path=folder, downloader=downloader
                 )
             )
         # all of requests' errors are OSErrors; a wrong hash is a ValueError
@@ -136,5 +147,5 @@ def _downloaded(file: File) -> Path:
     )
     raise DataError(
         f"{file.name} is missing and {tried}\nSet {VARIABLE} to a folder that holds {file.name}"
-        f" ({now}), or retry with a network. Expected SHA-256: {file.sha256}."
+        f" ({now}), or retry with a network. Expected {file.expected()}."
     )

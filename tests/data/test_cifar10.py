@@ -76,7 +76,7 @@ def folder(made, monkeypatch, tmp_path, cache):
     _, _, batches, files = made
 
     def registered(file):
-        return file._replace(sha256=sha256(files[Path(file.name).name]))
+        return file._replace(checksum=sha256(files[Path(file.name).name]))
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/"
@@ -236,7 +236,7 @@ def test_npz_refused(form, folder, made, tmp_path):
 
 def test_archive_of_the_right_hash_but_no_archive(folder, monkeypatch):
     (folder / "cifar-10-binary.tar.gz").write_bytes(b"plain")
-    monkeypatch.setattr(cifar10, "ARCHIVE", cifar10.ARCHIVE._replace(sha256=sha256(b"plain")))
+    monkeypatch.setattr(cifar10, "ARCHIVE", cifar10.ARCHIVE._replace(checksum=sha256(b"plain")))
     with pytest.raises(DataError, match="not the whole official archive"):
         load("cifar10")
 

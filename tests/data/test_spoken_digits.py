@@ -47,7 +47,7 @@ def pack(folder, monkeypatch):
     contents = lzma.compress(planes.tobytes()), arrays.getvalue()
     for name, content in zip(("AUDIO", "LABELS"), contents, strict=True):
         file = getattr(spoken_digits, name)
-        monkeypatch.setattr(spoken_digits, name, file._replace(sha256=sha256(content)))
+        monkeypatch.setattr(spoken_digits, name, file._replace(checksum=sha256(content)))
         (folder.parent / file.name.partition("/")[2]).write_bytes(content)
     for path in folder.glob("*"):
         path.unlink()
