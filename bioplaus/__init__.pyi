@@ -61,6 +61,7 @@ from .neurons import two_compartment as two_compartment
 from .optim import economy as economy
 from .optim import projections as projections
 from .outputs import outputs_are as outputs_are
+from .pools import pools_moments as pools_moments
 from .rules.by_layer import by_layer as by_layer
 from .study import Study as Study
 from .study import StudyError as StudyError

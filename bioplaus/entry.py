@@ -11,7 +11,7 @@ nothing in the program.
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, overload
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +22,37 @@ from bioplaus.batches import check_sequences, checked_batch, checked_inputs
 from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
 from bioplaus.net import check_depth, time_step
-from bioplaus.types import Array, Layer, Loss, Net, PyTree, Rule
+from bioplaus.support import check_support
+from bioplaus.types import Array, Layer, Loss, Net, OverTime, PyTree, Rule
 
 P = ParamSpec("P")
 
 
-def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
+@overload
+def learning_rule(factory: Callable[P, Rule], /) -> Callable[P, Rule]: ...
+@overload
+def learning_rule(*, time: OverTime | None) -> Callable[[Callable[P, Rule]], Callable[P, Rule]]: ...
+def learning_rule(
+    factory: Callable[P, Rule] | None = None, /, *, time: OverTime | None = None
+) -> Any:
     """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule, which adds the checks.
 
     The factory raises ValueError for a net that is not a tuple of layers, and for hyperparameters
     outside their domain; `init`, `grad` and `predict` raise it for batches, parameters and states
     that do not fit.
-    """
 
+    time: which nets over time the rule takes. The factory then raises ValueError for the others,
+    and `check_rule` checks it on spikes. Without a declaration nothing is refused.
+
+        @bp.learning_rule
+        @bp.learning_rule(time=bp.types.OverTime(spikes="it divides by the derivative"))
+    """
+    if factory is None:
+        return functools.partial(_entered, time=time)
+    return _entered(factory, time)
+
+
+def _entered(factory: Callable[P, Rule], time: OverTime | None) -> Callable[P, Rule]:
     if getattr(factory, "_entered", None) is factory:
         return factory
 
@@ -45,9 +63,11 @@ def learning_rule(factory: Callable[P, Rule]) -> Callable[P, Rule]:
         own = [name for name in optimisers(factory) if hyper.get(name) is not None]
         hyper |= {name: checked_tx(hyper[name]) for name in own}
         loss = per_example(loss)
+        check_support(getattr(factory, "__name__", "rule"), time, net, loss)
         return _checked(factory(net, loss, **hyper), net, loss)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
+    made.over_time = time  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 
@@ -89,7 +109,7 @@ def checked_net(net: Any) -> Net:
 
 def check_classes(rule: str, y: Array) -> None:
     """Raise ValueError for targets with one output, under a rule that compares classes."""
-    if y.shape[1] < 2:
+    if y.shape[-1] < 2:
         raise ValueError(
             f"{rule} compares classes with one another, and y {y.shape} has one output; give two,"
             " as one-hot rows"

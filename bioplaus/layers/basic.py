@@ -12,6 +12,7 @@ from bioplaus.checks import of_neurons, of_one_moment
 from bioplaus.layers.convolution import convolve
 from bioplaus.local import by_vjp
 from bioplaus.neurons import identity
+from bioplaus.pools import is_pool
 from bioplaus.types import Array, Layer, Neuron
 
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array, as in jax.nn.initializers
@@ -125,7 +126,8 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
     """The layer applied to function(input). A fixed map without parameters, such as pooling,
     belongs to the synapses that follow it.
 
-    `after(mean_over_time, dense(10))` reads out a net that runs over time. Raises ValueError for a
+    `after(mean_over_time, dense(10))` reads out a net that runs over time; a map of yours that
+    pools moments is declared by `bioplaus.pools.pools_moments`. Raises ValueError for a
     layer over time: the map of each moment goes inside, `over_time(after(function, layer))`.
     """
     of_one_moment("after", layer)
@@ -148,6 +150,7 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         off=layer.off and after(function, layer.off),
         rest=rest and (lambda params, x: rest(params, function(x))),
         at=at and (lambda dt: after(function, at(dt))),
+        pool=function if is_pool(function) else layer.pool,
     )
 
 

@@ -28,6 +28,7 @@ from bioplaus.layers.moments import (
     scan_moments,
     scanned_neuron,
 )
+from bioplaus.pools import pools_moments
 from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
 from bioplaus.types import Array, ClosedFn, Key, Layer, Past, Played, PyTree, RunFn, StartFn, Time
 
@@ -75,12 +76,14 @@ def recurrent(
     )
 
 
+@pools_moments
 def mean_over_time(outputs: Array) -> Array:
     """[B, T, ...] -> [B, ...], the mean of all moments: `after(mean_over_time, dense(10))`."""
     _sequence("mean_over_time", outputs)
     return outputs.mean(1)
 
 
+@pools_moments
 def last_moment(outputs: Array) -> Array:
     """[B, T, ...] -> [B, ...], the last moment."""
     _sequence("last_moment", outputs)

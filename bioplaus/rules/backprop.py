@@ -16,10 +16,13 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
-from bioplaus.types import Info, Loss, Net, Rule
+from bioplaus.rules.shared.over_time import ANY
+from bioplaus.types import Info, Loss, Net, OverTime, Rule
+
+STILL = OverTime(still="they keep their first weights, to be what other rules must beat")
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def backprop(net: Net, loss: Loss) -> Rule:
     """The reference: equals `jax.grad` of the mean loss.
 
@@ -40,7 +43,7 @@ def backprop(net: Net, loss: Loss) -> Rule:
     return Rule(init, grad, predictor(net))
 
 
-@learning_rule
+@learning_rule(time=STILL)
 def readout_only(net: Net, loss: Loss) -> Rule:
     """Random features: the delta rule on the last layer, and a zero gradient elsewhere.
 
@@ -57,7 +60,8 @@ def readout_only(net: Net, loss: Loss) -> Rule:
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, k = gates_of(gate, signals, len(net)), layer_key(key, len(net) - 1)
         signal = through(net[-1], trace.currents[-1], k, error)
-        last = pull(net[-1], params[-1], trace.inputs[-1], k, signal, gates[-1])
+        heard = trace.heard[-1]
+        last = pull(net[-1], params[-1], trace.inputs[-1], k, signal, gates[-1], heard)
         return (
             (*jax.tree.map(jnp.zeros_like, params[:-1]), last),
             state,

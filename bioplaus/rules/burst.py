@@ -32,6 +32,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Feedback, Info, Loss, Net, Rule
 
 
@@ -41,7 +42,7 @@ class State(NamedTuple):
     feedback: Feedback
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def burstprop(
     net: Net,
     loss: Loss,
@@ -97,17 +98,19 @@ def burstprop(
                         outputs[l],
                         layer_key(key, l + 1),
                     )
+                    heard = trace.heard[l + 1]
                     # Without events there are no bursts, and 0 / 1 is 0.
                     rate = jnp.where(event == 0, 1, event)
                     drive, change = (
-                        slope * through(net[l], a, k, send(*upper, b)) / rate
+                        slope * through(net[l], a, k, send(*upper, b, heard)) / rate
                         for b in (resting, taught)
                     )
                     rest = (1 - inhibition) * drive
                     p_bar = jax.nn.sigmoid(rest)
                     taught = (jax.nn.sigmoid(rest + change) - p_bar) * event
                 resting = p_bar * event
-            grads[l] = pull(net[l], params[l], trace.inputs[l], k, -taught / nudge, gates[l])
+            signal = -taught / nudge
+            grads[l] = pull(net[l], params[l], trace.inputs[l], k, signal, gates[l], trace.heard[l])
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -7,8 +7,8 @@ Every layer learns to tell two glimpses of one input from glimpses of two inputs
     g+ = [u+ < 1],    g- = [u- > -1]
     dP_l = (1/B) (g- z~_l - g+ z_l) c_l^T
 x', x'': two glimpses of the input x: [B, ...];  h_l, c_l, z_l, z~_l: [B, n_l] outputs, averaged
-over positions behind a convolution;  P_l: [n_l, n_l] predicts z_l from c_l, and c_l from z_l;
-g+, g-: [B], 1 or 0, broadcast to all of a layer.
+over positions behind a convolution, and over moments;  P_l: [n_l, n_l] predicts z_l from c_l, and
+c_l from z_l;  g+, g-: [B], 1 or 0, broadcast to all of a layer.
 z~_l is what the layer sees after a saccade. The derivative at an output passes phi' to the current,
 and is pulled back at the input of that glimpse: pre x phi' x prediction x g. No label reaches a
 hidden layer, and nothing is sent down. The last layer is a readout, which answers, and learns by
@@ -34,6 +34,7 @@ import optax
 from bioplaus.entry import learning_rule
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, Rule
 
@@ -53,7 +54,7 @@ def glimpse(key: Key, x: Array) -> Array:
     return x * jax.random.bernoulli(key, 1 - MASK_FRACTION, x.shape) / (1 - MASK_FRACTION)
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def clapp(
     net: Net,
     loss: Loss,
@@ -100,15 +101,10 @@ def clapp(
             slopes.append(slope)
             parts = []
             for trace_of_glimpse, k, taught in zip(glimpses, keys, (to_c, to_z), strict=True):
-                k = layer_key(k, l)
+                k, seen = layer_key(k, l), trace_of_glimpse
+                signal = through(net[l], seen.currents[l], k, taught)
                 parts.append(
-                    pull(
-                        net[l],
-                        params[l],
-                        trace_of_glimpse.inputs[l],
-                        k,
-                        through(net[l], trace_of_glimpse.currents[l], k, taught),
-                    )
+                    pull(net[l], params[l], seen.inputs[l], k, signal, heard=seen.heard[l])
                 )
             grads.append(jax.tree.map(jnp.add, *parts))
         signal = through(net[last], trace.currents[last], layer_key(key, last), error)
@@ -120,6 +116,7 @@ def clapp(
                 layer_key(key, last),
                 signal,
                 gates[last],
+                trace.heard[last],
             )
         )
         with jax.named_scope("auxiliary"):

@@ -31,13 +31,14 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import drive, forward, layer_key
+from bioplaus.net import answer, drive, forward, layer_key
 from bioplaus.outputs import declared_by
+from bioplaus.rules.shared.over_time import SETTLES
 from bioplaus.rules.shared.relax import settle
 from bioplaus.types import Info, Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def contrastive_hebbian(
     net: Net, loss: Loss, *, gain: Positive = 0.03, free_steps: Count = 15, clamped_steps: Count = 8
 ) -> Rule:
@@ -54,7 +55,7 @@ def contrastive_hebbian(
     return _rule(net, loss, 1.0, gain, free_steps, clamped_steps)
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def coupled_learning(
     net: Net,
     loss: Loss,
@@ -127,8 +128,9 @@ def _rule(
         info = Info(loss=losses.mean(), signals=signals, residual=jnp.maximum(residual, after))
         return tuple(grads), state, info
 
-    def predict(params, state, x, key, context=()):
+    def predict(params, state, x, key, context=(), asked=None):
         del state, context
-        return free_phase(params, x, key)[1][0][-1]
+        output = free_phase(params, x, key)[1][0][-1]
+        return answer(net, output, asked)
 
     return Rule(init, grad, predict)

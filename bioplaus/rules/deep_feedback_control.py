@@ -44,9 +44,14 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread
 from bioplaus.net import drive, fire, forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
 from bioplaus.salts import CONTROL
-from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
+from bioplaus.types import Info, Loss, Net, OptimiserOf, OverTime, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
+
+
+CONTROLS = OverTime(
+    nets="its controller drives a network that stands still to one target, until it settles"
+)
 
 
 class State(NamedTuple):
@@ -59,7 +64,7 @@ class State(NamedTuple):
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
 
 
-@learning_rule
+@learning_rule(time=CONTROLS)
 def deep_feedback_control(
     net: Net,
     loss: Loss,

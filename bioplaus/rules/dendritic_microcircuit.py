@@ -40,6 +40,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive, Probability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
+from bioplaus.rules.shared.over_time import SETTLES
 from bioplaus.rules.shared.relax import relax
 from bioplaus.types import (
     Array,
@@ -70,7 +71,7 @@ class State(NamedTuple):
     opt: Annotated[Any, OptimiserOf(lambda state: (state.predict, state.cancel))]
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def dendritic_microcircuit(
     net: Net,
     loss: Loss,

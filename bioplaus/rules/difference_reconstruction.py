@@ -31,6 +31,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive, Size
 from bioplaus.rules.shared.inverses import (
     ADAM,
+    INVERTS,
     NORMAL,
     InverseOutput,
     LayerMaps,
@@ -75,7 +76,7 @@ def jacobian_matching(
     return [(rebuilt, -xi / sigma), (damped, excess), (base, xi / sigma - excess)]
 
 
-@learning_rule
+@learning_rule(time=INVERTS)
 def difference_reconstruction_loss(
     net: Net,
     loss: Loss,
@@ -99,7 +100,7 @@ def difference_reconstruction_loss(
     )
 
 
-@learning_rule
+@learning_rule(time=INVERTS)
 def local_difference_reconstruction_loss(
     net: Net,
     loss: Loss,

@@ -18,17 +18,19 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.net import forward, layer_key, moment_shapes, predictor
+from bioplaus.pools import to_moments
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l [C, *shape of layer l's current], for each hidden layer."""
+    """feedback: B_l [C, *shape of layer l's current at one moment], for each hidden layer."""
 
     feedback: PerLayer
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T.
 
@@ -40,7 +42,7 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rul
     """
 
     def init(key, params, batch):
-        *hidden, last = current_shapes(net, params, batch, key)
+        *hidden, last = moment_shapes(net, params, batch, key)
         classes = last.shape[-1]
 
         def draw(l, a):
@@ -63,13 +65,16 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rul
         k = [layer_key(key, l) for l in range(len(net))]
         error = through(net[-1], trace.currents[-1], k[-1], error)
         with jax.named_scope("credit"):
-            taught = [jnp.tensordot(error, b, 1) for b in state.feedback]
+            sent = [jnp.tensordot(error, b, 1) for b in state.feedback]
+            taught = [
+                to_moments(net, *each) for each in zip(net, trace.outputs, sent, strict=False)
+            ]
         signal = [
             *(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)),
             error,
         ]
         grads = [
-            pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l])
+            pull(layer, params[l], trace.inputs[l], k[l], signal[l], gates[l], trace.heard[l])
             for l, layer in enumerate(net)
         ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)

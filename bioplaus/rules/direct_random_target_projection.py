@@ -23,17 +23,20 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.net import forward, layer_key, moment_shapes, predictor
+from bioplaus.outputs import asked_moments, at_moments
+from bioplaus.pools import to_moments
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l [C, *shape of layer l's current], for each hidden layer."""
+    """feedback: B_l [C, *shape of layer l's current at one moment], for each hidden layer."""
 
     feedback: PerLayer
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Direct feedback alignment with -y in place of the error.
 
@@ -46,7 +49,7 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) 
     """
 
     def init(key, params, batch):
-        *hidden, last = current_shapes(net, params, batch, key)
+        *hidden, last = moment_shapes(net, params, batch, key)
         classes = last.shape[-1]
 
         def draw(l, a):
@@ -67,12 +70,19 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) 
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         with jax.named_scope("credit"):
-            taught = [-jnp.tensordot(batch.y, b, 1) for b in state.feedback] + [error]
+            y = batch.y
+            if at_moments(loss):  # the moments that are not asked teach nothing
+                y = jnp.where(asked_moments(y)[..., None], y, 0)
+            sent = [-jnp.tensordot(y, b, 1) for b in state.feedback]
+            hidden = zip(net, trace.outputs, sent, strict=False)
+            taught = [*(to_moments(net, *each) for each in hidden), error]
         grads = []
         for l, layer in enumerate(net):
             k = layer_key(key, l)
             signal = through(layer, trace.currents[l], k, taught[l])
-            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+            grads.append(
+                pull(layer, params[l], trace.inputs[l], k, signal, gates[l], trace.heard[l])
+            )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

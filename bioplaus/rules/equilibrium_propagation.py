@@ -29,10 +29,11 @@ fixed-point equation (`rate` gives Euler steps of the flow instead).
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive
 from bioplaus.rules.shared.nudged import nudged
+from bioplaus.rules.shared.over_time import SETTLES
 from bioplaus.types import Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def equilibrium_propagation(
     net: Net,
     loss: Loss,
@@ -61,7 +62,7 @@ def equilibrium_propagation(
     return nudged(net, loss, beta, (1, -1), free_steps, nudged_steps, rate, fresh)
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def positive_equilibrium_propagation(
     net: Net,
     loss: Loss,
@@ -87,7 +88,7 @@ def positive_equilibrium_propagation(
     return nudged(net, loss, beta, (1,), free_steps, nudged_steps, fresh=fresh)
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def negative_equilibrium_propagation(
     net: Net, loss: Loss, *, beta: Positive = 0.1, free_steps: Count = 15, nudged_steps: Count = 8
 ) -> Rule:

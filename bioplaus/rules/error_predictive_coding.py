@@ -24,11 +24,12 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Count, Positive
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import drive, fire, forward, layer_key, predictor
+from bioplaus.rules.shared.over_time import FEEDFORWARD
 from bioplaus.rules.shared.relax import relax
 from bioplaus.types import Info, Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def error_predictive_coding(
     net: Net, loss: Loss, *, steps: Count = 5, rate: Positive = 0.3, precision: Positive = 1.0
 ) -> Rule:

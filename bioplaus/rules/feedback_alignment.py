@@ -18,6 +18,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import feedback_init, forward, predictor
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Feedback, Info, Loss, Net, Rule
 
 
@@ -27,7 +28,7 @@ class State(NamedTuple):
     feedback: Feedback
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Equals backprop at B = W.
 

@@ -24,10 +24,12 @@ from bioplaus.hyper import Count, Share
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.rules.shared.relax import relax
-from bioplaus.types import Info, Loss, Net, Rule
+from bioplaus.types import Info, Loss, Net, OverTime, Rule
+
+RELAXES = OverTime(recurrent="errors relax from layer to layer, and not through a layer's own past")
 
 
-@learning_rule
+@learning_rule(time=RELAXES)
 def fixed_prediction(net: Net, loss: Loss, *, steps: Count = 20, rate: Share = 0.5) -> Rule:
     """Equals backprop at equilibrium, and at gamma = 1 after L - 1 steps.
 

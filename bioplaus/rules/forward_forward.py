@@ -14,6 +14,9 @@ below from their length. The answer to x is, for each label, the goodness of all
 the first (of the first if it is alone). The last layer of the net is a readout: it learns by
 descent on the usual loss from a third pass, with all labels at 1/C, and no error leaves it. Its
 answer needs no pass for each label; info['loss'] and gates use it.
+Over time the label stands at all moments, n(h) is taken at each moment, and goodness is that of
+what the net's answer reads of each sequence (`bioplaus.pools`), such as rates of spikes. So a unit
+that fires seldom learns at all moments, and not at those alone at which it fires.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
 His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST):
@@ -31,8 +34,10 @@ from jax.scipy.special import logit
 from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import check_depth, drive, fire, layer_key
+from bioplaus.net import Trace, check_depth, layer_key, play
 from bioplaus.outputs import declared_by
+from bioplaus.pools import of_sequence, to_moments
+from bioplaus.rules.shared.over_time import SEQUENCES
 from bioplaus.salts import NEGATIVES
 from bioplaus.types import Array, Info, Key, Loss, Net, PyTree, Rule
 
@@ -45,7 +50,7 @@ def drawn(key: Key, y: Array, logits: Array) -> Array:
     )
 
 
-@learning_rule
+@learning_rule(time=SEQUENCES)
 def forward_forward(
     net: Net,
     loss: Loss,
@@ -78,32 +83,34 @@ def forward_forward(
 
     def overlaid(x: Array, label: Array) -> Array:
         check_classes("forward_forward", label)
-        flat, classes = x.reshape(len(x), -1), label.shape[-1]
+        lead = x.shape[: 1 if net[0].time is None else 2]
+        flat, classes = x.reshape(*lead, -1), label.shape[-1]
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             raise ValueError(
                 "forward_forward writes labels into inputs, which must be real numbers, not"
                 f" {x.dtype}: embed ids first"
             )
-        if flat.shape[1] < classes:
+        if flat.shape[-1] < classes:
             raise ValueError(
-                f"forward_forward: an input of {flat.shape[1]} features has no room for the label"
+                f"forward_forward: an input of {flat.shape[-1]} features has no room for the label"
                 f" of {classes} classes"
             )
-        return flat.at[:, :classes].set(strength * label).reshape(x.shape)
+        if len(lead) > 1:  # the label stands at all moments
+            label = label[:, None]
+        return flat.at[..., :classes].set(strength * label).reshape(x.shape)
 
-    def respond(
-        params: PyTree, x: Array, key: Key, layers: int
-    ) -> tuple[list[Array], list[Array], list[Array]]:
-        """Normalised inputs, currents and outputs of the first `layers` layers."""
+    def respond(params: PyTree, x: Array, key: Key, layers: int) -> Trace:
+        """The first `layers` layers, with normalised inputs."""
         check_depth(net, params)
-        inputs, currents, outputs = [], [], []
+        inputs, played = [], []
         with jax.named_scope("forward"):
             for l, layer in enumerate(net[:layers]):
-                k = layer_key(key, l)
-                inputs.append(_unit(x))
-                currents.append(drive(layer, params[l], inputs[-1], k))
-                outputs.append(x := fire(layer, currents[-1], k))
-        return inputs, currents, outputs
+                first = 1 if net[max(l - 1, 0)].time is None else 2  # over time, at each moment
+                inputs.append(_unit(x, first))
+                played.append(play(layer, params[l], None, inputs[-1], layer_key(key, l)))
+                x = played[-1].output
+        heard, currents, outputs, _ = zip(*played, strict=True)
+        return Trace(tuple(inputs), currents, outputs, heard)
 
     def init(key, params, batch):
         del key, params
@@ -112,56 +119,63 @@ def forward_forward(
 
     def grad(params, state, batch, key, gate=None):
         x, y = batch.x, batch.y
-        inputs, currents, outputs = respond(
-            params, overlaid(x, jnp.full_like(y, 1 / y.shape[-1])), key, len(net)
-        )
-        losses, error = error_of(loss, outputs[-1], y)
-        signals = signals_of(loss, losses, outputs[-1], y)
+        neutral = overlaid(x, jnp.full_like(y, 1 / y.shape[-1]))
+        trace = respond(params, neutral, key, len(net))
+        losses, error = error_of(loss, trace.output, y)
+        signals = signals_of(loss, losses, trace.output, y)
         gates, last = gates_of(gate, signals, len(net)), len(net) - 1
         logits = (
-            jnp.zeros_like(outputs[-1])
+            jnp.zeros_like(trace.output)
             if hardness is None
-            else hardness * _logits(loss, outputs[-1])
+            else hardness * _logits(loss, trace.output)
         )
         wrong = negatives(jax.random.fold_in(key, NEGATIVES), y, logits)
         size, label = len(x), jnp.concatenate([y, wrong])
         sign = jnp.repeat(jnp.array([1.0, -1.0], x.dtype), size)
         # Both labels in one batch, with separate noise: one product of twice the size is faster
         # than two.
-        pre, a, h = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
+        pairs = respond(params, overlaid(jnp.concatenate([x, x]), label), key, last)
         grads = []
-        for l in range(last):
+        for l, (layer, output) in enumerate(zip(net, pairs.outputs, strict=False)):
             k = layer_key(key, l)
+            h = of_sequence(net, layer, output)
             with jax.named_scope("credit"):
-                z = _goodness(h[l]) - theta * h[l][0].size
-                slope = (
-                    -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h[l].ndim - 1)) * h[l]
-                )
-            signal = through(net[l], a[l], k, slope)
+                z = _goodness(h) - theta * h[0].size
+                slope = -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h.ndim - 1)) * h
+            signal = through(layer, pairs.currents[l], k, to_moments(net, layer, output, slope))
             if peers is not None:
                 with jax.named_scope("credit"):
-                    active = h[l][:size].mean(0)
-                    signal = signal.at[:size].add(peers * (active - active.mean()))
+                    active = h[:size].mean(0)
+                    pull_to_peers = jnp.broadcast_to(
+                        peers * (active - active.mean()), (size, *active.shape)
+                    )
+                    signal = signal.at[:size].add(
+                        to_moments(net, layer, output[:size], pull_to_peers)
+                    )
             both = (
                 None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
             )
             # `pull` takes the mean over 2B rows, and the sum over both labels is wanted.
-            grads.append(pull(net[l], params[l], pre[l], k, 2 * signal, both))
-        signal = through(net[last], currents[last], layer_key(key, last), error)
+            heard = pairs.heard[l]
+            grads.append(pull(layer, params[l], pairs.inputs[l], k, 2 * signal, both, heard))
+        signal = through(net[last], trace.currents[last], layer_key(key, last), error)
         readout = pull(
-            net[last], params[last], inputs[last], layer_key(key, last), signal, gates[last]
+            net[last], params[last], trace.inputs[last], layer_key(key, last), signal, gates[last]
         )
         return (*grads, readout), state, Info(loss=losses.mean(), signals=signals)
 
     def predict(params, state, x, key, context=()):
         del state, context
-        classes = jax.eval_shape(lambda: respond(params, x, key, len(net))[2][-1]).shape[-1]
+        classes = jax.eval_shape(lambda: respond(params, x, key, len(net)).output).shape[-1]
 
         def score(label):
-            h = respond(
-                params, overlaid(x, jnp.broadcast_to(label, (len(x), classes))), key, len(net) - 1
-            )[2]
-            return jnp.stack([_goodness(z) for z in h[1:] or h]).sum(0)
+            labelled = overlaid(x, jnp.broadcast_to(label, (len(x), classes)))
+            outputs = respond(params, labelled, key, len(net) - 1).outputs
+            good = [
+                _goodness(of_sequence(net, layer, h))
+                for layer, h in zip(net, outputs, strict=False)
+            ]
+            return jnp.stack(good[1:] or good).sum(0)
 
         return jax.vmap(score, out_axes=1)(jnp.eye(classes, dtype=x.dtype))
 
@@ -176,9 +190,9 @@ def _logits(loss: Loss, output: Array) -> Array:
     )
 
 
-def _unit(h: Array) -> Array:
-    """n(h): h divided by its root mean square over all axes but the first."""
-    return h * jax.lax.rsqrt((h**2).mean(tuple(range(1, h.ndim)), keepdims=True) + 1e-12)
+def _unit(h: Array, first: int) -> Array:
+    """n(h): h divided by its root mean square over the axes from the first one of units on."""
+    return h * jax.lax.rsqrt((h**2).mean(tuple(range(first, h.ndim)), keepdims=True) + 1e-12)
 
 
 def _goodness(h: Array) -> Array:

@@ -26,6 +26,7 @@ network). wp takes the one-sided difference; the unperturbed loss comes from a s
 same neural noise.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -41,9 +42,11 @@ from bioplaus.net import (
     fire,
     forward,
     layer_key,
+    play,
     predictor,
     with_gain,
 )
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.salts import ACTIVITIES, DIRECTIONS
 from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 
@@ -51,7 +54,7 @@ from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 Sample = Callable[..., Array]
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def forward_gradient(
     net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal
 ) -> Rule:
@@ -74,7 +77,7 @@ def forward_gradient(
     return _along_weights(net, loss, slope, shared, sample)
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def weight_perturbation(
     net: Net,
     loss: Loss,
@@ -84,6 +87,9 @@ def weight_perturbation(
     sample: Sample = jax.random.normal,
 ) -> Rule:
     """Backprop in expectation as sigma -> 0.
+
+    On neurons that fire it estimates the slope of the step function itself, at its sigma, and not
+    that of the surrogate, as `node_perturbation` does.
 
     sigma: size of the perturbation, in units of the weights. shared, sample: as in
     `forward_gradient`. With a direction for each example, as in online learning, no products can be
@@ -101,7 +107,7 @@ def weight_perturbation(
     return _along_weights(net, loss, slope, shared, sample)
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.random.normal) -> Rule:
     """Backprop in expectation, exactly: the limit of node perturbation at sigma = 0.
 
@@ -127,9 +133,8 @@ def activity_forward_gradient(net: Net, loss: Loss, *, sample: Sample = jax.rand
         gates, grads = gates_of(gate, signals, len(net)), []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (u[l].ndim - 1)) * u[l]
-            grads.append(
-                pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l])
-            )
+            k, heard = layer_key(key, l), trace.heard[l]
+            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l], heard))
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))
@@ -139,7 +144,10 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
     """The rule that learns along random directions of the weights.
 
     slope: (path, params, batch, key) -> output, losses and c. path: t -> the output at theta + t v.
+    Raises ValueError for recurrent layers where every example has a direction of its own.
     """
+    if not shared and any(layer.time and layer.time.closed for layer in net):
+        raise ValueError("shared=False cannot be given for recurrent layers; take shared=True")
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
@@ -148,28 +156,22 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
         def direction(l):
             leaves, tree = jax.tree.flatten(params[l])
             keys = [jax.random.fold_in(layer_key(subkey, l), i) for i in range(len(leaves))]
-            return tree.unflatten(
-                [
-                    sample(k, (*examples, *w.shape), w.dtype)
-                    for k, w in zip(keys, leaves, strict=True)
-                ]
-            )
+            pairs = zip(keys, leaves, strict=True)
+            return tree.unflatten([sample(k, (*examples, *w.shape), w.dtype) for k, w in pairs])
 
         v = [direction(l) for l in range(len(net))]
 
         def path(t):
-            """The output at theta + t v, with the noise of `forward`.
-
-            Synapses see one example at a time, because each may have other weights; neurons see
-            them all.
-            """
+            """The output at theta + t v. Synapses see one example at a time, as it may have other
+            weights; neurons see all. The noise is that of `forward`."""
             h = batch.x
             with jax.named_scope("forward"):
                 for l, layer in enumerate(net):
-                    k, weights = (
-                        layer_key(key, l),
-                        jax.tree.map(lambda w, d: w + t * d, params[l], v[l]),
-                    )
+                    k = layer_key(key, l)
+                    weights = jax.tree.map(lambda w, d: w + t * d, params[l], v[l])
+                    if layer.time is not None and shared:
+                        h = play(layer, weights, None, h, k).output
+                        continue
 
                     def current(w, x, layer=layer, k=k):
                         return drive(layer, w, x[None], k)[0]
@@ -180,13 +182,13 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
         output, losses, change = slope(path, params, batch, key)
         signals = signals_of(loss, losses, output, batch.y)
         weights = [weighted(gate, change) for gate in gates_of(gate, signals, len(net))]
+
+        def along(c, d):
+            return c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1)
+
         with jax.named_scope("update"):
-            grads = [
-                jax.tree.map(
-                    lambda d, c=c: c.mean() * d if shared else jnp.tensordot(c / len(c), d, 1), d
-                )
-                for c, d in zip(weights, v, strict=True)
-            ]
+            pairs = zip(weights, v, strict=True)
+            grads = [jax.tree.map(functools.partial(along, c), d) for c, d in pairs]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))

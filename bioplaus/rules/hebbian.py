@@ -34,11 +34,13 @@ from jax.typing import ArrayLike
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability
 from bioplaus.local import spread
-from bioplaus.rules.shared.unsupervised import Growth, LayerBatch, inhibited, product, unsupervised
+from bioplaus.rules.shared.growth import Growth, LayerBatch, inhibited, product
+from bioplaus.rules.shared.over_time import FEEDFORWARD
+from bioplaus.rules.shared.unsupervised import unsupervised
 from bioplaus.types import Array, Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def hebb(
     net: Net,
     loss: Loss,
@@ -65,7 +67,7 @@ def hebb(
     )
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def oja(
     net: Net,
     loss: Loss,
@@ -86,7 +88,7 @@ def oja(
     )
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def sanger(
     net: Net,
     loss: Loss,
@@ -106,7 +108,7 @@ def sanger(
     )
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def bcm(
     net: Net,
     loss: Loss,

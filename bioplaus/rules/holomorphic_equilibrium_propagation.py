@@ -23,11 +23,12 @@ from bioplaus.hyper import Count, Positive, Several
 from bioplaus.local import error_of
 from bioplaus.net import fire
 from bioplaus.rules.shared.nudged import nudged
+from bioplaus.rules.shared.over_time import SETTLES
 from bioplaus.rules.shared.relax import holomorphic
 from bioplaus.types import Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=SETTLES)
 def holomorphic_equilibrium_propagation(
     net: Net,
     loss: Loss,
@@ -55,7 +56,8 @@ def holomorphic_equilibrium_propagation(
             f"holomorphic_equilibrium_propagation: got points={points}; give 2 or more"
         )
     for l, layer in enumerate(net):
-        if not holomorphic(lambda a, layer=layer: fire(layer, a, jax.random.key(0)), 1):
+        moment = layer if layer.time is None else layer.time.moment
+        if not holomorphic(lambda a, moment=moment: fire(moment, a, jax.random.key(0)), 1):
             raise ValueError(
                 f"holomorphic_equilibrium_propagation: the neurons of layer {l} are not holomorphic"
                 " within 1/4 of the real line (a rectifier and a hard sigmoid have kinks); use"

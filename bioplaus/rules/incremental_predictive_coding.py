@@ -24,7 +24,10 @@ from bioplaus.hyper import Fraction, Positive, Presentations
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.rules.shared.inference import inference
-from bioplaus.types import PER_LAYER, Info, Loss, Net, PerExample, Rule
+from bioplaus.rules.shared.over_time import NO_SPIKE_MOVES, OWN_INPUTS
+from bioplaus.types import PER_LAYER, Info, Loss, Net, OverTime, PerExample, Rule
+
+HOLDS = OverTime(recurrent=OWN_INPUTS, spikes=NO_SPIKE_MOVES)
 
 
 class Held(NamedTuple):
@@ -40,7 +43,7 @@ class Held(NamedTuple):
     step: PerExample
 
 
-@learning_rule
+@learning_rule(time=HOLDS)
 def incremental_predictive_coding(
     net: Net,
     loss: Loss,

@@ -29,6 +29,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import fed_back, feedback_init, forward, predictor
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Feedback, Info, Loss, Net, OptimiserOf, Rule
 
 DECAY = 0.3
@@ -42,7 +43,7 @@ class State(NamedTuple):
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def kolen_pollack(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: Real = 1.0
 ) -> Rule:

@@ -8,7 +8,9 @@ h_l, a_l: [B, n_l] output and current of layer l;  s_l: [B, n_l] teaching signal
 phi_L: the output neurons of the net without their noise, since L takes their outputs;
 S(u): [B, B] cosines between the rows of u, after subtracting the mean of each row;
 A_l: [n_l, C], c_l: [C], G_l: [n_l, n_l] heads, which learn by descent on the same L_l.
-The derivative by h_l passes the weights of the head backwards, one step.
+The derivative by h_l passes the weights of the head backwards, one step. Over time h_l is, for a
+head, what the net's answer reads of a sequence (`bioplaus.pools`), or the output at each moment if
+the net answers at each.
 
 Nokland and Eidnes, "Training Neural Networks with Local Error Signals", 2019, arXiv:1901.06656.
 Their MNIST net: 784-1024-1024-1024-10 with batch normalisation, leaky ReLU (pred: ReLU) and dropout
@@ -20,20 +22,21 @@ reaches the head (their dropout comes after it). No batch normalisation. A_l sta
 uniform in +-1 / sqrt(n_l).
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 
-from bioplaus.entry import check_classes, learning_rule
+from bioplaus.entry import learning_rule
 from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import current_shapes, fire, forward, layer_key, noise_mode, predictor
+from bioplaus.net import forward, layer_key, moment_shapes, predictor
+from bioplaus.pools import of_sequence, to_moments
+from bioplaus.rules.shared.heads import Head, prediction_head, similarity_head
+from bioplaus.rules.shared.over_time import ANY, SEQUENCES
 from bioplaus.salts import HEADS
-from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, PyTree, Rule
+from bioplaus.types import Info, Loss, Net, OptimiserOf, PerLayer, Rule
 
 ADAM = optax.adam(2e-3)
 
@@ -45,18 +48,7 @@ class State(NamedTuple):
     opt: Annotated[Any, OptimiserOf(lambda state: state.heads)]
 
 
-class Head(NamedTuple):
-    """init: (key, shape and dtype of h, classes) -> weights.
-
-    read: (weights, h) -> u, linear in both. loss: (u, y) -> [B].
-    """
-
-    init: Callable[[Key, jax.ShapeDtypeStruct, int], PyTree]
-    read: Callable[[PyTree, Array], Array]
-    loss: Loss
-
-
-@learning_rule
+@learning_rule(time=ANY)
 def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
     """Prediction heads: backprop on a net of one layer.
 
@@ -65,10 +57,10 @@ def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
     Cost, in the letters of docs/rules.md: F forward, F update, and C sum_l n_l over hidden layers
     each forward, as credit and to learn the heads, instead of X.
     """
-    return _rule(net, loss, tx, (_prediction(net, loss, 1.0),))
+    return _rule(net, loss, tx, (prediction_head(net, loss, 1.0),))
 
 
-@learning_rule
+@learning_rule(time=SEQUENCES)
 def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
     """Similarity heads: examples of a class should look alike in every layer, and others not.
 
@@ -78,10 +70,10 @@ def local_similarity(net: Net, loss: Loss, *, tx: optax.GradientTransformation =
     Cost, in the letters of docs/rules.md: F forward, F update, and for each hidden layer n_l^2 each
     forward, as credit and to learn the head; cosines take 3 B n_l.
     """
-    return _rule(net, loss, tx, (_matching(1.0),))
+    return _rule(net, loss, tx, (similarity_head(1.0),))
 
 
-@learning_rule
+@learning_rule(time=SEQUENCES)
 def local_losses(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM, prediction: Probability = 0.01
 ) -> Rule:
@@ -90,65 +82,16 @@ def local_losses(
     prediction: p, the weight of the prediction loss; the similarity loss has 1 - p.
     """
     return _rule(
-        net, loss, tx, (_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction)))
+        net,
+        loss,
+        tx,
+        (prediction_head(net, loss, prediction), similarity_head(1 - jnp.asarray(prediction))),
     )
-
-
-def _prediction(net: Net, loss: Loss, weight: ArrayLike) -> Head:
-    def init(key, h, classes):
-        del key
-        w = jnp.zeros((h.size // h.shape[0], classes), h.dtype)
-        return {"w": w, "b": jnp.zeros(classes, h.dtype)}
-
-    def read(p, h):
-        return h.reshape(h.shape[0], -1) @ p["w"] + p["b"]
-
-    last = noise_mode(net[-1:], "off")[0]
-    return Head(
-        init, read, lambda u, y: jnp.asarray(weight) * loss(fire(last, u, jax.random.key(0)), y)
-    )
-
-
-def _matching(weight: ArrayLike) -> Head:
-    def pairs(h):
-        if h.shape[0] < 2:
-            raise ValueError("local similarity: got a batch of one example; give two or more")
-
-    def init(key, h, classes):
-        del classes
-        pairs(h)
-        n = h.shape[-1]
-        return {"w": jax.random.uniform(key, (n, n), h.dtype, -1, 1) / n**0.5}
-
-    def read(p, h):
-        return h @ p["w"]
-
-    def loss(u, y):
-        pairs(u)
-        check_classes("local similarity", y)
-        return jnp.asarray(weight) * jnp.mean((_cosines(u) - _cosines(y)) ** 2, -1)
-
-    return Head(init, read, loss)
-
-
-def _cosines(u: Array) -> Array:
-    """S [B, B]; 0 for an example that does not vary."""
-
-    def root(a):  # the square root, with the derivative 0 at 0
-        return jnp.where(a > 0, jnp.sqrt(jnp.where(a > 0, a, 1)), 0)
-
-    channels = u.shape[-1]
-    u = u.reshape(len(u), -1, channels)
-    u = root(u.var(1)) if u.shape[1] > 1 and channels > 3 else u.reshape(len(u), -1)
-    u = u - u.mean(-1, keepdims=True)
-    norm = root((u**2).sum(-1, keepdims=True))
-    u = u / jnp.where(norm > 0, norm, 1)
-    return u @ u.T
 
 
 def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[Head, ...]) -> Rule:
     def init(key, params, batch):
-        *hidden, last = current_shapes(net, params, batch, key)
+        *hidden, last = moment_shapes(net, params, batch, key)
         subkey = jax.random.fold_in(key, HEADS)
         heads = tuple(
             tuple(
@@ -159,11 +102,12 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
         )
         return State(heads, tx.init(heads))
 
-    def teach(heads, h, y, gate):
+    def teach(layer, heads, outputs, y, gate):
         """dL_l/dh_l per example, and the gradients of a layer's heads."""
+        h = of_sequence(net, layer, outputs)
         taught, grads = jnp.zeros_like(h), []
         # The units of heads are not those of the layer: they get one gate per example, its mean.
-        gate = spread(gate, h).reshape(len(h), -1).mean(-1)
+        gate = spread(gate, outputs).reshape(len(h), -1).mean(-1)
         for part, p in zip(parts, heads, strict=True):
             with jax.named_scope("forward"):
                 u = part.read(p, h)
@@ -173,7 +117,7 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
             with jax.named_scope("auxiliary"):
                 gated = error * spread(gate, error) / len(h)
                 grads.append(jax.vjp(lambda p, part=part: part.read(p, h), p)[1](gated)[0])
-        return taught, tuple(grads)
+        return to_moments(net, layer, outputs, taught), tuple(grads)
 
     def grad(params, state, batch, key, gate=None):
         if len(state.heads) != len(net) - 1:
@@ -188,10 +132,12 @@ def _rule(net: Net, loss: Loss, tx: optax.GradientTransformation, parts: tuple[H
         for l, layer in enumerate(net):
             k, taught = layer_key(key, l), error
             if l < len(net) - 1:
-                taught, slope = teach(state.heads[l], trace.inputs[l + 1], batch.y, gates[l])
+                taught, slope = teach(layer, state.heads[l], trace.outputs[l], batch.y, gates[l])
                 slopes.append(slope)
             signal = through(layer, trace.currents[l], k, taught)
-            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+            grads.append(
+                pull(layer, params[l], trace.inputs[l], k, signal, gates[l], trace.heard[l])
+            )
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(tuple(slopes), state.opt, state.heads)
             heads = optax.apply_updates(state.heads, updates)

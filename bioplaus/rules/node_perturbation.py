@@ -21,15 +21,20 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor, with_gain
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.salts import NODES
 from bioplaus.types import Gain, Info, Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def node_perturbation(
     net: Net, loss: Loss, *, sigma: Positive = 1e-2, sample=jax.random.normal
 ) -> Rule:
     """Backprop in expectation as sigma -> 0.
+
+    On neurons that fire it estimates, at its sigma, the slope of the step function itself, averaged
+    over the noise, and not that of the surrogate, which backprop follows. As sigma -> 0 no spike
+    moves, and only the readout learns.
 
     sigma: size of the perturbation, in units of the currents. sample: (key, shape, dtype) -> xi
     with mean 0 and variance 1.
@@ -56,9 +61,8 @@ def node_perturbation(
         grads = []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (xi[l].ndim - 1)) * xi[l]
-            grads.append(
-                pull(layer, params[l], trace.inputs[l], layer_key(key, l), signal, gates[l])
-            )
+            k, heard = layer_key(key, l), trace.heard[l]
+            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l], heard))
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

@@ -17,6 +17,7 @@ positions, where their code takes the mean; behind convolutions too the readout 
 (their code takes e there if the net has a single dense layer).
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -26,16 +27,24 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
-from bioplaus.types import Array, Info, Loss, Net, Rule
+from bioplaus.pools import to_moments
+from bioplaus.types import Array, Info, Loss, Net, OverTime, Rule
+
+LATE = "a layer that remembers shows a change of its input later than where it must learn"
+MODULATES = OverTime(
+    recurrent=LATE,
+    memory=LATE,
+    spikes="a small change of the input moves no spike, and the two passes would not differ",
+)
 
 
 class State(NamedTuple):
-    """projection: F [C, *shape of an input]."""
+    """projection: F [C, *shape of an input, at one moment]."""
 
     projection: Array
 
 
-@learning_rule
+@learning_rule(time=MODULATES)
 def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
     """At small F, feedback alignment of the first layer with B = -F W_1.
 
@@ -45,8 +54,9 @@ def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
     """
 
     def init(key, params, batch):
-        shape, classes = batch.x.shape[1:], current_shapes(net, params, batch, key)[-1].shape[-1]
-        bound = (6 / batch.x[0].size) ** 0.5
+        shape = batch.x.shape[1 if net[0].time is None else 2 :]
+        classes = current_shapes(net, params, batch, key)[-1].shape[-1]
+        bound = (6 / math.prod(shape)) ** 0.5
         draw = jax.random.uniform(key, (classes, *shape), batch.x.dtype, -bound, bound)
         return State(draw * jnp.asarray(scale))
 
@@ -59,14 +69,15 @@ def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
         error = through(last, trace.currents[-1], k, error)
         with jax.named_scope("credit"), jax.named_scope("feedback"):
             modulation = jnp.tensordot(error, state.projection, 1)
+            modulation = to_moments(net, net[0], batch.x, modulation)
         second = forward(net, params, batch.x + modulation, key)
-        taught = [h - m for h, m in zip(trace.inputs[1:], second.inputs[1:], strict=True)]
+        taught = [h - m for h, m in zip(trace.outputs[:-1], second.outputs[:-1], strict=True)]
         taught.append(
             through(last, second.currents[-1], k, error_of(loss, second.output, batch.y)[1])
         )
         grads = [
-            pull(layer, params[l], second.inputs[l], layer_key(key, l), taught[l], gates[l])
-            for l, layer in enumerate(net)
+            pull(layer, params[l], pre, layer_key(key, l), taught[l], gates[l], second.heard[l])
+            for l, (layer, pre) in enumerate(zip(net, second.inputs, strict=True))
         ]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 

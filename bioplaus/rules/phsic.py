@@ -4,7 +4,8 @@
     dW_l = (1/B) h_{l-1}^T s_l,    s_l = phi'(a_l) * (2/B) sum_j M_ij dK_ij/dh_i
     M_ij = 2 (K_ij - mean K) - gamma (Y_ij - mean Y)
 h_l, a_l: [B, n_l] output and current of layer l;  phi: its neurons;  K: [B, B] similarities
-k(h_i, h_j) of the outputs of examples i and j;  Y: [B, B] cosine similarities of the labels,
+k(h_i, h_j) of the outputs of examples i and j, over time of what the net's answer reads of each
+sequence (`bioplaus.pools`);  Y: [B, B] cosine similarities of the labels,
 centred over classes;  gamma: weight of the labels;  s_l: [B, n_l] teaching signal at the current.
 k is Gaussian, exp(-|u - v|^2 / (2 width^2)), or the cosine. With groups, k compares
 u_c = (variance in group c + smoothing / size)^power instead of h, centred over the groups c of
@@ -33,6 +34,8 @@ from bioplaus.entry import check_classes, learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
+from bioplaus.pools import of_sequence
+from bioplaus.rules.shared.over_time import SEQUENCES
 from bioplaus.types import Array, Info, Loss, Net, Rule
 
 # (u [B, n], v [B, n], width) -> similarities [B, B]
@@ -51,7 +54,7 @@ def gaussian(u: Array, v: Array, width: ArrayLike) -> Array:
     return jnp.exp(-distance / (2 * jnp.asarray(width) ** 2))
 
 
-@learning_rule
+@learning_rule(time=SEQUENCES)
 def phsic(
     net: Net,
     loss: Loss,
@@ -101,25 +104,25 @@ def phsic(
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
-        gates, outputs, grads = (
-            gates_of(gate, signals, len(net)),
-            (*trace.inputs[1:], trace.output),
-            [],
-        )
+        gates, grads = gates_of(gate, signals, len(net)), []
         with jax.named_scope("credit"):
             labels = batch.y - batch.y.mean(-1, keepdims=True)
             wanted = _centred(cosine(labels, labels, 1.0))
-        for l, (layer, h) in enumerate(zip(net, outputs, strict=True)):
+        for l, (layer, h) in enumerate(zip(net, trace.outputs, strict=True)):
             k, taught = layer_key(key, l), error
             if l < len(net) - 1:
                 with jax.named_scope("credit"):
-                    others = features(h)
-                    similar, pullback = jax.vjp(
-                        lambda z, others=others: kernel(features(z), others, width), h
-                    )
+                    others = features(of_sequence(net, layer, h))
+
+                    def similarities(z, layer=layer, others=others):
+                        return kernel(features(of_sequence(net, layer, z)), others, width)
+
+                    similar, pullback = jax.vjp(similarities, h)
                     taught = pullback((2 * _centred(similar) - gamma * wanted) * 2 / len(h))[0]
             signal = through(layer, trace.currents[l], k, taught)
-            grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l]))
+            grads.append(
+                pull(layer, params[l], trace.inputs[l], k, signal, gates[l], trace.heard[l])
+            )
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

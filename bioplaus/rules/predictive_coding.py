@@ -28,11 +28,12 @@ from bioplaus.hyper import Count, Positive, Share
 from bioplaus.local import gates_of, pull, signals_of
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.rules.shared.inference import inference
+from bioplaus.rules.shared.over_time import FEEDFORWARD
 from bioplaus.rules.shared.relax import relax
 from bioplaus.types import Info, Loss, Net, Rule
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def predictive_coding(
     net: Net, loss: Loss, *, steps: Count = 20, rate: Positive = 0.1, precision: Positive = 1.0
 ) -> Rule:
@@ -74,7 +75,7 @@ def predictive_coding(
     return Rule(init, grad, predictor(net))
 
 
-@learning_rule
+@learning_rule(time=FEEDFORWARD)
 def zero_divergence_inference_learning(net: Net, loss: Loss, *, rate: Share = 1.0) -> Rule:
     """Z-IL: equals backprop exactly.
 

@@ -27,6 +27,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import backward, error_of, gates_of, signals_of
 from bioplaus.net import fed_back, feedback_init, forward, predictor
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, PyTree, Rule
 
 
@@ -36,7 +37,7 @@ class State(NamedTuple):
     magnitude: PerLayer
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """uSF. Parallel to backprop where all |W_l| of a layer are equal.
 
@@ -55,7 +56,7 @@ def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """frSF. Equals backprop at M = |W|.
 
@@ -71,7 +72,7 @@ def fixed_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     return _concordant(net, loss, init, lambda params, state, batch, key: state.magnitude)
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def batchwise_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """brSF. As frSF, with R drawn again at each step by `feedback_init` with the key of the step.
 

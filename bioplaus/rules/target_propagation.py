@@ -26,6 +26,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.rules.shared.inverses import (
     ADAM,
+    INVERTS,
     NORMAL,
     InverseOutput,
     LayerMaps,
@@ -60,7 +61,7 @@ def reconstruction(
     return [(rebuilt, rebuilt.output - noisy)]
 
 
-@learning_rule
+@learning_rule(time=INVERTS)
 def target_propagation(
     net: Net,
     loss: Loss,
@@ -81,7 +82,7 @@ def target_propagation(
     return targets(net, loss, vanilla, reconstruction, tx, eta, sigma, feedback_steps, sample)
 
 
-@learning_rule
+@learning_rule(time=INVERTS)
 def difference_target_propagation(
     net: Net,
     loss: Loss,

@@ -35,6 +35,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import Positive, PositiveProbability, Probability, Size
 from bioplaus.local import gates_of, pull, signals_of, spread, weighted
 from bioplaus.net import current_shapes, forward, layer_key, predictor, with_gain
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.salts import ELIGIBILITY
 from bioplaus.types import PER_LAYER, Array, Gain, Info, Loss, Net, PerExample, Rule
 
@@ -53,7 +54,7 @@ class State(NamedTuple):
     baseline: Array
 
 
-@learning_rule
+@learning_rule(time=ANY)
 def three_factor(
     net: Net,
     loss: Loss,
@@ -125,16 +126,17 @@ def three_factor(
         gates, eligibility, grads = gates_of(gate, signals, len(net)), [], []
         for l, layer in enumerate(net):
             pre, score, learns = trace.inputs[l], xi[l] / sigma, weighted(gates[l], surprise)
+            k, heard = layer_key(key, l), trace.heard[l]
             if decay is None:
-                grads.append(
-                    pull(layer, params[l], pre, layer_key(key, l), spread(learns, score) * score)
-                )
+                signal = spread(learns, score) * score
+                grads.append(pull(layer, params[l], pre, k, signal, heard=heard))
                 continue
 
-            def alone(x, s, l=l, layer=layer):
-                return pull(layer, params[l], x[None], layer_key(key, l), s[None])
+            def alone(x, s, z, l=l, layer=layer, k=k):
+                x, s, z = jax.tree.map(lambda a: a[None], (x, s, z))
+                return pull(layer, params[l], x, k, s, heard=z)
 
-            fresh = jax.vmap(alone)(pre, score)
+            fresh = jax.vmap(alone)(pre, score, heard)
             eligibility.append(
                 jax.tree.map(lambda e, f: decay * e + f, state.eligibility[l], fresh)
             )

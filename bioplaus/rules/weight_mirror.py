@@ -33,7 +33,12 @@ from bioplaus.hyper import NonNegative, Positive
 from bioplaus.local import backward, error_of, gates_of, pull, signals_of
 from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
 from bioplaus.salts import MIRROR
-from bioplaus.types import Array, Feedback, Info, Loss, Net, Rule
+from bioplaus.types import Array, Feedback, Info, Loss, Net, OverTime, Rule
+
+MIRRORS = OverTime(
+    recurrent="noise into a mirror does not reach the synapses by which a layer hears itself",
+    spikes="noise that is small beside the threshold makes no neuron fire, and B would decay to 0",
+)
 
 
 class State(NamedTuple):
@@ -42,7 +47,7 @@ class State(NamedTuple):
     feedback: Feedback
 
 
-@learning_rule
+@learning_rule(time=MIRRORS)
 def weight_mirror(
     net: Net,
     loss: Loss,

@@ -100,7 +100,9 @@ class Layer(NamedTuple):
 
     `time` is None for a layer of one moment, and only that: no rank announces time. `rest` is None
     for synapses without a state; `at(dt)` is the layer in steps of dt ms, None if its synapses know
-    no time. Both are read by `bioplaus.layers.time`, which makes layers that run over time.
+    no time. Both are read by `bioplaus.layers.time`, which makes layers that run over time. `pool`
+    is the map [B, T, ...] -> [B, ...] by which a layer of one moment reads a sequence; None if it
+    reads none, or by a map that is not declared as a pool (`bioplaus.pools`).
     """
 
     init: LayerInitFn
@@ -112,6 +114,7 @@ class Layer(NamedTuple):
     time: "Time | None" = None
     rest: RestFn | None = None
     at: "Callable[[float], Layer] | None" = None
+    pool: Callable[[Array], Array] | None = None
 
 
 # --- Excitability

@@ -93,6 +93,24 @@ class Rule(NamedTuple):
     predict: PredictFn
 
 
+class OverTime(NamedTuple):
+    """What a rule does on nets over time; its factory declares it, `learning_rule(time=...)`.
+
+    An entry is None where the rule runs, and else the reason why it refuses:
+    nets: all nets over time. recurrent: layers that hear themselves. memory: neurons or synapses
+    with a state, such as `leaky`. spikes: neurons that fire. each_moment: a loss
+    `at_each_moment`.
+    still: None for a rule that teaches every layer, else the reason why hidden layers do not learn.
+    """
+
+    nets: str | None = None
+    recurrent: str | None = None
+    memory: str | None = None
+    spikes: str | None = None
+    each_moment: str | None = None
+    still: str | None = None
+
+
 class RuleFactory(Protocol):
     """Makes a rule for a net and a loss.
 

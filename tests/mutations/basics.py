@@ -26,7 +26,7 @@ MUTANTS = [
     (
         "bp",
         "a gate stops the error too",
-        (("below if gates[l] is None else send(layer, p, b, x, k, signal)", "below"),),
+        (("below if gates[l] is None else send(layer, p, b, x, k, signal, heard)", "below"),),
         local,
     ),
     (
@@ -185,5 +185,5 @@ MUTANTS = [
         "sign flipped",
         (("trace.currents[-1], k, error)", "trace.currents[-1], k, -error)"),),
     ),
-    ("frozen", "gate ignored", (("k, signal, gates[-1])", "k, signal, None)"),)),
+    ("frozen", "gate ignored", (("k, signal, gates[-1], heard)", "k, signal, None)"),)),
 ]

@@ -18,11 +18,20 @@ MUTANTS = [
         "pbar held at 1/2",
         (("p_bar = jax.nn.sigmoid(rest)", "p_bar = 0.5 + 0 * rest"),),
     ),
-    ("burstprop", "1 / e dropped", (("send(*upper, b)) / rate", "send(*upper, b))"),)),
+    (
+        "burstprop",
+        "1 / e dropped",
+        (("send(*upper, b, heard)) / rate", "send(*upper, b, heard))"),),
+    ),
     (
         "burstprop",
         "phi' dropped",
-        (("slope * through(net[l], a, k, send(*upper, b))", "slope * send(*upper, b)"),),
+        (
+            (
+                "slope * through(net[l], a, k, send(*upper, b, heard))",
+                "slope * send(*upper, b, heard)",
+            ),
+        ),
     ),
     ("burstprop", "B replaced by W", (("state.feedback[l + 1]", "params[l + 1]"),)),
     ("burstprop", "sign of the error", (("-jnp.asarray(nudge) * through", "nudge * through"),)),
@@ -40,7 +49,7 @@ MUTANTS = [
     ("burstprop", "scale dropped", (("lambda b: scale * b", "lambda b: b"),)),
     ("burstprop", "division by no events", (("jnp.where(event == 0, 1, event)", "event"),)),
     ("burstprop", "bursts without events", (("- p_bar) * event", "- p_bar)"),)),
-    ("burstprop", "one gate for all layers", (("gates[l])", "gates[0])"),)),
+    ("burstprop", "one gate for all layers", (("gates[l],", "gates[0],"),)),
     ("dendritic_microcircuit", "no cancellation", ((f"down + {SEND_P}", f"down + 0 * {SEND_P}"),)),
     (
         "dendritic_microcircuit",

@@ -4,7 +4,7 @@ SIGN = "c * jnp.where(w < 0, -1, 1)"
 MAGNITUDE = "scale * jnp.abs(r)"
 FIXED = "return State(_magnitude(scale, feedback_init(net, key, params, batch.x)))"
 DRAWN = "del state\n        return _magnitude(scale, feedback_init(net, key, params, batch.x))"
-TAUGHT = "-jnp.tensordot(batch.y, b, 1)"
+TAUGHT = "-jnp.tensordot(y, b, 1)"
 LEARN = "b + (rate * g - decay * opened * b)"
 RETURN = "grads, state, "
 RESPONSE = "r = fire(layer, drive(layer, params[l], xi, k), k)"
@@ -81,7 +81,7 @@ MUTANTS = [
         "centred targets",
         ((TAUGHT, TAUGHT.replace("batch.y", "batch.y - batch.y.mean(0)")),),
     ),
-    ("drtp", "the target at the last layer", (("+ [error]", "+ [-batch.y]"),)),
+    ("drtp", "the target at the last layer", ((", error]", ", -batch.y]"),)),
     ("drtp", "phi' dropped", (("through(layer, trace.currents[l], k, taught[l])", "taught[l]"),)),
     ("drtp", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),)),
     (
@@ -89,6 +89,6 @@ MUTANTS = [
         "B drawn anew each step",
         (("taught = [", "state = init(key, params, batch); taught = ["),),
     ),
-    ("drtp", "a sum over the batch", (("signal, gates[l])", "signal * len(batch.y), gates[l])"),)),
+    ("drtp", "a sum over the batch", (("signal, gates[l],", "signal * len(batch.y), gates[l],"),)),
     ("drtp", "one gate for all layers", (("gates[l]", "gates[0]"),)),
 ]

@@ -33,7 +33,7 @@ MUTANTS = [
             ("jnp.tensordot(c / len(c), d, 1)", "c.mean() * d"),
         ),
     ),
-    ("fg", "other noise in the pass", (("layer_key(key, l), jax", "layer_key(subkey, l), jax"),)),
+    ("fg", "other noise in the pass", (("k = layer_key(key, l)\n", "k = layer_key(subkey, l)\n"),)),
     (
         "fg",
         "gate after the mean",
@@ -61,7 +61,7 @@ MUTANTS = [
     (
         "wp",
         "other noise in the perturbed pass",
-        (("layer_key(key, l), jax", "layer_key(subkey, l), jax"),),
+        (("k = layer_key(key, l)\n", "k = layer_key(subkey, l)\n"),),
     ),
     ("wp", "sum for mean", (("jnp.tensordot(c / len(c), d, 1)", "jnp.tensordot(c, d, 1)"),)),
     ("wp", "gate ignored", (("return change * spread(gate, change)", "return change"),), local),
@@ -78,7 +78,7 @@ MUTANTS = [
         "other noise in the pass",
         (("for x in u]), params, batch.x, key)", "for x in u]), params, batch.x, subkey)"),),
     ),
-    ("afg", "gate ignored", (("signal, gates[l])", "signal, None)"),)),
+    ("afg", "gate ignored", (("signal, gates[l], heard)", "signal, None, heard)"),)),
     (
         "afg",
         "only the hidden layers are perturbed",

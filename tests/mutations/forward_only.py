@@ -19,7 +19,7 @@ MUTANTS = [
     (
         "pepita",
         "learns at the unmodulated input",
-        (("second.inputs[l], layer_key", "trace.inputs[l], layer_key"),),
+        (("second.inputs, strict", "trace.inputs, strict"),),
     ),
     (
         "pepita",
@@ -56,7 +56,7 @@ MUTANTS = [
         "scale dropped",
         (("return State(draw * jnp.asarray(scale))", "return State(draw)"),),
     ),
-    ("pepita", "F not scaled by the inputs", (("(6 / batch.x[0].size) ** 0.5", "1.0"),)),
+    ("pepita", "F not scaled by the inputs", (("(6 / math.prod(shape)) ** 0.5", "1.0"),)),
     (
         "pepita",
         "phi' as in feedback alignment",
@@ -77,13 +77,17 @@ MUTANTS = [
         "phi' dropped for the classes",
         (("through(net[l], classes.currents[l], c, to_classes)", "to_classes"),),
     ),
-    ("sigprop", "nothing learned from the classes' signals", (("c, len(r) * r)", "c, 0 * r)"),)),
-    ("sigprop", "their mean for their sum", (("c, len(r) * r)", "c, r)"),)),
-    ("sigprop", "they ignore the gate", (("spread(gates[l], h) * h", "h"),)),
+    (
+        "sigprop",
+        "nothing learned from the classes' signals",
+        (("c, len(r) * r, heard", "c, 0 * r, heard"),),
+    ),
+    ("sigprop", "their mean for their sum", (("c, len(r) * r, heard", "c, r, heard"),)),
+    ("sigprop", "they ignore the gate", (("spread(gates[l], outputs) * outputs", "h"),)),
     (
         "sigprop",
         "they are weighted by the gate's square",
-        (("spread(gates[l], h) * h", "spread(gates[l], h) ** 2 * h"),),
+        (("spread(gates[l], outputs) * outputs", "spread(gates[l], outputs) ** 2 * outputs"),),
     ),
     ("sigprop", "sum for mean over the batch", (("(0, 0)) / examples", "(0, 0))"),)),
     ("sigprop", "positions added up", (("share = h.shape[-1] / h[0].size", "share = 1.0"),)),
@@ -153,7 +157,7 @@ MUTANTS = [
     (
         "clapp",
         "phi' dropped",
-        (("through(net[l], trace_of_glimpse.currents[l], k, taught)", "taught"),),
+        (("through(net[l], seen.currents[l], k, taught)", "taught"),),
     ),
     (
         "clapp",

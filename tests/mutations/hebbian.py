@@ -1,11 +1,11 @@
 """Mutants of the Hebbian and competitive rules."""
 
-from bioplaus.rules.shared import unsupervised
+from bioplaus.rules.shared import growth, unsupervised
 
 SIGN = (("-g if g.ndim > 1 else d", "g if g.ndim > 1 else d"),)
-UNCENTRED = (("u = trace.currents[l] - rest", "u = trace.currents[l]"),)
+UNCENTRED = (("u = current - rest", "u = current"),)
 PRE = (("jax.tree.map(jnp.subtract, *parts)", "parts[0]"),)
-FROZEN_MEAN = (("averaging * (x.mean(0) - m)", "averaging * 0 * m"),)
+FROZEN_MEAN = (("averaging * (data.x.mean(0).reshape(m.shape) - m)", "averaging * 0 * m"),)
 BIAS = (("-g if g.ndim > 1 else d,", "-g if g.ndim > 1 else -d,"),)
 SUM = (("m = part(u.T @ gated) / (len(s) *", "m = part(u.T @ gated) / (1 *"),)
 BOUND_GATE = (("(spread(gate, s) * s * data.u).sum", "(s * data.u).sum"),)
@@ -23,20 +23,20 @@ MUTANTS = [
         "hebb",
         "post and current exchanged in the inhibition",
         (("part(u.T @ gated)", "part((u.T @ gated).T)"),),
-        unsupervised,
+        growth,
     ),
     (
         "hebb",
         "R for R^2",
         (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),),
-        unsupervised,
+        growth,
     ),
     ("hebb", "biases always settle", (("if homeostasis:", "if True:"),), unsupervised),
     (
         "hebb",
         "the odd example is left out of the mean",
         (("odd + x[-1] if len(x) % 2 else odd", "odd"),),
-        unsupervised,
+        growth,
     ),
     ("hebb", "the readout climbs", COUPLED, unsupervised),
     ("oja", "sign flipped", SIGN, unsupervised),
@@ -46,10 +46,10 @@ MUTANTS = [
         "every unit alone",
         ((OF_U + "lambda m: m", OF_U + "lambda m: jnp.diag(jnp.diag(m))"),),
     ),
-    ("oja", "no decay", (("jnp.tensordot(w, m, 1)", "0 * w"),), unsupervised),
+    ("oja", "no decay", (("jnp.tensordot(w, m, 1)", "0 * w"),), growth),
     ("oja", "data not centred", UNCENTRED, unsupervised),
-    ("oja", "presynaptic activity not centred", PRE, unsupervised),
-    ("oja", "sum for mean in the decay", SUM, unsupervised),
+    ("oja", "presynaptic activity not centred", PRE, growth),
+    ("oja", "sum for mean in the decay", SUM, growth),
     ("sanger", "the subspace rule", ((OF_U + "jnp.triu", OF_U + "lambda m: m"),)),
     ("sanger", "the lower triangle", ((OF_U + "jnp.triu", OF_U + "jnp.tril"),)),
     (
@@ -61,7 +61,7 @@ MUTANTS = [
         "sanger",
         "gate ignored in the decay",
         (("(data.u, spread(gate, s) * s)", "(data.u, s)"),),
-        unsupervised,
+        growth,
     ),
     ("sanger", "the mean does not follow", FROZEN_MEAN, unsupervised),
     ("bcm", "the mean for the mean square", (("data.u ** 2 / target", "data.u / target"),)),
@@ -78,7 +78,7 @@ MUTANTS = [
         "softhebb",
         "post for current in the decay",
         (("part(u.T @ gated)", "part(s.reshape(-1, s.shape[-1]).T @ gated)"),),
-        unsupervised,
+        growth,
     ),
     (
         "softhebb",
@@ -94,13 +94,13 @@ MUTANTS = [
                 "product(data, s, gate), jax.tree.map(jnp.zeros_like, decay))",
             ),
         ),
-        unsupervised,
+        growth,
     ),
     (
         "softhebb",
         "R for R^2",
         (("jnp.asarray(length, u.dtype) ** 2", "jnp.asarray(length, u.dtype)"),),
-        unsupervised,
+        growth,
     ),
     ("softhebb", "temperature multiplies", (("data.u / temperature", "data.u * temperature"),)),
     ("softhebb", "rate by the norm dropped", (("jnp.abs(norm / length - 1) ** power", "1"),)),

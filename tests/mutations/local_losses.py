@@ -1,5 +1,7 @@
 """Mutants of the local losses."""
 
+from bioplaus.rules.shared import heads
+
 BOTH = [
     ("sign of the local error", (("taught += jax", "taught -= jax"),)),
     ("phi' dropped", (("through(layer, trace.currents[l], k, taught)", "taught"),)),
@@ -34,10 +36,15 @@ BOTH = [
 ]
 MUTANTS = [
     *(("local_pred", *m) for m in BOTH[:7]),
-    ("local_pred", "heads without their offset", (("@ p['w'] + p['b']", "@ p['w']"),)),
+    ("local_pred", "heads without their offset", (("@ p['w'] + p['b']", "@ p['w']"),), heads),
     *(("local_sim", *m) for m in BOTH[:7]),
-    ("local_sim", "not centred", (("u = u - u.mean(-1, keepdims=True)", "u = 1.0 * u"),)),
-    ("local_sim", "not normalised", (("u = u / jnp.where(norm > 0, norm, 1)", "u = 1.0 * u"),)),
+    ("local_sim", "not centred", (("u = u - u.mean(-1, keepdims=True)", "u = 1.0 * u"),), heads),
+    (
+        "local_sim",
+        "not normalised",
+        (("u = u / jnp.where(norm > 0, norm, 1)", "u = 1.0 * u"),),
+        heads,
+    ),
     (
         "local_sim",
         "sum for mean over pairs",
@@ -47,20 +54,30 @@ MUTANTS = [
                 "jnp.sum((_cosines(u) - _cosines(y)) ** 2, -1)",
             ),
         ),
+        heads,
     ),
-    ("local_sim", "labels compared without centring", (("_cosines(y))", "y @ y.T)"),)),
-    ("local_sim", "positions of images compared by their mean", (("u.var(1)", "u.mean(1) ** 2"),)),
+    ("local_sim", "labels compared without centring", (("_cosines(y))", "y @ y.T)"),), heads),
+    (
+        "local_sim",
+        "positions of images compared by their mean",
+        (("u.var(1)", "u.mean(1) ** 2"),),
+        heads,
+    ),
     (
         "local_losses",
         "weights swapped",
         (
             (
-                "_prediction(net, loss, prediction), _matching(1 - jnp.asarray(prediction))",
-                "_prediction(net, loss, 1 - jnp.asarray(prediction)), _matching(prediction)",
+                "loss, prediction), similarity_head(1 - jnp.asarray(prediction))",
+                "loss, 1 - jnp.asarray(prediction)), similarity_head(prediction)",
             ),
         ),
     ),
-    ("local_losses", "p dropped", (("_matching(1 - jnp.asarray(prediction))", "_matching(1.0)"),)),
+    (
+        "local_losses",
+        "p dropped",
+        (("similarity_head(1 - jnp.asarray(prediction))", "similarity_head(1.0)"),),
+    ),
     ("local_losses", "one head's error", (("taught += jax", "taught = jax"),)),
     ("local_losses", "the optimiser forgets", (("State(heads, opt)", "State(heads, state.opt)"),)),
 ]

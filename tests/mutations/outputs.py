@@ -4,7 +4,7 @@ One for every rule; tests/identities/test_on_net.py shows that they pass at line
 """
 
 from bioplaus import local
-from bioplaus.rules.shared import inference, inverses, nudged, unsupervised
+from bioplaus.rules.shared import heads, inference, inverses, nudged, unsupervised
 
 WHAT = "nonlinear outputs: "
 FLAT = WHAT + "phi'(a_L) dropped"
@@ -96,9 +96,11 @@ MUTANTS = [
         WHAT + "F carries dL/dh_L",
         (("error = through(last, trace.currents[-1], k, error)", "pass"),),
     ),
-    *((key, WHAT + "heads are linear", ((HEADS, "u"),)) for key in ("local_pred", "local_losses")),
+    *(
+        (key, WHAT + "heads are linear", ((HEADS, "u"),), heads)
+        for key in ("local_pred", "local_losses")
+    ),
     *((key, FLAT, flat(LAYER, "taught")) for key in ("local_sim", "phsic")),
-    ("ff", FLAT, (("through(net[last], currents[last], layer_key(key, last), error)", "error"),)),
-    *((key, FLAT, ((READOUT, "error"),)) for key in ("sigprop", "clapp")),
+    *((key, FLAT, ((READOUT, "error"),)) for key in ("ff", "sigprop", "clapp")),
     *((key, FLAT, ((UNSUPERVISED, "error"),), unsupervised) for key in HEBBIAN),
 ]

@@ -25,5 +25,5 @@ MUTANTS = [
     ("phsic", "groups not centred", (("u - u.mean(-1, keepdims=True)", "u"),)),
     ("phsic", "smoothing dropped", (("** 2, -1) + smoothing", "** 2, -1)"),)),
     ("phsic", "the last layer learns from similarities", (("if l < len(net) - 1:", "if True:"),)),
-    ("phsic", "gate ignored", (("signal, gates[l])", "signal, None)"),)),
+    ("phsic", "gate ignored", (("signal, gates[l],", "signal, None,"),)),
 ]

@@ -26,7 +26,8 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
-from bioplaus.net import current_shapes, drive, feedback_init, fire, forward, layer_key, predictor
+from bioplaus.net import drive, feedback_init, fire, forward, layer_key, moment_shapes, predictor
+from bioplaus.rules.shared.over_time import NO_SPIKE_MOVES, OWN_INPUTS
 from bioplaus.salts import INVERSES
 from bioplaus.types import (
     Array,
@@ -37,12 +38,20 @@ from bioplaus.types import (
     Loss,
     Net,
     OptimiserOf,
+    OverTime,
     PerLayer,
     PyTree,
     Rule,
 )
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
+
+
+INVERTS = OverTime(
+    recurrent=OWN_INPUTS,
+    memory="the inverse of a layer works at one moment, and cannot undo what it has remembered",
+    spikes=NO_SPIKE_MOVES,
+)
 
 
 class State(NamedTuple):
@@ -114,7 +123,7 @@ def targets(
     def init(key, params, batch):
         feedback = ((), *feedback_init(net, key, params, batch.x)[1:])
         bias = tuple(
-            jnp.zeros(a.shape[1:], a.dtype) for a in current_shapes(net, params, batch, key)[:-1]
+            jnp.zeros(a.shape[1:], a.dtype) for a in moment_shapes(net, params, batch, key)[:-1]
         )
         return State(feedback, bias, tx.init(tuple(zip(feedback[1:], bias, strict=True))))
 
@@ -148,7 +157,7 @@ def targets(
 
         def maps_at(weights):
             def g(l, u):
-                current = drive(inverses[l], weights[l], u, k[l])
+                current = inverses[l].synapse(weights[l], (), u, k[l])[1]
                 return InverseOutput(u, current, fire(inverses[l], current, k[l]))
 
             return LayerMaps(h, f, g, tuple(g(l, h[l + 1]) for l in hidden))

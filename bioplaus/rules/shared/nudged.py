@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import fire, forward, layer_key
+from bioplaus.net import answer, fire, forward, layer_key
 from bioplaus.rules.shared.relax import current, pulled, settle
 from bioplaus.types import Info, Loss, Net, Rule
 
@@ -120,8 +120,9 @@ def nudged(
         del key, params, batch
         return ()
 
-    def predict(params, state, x, key, context=()):
+    def predict(params, state, x, key, context=(), asked=None):
         del state, context
-        return read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]
+        output = read(params, (x, *free_phase(params, x, key)[1][0])[-1], key)[1]
+        return answer(net, output, asked)
 
     return Rule(init, grad, predict)

@@ -7,6 +7,9 @@ x: [B, n_{l-1}] input of layer l, m: [n_{l-1}] its running mean;  u: [B, n_l] cu
 current of the mean input;  h: [B, n_l] output;  b_l: biases;  a_L, phi: current and neurons of the
 last layer;  e: [B, C] = dL/dh_L;  L: the last layer. Rules return -dW, to be descended. A
 convolution learns from the patches at every position.
+Over time every moment counts as an example, and B and B T stand for each other. Neurons that fire
+would be silent at a mean current of 0, below their threshold: there the biases keep the mean rate
+of each unit at FIRING instead,  db_l = -(mean h - FIRING).
 
 Subtracting m turns a product of pre- and postsynaptic activity into their covariance: Sejnowski,
 "Storing covariance with nonlinearly interacting neurons", 1977, doi:10.1007/BF00275079. Biases keep
@@ -25,7 +28,12 @@ from jax.typing import ArrayLike
 
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, drive, forward, layer_key, predictor
-from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PerLayer, PyTree, Rule
+from bioplaus.pools import of_sequence
+from bioplaus.rules.shared.growth import Growth, LayerBatch
+from bioplaus.types import Array, Info, Loss, Net, PerLayer, Rule
+
+FIRING = 0.1
+"""Spikes in a moment, the rate at which homeostasis holds neurons that fire."""
 
 
 class State(NamedTuple):
@@ -33,72 +41,6 @@ class State(NamedTuple):
 
     mean: PerLayer
     threshold: PerLayer
-
-
-class LayerBatch(NamedTuple):
-    """A hidden layer and the batch from which it learns.
-
-    x, mean, u, h: x, m, u and h above. theta: [n_l], or None for rules without a threshold.
-    """
-
-    layer: Layer
-    params: PyTree
-    x: Array
-    mean: Array
-    u: Array
-    h: Array
-    theta: Array | None
-    key: Key
-
-
-Growth = Callable[[LayerBatch, ArrayLike | None], PyTree]
-"""(data, gate) -> dW of a layer; its entries for biases are not used."""
-
-
-def product(data: LayerBatch, s: Array, gate: ArrayLike | None) -> PyTree:
-    """(1/B) sum_b g_b (x_b - m)^T s_b, where g is the gate. The bias cancels."""
-    at_mean = _over_batch(spread(gate, s) * s)[None]
-    parts = (
-        pull(data.layer, data.params, data.x, data.key, s, gate),
-        pull(*data[:2], data.mean[None], data.key, at_mean),
-    )
-    return jax.tree.map(jnp.subtract, *parts)
-
-
-def _over_batch(x: Array) -> Array:
-    """The mean over the first axis.
-
-    On a CPU it is added up by halves: XLA's sum takes 3 to 30 times as long there.
-    """
-
-    def halves(x):
-        count, odd = len(x), jnp.zeros_like(x[0])
-        while len(x) > 1:
-            half = len(x) // 2
-            x, odd = x[:half] + x[half : 2 * half], odd + x[-1] if len(x) % 2 else odd
-        return (x[0] + odd) / count
-
-    return jax.lax.platform_dependent(x, cpu=halves, default=lambda x: x.mean(0))
-
-
-def inhibited(
-    data: LayerBatch,
-    s: Array,
-    part: Callable[[Array], Array],
-    length: ArrayLike,
-    gate: ArrayLike | None,
-) -> PyTree:
-    """(1/B) [(x - m)^T s - W part(u^T s) / R^2], R = length.
-
-    The second term keeps a unit from learning again what the layer's weights already reconstruct of
-    x.
-    part: which entries of u^T s inhibit.
-    """
-    u, gated = (a.reshape(-1, a.shape[-1]) for a in (data.u, spread(gate, s) * s))
-    with jax.named_scope("update"):
-        m = part(u.T @ gated) / (len(s) * jnp.asarray(length, u.dtype) ** 2)
-        decay = jax.tree.map(lambda w: jnp.tensordot(w, m, 1) if w.ndim > 1 else 0 * w, data.params)
-    return jax.tree.map(jnp.subtract, product(data, s, gate), decay)
 
 
 def unsupervised(
@@ -116,17 +58,29 @@ def unsupervised(
     """
     hidden = range(len(net) - 1)
 
+    def hears_moments(l):
+        """Whether the input of layer l is a sequence."""
+        return net[max(l - 1, 0)].time is not None
+
     def init(key, params, batch):
         currents = current_shapes(net, params, batch, key)
         inputs = jax.eval_shape(lambda p, x: forward(net, p, x, key).inputs, params, batch.x)
         for l in hidden:
+            if net[l].time is not None and net[l].time.moment.rest is not None:
+                raise ValueError(
+                    f"layer {l}: its synapses have a state, and a mean input is expected to say"
+                    " what they send; use plain synapses"
+                )
             shapes = [jnp.shape(w) for w in jax.tree.leaves(params[l])]
             if len(shapes) > 2 or [s[-1] for s in shapes if len(s) > 1] != [currents[l].shape[-1]]:
                 raise ValueError(
                     f"layer {l}: weights [..., n] and at most one bias are expected, not {shapes};"
                     " use plain synapses"
                 )
-        mean = tuple(jnp.zeros(inputs[l].shape[1:], inputs[l].dtype) for l in hidden)
+        mean = tuple(
+            jnp.zeros(inputs[l].shape[2 if hears_moments(l) else 1 :], inputs[l].dtype)
+            for l in hidden
+        )
         return State(
             mean,
             (
@@ -136,29 +90,44 @@ def unsupervised(
             ),
         )
 
+    def layer_batch(params, state, trace, l, key, gate):
+        """The data of layer l, the current of its mean input, and the gate of its examples."""
+        layer, m = net[l], state.mean[l]
+        x, current, h = trace.inputs[l], trace.currents[l], trace.outputs[l]
+        if layer.time is not None:
+            gate = None if gate is None else _moments_alone(spread(gate, current))
+            x, current, h = (_moments_alone(a) for a in (x, current, h))
+        elif hears_moments(l):
+            x = of_sequence(net, net[l - 1], x)[:, None]
+        m = m[None] if hears_moments(l) else m
+        rest = drive(layer, params[l], m[None], key)
+        u = current - rest
+        theta = state.threshold[l] if slide else None
+        return LayerBatch(layer, params[l], x, m, u, h, theta, key), rest, gate
+
     def grad(params, state, batch, key, gate=None):
         trace, k = forward(net, params, batch.x, key), [layer_key(key, l) for l in range(len(net))]
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         taught = through(net[-1], trace.currents[-1], k[-1], error)
-        readout = pull(net[-1], params[-1], trace.inputs[-1], k[-1], taught, gates[-1])
+        readout = pull(
+            net[-1], params[-1], trace.inputs[-1], k[-1], taught, gates[-1], trace.heard[-1]
+        )
         grads, mean, threshold = [], [], []
         for l in hidden:
-            x, m, h = trace.inputs[l], state.mean[l], trace.inputs[l + 1]
-            rest = drive(net[l], params[l], m[None], k[l])
-            u = trace.currents[l] - rest
-            data = LayerBatch(
-                net[l], params[l], x, m, u, h, state.threshold[l] if slide else None, k[l]
-            )
-            drift = jnp.zeros(rest.shape[-1:], x.dtype)
+            data, rest, opened = layer_batch(params, state, trace, l, k[l], gates[l])
+            u, width = data.u, data.u.shape[-1]
+            drift = jnp.zeros(width, data.x.dtype)
             if homeostasis:
-                drift = (spread(gates[l], u) * rest).reshape(-1, rest.shape[-1]).mean(0)
+                off = data.h - FIRING if net[l].neuron.spikes else rest
+                drift = (spread(opened, u) * off).reshape(-1, width).mean(0)
             grads.append(
-                jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(data, gates[l]))
+                jax.tree.map(lambda g, d=drift: -g if g.ndim > 1 else d, growth(data, opened))
             )
-            mean.append(m + averaging * (x.mean(0) - m))
-            threshold += [slide(data, gates[l])] if slide else []
+            m = state.mean[l]
+            mean.append(m + averaging * (data.x.mean(0).reshape(m.shape) - m))
+            threshold += [slide(data, opened)] if slide else []
         return (
             (*grads, readout),
             State(tuple(mean), tuple(threshold)),
@@ -166,3 +135,8 @@ def unsupervised(
         )
 
     return Rule(init, grad, predictor(net))
+
+
+def _moments_alone(a: Array) -> Array:
+    """[B, T, ...] -> [B T, 1, ...]: sequences of one moment."""
+    return a.reshape(-1, 1, *a.shape[2:])

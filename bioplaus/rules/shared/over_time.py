@@ -1,0 +1,24 @@
+"""What rules declare of nets over time, where several say the same."""
+
+from bioplaus.types import OverTime
+
+ANY = OverTime()
+"""Layers over time of all kinds, and answers at each moment."""
+
+OWN_INPUTS = (
+    "it makes inputs of its own for layers, and does not follow what a layer would then hear of"
+    " itself"
+)
+NO_SPIKE_MOVES = (
+    "a small nudge moves no spike, so that it would report a settled network and learn nothing"
+)
+NO_ENERGY = (
+    "a network of neurons that remember has no energy, because what they send depends on the past"
+    " and not on the future"
+)
+ONE_LABEL = "it compares examples, or sequences, each of which has one label"
+
+SETTLES = OverTime(recurrent=OWN_INPUTS, memory=NO_ENERGY, spikes=NO_SPIKE_MOVES)
+"""Rules that settle to a minimum of an energy, in which connections are symmetric."""
+FEEDFORWARD = OverTime(recurrent=OWN_INPUTS)
+SEQUENCES = OverTime(each_moment=ONE_LABEL)

@@ -1,0 +1,73 @@
+"""Which nets over time a rule takes: it declares that, and refuses others before work starts."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bioplaus.outputs import at_moments
+from bioplaus.types import Layer, Loss, Net, OverTime
+
+
+def over_time_of(factory: Callable[..., Any]) -> OverTime | None:
+    """What a rule's factory has declared by `learning_rule(time=...)`; None if it has not.
+
+    Looks through `functools.partial`.
+    """
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return getattr(factory, "over_time", None)
+
+
+def check_support(rule: str, declared: OverTime | None, net: Net, loss: Loss) -> None:
+    """Raise ValueError for a net over time that a rule declares to refuse."""
+    if declared is None or all(layer.time is None for layer in net):
+        return
+    for l, layer in enumerate(net):
+        if wrong := _refusal(declared, layer):
+            what, reason = wrong
+            raise ValueError(
+                f"{rule}: layer {l} {what}, which this rule refuses: {reason}; `bioplaus list"
+                " rules` says which rules take such nets"
+            )
+    if at_moments(loss) and declared.each_moment is not None:
+        raise ValueError(
+            f"{rule}: at_each_moment is refused by this rule: {declared.each_moment}; give the loss"
+            " itself, and a last layer bp.after(bp.mean_over_time, bp.dense(C))"
+        )
+
+
+def _refusal(declared: OverTime, layer: Layer) -> tuple[str, str] | None:
+    """What of a layer is refused, and why; None if nothing is."""
+    if layer.time is None:
+        return None
+    found = (
+        ("runs over time", declared.nets, True),
+        ("hears itself", declared.recurrent, layer.time.closed is not None),
+        ("has neurons that fire", declared.spikes, layer.time.moment.neuron.spikes),
+        ("remembers", declared.memory, _remembers(layer.time.moment)),
+    )
+    return next(((what, why) for what, why, here in found if here and why is not None), None)
+
+
+def _remembers(moment: Layer) -> bool:
+    """Whether the neurons or the synapses of a layer at one moment have a state."""
+    state = jax.eval_shape(lambda: moment.neuron.init(jnp.zeros((1, 1))))
+    return moment.rest is not None or bool(jax.tree.leaves(state))
+
+
+def words(declared: OverTime | None) -> str:
+    """A declaration as a few words, for tables."""
+    if declared is None:
+        return "not declared"
+    if declared.nets is not None:
+        return "no"
+    kinds = "spikes and rates"
+    if declared.spikes is not None:
+        kinds = "rates" if declared.memory is None else "rates without memory"
+    parts = [kinds]
+    parts += ["no recurrent layers"] if declared.recurrent is not None else []
+    parts += ["one answer a sequence"] if declared.each_moment is not None else []
+    return ", ".join(parts)
