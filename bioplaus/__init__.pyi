@@ -82,6 +82,7 @@ from .types import Loss as Loss
 from .types import Modulator as Modulator
 from .types import Net as Net
 from .types import Neuron as Neuron
+from .types import OverTime as OverTime
 from .types import PerExample as PerExample
 from .types import PerLayer as PerLayer
 from .types import Rule as Rule

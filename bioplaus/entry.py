@@ -19,6 +19,7 @@ import numpy as np
 import optax
 
 from bioplaus.batches import check_sequences, checked_batch, checked_inputs
+from bioplaus.encoders.front import received, without_encoder
 from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
 from bioplaus.net import check_depth, time_step
@@ -64,7 +65,7 @@ def _entered(factory: Callable[P, Rule], time: OverTime | None) -> Callable[P, R
         hyper |= {name: checked_tx(hyper[name]) for name in own}
         loss = per_example(loss)
         check_support(getattr(factory, "__name__", "rule"), time, net, loss)
-        return _checked(factory(net, loss, **hyper), net, loss)  # type: ignore[call-arg]
+        return _checked(factory(without_encoder(net), loss, **hyper), net, loss)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     made.over_time = time  # type: ignore[attr-defined]
@@ -129,7 +130,7 @@ def _check_real(x: Array, error: Exception) -> None:
 
 
 def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
-    """The rule behind the checks.
+    """The rule behind the checks, and behind the net's encoder: it is given the moments.
 
     A state is checked only after a call has failed, because its check must trace `init`.
     """
@@ -137,6 +138,7 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
     def init(key, params, batch):
         check_depth(net, params)
         batch = checked_batch(batch, net, loss, params, key)
+        batch = batch._replace(x=received(net, batch.x, key))
         try:
             return rule.init(key, params, batch)
         except (TypeError, ValueError) as error:
@@ -146,6 +148,7 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
         batch = checked_batch(batch, net, loss, params, key)
+        batch = batch._replace(x=received(net, batch.x, key))
         try:
             return rule.grad(params, state, batch, key, gate)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
@@ -157,6 +160,7 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
         check_depth(net, params)
         x = checked_inputs(x)
         check_sequences(net, x)
+        x = received(net, x, key)
         if asked is None:
             return rule.predict(params, state, x, key, context)
         return rule.predict(params, state, x, key, context, asked=asked)  # type: ignore[call-arg]

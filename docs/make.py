@@ -22,6 +22,7 @@ import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bioplaus import support
 from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.identities import FAMILIES
@@ -46,7 +47,9 @@ an option of the command `run`, as in `--net.hidden "[64]"`.
 Whole numbers are at most 2^31 - 1. A default of - means that nothing is set unless you set it.
 """
 
-RULES_TABLE = "| key | rule | credit travels by | equals backprop, or is parallel to it, when |"
+RULES_TABLE = (
+    "| key | rule | credit travels by | equals backprop, or is parallel to it, when | over time |"
+)
 
 RULES_HEAD = """## Hyperparameters of rules
 
@@ -97,11 +100,19 @@ def rules_page(page: str) -> str:
     """
     before, _, rest = page.partition(RULES_TABLE)
     rows = [
-        row((key, f.__name__.replace("_", " "), FAMILIES[key].credit, FAMILIES[key].equals))
+        row(
+            (
+                key,
+                f.__name__.replace("_", " "),
+                FAMILIES[key].credit,
+                FAMILIES[key].equals,
+                support.words(support.over_time_of(f)),
+            )
+        )
         for key, f in RULES.items()
     ]
     return (
-        "\n".join([before + RULES_TABLE, "|---|---|---|---|", *rows])
+        "\n".join([before + RULES_TABLE, "|---|---|---|---|---|", *rows])
         + "\n\n"
         + rest.partition("\n\n")[2]
     )

@@ -12,7 +12,7 @@ from variants import FIRST, RULES_AND_SLOW_COSTLY, VARIANTS
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron
+from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron, spiking
 from bioplaus.types import Batch, Rule
 
 
@@ -204,6 +204,21 @@ def other_feedback(net, loss):
     return rule._replace(init=lambda *_: OfOtherShapes((jnp.ones(3),) * len(net)))
 
 
+@bp.learning_rule(time=bp.OverTime())
+def derivative_of_a_sigmoid(net, loss):
+    """Backprop with h (1 - h) for the derivative of every hidden layer: 0 where h is a spike."""
+
+    def sigmoidal(layer):
+        def step(state, current, key):
+            state, h = layer.neuron.step(state, current, key)
+            slope, h = jax.lax.stop_gradient((h * (1 - h), h))
+            return state, h + slope * (current - jax.lax.stop_gradient(current))
+
+        return layer._replace(neuron=layer.neuron._replace(step=step))
+
+    return RULES["bp"]((*map(sigmoidal, net[:-1]), net[-1]), loss)
+
+
 BROKEN = {
     "grads of another dtype": ("shapes", broken(float16_grads)),
     "grads in a list": ("shapes", broken(list_for_tuple)),
@@ -230,6 +245,7 @@ BROKEN = {
     "arrays of JAX alone": ("host_arrays", broken(jax_arrays_alone)),
     "labels and inputs cut to fit": ("refusals", broken(short_batch)),
     "too many params": ("refusals", broken(short_params)),
+    "a derivative that spikes do not have": ("liveness", derivative_of_a_sigmoid),
 }
 
 
@@ -237,7 +253,15 @@ BROKEN = {
 def test_rejects(x64, name):
     item, factory = BROKEN[name]
     with pytest.raises(AssertionError, match=f"^{item}:"):
-        CONTRACT[item](perceptron(factory))
+        CONTRACT[item]((spiking if item == "liveness" else perceptron)(factory))
+
+
+def test_a_rule_that_does_not_learn_may_declare_it(x64):
+    """Only nets over time are asked, and not where the rule says why hidden layers stand still."""
+    CONTRACT["liveness"](spiking(BASELINES["frozen"]))
+    CONTRACT["liveness"](perceptron(derivative_of_a_sigmoid))
+    with pytest.raises(AssertionError, match=r"^liveness:"):
+        check_rule(derivative_of_a_sigmoid)
 
 
 def test_every_item_rejects_something():

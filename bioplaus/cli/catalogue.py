@@ -6,6 +6,7 @@ from bioplaus import data, modulators, neurons
 from bioplaus.encoders import ENCODERS
 from bioplaus.measure.energy import profiles
 from bioplaus.rules import available
+from bioplaus.support import over_time_of, words
 
 COST = "Cost, in the letters of docs/rules.md:"
 
@@ -15,6 +16,7 @@ def tables() -> dict[str, dict[str, str]]:
     return {
         "rules": {
             k: f"{getattr(f, '__name__', k).replace('_', ' ')}. {_first_line(f)}{_cost(f)}"
+            f" Over time: {words(over_time_of(f))}."
             for k, f in available().items()
         },
         "neurons": {

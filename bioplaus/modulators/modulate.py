@@ -15,6 +15,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
 from bioplaus.salts import MODULATOR
+from bioplaus.support import over_time_of
 from bioplaus.types import (
     Array,
     Gate,
@@ -47,7 +48,7 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
     applies both gates; the inner gain acts on currents before the outer one.
     """
 
-    @learning_rule
+    @learning_rule(time=over_time_of(factory))
     def modulated(net: Net, loss: Loss) -> Rule:
         def gained(state: State, context: PyTree) -> Rule:
             with jax.named_scope("auxiliary"):

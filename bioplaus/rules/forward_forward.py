@@ -14,9 +14,9 @@ below from their length. The answer to x is, for each label, the goodness of all
 the first (of the first if it is alone). The last layer of the net is a readout: it learns by
 descent on the usual loss from a third pass, with all labels at 1/C, and no error leaves it. Its
 answer needs no pass for each label; info['loss'] and gates use it.
-Over time the label stands at all moments, n(h) is taken at each moment, and goodness is that of
-what the net's answer reads of each sequence (`bioplaus.pools`), such as rates of spikes. So a unit
-that fires seldom learns at all moments, and not at those alone at which it fires.
+Over time the label stands at all moments, n(h) is taken at each moment, and goodness is that of the
+mean over moments, such as the rates of spikes. So a unit learns at moments too at which it does not
+fire.
 
 Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", 2022, arXiv:2212.13345.
 His Matlab code (https://www.cs.toronto.edu/~hinton/; 1.47 % test error on MNIST):
@@ -36,10 +36,9 @@ from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import Trace, check_depth, layer_key, play
 from bioplaus.outputs import declared_by
-from bioplaus.pools import of_sequence, to_moments
 from bioplaus.rules.shared.over_time import SEQUENCES
 from bioplaus.salts import NEGATIVES
-from bioplaus.types import Array, Info, Key, Loss, Net, PyTree, Rule
+from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PyTree, Rule
 
 
 def drawn(key: Key, y: Array, logits: Array) -> Array:
@@ -68,8 +67,7 @@ def forward_forward(
     hardness: of the wrong labels. At 1 each wrong label is drawn with the probability that the
     readout gives it; None draws all alike.
     peers: lambda, which pulls each unit's mean activity to its layer's mean, and so wakes silent
-    units;
-    None: no pull.
+    units; None: no pull.
     negatives: (key, y, hardness times the readout's logits, or 0) -> wrong labels [B, C].
 
     Cost, in the letters of docs/rules.md: 2H + F forward, no credit, F + H update. An answer takes
@@ -138,20 +136,16 @@ def forward_forward(
         grads = []
         for l, (layer, output) in enumerate(zip(net, pairs.outputs, strict=False)):
             k = layer_key(key, l)
-            h = of_sequence(net, layer, output)
+            h = _rates(layer, output)
             with jax.named_scope("credit"):
                 z = _goodness(h) - theta * h[0].size
                 slope = -(sign * jax.nn.sigmoid(-sign * z)).reshape(-1, *(1,) * (h.ndim - 1)) * h
-            signal = through(layer, pairs.currents[l], k, to_moments(net, layer, output, slope))
+            signal = through(layer, pairs.currents[l], k, _to_moments(layer, output, slope))
             if peers is not None:
                 with jax.named_scope("credit"):
                     active = h[:size].mean(0)
-                    pull_to_peers = jnp.broadcast_to(
-                        peers * (active - active.mean()), (size, *active.shape)
-                    )
-                    signal = signal.at[:size].add(
-                        to_moments(net, layer, output[:size], pull_to_peers)
-                    )
+                    drawn_in = jnp.broadcast_to(peers * (active - active.mean()), h[:size].shape)
+                    signal = signal.at[:size].add(_to_moments(layer, output[:size], drawn_in))
             both = (
                 None if gates[l] is None else jnp.concatenate([spread(gates[l], signal[:size])] * 2)
             )
@@ -171,10 +165,7 @@ def forward_forward(
         def score(label):
             labelled = overlaid(x, jnp.broadcast_to(label, (len(x), classes)))
             outputs = respond(params, labelled, key, len(net) - 1).outputs
-            good = [
-                _goodness(of_sequence(net, layer, h))
-                for layer, h in zip(net, outputs, strict=False)
-            ]
+            good = [_goodness(_rates(layer, h)) for layer, h in zip(net, outputs, strict=False)]
             return jnp.stack(good[1:] or good).sum(0)
 
         return jax.vmap(score, out_axes=1)(jnp.eye(classes, dtype=x.dtype))
@@ -193,6 +184,16 @@ def _logits(loss: Loss, output: Array) -> Array:
 def _unit(h: Array, first: int) -> Array:
     """n(h): h divided by its root mean square over the axes from the first one of units on."""
     return h * jax.lax.rsqrt((h**2).mean(tuple(range(first, h.ndim)), keepdims=True) + 1e-12)
+
+
+def _rates(layer: Layer, h: Array) -> Array:
+    """The outputs of a layer, over time their mean over moments."""
+    return h if layer.time is None else h.mean(1)
+
+
+def _to_moments(layer: Layer, h: Array, signal: Array) -> Array:
+    """A signal at the rates, at all moments of h."""
+    return jax.vjp(lambda h: _rates(layer, h), h)[1](signal)[0]
 
 
 def _goodness(h: Array) -> Array:

@@ -13,19 +13,23 @@ from collections.abc import Callable
 import jax
 
 from bioplaus.losses import cross_entropy
+from bioplaus.support import over_time_of
 from bioplaus.testing.arguments import host_arrays, mean, refusals, shapes
-from bioplaus.testing.cases import Case, case, convolutional, perceptron
+from bioplaus.testing.cases import Case, case, convolutional, perceptron, spiking
 from bioplaus.testing.gating import gates, unit_gates
+from bioplaus.testing.over_time import liveness
 from bioplaus.testing.programs import hyperparameters, one_trace, plain, transforms
 from bioplaus.types import Batch, Loss, Net, RuleFactory
 
 ON_EVERY_NET = (shapes, one_trace, gates, unit_gates, refusals)
-ITEMS = (plain, transforms, hyperparameters, mean, host_arrays, *ON_EVERY_NET)
+ON_SPIKES = (shapes, liveness)
+ITEMS = (plain, transforms, hyperparameters, mean, host_arrays, liveness, *ON_EVERY_NET)
 CONTRACT: dict[str, Callable[[Case], None]] = {item.__name__: item for item in ITEMS}
 __all__ = [
     "CONTRACT",
     "ITEMS",
     "ON_EVERY_NET",
+    "ON_SPIKES",
     "Case",
     "case",
     "check_rule",
@@ -33,12 +37,14 @@ __all__ = [
     "gates",
     "host_arrays",
     "hyperparameters",
+    "liveness",
     "mean",
     "one_trace",
     "perceptron",
     "plain",
     "refusals",
     "shapes",
+    "spiking",
     "transforms",
     "unit_gates",
 ]
@@ -55,7 +61,8 @@ def check_rule(
     factory: (net, loss, *, hyperparameters with defaults) -> Rule. Bind hyperparameters without
     defaults by `functools.partial`.
     net, batch: give both or neither. The default is a small perceptron and a small convolutional
-    net, on random data.
+    net, on random data, and a small spiking net if the factory declares that it takes one
+    (`learning_rule(time=...)`).
     """
     with jax.enable_x64():
         if net is not None and batch is not None:
@@ -65,6 +72,9 @@ def check_rule(
                 (perceptron(factory, loss), ITEMS),
                 (convolutional(factory, loss), ON_EVERY_NET),
             ]
+            declared = over_time_of(factory)
+            if declared and declared.nets is None and declared.spikes is None:
+                cases.append((spiking(factory, loss), ON_SPIKES))
         else:
             raise ValueError("check_rule: give both a net and a batch for it, or neither")
         for c, items in cases:

@@ -8,10 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.layers import conv, dense, flattened, mlp, pooled
+from bioplaus.layers import (
+    after,
+    conv,
+    dense,
+    flattened,
+    mean_over_time,
+    mlp,
+    over_time,
+    pooled,
+)
 from bioplaus.losses import cross_entropy
 from bioplaus.net import init
-from bioplaus.neurons import tanh
+from bioplaus.neurons import lif, tanh
 from bioplaus.trees import cast, close, types
 from bioplaus.types import Batch, GradFn, Key, Loss, Net, PyTree, Rule, RuleFactory
 
@@ -44,6 +53,15 @@ def convolutional(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
     """The rule on a net of a convolution, pooling and two dense layers, and random data."""
     net = (conv(2, 3, tanh()), pooled(2, flattened(dense(6, tanh()))), dense(3))
     return case(factory, net, loss, random_batch(4, 6, 6, 2))
+
+
+def spiking(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
+    """The rule on a net over time, with two hidden layers of LIF neurons, and random spikes."""
+    wide = jax.nn.initializers.normal(0.8)
+    hidden = (over_time(dense(n, lif(), weights=wide)) for n in (6, 5))
+    net = (*hidden, after(mean_over_time, dense(3)))
+    spikes = np.random.default_rng(3).random((4, 7, 5)) < 0.5
+    return case(factory, net, loss, random_batch(4)._replace(x=jnp.asarray(spikes, float)))
 
 
 def random_batch(*shape: int) -> Batch:

@@ -17,7 +17,7 @@ MUTANTS = [
     (
         "ff",
         "phi' dropped",
-        (("through(layer, pairs.currents[l], k, to_moments(net, layer, output, slope))", "slope"),),
+        (("through(layer, pairs.currents[l], k, _to_moments(layer, output, slope))", "slope"),),
     ),
     (
         "ff",
@@ -38,8 +38,8 @@ MUTANTS = [
         "silent peers sleep on",
         (
             (
-                "to_moments(net, layer, output[:size], pull_to_peers)",
-                "through(layer, pairs.currents[l][:size], k, pull_to_peers)",
+                "_to_moments(layer, output[:size], drawn_in)",
+                "through(layer, pairs.currents[l][:size], k, drawn_in)",
             ),
         ),
     ),

@@ -15,7 +15,7 @@ class LayerBatch(NamedTuple):
     """A hidden layer and the batch from which it learns.
 
     x, mean, u, h: x, m, u and h as in `bioplaus.rules.shared.unsupervised`. Of a layer over time
-    each moment is a sequence of its own: x, u and h are [B T, 1, n], and mean is [1, n].
+    they are sequences of one moment, the mean of all: [B, 1, n], and mean is [1, n].
     theta: [n_l], or None for rules without a threshold.
     """
 

@@ -7,9 +7,10 @@ x: [B, n_{l-1}] input of layer l, m: [n_{l-1}] its running mean;  u: [B, n_l] cu
 current of the mean input;  h: [B, n_l] output;  b_l: biases;  a_L, phi: current and neurons of the
 last layer;  e: [B, C] = dL/dh_L;  L: the last layer. Rules return -dW, to be descended. A
 convolution learns from the patches at every position.
-Over time every moment counts as an example, and B and B T stand for each other. Neurons that fire
-would be silent at a mean current of 0, below their threshold: there the biases keep the mean rate
-of each unit at FIRING instead,  db_l = -(mean h - FIRING).
+Over time x, u and h are means over the moments of a sequence, as slow traces at a synapse hold: at
+single moments the chance of spikes would be learned, and not the rates. Neurons that fire would be
+silent at a mean current of 0, below their threshold: there the biases keep the mean rate of each
+unit at FIRING instead,  db_l = -(mean h - FIRING).
 
 Subtracting m turns a product of pre- and postsynaptic activity into their covariance: Sejnowski,
 "Storing covariance with nonlinearly interacting neurons", 1977, doi:10.1007/BF00275079. Biases keep
@@ -95,8 +96,8 @@ def unsupervised(
         layer, m = net[l], state.mean[l]
         x, current, h = trace.inputs[l], trace.currents[l], trace.outputs[l]
         if layer.time is not None:
-            gate = None if gate is None else _moments_alone(spread(gate, current))
-            x, current, h = (_moments_alone(a) for a in (x, current, h))
+            gate = None if gate is None else _mean_moment(spread(gate, current))
+            x, current, h = (_mean_moment(a) for a in (x, current, h))
         elif hears_moments(l):
             x = of_sequence(net, net[l - 1], x)[:, None]
         m = m[None] if hears_moments(l) else m
@@ -137,6 +138,6 @@ def unsupervised(
     return Rule(init, grad, predictor(net))
 
 
-def _moments_alone(a: Array) -> Array:
-    """[B, T, ...] -> [B T, 1, ...]: sequences of one moment."""
-    return a.reshape(-1, 1, *a.shape[2:])
+def _mean_moment(a: Array) -> Array:
+    """[B, T, ...] -> [B, 1, ...], sequences of one moment, the mean of all."""
+    return a.mean(1, keepdims=True)
