@@ -91,7 +91,7 @@ MUTANTS = [
     (
         "dfa",
         "B drawn anew each step",
-        (("taught = [", "state = init(key, params, batch); taught = ["),),
+        (("sent = [", "state = init(key, params, batch); sent = ["),),
     ),
     ("dfa", "one gate for all layers", (("gates[l]", "gates[0]"),)),
     (

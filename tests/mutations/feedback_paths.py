@@ -75,11 +75,11 @@ MUTANTS = [
     ),
     ("drtp", "sign flipped", ((TAUGHT, TAUGHT[1:]),)),
     ("drtp", "the error for the target", ((TAUGHT, "jnp.tensordot(error, b, 1)"),)),
-    ("drtp", "the output for the target", ((TAUGHT, TAUGHT.replace("batch.y", "trace.output")),)),
+    ("drtp", "the output for the target", ((TAUGHT, TAUGHT.replace("y", "trace.output")),)),
     (
         "drtp",
         "centred targets",
-        ((TAUGHT, TAUGHT.replace("batch.y", "batch.y - batch.y.mean(0)")),),
+        ((TAUGHT, TAUGHT.replace("y", "(y - y.mean(0))")),),
     ),
     ("drtp", "the target at the last layer", ((", error]", ", -batch.y]"),)),
     ("drtp", "phi' dropped", (("through(layer, trace.currents[l], k, taught[l])", "taught[l]"),)),
@@ -87,7 +87,7 @@ MUTANTS = [
     (
         "drtp",
         "B drawn anew each step",
-        (("taught = [", "state = init(key, params, batch); taught = ["),),
+        (("sent = [", "state = init(key, params, batch); sent = ["),),
     ),
     ("drtp", "a sum over the batch", (("signal, gates[l],", "signal * len(batch.y), gates[l],"),)),
     ("drtp", "one gate for all layers", (("gates[l]", "gates[0]"),)),
