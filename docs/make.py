@@ -175,8 +175,8 @@ def table(head: str, numbers: dict[str, Hyperparameter]) -> str:
 
 
 def level_of(noise: Callable[..., Any]) -> Hyperparameter:
-    (level,) = hyperparameters(noise).values()
-    return level
+    """Its first number, the one that a study sets."""
+    return next(iter(hyperparameters(noise).values()))
 
 
 def is_table(annotation: Any) -> TypeGuard[type[BaseModel]]:
