@@ -189,21 +189,6 @@ def current_shapes(
     return jax.eval_shape(lambda p, x: forward(net, p, x, key).currents, params, batch.x)
 
 
-def moment_shapes(
-    net: Net, params: PyTree, batch: Batch, key: Key
-) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """As `current_shapes`, of one moment where a layer runs over time: [B, n_l] there too.
-
-    So are the shapes of what a rule keeps for the units of a layer, which is the same at all
-    moments.
-    """
-    currents = current_shapes(net, params, batch, key)
-    return tuple(
-        a if layer.time is None else jax.ShapeDtypeStruct((a.shape[0], *a.shape[2:]), a.dtype)
-        for layer, a in zip(net, currents, strict=True)
-    )
-
-
 def predictor(net: Net) -> PredictFn:
     """The usual `Rule.predict`: a forward pass."""
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import jax
 
-from bioplaus.types import Array, Layer, Net
+from bioplaus.net import current_shapes
+from bioplaus.types import Array, Batch, Key, Layer, Net, PyTree
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,3 +66,18 @@ def to_moments(net: Net, layer: Layer, h: Array, signal: Array) -> Array:
     """A signal [B, n] at of_sequence(net, layer, h), at all moments of h, [B, T, n]."""
     with jax.named_scope("credit"):
         return jax.vjp(lambda h: of_sequence(net, layer, h), h)[1](signal)[0]
+
+
+def moment_shapes(
+    net: Net, params: PyTree, batch: Batch, key: Key
+) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """As `current_shapes`, of one moment where a layer runs over time: [B, n_l] there too.
+
+    So are the shapes of what a rule keeps for the units of a layer, which is the same at all
+    moments.
+    """
+    currents = current_shapes(net, params, batch, key)
+    return tuple(
+        a if layer.time is None else jax.ShapeDtypeStruct((a.shape[0], *a.shape[2:]), a.dtype)
+        for layer, a in zip(net, currents, strict=True)
+    )

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
-from bioplaus.net import forward, layer_key, moment_shapes, predictor
-from bioplaus.pools import to_moments
+from bioplaus.net import forward, layer_key, predictor
+from bioplaus.pools import moment_shapes, to_moments
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 

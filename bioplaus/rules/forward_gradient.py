@@ -26,7 +26,6 @@ network). wp takes the one-sided difference; the unperturbed loss comes from a s
 same neural noise.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -188,7 +187,7 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
 
         with jax.named_scope("update"):
             pairs = zip(weights, v, strict=True)
-            grads = [jax.tree.map(functools.partial(along, c), d) for c, d in pairs]
+            grads = [jax.tree.map(lambda d, c=c: along(c, d), d) for c, d in pairs]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(_no_state, grad, predictor(net))

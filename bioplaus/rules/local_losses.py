@@ -31,8 +31,8 @@ import optax
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Probability
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import forward, layer_key, moment_shapes, predictor
-from bioplaus.pools import of_sequence, to_moments
+from bioplaus.net import forward, layer_key, predictor
+from bioplaus.pools import moment_shapes, of_sequence, to_moments
 from bioplaus.rules.shared.heads import Head, prediction_head, similarity_head
 from bioplaus.rules.shared.over_time import ANY, SEQUENCES
 from bioplaus.salts import HEADS

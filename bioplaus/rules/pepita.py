@@ -17,7 +17,6 @@ positions, where their code takes the mean; behind convolutions too the readout 
 (their code takes e there if the net has a single dense layer).
 """
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -54,10 +53,10 @@ def pepita(net: Net, loss: Loss, *, scale: Real = 0.05) -> Rule:
     """
 
     def init(key, params, batch):
-        shape = batch.x.shape[1 if net[0].time is None else 2 :]
+        first = batch.x[0] if net[0].time is None else batch.x[0, 0]
         classes = current_shapes(net, params, batch, key)[-1].shape[-1]
-        bound = (6 / math.prod(shape)) ** 0.5
-        draw = jax.random.uniform(key, (classes, *shape), batch.x.dtype, -bound, bound)
+        bound = (6 / first.size) ** 0.5
+        draw = jax.random.uniform(key, (classes, *first.shape), batch.x.dtype, -bound, bound)
         return State(draw * jnp.asarray(scale))
 
     def grad(params, state, batch, key, gate=None):

@@ -26,13 +26,13 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Size
 from bioplaus.rules.shared.inverses import (
     ADAM,
-    INVERTS,
     NORMAL,
     InverseOutput,
     LayerMaps,
     difference,
     targets,
 )
+from bioplaus.rules.shared.over_time import INVERTS
 from bioplaus.types import Array, Loss, Net, Rule
 
 

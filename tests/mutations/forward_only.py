@@ -56,7 +56,7 @@ MUTANTS = [
         "scale dropped",
         (("return State(draw * jnp.asarray(scale))", "return State(draw)"),),
     ),
-    ("pepita", "F not scaled by the inputs", (("(6 / math.prod(shape)) ** 0.5", "1.0"),)),
+    ("pepita", "F not scaled by the inputs", (("(6 / first.size) ** 0.5", "1.0"),)),
     (
         "pepita",
         "phi' as in feedback alignment",

@@ -26,8 +26,8 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.local import by_vjp, error_of, gates_of, pull, send, signals_of, through
-from bioplaus.net import drive, feedback_init, fire, forward, layer_key, moment_shapes, predictor
-from bioplaus.rules.shared.over_time import NO_SPIKE_MOVES, OWN_INPUTS
+from bioplaus.net import drive, feedback_init, fire, forward, layer_key, predictor
+from bioplaus.pools import moment_shapes
 from bioplaus.salts import INVERSES
 from bioplaus.types import (
     Array,
@@ -38,20 +38,12 @@ from bioplaus.types import (
     Loss,
     Net,
     OptimiserOf,
-    OverTime,
     PerLayer,
     PyTree,
     Rule,
 )
 
 ADAM, NORMAL = optax.adam(1e-3), jax.random.normal
-
-
-INVERTS = OverTime(
-    recurrent=OWN_INPUTS,
-    memory="the inverse of a layer works at one moment, and cannot undo what it has remembered",
-    spikes=NO_SPIKE_MOVES,
-)
 
 
 class State(NamedTuple):

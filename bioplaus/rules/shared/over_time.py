@@ -22,3 +22,9 @@ SETTLES = OverTime(recurrent=OWN_INPUTS, memory=NO_ENERGY, spikes=NO_SPIKE_MOVES
 """Rules that settle to a minimum of an energy, in which connections are symmetric."""
 FEEDFORWARD = OverTime(recurrent=OWN_INPUTS)
 SEQUENCES = OverTime(each_moment=ONE_LABEL)
+INVERTS = OverTime(
+    recurrent=OWN_INPUTS,
+    memory="the inverse of a layer works at one moment, and cannot undo what it has remembered",
+    spikes=NO_SPIKE_MOVES,
+)
+"""Target propagation, whose inverses take each layer back, moment by moment."""

@@ -67,7 +67,8 @@ def unsupervised(
         currents = current_shapes(net, params, batch, key)
         inputs = jax.eval_shape(lambda p, x: forward(net, p, x, key).inputs, params, batch.x)
         for l in hidden:
-            if net[l].time is not None and net[l].time.moment.rest is not None:
+            time = net[l].time
+            if time is not None and time.moment.rest is not None:
                 raise ValueError(
                     f"layer {l}: its synapses have a state, and a mean input is expected to say"
                     " what they send; use plain synapses"
