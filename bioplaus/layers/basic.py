@@ -166,6 +166,8 @@ def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> 
     """
 
     def function(x):
+        if x.ndim != 4:
+            raise ValueError(f"pooled: the input is {x.shape}, expected images [B, H, W, channels]")
         b, h, w, c = x.shape
         if h % size or w % size:
             raise ValueError(

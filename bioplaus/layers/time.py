@@ -67,10 +67,16 @@ def recurrent(
 
         recurrent(dense(100, lif()), dense(100))
 
-    Raises ValueError for layers over time, and for a `back` that gives another shape.
+    Raises ValueError for layers over time, for a `back` that gives another shape, and for one whose
+    neurons have noise, a time constant or spikes.
     """
     for each in (layer, back):
         of_one_moment("recurrent", each)
+    if back.neuron.off or back.neuron.at or back.neuron.spikes:
+        raise ValueError(
+            "recurrent: the neurons of `back` are not used, and these have noise, a time constant"
+            " or spikes; give bp.dense(n) without them, and them to the layer itself"
+        )
     return _recurrent(
         in_steps_of(layer, dt), in_steps_of(back, dt), Steps(float(dt), horizon, unroll)
     )

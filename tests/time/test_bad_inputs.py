@@ -65,7 +65,7 @@ NETS = {
         "a function; bioplaus.neurons.SURROGATES has triangle",
     ),
     "dt of 0": (lambda: bp.over_time(ONE, dt=0.0), "over_time: dt: .*got 0.0", "above 0"),
-    "dt below 0": (lambda: bp.recurrent(ONE, ONE, dt=-1.0), "recurrent: dt: .*got -1", "above 0"),
+    "dt below 0": (lambda: bp.recurrent(ONE, ONE, dt=-1), "recurrent: dt: .*got -1", "above 0"),
     "horizon of 0": (lambda: bp.over_time(ONE, horizon=0), "horizon: .*got 0", "1, or None"),
     "half a moment": (lambda: untyped.over_time(ONE, horizon=2.5), "got 2.5", "a whole number"),
     "unroll of 0": (lambda: bp.over_time(ONE, unroll=0), "unroll: .*got 0", "at least 1"),
@@ -83,6 +83,11 @@ NETS = {
         lambda: bp.recurrent(ONE, READ),
         "recurrent: the layer runs over time already",
         "give it the layer inside",
+    ),
+    "neurons of `back`": (
+        lambda: bp.recurrent(ONE, ONE),
+        "the neurons of `back` are not used",
+        r"give bp.dense\(n\) without them",
     ),
     "a neuron for a layer": (
         lambda: untyped.over_time(bp.lif()),

@@ -240,8 +240,8 @@ def test_gains_of_moments_and_the_shapes_that_are_refused():
 
 def test_noise_modes_and_gains_in_either_order():
     noisy = bp.gaussian(bp.lif(), 0.3), bp.gaussian_current(bp.leaky(), 0.4)
-    release = [bp.synaptic_release(bp.dense(5, n, weights=wide), 0.6) for n in noisy]
-    net = (bp.over_time(release[0]), bp.recurrent(release[1], release[0]))
+    release = [bp.synaptic_release(bp.dense(5, n, weights=wide), 0.6) for n in (*noisy, None)]
+    net = (bp.over_time(release[0]), bp.recurrent(*release[1:]))
     silent = (
         bp.over_time(bp.dense(5, bp.lif(), weights=wide)),
         bp.recurrent(bp.dense(5, bp.leaky(), weights=wide), bp.dense(5)),
