@@ -18,7 +18,7 @@ from bioplaus.measure.cost import cost, effective, inference
 from bioplaus.measure.counts import Cost, Counts, total
 from bioplaus.measure.neurobench import NeuroBench, neurobench
 from bioplaus.measure.program.operations import NotCountable
-from bioplaus.measure.spikes import BreakEven, Rates, break_even, spike_rates
+from bioplaus.measure.spikes import BreakEven, Rates, Recorded, break_even, recorded, spike_rates
 from bioplaus.measure.statistics import (
     Interval,
     holm,
@@ -39,6 +39,7 @@ __all__ = [
     "NeuroBench",
     "NotCountable",
     "Rates",
+    "Recorded",
     "accuracy",
     "angles",
     "bootstrap",
@@ -64,6 +65,7 @@ __all__ = [
     "paired_interval",
     "paired_p",
     "probability_of_improvement",
+    "recorded",
     "representation",
     "retention",
     "robustness",

@@ -14,7 +14,8 @@ Layers of different rules, seeds and depths are compared on the same examples.
     sparseness = mean over units of 1 - <r>^2 / <r^2>, for graded responses r
     dead units: those with the same output for all examples
 Activities have examples first; other axes are flattened. A CKA of 1 means equal up to a rotation
-and a scale; 0 means that no direction is shared.
+and a scale; 0 means that no direction is shared. `hidden_activities` of a net over time are means
+over time: two nets are compared by their rates, and not by when they fire.
 
 Kornblith, Norouzi, Lee, Hinton, "Similarity of Neural Network Representations Revisited", 2019,
 arXiv:1905.00414; Kriegeskorte, Mur, Bandettini, "Representational similarity analysis", 2008,
@@ -34,7 +35,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from bioplaus.types import Array
+from bioplaus.net import Trace
+from bioplaus.types import Array, Net
+
+
+def hidden_activities(net: Net, trace: Trace) -> tuple[Array, ...]:
+    """[B, ...]: what each hidden layer sends; of a layer over time, the mean over all moments."""
+    return tuple(
+        h if layer.time is None else h.mean(1)
+        for layer, h in zip(net[:-1], trace.outputs[:-1], strict=True)
+    )
 
 
 def cka(x: ArrayLike, y: ArrayLike) -> Array:

@@ -1,5 +1,7 @@
 """Spikes of a net over time: how often each layer fires, and when spikes stop saving operations.
 
+`recorded` keeps the spikes and the states of neurons, to look at them.
+
     rate of layer l    spikes / (B T n_l), per unit and moment;    1000 rate / dt in Hz
     break-even         c M* = c M + A r,    so    r* = c (M* - M) / A
 n_l: units of layer l;  T: moments of an example;  B: examples;  dt: length of a moment in ms.
@@ -15,13 +17,15 @@ not depend on the rate, and `bioplaus.measure.energy` prices them.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from bioplaus.measure.counts import Cost, total
 from bioplaus.measure.program import dependents, trace
 from bioplaus.measure.program.operations import MAC_OPS, macs, times
 from bioplaus.measure.program.products import products_of
-from bioplaus.net import forward, time_step
+from bioplaus.net import forward, layer_key, time_step
+from bioplaus.salts import NEURON
 from bioplaus.types import Array, Key, Net, PyTree
 
 MAC_IN_ACS = (3.7 + 0.9) / 0.9
@@ -63,6 +67,44 @@ def spike_rates(net: Net, params: PyTree, x: Array, key: Key) -> Rates:
         ]
     )
     return Rates(rates, 1000 * rates / dt)
+
+
+class Recorded(NamedTuple):
+    """A layer over time. number: its place in the net, from 1. output: [B, T, n]. states: the
+    states of its neurons after each moment, a tree of arrays [B, T, n]. spikes: whether the neurons
+    fire, so that the output is 0 or 1.
+    """
+
+    number: int
+    output: Array
+    states: PyTree
+    spikes: bool
+
+
+def recorded(net: Net, params: PyTree, x: Array, key: Key) -> tuple[Recorded, ...]:
+    """What the neurons of each layer over time sent, and the states that they went through, on x.
+
+    The net is one without changed excitability (`with_gain`), which acts around a neuron's step.
+    Raises ValueError for a net without layers over time.
+    """
+    _time_step("recorded", net)
+    trace, found = forward(net, params, x, key), []
+    for l, layer in enumerate(net):
+        if layer.time is not None:
+            neuron = layer.time.moment.neuron
+            k = jax.random.fold_in(layer_key(key, l), NEURON)
+
+            def moment(carry, current, neuron=neuron, k=k):
+                t, state = carry
+                state, _ = neuron.step(state, current, jax.random.fold_in(k, t))
+                return (t + 1, state), state
+
+            currents = jnp.moveaxis(trace.currents[l], 1, 0)
+            start = jnp.zeros((), jnp.int32), neuron.init(currents[0])
+            states = jax.lax.scan(moment, start, currents)[1]
+            states = jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), states)
+            found.append(Recorded(l + 1, trace.outputs[l], states, layer.neuron.spikes))
+    return tuple(found)
 
 
 def break_even(

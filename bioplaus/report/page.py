@@ -7,12 +7,14 @@ from bioplaus.report import energy, method, referee, sections
 from bioplaus.report.claims import claims
 from bioplaus.report.likeness import likeness
 from bioplaus.report.read import Run, read_run
+from bioplaus.report.spiking import spikes
 
 SECTIONS = (
     ("result", "Result", sections.result),
     ("learning", "Learning curves", sections.learning),
     ("alignment", "Alignment with backprop", sections.alignment),
     ("representations", "Similarity of representations", likeness),
+    ("spikes", "Spikes", spikes),
     ("robustness", "Robustness", sections.robustness),
     ("claims", "Adversarial robustness", claims),
     ("corruption", "Common corruptions and calibration", referee.corruption),

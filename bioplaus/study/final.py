@@ -37,9 +37,10 @@ from bioplaus.study.deployed import Deployed
 from bioplaus.study.images import Images
 from bioplaus.study.representations import likeness_rows
 from bioplaus.study.settings import Arm
+from bioplaus.study.spiking import rate_rows
 from bioplaus.training.program import TrainState
 from bioplaus.training.seeds import seed_key, seeds_over
-from bioplaus.types import Array, Batch, Key, Loss
+from bioplaus.types import Array, Batch, Key, Loss, Net
 
 DISTURBED_EXAMPLES = 512  # test examples that are disturbed and attacked
 CHECKED_EXAMPLES = 32  # test examples on which the attack's gradient is checked
@@ -99,6 +100,7 @@ def final_rows(
     arrays = images and images._replace(names=())
     measured = compiled(deployed.state, None if twin is None else twin.state, test, arrays, flipped)
     rows = _rows(measured, _severities(images), label)
+    rows += rate_rows(deployed, test, label, over)
     if arm.alignment:
         rows += likeness_rows(deployed, twin, test, label, over)
     if arm.adversarial.suite and attackable:
@@ -231,11 +233,18 @@ def _guard(
 ) -> tuple[bool, list[str]]:
     """Whether attacks may use the arm's gradient, and warnings.
 
-    They may only if that gradient is the derivative of what the arm answers at test time.
+    They may only if that gradient is the derivative of what the arm answers at test time, or if the
+    net declares that it is a stand-in: spikes and encoders have no derivative.
     """
     healthy = [s for s in range(arm.seeds) if s not in trained.diverged]
     if not arm.robustness or not healthy:
         return False, []
+    if stands_in := _stand_in(deployed.net):
+        return True, [
+            f"{label.rule}, {label.neuron}: attacks follow a gradient that stands in for one,"
+            f" because {stands_in}; they may be blind, and only the suite of attacks"
+            " (adversarial.suite) tells that from robustness"
+        ]
     params, rule = jax.tree.map(
         lambda a: a[healthy[0]], (deployed.state.params, deployed.state.rule)
     )
@@ -253,3 +262,11 @@ def _guard(
     except PseudoGradientError as error:
         return False, [f"{label.rule}, {label.neuron}: not attacked by its own gradient. {error}"]
     return True, []
+
+
+def _stand_in(net: Net) -> str:
+    """Why the gradient of a net by its input is declared to be no derivative; '' if it is not."""
+    if any(layer.neuron.spikes for layer in net):
+        return "spikes have no derivative"
+    time = net[0].time
+    return "its inputs are encoded" if time is not None and time.encoder is not None else ""

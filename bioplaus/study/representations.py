@@ -16,10 +16,12 @@ from bioplaus.measure.representation import (
     cka_table,
     dead_units,
     effective_dimension,
+    hidden_activities,
     rsa_table,
     sparsity,
 )
-from bioplaus.net import forward
+from bioplaus.net import Trace, forward
+from bioplaus.net import answer as net_answer
 from bioplaus.record import Condition, Label, Row
 from bioplaus.record.measures import (
     CKA,
@@ -37,7 +39,8 @@ from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Batch
 
 OF_A_LAYER = ((DIMENSION, effective_dimension), (SPARSITY, sparsity), (DEAD_UNITS, dead_units))
-"""Measures of a single hidden layer, see `bioplaus.measure.representation`."""
+"""Measures of a single hidden layer, see `bioplaus.measure.representation`. Over time, dimension
+and dead units are those of means over time, and sparsity is that of all outputs."""
 
 # relative to the largest output: an answer that differs by more is not that of a forward pass
 FORWARD_TOLERANCE = 1e-3
@@ -61,20 +64,30 @@ def likeness_rows(
         jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
     )
 
-    def layers(of: Deployed, state: TrainState, few: Batch) -> tuple[tuple[Array, ...], Array]:
+    def layers(
+        of: Deployed, state: TrainState, few: Batch
+    ) -> tuple[tuple[Array, ...], Trace, Array]:
         key = seed_key(0)
         trace, answer = (
             forward(of.net, state.params, few.x, key),
             of.answer(state, few)(few.x, key),
         )
-        return trace.inputs[1:], jnp.abs(
-            trace.output - answer
-        ).max() <= FORWARD_TOLERANCE * jnp.abs(answer).max()
+        off = jnp.abs(net_answer(of.net, trace.output, few.asked) - answer).max()
+        return (
+            hidden_activities(of.net, trace),
+            trace,
+            off <= FORWARD_TOLERANCE * jnp.abs(answer).max(),
+        )
 
     def compared(state: TrainState, other: TrainState, few: Batch):
-        of_arm, passes = layers(deployed, state, few)
-        of_twin, _ = layers(twin, other, few)
-        alone = jnp.array([[measure(a) for _, measure in OF_A_LAYER] for a in of_arm])
+        of_arm, trace, passes = layers(deployed, state, few)
+        of_twin, _, _ = layers(twin, other, few)
+        alone = jnp.array(
+            [
+                [measure(h if measure is sparsity else a) for _, measure in OF_A_LAYER]
+                for a, h in zip(of_arm, trace.outputs[:-1], strict=True)
+            ]
+        )
         return (
             *(jnp.where(passes, found, jnp.nan) for found in (cka_table(of_arm, of_twin), alone)),
             of_arm,

@@ -22,6 +22,7 @@ from bioplaus.study.plan import Plan, plan
 from bioplaus.study.progress import progress_bar
 from bioplaus.study.results import Final, read_final, write_final, write_json
 from bioplaus.study.settings import Study, StudyError
+from bioplaus.study.spiking import example_of
 from bioplaus.study.summary import summarise
 from bioplaus.training.devices import mesh_of
 from bioplaus.training.machines import by_first, first
@@ -95,6 +96,7 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
     twins: dict[Label, Deployed] = {}
     images: dict[tuple, Images | None] = {}
     done: list[tuple[Plan, Trained, Costs | None]] = []
+    examples: dict[str, dict[str, Any]] = {}
     with progress_bar(sum(p.arm.steps for p in plans), show) as (say, tick):
         for p in plans:
             say(p.name)
@@ -108,6 +110,8 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
                     if p.arm.energy
                     else None
                 )
+                if example := example_of(p, trained):
+                    examples[p.name] = example
             done.append((p, trained, costs))
             rows += (
                 trained.rows
@@ -122,7 +126,9 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
         1 / max(p.data.test.y.shape[-1] for p in plans),
     )
     source = ", ".join(sorted({source_of(p.arm, p.data) for p in plans} - {""}))
-    summary = summarise(study, settings, done, rows, notes, chance, source, machines, warnings)
+    summary = summarise(
+        study, settings, done, rows, notes, chance, source, machines, warnings, examples
+    )
     if out and first():
         results_csv, summary_json, timing_json = (out / name for name in RESULTS)
         write_rows(results_csv, rows)

@@ -32,12 +32,13 @@ def summarise(
     source: str,
     machines: dict[str, Profile],
     warnings: Sequence[str],
+    examples: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """The content of summary.json.
 
     settings: the study with all defaults written out. notes: data set -> a sentence on its test
     set. chance: accuracy of guessing. source: name of the corrupted images. machines: energy
-    profiles.
+    profiles. examples: name of an arm over time -> the spikes of one example.
     """
     rows_of, settings_of_arms = by_label(rows), [p.arm for p, _, _ in arms]
     return {
@@ -58,7 +59,11 @@ def summarise(
         "energy_clocked": [name for name, profile in machines.items() if profile.clocked],
         "energy_unpriced": _unpriced([costs for _, _, costs in arms if costs], list(machines)),
         "study": settings,
-        "arms": [_arm(p, trained, costs, rows_of[p.label], chance) for p, trained, costs in arms],
+        "arms": [
+            _arm(p, trained, costs, rows_of[p.label], chance)
+            | ({"spikes": examples[p.name]} if p.name in examples else {})
+            for p, trained, costs in arms
+        ],
         "contrasts": contrasted(
             study.contrast,
             {p.name: p.label for p, _, _ in arms},
