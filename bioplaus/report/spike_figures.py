@@ -30,7 +30,7 @@ def example(of: ReportedArm, look: Look) -> Figure:
 
 
 def _raster(ax: Axes, layer: dict[str, Any], dt: float, look: Look) -> None:
-    rows = min(layer["units"], max((u for _, u in layer["events"]), default=0) + 1)
+    rows = layer["shown"]
     times = [(t + 1) * dt for t, _ in layer["events"]]
     ax.plot(
         times,
@@ -38,14 +38,19 @@ def _raster(ax: Axes, layer: dict[str, Any], dt: float, look: Look) -> None:
         linestyle="",
         marker="|",
         color=look.colour,
-        markersize=max(2.0, min(6.0, 90 / rows)),
+        markersize=max(2.0, min(6.0, 90 / max(rows, 1))),
     )
-    kind = "" if layer["spikes"] else ", does not fire"
-    ax.set_title(f"layer {layer['layer']}: {layer['units']} units{kind}")
-    ax.set_ylabel("unit")
-    ax.set_ylim(0.2, rows + 0.8)
+    more = f", the first {rows} shown" if 0 < rows < layer["units"] else ""
+    ax.set_title(
+        f"layer {layer['layer']}: {layer['units']} units{more if rows else ', do not fire'}"
+    )
     ax.grid(visible=False)
-    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    if rows:
+        ax.set_ylabel("unit")
+        ax.set_ylim(0.2, rows + 0.8)
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    else:
+        ax.set_yticks([])
 
 
 def _traces(ax: Axes, layer: dict[str, Any], dt: float, look: Look) -> None:

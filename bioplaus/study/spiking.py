@@ -44,9 +44,9 @@ def example_of(p: Plan, trained: Trained) -> dict[str, Any] | None:
     """The spikes and states of a trained arm on one test example, for summary.json; None without
     time. It is the first example, of the first seed that did not diverge.
 
-    dt: ms. moments: T. layers: of each, its number, its number of units, whether it spikes, the
-    units shown, events (moment, row of the unit) of those that spike, and traces: name of a state,
-    or of the output, -> one list of T values for each of the units traced.
+    dt: ms. moments: T. layers: of each, its number, its number of units, whether it spikes, how
+    many units are shown, their spikes as events (moment, unit), the units traced, and traces: name
+    of a state, or "output" where they do not spike, -> a list of T values for each traced unit.
     """
     deployed = Deployed(p.built, p.arm.neuron.evaluate, trained.state)
     dt = time_step(deployed.net)
@@ -86,6 +86,7 @@ def _shown(
     return {
         "layer": int(number),
         "units": units,
+        "shown": min(units, SHOWN_UNITS) if spikes else 0,
         "spikes": spikes,
         "events": events.tolist(),
         "traced": most.tolist(),

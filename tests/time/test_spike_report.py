@@ -71,6 +71,7 @@ EXAMPLE = {
         {
             "layer": 1,
             "units": 5,
+            "shown": 4,
             "spikes": True,
             "events": EVENTS,
             "traced": [1, 2],
@@ -79,6 +80,7 @@ EXAMPLE = {
         {
             "layer": 2,
             "units": 3,
+            "shown": 0,
             "spikes": False,
             "events": [],
             "traced": [0],
@@ -117,8 +119,8 @@ def test_the_section_of_the_report():
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "6 moments of 2 ms" in page
-    assert "layer 1: 5 units" in svgs["spikes"]
-    assert "layer 2: 3 units, does not fire" in svgs["spikes"]
+    assert "layer 1: 5 units, the first 4 shown" in svgs["spikes"]
+    assert "layer 2: 3 units, do not fire" in svgs["spikes"]
     for number in ("0.105", "50.0"):
         assert number in page
     fewer = json.loads(json.dumps(EXAMPLE))
