@@ -64,24 +64,9 @@ def likeness_rows(
         jax.tree.map(lambda a: jnp.roll(a, -1, 0), twin.state) if twin is deployed else twin.state
     )
 
-    def layers(
-        of: Deployed, state: TrainState, few: Batch
-    ) -> tuple[tuple[Array, ...], Trace, Array]:
-        key = seed_key(0)
-        trace, answer = (
-            forward(of.net, state.params, few.x, key),
-            of.answer(state, few)(few.x, key),
-        )
-        off = jnp.abs(net_answer(of.net, trace.output, few.asked) - answer).max()
-        return (
-            hidden_activities(of.net, trace),
-            trace,
-            off <= FORWARD_TOLERANCE * jnp.abs(answer).max(),
-        )
-
     def compared(state: TrainState, other: TrainState, few: Batch):
-        of_arm, trace, passes = layers(deployed, state, few)
-        of_twin, _, _ = layers(twin, other, few)
+        of_arm, trace, passes = _layers(deployed, state, few)
+        of_twin, _, _ = _layers(twin, other, few)
         alone = jnp.array(
             [
                 [measure(h if measure is sparsity else a) for _, measure in OF_A_LAYER]
@@ -115,3 +100,18 @@ def likeness_rows(
                 if not np.isnan(table[l, m])
             ]
     return rows
+
+
+def _layers(of: Deployed, state: TrainState, few: Batch) -> tuple[tuple[Array, ...], Trace, Array]:
+    """Activities of hidden layers, the forward pass, and whether the arm answers by it."""
+    key = seed_key(0)
+    trace, answer = (
+        forward(of.net, state.params, few.x, key),
+        of.answer(state, few)(few.x, key),
+    )
+    off = jnp.abs(net_answer(of.net, trace.output, few.asked) - answer).max()
+    return (
+        hidden_activities(of.net, trace),
+        trace,
+        off <= FORWARD_TOLERANCE * jnp.abs(answer).max(),
+    )

@@ -130,15 +130,22 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
         study, settings, done, rows, notes, chance, source, machines, warnings, examples
     )
     if out and first():
-        results_csv, summary_json, timing_json = (out / name for name in RESULTS)
-        write_rows(results_csv, rows)
-        write_json(summary_json, summary)
-        write_json(timing_json, {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
-        seal(out / RESULTS_SUMS, RESULTS)
-        from bioplaus.report import report
-
-        report(out)
+        _write_results(out, rows, summary, seconds, began)
     return Results(rows, summary, out)
+
+
+def _write_results(
+    out: Path, rows: list[Row], summary: dict[str, Any], seconds: dict[str, float], began: float
+) -> None:
+    """Write the files of a finished run, and its report. seconds: of each arm."""
+    results_csv, summary_json, timing_json = (out / name for name in RESULTS)
+    write_rows(results_csv, rows)
+    write_json(summary_json, summary)
+    write_json(timing_json, {"total_s": round(time.perf_counter() - began, 3), "arms": seconds})
+    seal(out / RESULTS_SUMS, RESULTS)
+    from bioplaus.report import report
+
+    report(out)
 
 
 def run_arm(
