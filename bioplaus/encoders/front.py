@@ -4,6 +4,9 @@ It is part of the synapses of the net's first layer: these receive x, and send i
 the spikes of x send. So a net with an encoder in front is a net whose inputs are x, and rules,
 modulators, training, attacks and measures, which call `net.forward` themselves, work on it as they
 are. A wrapper of rules alone would leave every one of those callers to encode for itself.
+
+`bioplaus.entry.learning_rule` encodes once for each call and gives the rule the moments and the net
+without its encoder: rules that change inputs or give layers others of their own change moments.
 """
 
 import functools

@@ -9,7 +9,9 @@ import pytest
 import bioplaus as bp
 from bioplaus import encoders
 from bioplaus.encoders import in_front, received
+from bioplaus.local import pull, send
 from bioplaus.measure.robustness import fgsm
+from bioplaus.net import layer_key
 
 KEY = jax.random.key(0)
 B, N, T = 4, 6, 5
@@ -77,6 +79,21 @@ def test_gradients_by_the_input_pass_straight_through(pair):
     by_input = jax.grad(lambda x: cost(front, x))(X)
     assert np.allclose(by_input, by_spikes.sum(1) * 0.4 * jnp.exp(-0.4 * X), atol=1e-6)
     assert (jnp.abs(by_input).max(1) > 0).any()
+
+
+def test_the_layer_itself_gives_credit_at_the_input(pair):
+    """`pull` and `send` of the layer with the encoder: what those of its moments give."""
+    net, front, params, spikes = pair
+    trace, k, p = bp.forward(front, params, X, KEY), layer_key(KEY, 0), params[0]
+    signal, heard = jax.random.normal(KEY, trace.currents[0].shape), trace.heard[0]
+    assert close(
+        pull(front[0], p, X, k, signal, heard=heard),
+        pull(net[0], p, spikes, k, signal, heard=heard),
+    )
+    below = send(net[0], p, p, spikes, k, signal, heard=heard)
+    found = send(front[0], p, p, X, k, signal, heard=heard)
+    assert np.allclose(found, below.sum(1) * 0.4 * jnp.exp(-0.4 * X), atol=1e-5)
+    assert not close(found, below.sum(1))  # control
 
 
 def test_an_attack_acts_on_the_input(pair):

@@ -132,7 +132,7 @@ MUTANTS = [
                 "jax.vjp(lambda x: _moments(encoder, x, key, 1), x)",
             ),
         ),
-        f"{NETS}::test_a_rule_learns_from_the_spikes",
+        f"{NETS}::test_the_layer_itself_gives_credit_at_the_input",
     ),
     (
         FRONT,
