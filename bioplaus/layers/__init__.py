@@ -5,6 +5,7 @@ imports flax.
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.compartments import apical, basal
 from bioplaus.layers.models import cnn, mlp
+from bioplaus.layers.short_term import short_term
 from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "pooled",
     "recurrent",
     "settling",
+    "short_term",
 ]
