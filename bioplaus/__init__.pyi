@@ -24,6 +24,7 @@ from .layers import mlp as mlp
 from .layers import over_time as over_time
 from .layers import pooled as pooled
 from .layers import recurrent as recurrent
+from .layers import short_term as short_term
 from .layers.flax import from_flax as from_flax
 from .losses import at_each_moment as at_each_moment
 from .losses import bernoulli as bernoulli
@@ -38,6 +39,8 @@ from .net import time_step as time_step
 from .net import with_gain as with_gain
 from .neurons import adex as adex
 from .neurons import alif as alif
+from .neurons import diffusive_lif as diffusive_lif
+from .neurons import escape as escape
 from .neurons import gaussian as gaussian
 from .neurons import gaussian_current as gaussian_current
 from .neurons import gelu as gelu
@@ -47,7 +50,9 @@ from .neurons import izhikevich as izhikevich
 from .neurons import leaky as leaky
 from .neurons import leaky_relu as leaky_relu
 from .neurons import lif as lif
+from .neurons import membrane_noise as membrane_noise
 from .neurons import multiplicative as multiplicative
+from .neurons import ornstein_uhlenbeck as ornstein_uhlenbeck
 from .neurons import poisson as poisson
 from .neurons import rate as rate
 from .neurons import relu as relu
@@ -63,6 +68,7 @@ from .optim import projections as projections
 from .outputs import outputs_are as outputs_are
 from .pools import pools_moments as pools_moments
 from .rules.by_layer import by_layer as by_layer
+from .rules.rate_regularised import rate_regularised as rate_regularised
 from .study import Study as Study
 from .study import StudyError as StudyError
 from .study import compare as compare

@@ -10,7 +10,7 @@ output the apical ones:
 
 import jax.numpy as jnp
 
-from bioplaus.layers.basic import of_one_moment
+from bioplaus.checks import of_one_moment
 from bioplaus.types import Array, Layer
 
 

@@ -28,6 +28,7 @@ from bioplaus.layers.moments import (
     scan_moments,
     scanned_neuron,
 )
+from bioplaus.neurons.spiking import in_steps
 from bioplaus.pools import pools_moments
 from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
 from bioplaus.types import Array, ClosedFn, Key, Layer, Past, Played, PyTree, RunFn, StartFn, Time
@@ -99,8 +100,9 @@ def last_moment(outputs: Array) -> Array:
 def in_steps_of(layer: Layer, dt: float) -> Layer:
     """A layer of one moment whose time constants are taken at steps of dt ms."""
     placed = layer.at(dt) if layer.at else layer
-    neuron = layer.neuron.at(dt) if layer.neuron.at else layer.neuron
-    return placed._replace(neuron=neuron, off=layer.off and in_steps_of(layer.off, dt))
+    return placed._replace(
+        neuron=in_steps(layer.neuron, dt), off=layer.off and in_steps_of(layer.off, dt)
+    )
 
 
 def _sequence(where: str, x: Array) -> None:

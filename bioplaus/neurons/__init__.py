@@ -12,6 +12,12 @@ from bioplaus.neurons.noise import (
     poisson,
     synaptic_release,
 )
+from bioplaus.neurons.noise_over_time import (
+    diffusive_lif,
+    escape,
+    membrane_noise,
+    ornstein_uhlenbeck,
+)
 from bioplaus.neurons.rate import (
     gelu,
     hard_sigmoid,
@@ -24,6 +30,7 @@ from bioplaus.neurons.rate import (
     softplus,
     tanh,
 )
+from bioplaus.neurons.siegert import siegert
 from bioplaus.neurons.spiking import RESETS, alif, leaky, lif, synaptic
 from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, triangle
 
@@ -42,6 +49,8 @@ NEURONS = {
     "alif": alif,
     "izhikevich": izhikevich,
     "adex": adex,
+    "diffusive_lif": diffusive_lif,
+    "escape": escape,
 }
 
 NOISES = {
@@ -49,6 +58,8 @@ NOISES = {
     "gaussian_current": gaussian_current,
     "multiplicative": multiplicative,
     "poisson": poisson,
+    "membrane_noise": membrane_noise,
+    "ornstein_uhlenbeck": ornstein_uhlenbeck,
 }
 
 SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
@@ -64,6 +75,8 @@ __all__ = [
     "adex",
     "alif",
     "atan",
+    "diffusive_lif",
+    "escape",
     "fast_sigmoid",
     "gaussian",
     "gaussian_current",
@@ -74,10 +87,13 @@ __all__ = [
     "leaky",
     "leaky_relu",
     "lif",
+    "membrane_noise",
     "multiplicative",
+    "ornstein_uhlenbeck",
     "poisson",
     "rate",
     "relu",
+    "siegert",
     "sigmoid",
     "softmax",
     "softplus",

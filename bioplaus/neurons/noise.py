@@ -27,7 +27,7 @@ def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
     of_neurons("gaussian", neuron)
 
     def perturb(output, key):
-        return output + sigma * _normal(key, output)
+        return output + sigma * normal(key, output)
 
     return _noisy(neuron, perturb)
 
@@ -43,7 +43,7 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
     of_neurons("multiplicative", neuron)
 
     def perturb(output, key):
-        return output * (1.0 + sigma * _normal(key, output))
+        return output * (1.0 + sigma * normal(key, output))
 
     return _noisy(neuron, perturb)
 
@@ -86,7 +86,7 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
     def step(state, current, key):
         noise_key, inner = jax.random.split(key)
-        return neuron.step(state, current + sigma * _normal(noise_key, current), inner)
+        return neuron.step(state, current + sigma * normal(noise_key, current), inner)
 
     def mean_step(state, current, key):
         inner = neuron.mean or neuron
@@ -191,7 +191,7 @@ def _noisy(neuron: Neuron, perturb) -> Neuron:
     )
 
 
-def _normal(key: Key, like: Array) -> Array:
+def normal(key: Key, like: Array) -> Array:
     return jax.random.normal(key, like.shape, like.real.dtype)  # real where the states are complex
 
 

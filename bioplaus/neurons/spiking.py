@@ -77,6 +77,11 @@ def in_ms(build: Callable[[float], Neuron]) -> Neuron:
     return at(1.0)
 
 
+def in_steps(neuron: Neuron, dt: float) -> Neuron:
+    """The neuron in steps of dt ms, whether or not it knows time."""
+    return neuron.at(dt) if neuron.at else neuron
+
+
 def decay(dt: float, tau: ArrayLike, like: Array) -> Array:
     """exp(-dt / tau), in the dtype of `like`."""
     return jnp.exp(-dt / jnp.asarray(tau, like.dtype))
@@ -232,7 +237,7 @@ def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
     of_neurons("synaptic", neuron)
 
     def build(dt):
-        inner = neuron.at(dt) if neuron.at else neuron
+        inner = in_steps(neuron, dt)
 
         def around(one):
             def init(current):

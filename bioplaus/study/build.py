@@ -122,7 +122,8 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
         )
     }
     if arm.neuron.noise != "none":
-        (level,) = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
+        numbers = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
+        (level,) = (h for h in numbers if h.required)  # others keep their defaults
         found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
     if arm.neuron.tau_syn is not None:
         tau = hyperparameters(synaptic)["tau"]

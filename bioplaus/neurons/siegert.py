@@ -1,0 +1,48 @@
+"""Siegert's formula: the rate of a leaky integrate-and-fire neuron with white noise.
+
+    1 / r = tau_ref + tau sqrt(pi) int_low^high e^(u^2) (1 + erf u) du
+    low = (v_r - mu) / sigma,    high = (theta - mu) / sigma
+r: spikes per ms, in the stationary state of
+    tau dv = (mu - v) dt + sigma sqrt(tau) dW,    v <- v_r at v = theta, held there for tau_ref
+mu: the potential that the mean input holds without a threshold;  sigma: noise, at which v without a
+threshold has the variance sigma^2 / 2;  W: Wiener process;  theta: threshold.
+
+Siegert, "On the first passage time probability problem", 1951, doi:10.1103/PhysRev.81.617.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erfcx
+from jax.typing import ArrayLike
+
+from bioplaus.hyper import NonNegative, Positive, Real, declared
+from bioplaus.types import Array
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)
+FARTHEST = 8.0
+"""Upper limit of the integral, where the rate is below 1e-27: beyond, e^(u^2) would overflow."""
+
+
+@declared
+def siegert(
+    mu: ArrayLike,
+    sigma: Positive,
+    *,
+    tau: Positive = 20.0,
+    refractory: NonNegative = 0.0,
+    threshold: Real = 1.0,
+    reset: Real = 0.0,
+) -> Array:
+    """Spikes per ms, of the shape of mu and sigma together. tau, refractory: ms.
+
+    The integral is taken by Gauss-Legendre quadrature at 60 nodes.
+    """
+    mu = jnp.asarray(mu)
+    nodes, weights = (jnp.asarray(a, mu.dtype) for a in (NODES, WEIGHTS))
+    low = jnp.minimum((reset - mu) / sigma, FARTHEST - 1)
+    high = jnp.minimum((threshold - mu) / sigma, FARTHEST)
+    middle, half = (low + high) / 2, (high - low) / 2
+    integral = half * (erfcx(-(middle[..., None] + half[..., None] * nodes)) @ weights)
+    return jnp.asarray(1 / (refractory + tau * math.sqrt(math.pi) * integral))
