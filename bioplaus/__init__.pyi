@@ -67,8 +67,8 @@ from .optim import economy as economy
 from .optim import projections as projections
 from .outputs import outputs_are as outputs_are
 from .pools import pools_moments as pools_moments
+from .rules import rate_regularised as rate_regularised
 from .rules.by_layer import by_layer as by_layer
-from .rules.rate_regularised import rate_regularised as rate_regularised
 from .study import Study as Study
 from .study import StudyError as StudyError
 from .study import compare as compare

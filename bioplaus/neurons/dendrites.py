@@ -48,15 +48,15 @@ def two_compartment(
 
     def build(dt):
         def init(current):
+            return jnp.zeros_like(current[..., 0])
+
+        def step(state, current, key):
+            del key
             if current.ndim < 3 or current.shape[-1] != 2:
                 raise ValueError(
                     f"two_compartment: the current is {current.shape}, expected [B, n, 2], of the"
                     " basal and the apical dendrite; bp.basal(layer) and bp.apical(layer) give it"
                 )
-            return jnp.zeros_like(current[..., 0])
-
-        def step(state, current, key):
-            del key
             g = jnp.asarray(leak + basal + apical, current.dtype)
             k = (basal * current[..., 0] + apical * current[..., 1]) / g
             a = jnp.exp(-g * dt)

@@ -41,6 +41,7 @@ from bioplaus.rules.node_perturbation import node_perturbation
 from bioplaus.rules.pepita import pepita
 from bioplaus.rules.phsic import phsic
 from bioplaus.rules.predictive_coding import predictive_coding, zero_divergence_inference_learning
+from bioplaus.rules.rate_regularised import rate_regularised
 from bioplaus.rules.sign_concordant import (
     batchwise_sign_concordant,
     fixed_sign_concordant,
@@ -156,6 +157,7 @@ __all__ = [
     "phsic",
     "positive_equilibrium_propagation",
     "predictive_coding",
+    "rate_regularised",
     "readout_only",
     "sanger",
     "signal_propagation",

@@ -20,6 +20,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, declared
 from bioplaus.local import gates_of, pull, through
 from bioplaus.net import Trace, forward, layer_key
+from bioplaus.support import over_time_of
 from bioplaus.types import Array, Gate, Info, Key, Layer, Loss, Net, PyTree, Rule, RuleFactory
 
 
@@ -48,7 +49,7 @@ def rate_regularised(
     written a second time, and the compiler merges the two where the rule runs the net as it is.
     """
 
-    @learning_rule
+    @learning_rule(time=over_time_of(factory))
     def regularised(net: Net, loss: Loss) -> Rule:
         rule, fires = factory(net, loss), tuple(_fires(layer) for layer in net)
         if not any(fires):
