@@ -37,7 +37,7 @@ ALLOWED = {
     "encoders": ("types", "salts", "net", "hyper"),
     "rules.shared": "types salts net outputs local neurons pools entry".split(),
     "layers": ("types", "salts", "net", "local", "neurons", "hyper", "checks", "pools"),
-    "rules": "types salts net outputs local pools entry hyper rules.shared".split(),
+    "rules": "types salts net outputs local pools entry hyper support rules.shared".split(),
     "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
