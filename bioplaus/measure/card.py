@@ -33,7 +33,7 @@ from bioplaus.net import forward, time_step
 from bioplaus.types import Batch, Net, Rule
 
 
-class OverTime(NamedTuple):
+class InTime(NamedTuple):
     """What one update of a net over time needs.
 
     moments: T, of an example. back: for each layer, through how many moments, one after the other,
@@ -72,7 +72,7 @@ class Card(NamedTuple):
     locking: tuple[int, ...]
     random: Count
     crossed: tuple[int, ...]
-    over_time: OverTime | None = None
+    over_time: InTime | None = None
 
 
 def card(rule: Rule, net: Net, batch: Batch) -> Card:
@@ -113,14 +113,14 @@ def _by_layer(program: Program, depth: list[int]) -> tuple[int, ...]:
     return tuple(max((depth[v] for v in jax.tree.leaves(g)), default=0) for g in program.outputs[0])
 
 
-def _over_time(t: Traced, net: Net, size: int) -> OverTime | None:
+def _over_time(t: Traced, net: Net, size: int) -> InTime | None:
     if time_step(net) is None:
         return None
     first = jax.eval_shape(
         lambda p, x, k: forward(net, p, x, k).outputs[0], t.params, t.batch.x, t.key
     )
     back = _by_layer(t.program, depths(t.program, goes_back))
-    return OverTime(first.shape[1], back, held_over_time(t.program, size))
+    return InTime(first.shape[1], back, held_over_time(t.program, size))
 
 
 def describe(card: Card) -> list[tuple[str, str]]:
@@ -158,7 +158,7 @@ def describe(card: Card) -> list[tuple[str, str]]:
     ]
 
 
-def _described(time: OverTime) -> list[tuple[str, str]]:
+def _described(time: InTime) -> list[tuple[str, str]]:
     back = (
         f"back through {max(time.back)} moments at most; by layer: {', '.join(map(str, time.back))}"
         if any(time.back)

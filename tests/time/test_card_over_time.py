@@ -39,6 +39,13 @@ def test_what_goes_back_through_the_moments(moments):
         "dfa": (moments, moments, 0),
     }.items():
         assert found(name, FORWARD, moments).over_time == (moments, back, moments * inputs), name
+    last = (*FORWARD[:2], bp.after(bp.last_moment, bp.dense(3)))
+    # the readout reads spikes of layer 2 as well, but need not wait for it
+    assert found("bp", last, moments).over_time == (
+        moments,
+        (2 * moments, moments, 0),
+        moments * inputs,
+    )
     for name in ("hebb", "frozen"):
         assert found(name, FORWARD, moments).over_time == (moments, (0, 0, 0), 0), name
 
