@@ -36,6 +36,9 @@ found = {}
 below, above = bp.conv(8, 3, bp.tanh()), bp.pooled(2, bp.conv(4, 2, bp.tanh()))
 conv_net = (below, above, bp.flattened(bp.dense(10)))
 images = data._replace(x=data.x.reshape(-1, 8, 8, 1))
+hears = bp.recurrent(bp.dense(8, bp.alif(), weights=jax.nn.initializers.normal(1)), bp.dense(8))
+spiking = (hears, bp.over_time(bp.dense(6, bp.lif())), bp.after(bp.mean_over_time, bp.dense(10)))
+rows = data._replace(x=data.x.reshape(-1, 8, 8))
 
 def run_of(key, mesh, seeds, net=net, data=data):
     rule = bp.rules.RULES[key](net, bp.cross_entropy)
@@ -68,6 +71,11 @@ for key in ("fa", "softhebb"):
     (alone, _), (split, _) = (train.advance(state, 5) for train, state in runs)
     found["convolutions, " + key] = gap(alone, split)
     assert split.params[0]["w"].addressable_shards[0].data.shape == (3, 3, 1, 4)
+for key in ("bp", "fa"):
+    runs = [run_of(key, mesh, 0, spiking, rows) for mesh in (None, mesh_of("data=4,model=2"))]
+    (alone, _), (split, _) = (train.advance(state, 5) for train, state in runs)
+    found["sequences, " + key] = gap(alone, split)
+    assert split.params[0]["back"]["w"].addressable_shards[0].data.shape == (8, 4)
 one, four = run_of("fa", None, 0), run_of("fa", mesh_of("data=4"), 0)
 with tempfile.TemporaryDirectory() as name:
     for what, (train, _), (other, like) in (("more", one, four), ("fewer", four, one)):
@@ -123,7 +131,11 @@ def gaps():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "what", ["bp", "fa", "dfa", "pc", "ep", "convolutions, fa", "convolutions, softhebb", "seeds"]
+    "what",
+    [
+        *("bp", "fa", "dfa", "pc", "ep", "seeds"),
+        *("convolutions, fa", "convolutions, softhebb", "sequences, bp", "sequences, fa"),
+    ],
 )
 def test_a_mesh_gives_the_result_of_one_device(gaps, what):
     assert gaps[what] <= 1e-6
