@@ -32,6 +32,7 @@ from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study.forms import MAX_COUNT
+from bioplaus.study.nets import level_of
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.tables import ContrastSpec, ScheduleSpec
 
@@ -172,11 +173,6 @@ def table(head: str, numbers: dict[str, Hyperparameter]) -> str:
         for n, h in numbers.items()
     ]
     return "\n".join([f"| {head} | what it takes | default |\n|---|---|---|", *rows, ""])
-
-
-def level_of(noise: Callable[..., Any]) -> Hyperparameter:
-    """Its first number, the one that a study sets."""
-    return next(iter(hyperparameters(noise).values()))
 
 
 def is_table(annotation: Any) -> TypeGuard[type[BaseModel]]:

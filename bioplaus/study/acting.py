@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from bioplaus.measure.robustness import CURVES
+from bioplaus.neurons import SYNAPTIC_NOISES
 from bioplaus.study.nets import resets_by_name, takes
 from bioplaus.study.settings import Arm, Study, StudyError
 from bioplaus.study.tables import NeuronSpec
@@ -114,6 +115,11 @@ READERS = (
         ("neuron.level", "neuron.evaluate"),
         _noisy,
         "applies to neurons with noise, and neuron.noise is none",
+    ),
+    Reader(
+        ("neuron.each_moment",),
+        lambda a, own_net: a.net.kind == "spiking" and a.neuron.noise in SYNAPTIC_NOISES,
+        "applies to noise of synapses in net.kind = spiking",
     ),
     Reader(
         ("optimiser.milestones", "optimiser.factor"),

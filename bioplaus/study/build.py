@@ -18,7 +18,7 @@ from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import projections
 from bioplaus.rules import available
-from bioplaus.study.nets import make_net, neuron_numbers, over_moments, under
+from bioplaus.study.nets import level_of, make_net, neuron_numbers, over_moments, under
 from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.study.tables import NeuronSpec, OptimiserSpec
 from bioplaus.training.seeds import seed_key
@@ -122,8 +122,7 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
         )
     }
     if arm.neuron.noise != "none":
-        numbers = hyperparameters((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise]).values()
-        (level,) = (h for h in numbers if h.required)  # others keep their defaults
+        level = level_of((NOISES | SYNAPTIC_NOISES)[arm.neuron.noise])
         found["neuron.level"] = level._replace(name="neuron.level", default=arm.neuron.level)
     if arm.neuron.tau_syn is not None:
         tau = hyperparameters(synaptic)["tau"]

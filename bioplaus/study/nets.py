@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.encoders import ENCODERS, in_front
-from bioplaus.hyper import hyperparameters
+from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.layers import cnn, dense, last_moment, mean_over_time, mlp, over_time, recurrent
 from bioplaus.layers.basic import Initializer, after, flattened
 from bioplaus.neurons import (
@@ -35,9 +35,8 @@ def make_net(arm: Arm, example: Array, classes: int, values: Mapping[str, Any] =
     """
     neuron = noisy_neuron(arm.neuron, values)
     weights = jax.nn.initializers.variance_scaling(arm.net.variance, arm.net.fan, "normal")
-    release = released(arm.neuron, values)
     if arm.net.kind == "spiking":
-        net = spiking(arm, classes, neuron, weights, release)
+        net = spiking(arm, classes, neuron, weights, values)
         encoder = encoder_of(arm)
         return net if encoder is None else in_front(net, encoder)
     output = NEURONS[arm.net.output]()
@@ -60,7 +59,7 @@ def make_net(arm: Arm, example: Array, classes: int, values: Mapping[str, Any] =
             sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
         )
         net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
-    return tuple(release(layer) for layer in net)
+    return tuple(released(arm.neuron, layer, values) for layer in net)
 
 
 def spiking(
@@ -68,16 +67,15 @@ def spiking(
     classes: int,
     neuron: Neuron,
     weights: Initializer,
-    release: Callable[[Layer], Layer],
+    values: Mapping[str, Any],
 ) -> Net:
-    """Hidden layers over time, and a readout. release: adds the noise of synapses to a layer of one
-    moment.
-    """
+    """Hidden layers over time, and a readout. neuron: of the hidden layers."""
     spec = arm.net
     time = {"dt": spec.dt or DEFAULT_DT, "horizon": spec.horizon}
 
-    def moment(n: int, neuron: Neuron | None = None) -> Layer:
-        return release(dense(n, neuron, weights=weights))
+    def moment(n: int, neuron: Neuron | None = None, *, many: bool = True) -> Layer:
+        layer = dense(n, neuron, weights=weights)
+        return released(arm.neuron, layer, values, each_moment=many and arm.neuron.each_moment)
 
     layers = [moment(n, neuron) for n in spec.hidden]
     layers[0] = flattened(layers[0])  # a moment may be a row of an image, with channels
@@ -90,7 +88,7 @@ def spiking(
     if spec.readout == "each":
         return (*hidden, over_time(moment(classes, leaky(spec.readout_tau)), **time))
     reduce = {"pooled": mean_over_time, "last": last_moment}[spec.readout]
-    answer = moment(classes, NEURONS[spec.output]())
+    answer = moment(classes, NEURONS[spec.output](), many=False)
     return (*hidden, after(lambda outputs: spec.readout_gain * reduce(outputs), answer))
 
 
@@ -146,12 +144,20 @@ def noisy_neuron(spec: NeuronSpec, values: Mapping[str, Any]) -> Neuron:
     return neuron
 
 
-def released(spec: NeuronSpec, values: Mapping[str, Any]) -> Callable[[Layer], Layer]:
-    """What adds the noise of synapses to a layer of one moment; nothing where there is none."""
+def released(
+    spec: NeuronSpec, layer: Layer, values: Mapping[str, Any], *, each_moment: bool = False
+) -> Layer:
+    """The layer of one moment with its noise of synapses, if it has any."""
     if spec.noise not in SYNAPTIC_NOISES:
-        return lambda layer: layer
+        return layer
     level = values.get("neuron.level", spec.level)
-    return lambda layer: SYNAPTIC_NOISES[spec.noise](layer, level)
+    return SYNAPTIC_NOISES[spec.noise](layer, level, each_moment=each_moment)
+
+
+def level_of(noise: Callable[..., Any]) -> Hyperparameter:
+    """The strength of a noise: the number of it that has no default."""
+    (level,) = (h for h in hyperparameters(noise).values() if h.required)
+    return level
 
 
 def under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:

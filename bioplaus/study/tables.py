@@ -96,6 +96,10 @@ class NeuronSpec(OfKind):
     """Strength of the noise. It is the standard deviation sigma, but the length of the counting
     window for poisson, and the release probability for synaptic_release.
     """
+    each_moment: bool = Field(default=False, exclude_if=unset)
+    """Whether the synapses of a spiking net draw their noise anew at each moment. If not, they draw
+    once for each sequence. Noise of neurons is always drawn at each moment.
+    """
     evaluate: Literal["on", "off", "mean"] = "on"
     """Noise at test time: on, as in training; off; or mean, the expected output."""
 

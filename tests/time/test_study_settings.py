@@ -8,6 +8,7 @@ import pytest
 import bioplaus as bp
 from bioplaus.cli import main
 from bioplaus.net import time_step
+from bioplaus.outputs import at_moments
 from bioplaus.study import Study, StudyError, run_study
 from bioplaus.study.build import arrays_of, build, shape_of
 from bioplaus.study.comparison import comparison
@@ -123,7 +124,7 @@ def test_readouts(readout):
     output = bp.forward(net, bp.init(net, KEY, SEQUENCE), SEQUENCE, KEY).output
     assert output.shape == ((2, 7, 2) if readout == "each" else (2, 2))
     built = build(arm, SEQUENCE, 2)
-    assert getattr(built.objective, "each_moment", False) == (readout == "each")
+    assert bool(at_moments(built.objective)) == (readout == "each")
     assert time_step(net) == 1.0
 
 
