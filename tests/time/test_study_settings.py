@@ -212,6 +212,7 @@ BAD = {
         "corruptions",
     ),
     "leaky readout that is pooled": ({"net": {"readout_tau": 5.0}}, images, "net.readout_tau"),
+    "a rule that settles": ({"rule": "ep"}, images, "^ep on own cannot be run: .*spikes|fire"),
     "gain of a leaky readout": (
         {"net": {"readout": "each", "readout_gain": 2.0}},
         images,
@@ -253,6 +254,8 @@ def test_commands_refuse_in_one_line_too(capsys, tmp_path, monkeypatch):
         (["compare", "--net", "spikes"], "there is no 'spikes'"),
         (["compare", "--net", "spiking", "--data", "digit"], "did you mean 'digits'"),
         (["compare", "--net", "spiking", "--own"], "own: "),
+        (["compare", "--net", "spiking", "--rules", "bp,ep"], "ep on digits cannot be run"),
+        (["tune", "--net", "spiking", "--rules", "ep"], "ep on digits cannot be run"),
     ):
         assert main(words) == 2
         said = capsys.readouterr()
@@ -265,6 +268,7 @@ def test_all_rules_of_a_comparison_are_those_that_take_spikes():
     study = comparison(["all"], data="digits", net="spiking")
     keys = study.grid["rule"]
     assert {"bp", "fa", "frozen"} <= set(keys)
+    assert "ep" not in keys
     assert plan(study.model_copy(update={"grid": {"rule": ["fa"]}}), check=False)
     with pytest.raises(StudyError, match="there is no 'spikes'"):
         tune(["bp"], net="spikes")
