@@ -7,7 +7,16 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.encoders import bernoulli, in_front, latency, received
-from bioplaus.measure.robustness import CURVES, curve, disturbed, pgd, under_attack
+from bioplaus.measure.robustness import (
+    CURVES,
+    Budget,
+    claim,
+    curve,
+    disturbed,
+    pgd,
+    suite,
+    under_attack,
+)
 from bioplaus.neurons import identity
 
 KEY = jax.random.key(0)
@@ -206,3 +215,22 @@ def test_curves_and_attacks_of_the_analogue_input():
     assert float(jnp.abs(moved - batch.x).max()) <= 0.1 + 1e-6
     assert float(moved.min()) >= 0
     assert float(moved.max()) <= 1
+
+
+@pytest.mark.slow
+def test_masked_gradients_are_reported():
+    """A blind attack on a spiking net is no claim of robustness: some gradients are exactly 0."""
+    net = in_front(NET, bernoulli(T))
+    rule = bp.rules.backprop(net, bp.cross_entropy)
+
+    def answer(x, key):
+        return rule.predict(PARAMS, (), x, key)
+
+    x = jax.random.uniform(KEY, (12, N))
+    y = jax.nn.one_hot(answer(x, KEY).argmax(-1), 3)
+    budget = Budget(0.1, steps=3, restarts=1, queries=3, samples=2, draws=2)
+    found = jax.jit(lambda x: suite(answer, bp.cross_entropy, (x, y), KEY, budget))(x)
+    made = claim(jax.tree.map(lambda a: a[None], found), budget, 1 / 3)
+    failed = {f.name for f in made.flags if not f.passed}
+    assert {"F5", "F9"} <= failed
+    assert not made.holds
