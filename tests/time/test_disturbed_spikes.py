@@ -229,7 +229,7 @@ def test_masked_gradients_are_reported():
     x = jax.random.uniform(KEY, (12, N))
     y = jax.nn.one_hot(answer(x, KEY).argmax(-1), 3)
     budget = Budget(0.1, steps=3, restarts=1, queries=3, samples=2, draws=2)
-    found = jax.jit(lambda x: suite(answer, bp.cross_entropy, (x, y), KEY, budget))(x)
+    found = jax.jit(lambda x: suite(answer, bp.cross_entropy, bp.Batch(x, y), KEY, budget))(x)
     made = claim(jax.tree.map(lambda a: a[None], found), budget, 1 / 3)
     failed = {f.name for f in made.flags if not f.passed}
     assert {"F5", "F9"} <= failed
