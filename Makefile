@@ -45,6 +45,7 @@ verify: $(VENV)/ready
 
 mutants: $(VENV)/ready
 	$(RUN) tests.mutants
+	$(RUN) tests.module_mutants
 
 tune: $(VENV)/ready
 	$(BIN)/bioplaus tune --data mnist --trials 16 --seeds 1 --steps 860 --out bioplaus/defaults.toml
