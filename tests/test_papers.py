@@ -1,6 +1,7 @@
 """Papers: READMEs print the numbers of their results, and these reproduce the published ones."""
 
 import csv
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def printed(values: list[float], digits: int = 2, unit: str = "") -> str:
 
 def said(folder: str) -> str:
     return (PAPERS / folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_list_names_every_folder():
+    text = (PAPERS / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\((\w+)\) \|", text, re.MULTILINE)
+    assert [(f.name, f.name) for f in sorted(PAPERS.iterdir()) if f.is_dir()] == listed
 
 
 @pytest.mark.parametrize("key", PUBLISHED)
