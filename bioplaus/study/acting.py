@@ -87,6 +87,16 @@ READERS = (
         "applies to a net that answers once, and net.readout is each",
     ),
     Reader(
+        ("rates.target",),
+        lambda a, own_net: bool(a.rates.strength),
+        "applies to a regularisation of rates.strength above 0",
+    ),
+    Reader(
+        ("rates.strength",),
+        lambda a, own_net: own_net or takes(a.neuron, "surrogate"),
+        "applies to neurons that fire, as lif and alif",
+    ),
+    Reader(
         ("neuron.reset",),
         lambda a, own_net: resets_by_name(a.neuron) == isinstance(a.neuron.reset, str),
         "is a name for lif and alif, a number for adex, and applies to no other neuron",

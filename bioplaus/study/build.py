@@ -5,8 +5,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
@@ -16,12 +14,17 @@ from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
 from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
-from bioplaus.optim import projections
-from bioplaus.rules import available
+from bioplaus.rules import available, rate_regularised
 from bioplaus.study.nets import level_of, make_net, neuron_numbers, over_moments, under
+from bioplaus.study.optimisers import (
+    by_largest,
+    clipping,
+    constraints,
+    make_tx,
+    train_last_only,
+)
 from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.study.tables import NeuronSpec, OptimiserSpec
-from bioplaus.training.seeds import seed_key
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -66,6 +69,9 @@ def build(
     hyper = arm.hyper | under("hyper.", values)
     hyper |= dict.fromkeys(optimisers(factory), base)
     factory = functools.partial(factory, **hyper)
+    if arm.rates.strength:
+        target = arm.rates.target / 1000  # Hz to spikes per ms
+        factory = rate_regularised(factory, target, arm.rates.strength)
     if arm.modulator.kind != "unmodulated":
         modulator = modulators.available()[arm.modulator.kind]
         factory = modulate(
@@ -204,92 +210,3 @@ def hold_of(arm: Arm) -> int:
     known = hyperparameters(available()[arm.rule]).values()
     wanted = [arm.hyper.get(h.name) or h.default for h in known if h.presentations]
     return int(wanted[0]) if wanted else 1
-
-
-def make_tx(
-    spec: OptimiserSpec, steps: int, learning_rate: ArrayLike
-) -> optax.GradientTransformation:
-    """The optimiser with its schedule and decoupled weight decay. steps: of the whole training."""
-    rate = scheduled(spec, learning_rate, steps)
-    kinds = {
-        "sgd": optax.identity,
-        "momentum": lambda: optax.trace(0.9),
-        "adam": optax.scale_by_adam,
-    }
-    return optax.chain(
-        kinds[spec.kind](),
-        optax.add_decayed_weights(spec.weight_decay),
-        optax.scale_by_learning_rate(rate),
-    )
-
-
-def clipping(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
-    """What is done to gradients before the rest of the optimiser."""
-    return [] if spec.clip is None else [optax.clip_by_global_norm(spec.clip)]
-
-
-def scheduled(spec: OptimiserSpec, rate: Any, steps: int) -> Any:
-    """The learning rate on the optimiser's schedule: a number, or a function of the step."""
-    if spec.schedule == "constant":
-        return rate
-    factor = {
-        "cosine": lambda: optax.cosine_decay_schedule(1.0, steps),
-        "warmup": lambda: optax.warmup_cosine_decay_schedule(
-            1.0, 1.1, max(1, steps // 10), steps, 0.1
-        ),
-        "step": lambda: optax.piecewise_constant_schedule(
-            1.0, {round(steps * m): spec.factor for m in spec.milestones}
-        ),
-    }[spec.schedule]()
-    return lambda count: rate * factor(count)
-
-
-def by_largest(
-    last: optax.GradientTransformation, spec: OptimiserSpec, steps: int
-) -> optax.GradientTransformation:
-    """The optimiser `last` on the last layer; hidden layers take updates of a fixed largest entry.
-
-    Each array of a hidden layer is divided by its largest absolute entry, then multiplied by the
-    learning rate `spec.largest`.
-    """
-
-    def divided(updates, params):
-        del params
-        largest = jax.tree.map(lambda g: jnp.abs(g).max(), updates)
-        return jax.tree.map(lambda g, most: g / jnp.where(most > 0, most, 1), updates, largest)
-
-    hidden = optax.chain(
-        optax.stateless(divided), optax.scale_by_learning_rate(scheduled(spec, spec.largest, steps))
-    )
-    return optax.partition(
-        {"hidden": hidden, "last": last}, lambda params: ("hidden",) * (len(params) - 1) + ("last",)
-    )
-
-
-def constraints(spec: OptimiserSpec) -> list[optax.GradientTransformation]:
-    """The constraints on the net's weights, applied after the rest of the optimiser.
-
-    Weights in the state of a rule, such as feedback weights, are not constrained.
-    """
-    found = []
-    if spec.bits < 32:
-        found.append(projections.low_bit(spec.bits, spec.bound))
-    elif spec.bound is not None:
-        found.append(projections.bounded(-spec.bound, spec.bound))
-    if spec.dale:
-        found.append(projections.dale())
-    if spec.density < 1:
-        found.append(projections.sparse(spec.density, seed_key(0)))
-    return found
-
-
-def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`tx` on the last layer, and no update of the others.
-
-    Without this, weight decay would shrink the random features of the frozen baseline.
-    """
-
-    def labels(params):
-        return tuple("train" if l == len(params) - 1 else "keep" for l in range(len(params)))
-
-    return optax.partition({"train": tx, "keep": optax.set_to_zero()}, labels)

@@ -15,6 +15,7 @@ from bioplaus.study.tables import (
     NetSpec,
     NeuronSpec,
     OptimiserSpec,
+    RatesSpec,
     ScheduleSpec,
     TrainingDataSpec,
 )
@@ -51,6 +52,8 @@ class Arm(Settings):
     """What turns data that are not sequences into the moments of a spiking net."""
     neuron: NeuronSpec = NeuronSpec()
     """The hidden neurons and their noise."""
+    rates: RatesSpec = Field(default=RatesSpec(), exclude_if=unset)
+    """Regularisation of firing rates."""
     rule: str = "bp"
     """The learning rule, as `bioplaus list rules` names it."""
     hyper: dict[str, bool | int | float] = Field(default={})

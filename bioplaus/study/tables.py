@@ -114,6 +114,15 @@ class EncoderSpec(OfKind):
     """none, or a key of `bioplaus.encoders.ENCODERS`."""
 
 
+class RatesSpec(Settings):
+    """Keeps neurons that fire near a rate, by `bioplaus.rate_regularised`, under any rule."""
+
+    target: float = Field(default=10.0, ge=0)
+    """The rate of each unit that is aimed at, in Hz."""
+    strength: float = Field(default=0.0, ge=0)
+    """Strength of the regularisation, in units of the loss times ms^2; 0 is none."""
+
+
 class ModulatorSpec(Settings):
     """The neuromodulator of the learning rule."""
 

@@ -175,7 +175,8 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     )
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)), encoding="utf-8")
     assert arms(load(tmp_path / "study.toml")) == arms(study)
-    later = {"jitter", "stream", "precision", "schedules", "encoder"}  # written where they are used
+    # written where they are used
+    later = {"jitter", "stream", "precision", "schedules", "encoder", "rates"}
     assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
     used = Study(
         name="s",
@@ -184,6 +185,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
             "stream": 2,
             "precision": "bfloat16",
             "encoder": {"kind": "rows"},
+            "rates": {"strength": 1.0},
             "schedules": {"hyper.scale": {"to": 1.0}},
         },
     )

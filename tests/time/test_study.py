@@ -81,6 +81,26 @@ def test_noise_and_modulators_act(run):
     assert {m for _, _, m, _ in modulated} - {m for _, _, m, _ in numbers(run)}  # the gate
 
 
+def test_rates_are_kept_near_their_target():
+    """The rule of an arm is the regularised rule; its target is in Hz, that of the rule per ms."""
+    settings = BASE | {"rule": "fa", "rates": {"target": 20.0, "strength": 30.0}}
+    x = jax.random.uniform(jax.random.key(1), (4, 8, 8, 1))
+    built = build(arm.Arm.model_validate(settings), x[:1], 10)
+    batch, key = bp.Batch(x, jnp.eye(10)[:4]), jax.random.key(2)
+    params = bp.init(built.net, jax.random.key(0), x)
+
+    def grads(rule):
+        return rule.grad(params, rule.init(key, params, batch), batch, key)[0]
+
+    def by_hand(target):
+        factory = bp.rate_regularised(bp.rules.RULES["fa"], target, 30.0)
+        return grads(factory(built.net, built.loss))
+
+    found = grads(built.rule(built.net))
+    jax.tree.map(np.testing.assert_array_equal, found, by_hand(0.02))
+    assert not np.allclose(found[0]["in"]["w"], by_hand(20.0)[0]["in"]["w"])
+
+
 def test_a_loaded_net_answers_as_it_was_measured(run):
     test = bp.data.load("digits").test
     measured = {s: v for s, c, m, v in numbers(run) if (c, m) == ("clean", "accuracy")}

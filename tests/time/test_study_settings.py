@@ -212,6 +212,12 @@ BAD = {
         "corruptions",
     ),
     "leaky readout that is pooled": ({"net": {"readout_tau": 5.0}}, images, "net.readout_tau"),
+    "rates of neurons that do not fire": (
+        {"neuron": {"kind": "tanh"}, "rates": {"strength": 1.0}},
+        images,
+        "rates.strength",
+    ),
+    "a target of no regularisation": ({"rates": {"target": 5.0}}, images, "rates.target"),
     "a rule that settles": ({"rule": "ep"}, images, "^ep on own cannot be run: .*spikes|fire"),
     "gain of a leaky readout": (
         {"net": {"readout": "each", "readout_gain": 2.0}},

@@ -9,7 +9,7 @@ from serve import images, serve, task
 
 import bioplaus as bp
 from bioplaus.layers.flax import from_flax
-from bioplaus.study.build import by_largest
+from bioplaus.study.optimisers import by_largest
 from bioplaus.study.tables import OptimiserSpec
 from bioplaus.train import make_train, replicate, seed_keys
 
