@@ -134,7 +134,7 @@ def scanned_neuron(neuron: Neuron, steps: Steps) -> Neuron:
 
     def step(state, current, key):
         past = Past(state[0], (), (), state[1])
-        after, (_, _, output) = scan_moments(neuron, steps, past, current, key, None)
+        after, (_, output) = scan_moments(neuron, steps, past, current, key, None)
         return (after.t, after.neurons), output
 
     off, average = (n and scanned_neuron(n, steps) for n in (neuron.off, neuron.mean))
@@ -148,9 +148,9 @@ def scan_moments(
     current: Array,
     key: Key,
     hear: Callable[[PyTree, Array], tuple[PyTree, Array]] | None,
-) -> tuple[Past, tuple[PyTree, PyTree, Array]]:
-    """The moments of a piece: the past after it, and what was heard, the currents and outputs,
-    [B, T, n]. Without `hear` the first two are ().
+) -> tuple[Past, tuple[PyTree, Array]]:
+    """The moments of a piece: the past after it, and currents and outputs [B, T, n]. Without `hear`
+    the currents are those given, and () stands for them.
 
     key: of the neurons; each moment's noise is drawn from it and the moment's number from rest, so
     that pieces give what the whole gives.
@@ -165,15 +165,15 @@ def scan_moments(
             synapses, z, neurons = jax.tree.map(
                 lambda a: jnp.where(cut, jax.lax.stop_gradient(a), a), (synapses, z, neurons)
             )
-        heard = z
         if hear is not None:
             synapses, own = hear(synapses, z)
             current = current + own
         neurons, z = _gained_step(
             neuron, gains_at(gains), neurons, current, jax.random.fold_in(key, t)
         )
-        seen = ((), (), z) if hear is None else (heard, current, z)
-        return Past(t + 1, synapses, () if hear is None else z, neurons), seen
+        if hear is None:
+            return Past(t + 1, synapses, (), neurons), ((), z)
+        return Past(t + 1, synapses, z, neurons), (current, z)
 
     time_major = jnp.moveaxis(current, 1, 0), gains
     with jax.named_scope(MOMENTS):

@@ -230,7 +230,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
         def hear(state, z):
             return back.synapse(params["back"], state, z, k_back)
 
-        after, (heard, current, output) = scan_moments(
+        after, (current, output) = scan_moments(
             moment.neuron,
             steps,
             Past(t, s_back, z, neurons),
@@ -238,6 +238,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
             jax.random.fold_in(key, NEURON),
             hear,
         )
+        heard = jnp.concatenate([z[:, None], output[:, :-1]], 1)
         return Played(heard, current, output, after._replace(synapses=(s_in, after.synapses)))
 
     def closed(params, feedback, current, key, signal):
@@ -251,7 +252,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
         k_neuron = jax.random.fold_in(key, NEURON)
 
         def run(current):
-            return scan_moments(moment.neuron, steps, past, current, k_neuron, hear)[1][2]
+            return scan_moments(moment.neuron, steps, past, current, k_neuron, hear)[1][1]
 
         with jax.named_scope("credit"):
             return jax.vjp(run, current)[1](signal)[0]
