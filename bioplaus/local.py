@@ -94,6 +94,8 @@ def through(layer: Layer, current: Array, key: Key, signal: Array) -> Array:
     Uses the noise sample of the forward pass.
     """
     with jax.named_scope("credit"):
+        if layer.time is not None:
+            return layer.time.through(current, key, signal)
         return jax.vjp(lambda a: fire(layer, a, key), current)[1](signal)[0]
 
 

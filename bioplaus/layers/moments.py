@@ -141,13 +141,15 @@ def scanned_neuron(neuron: Neuron, steps: Steps) -> Neuron:
     return Neuron(init, step, off, average, spikes=neuron.spikes)
 
 
+Hear = Callable[[PyTree, Array], tuple[PyTree, Array]]
+"""(state of a layer's own synapses, its output one moment before) -> (state, current)."""
+
+Moment = Callable[[Past, tuple[Array, list[Array]]], tuple[Past, tuple[PyTree, Array]]]
+"""One turn of the scan: (past, (current, gains)) -> (past, (current, output)), of one moment."""
+
+
 def scan_moments(
-    neuron: Neuron,
-    steps: Steps,
-    past: Past,
-    current: Array,
-    key: Key,
-    hear: Callable[[PyTree, Array], tuple[PyTree, Array]] | None,
+    neuron: Neuron, steps: Steps, past: Past, current: Array, key: Key, hear: Hear | None
 ) -> tuple[Past, tuple[PyTree, Array]]:
     """The moments of a piece: the past after it, and currents and outputs [B, T, n]. Without `hear`
     the currents are those given, and () stands for them.
@@ -155,9 +157,59 @@ def scan_moments(
     key: of the neurons; each moment's noise is drawn from it and the moment's number from rest, so
     that pieces give what the whole gives.
     """
+    moment, sequences = _moment(neuron, steps, current, key, hear)
+    with jax.named_scope(MOMENTS):
+        past, seen = jax.lax.scan(moment, past, sequences, unroll=steps.unroll)
+    return past, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
+
+
+def through_moments(
+    neuron: Neuron,
+    steps: Steps,
+    past: Past,
+    current: Array,
+    key: Key,
+    hear: Hear | None,
+    signal: Array,
+) -> Array:
+    """A signal at the outputs [B, T, ...] as one at the currents: the vjp of `scan_moments`.
+
+    It is taken moment by moment from the last to the first, each from the past that it began with,
+    and in place: `jax.vjp` of the scan would keep and transpose more arrays of all moments.
+    """
+    moment, sequences = _moment(neuron, steps, current, key, hear)
+    pasts = jax.lax.scan(
+        lambda past, at: (moment(past, at)[0], past), past, sequences, unroll=steps.unroll
+    )[1]
+
+    def back(i, carry):
+        later, found = carry
+        t = current.shape[1] - 1 - i
+        (number, *state), (here, gains) = jax.tree.map(
+            lambda a: jax.lax.dynamic_index_in_dim(a, t, 0, keepdims=False), (pasts, sequences)
+        )
+
+        def one(state, here):
+            after, (_, output) = moment(Past(number, *state), (here, gains))
+            return list(after[1:]), output
+
+        at_output = jax.lax.dynamic_index_in_dim(signal, t, 1, keepdims=False)
+        earlier, at_current = jax.vjp(one, state, here)[1]((later, at_output))
+        return earlier, jax.lax.dynamic_update_index_in_dim(found, at_current, t, 1)
+
+    nothing = jax.tree.map(jnp.zeros_like, list(past[1:]))
+    return jax.lax.fori_loop(
+        0, current.shape[1], back, (nothing, jnp.zeros_like(current)), unroll=steps.unroll
+    )[1]
+
+
+def _moment(
+    neuron: Neuron, steps: Steps, current: Array, key: Key, hear: Hear | None
+) -> tuple[Moment, tuple[Array, list[Array]]]:
+    """One moment, and the sequences that the scan takes, time first."""
     gains, gains_at = _gains_at_moments(steps.gains, current)
 
-    def body(past, at):
+    def moment(past, at):
         current, gains = at
         t, synapses, z, neurons = past
         if steps.horizon is not None:
@@ -175,10 +227,7 @@ def scan_moments(
             return Past(t + 1, synapses, (), neurons), ((), z)
         return Past(t + 1, synapses, z, neurons), (current, z)
 
-    time_major = jnp.moveaxis(current, 1, 0), gains
-    with jax.named_scope(MOMENTS):
-        past, seen = jax.lax.scan(body, past, time_major, unroll=steps.unroll)
-    return past, jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1), seen)
+    return moment, (jnp.moveaxis(current, 1, 0), gains)
 
 
 def _gained_step(

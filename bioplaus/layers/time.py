@@ -27,11 +27,25 @@ from bioplaus.layers.moments import (
     past_at_rest,
     scan_moments,
     scanned_neuron,
+    through_moments,
 )
 from bioplaus.neurons.spiking import in_steps
 from bioplaus.pools import pools_moments
 from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
-from bioplaus.types import Array, ClosedFn, Key, Layer, Past, Played, PyTree, RunFn, StartFn, Time
+from bioplaus.types import (
+    Array,
+    ClosedFn,
+    Key,
+    Layer,
+    Neuron,
+    Past,
+    Played,
+    PyTree,
+    RunFn,
+    StartFn,
+    ThroughFn,
+    Time,
+)
 
 
 @declared
@@ -152,7 +166,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         scanned_neuron(moment.neuron, steps),
         moment.off and lift(_without_noise),
         moment.composite,
-        Time(moment, steps.dt, lift, gained, start, run),
+        Time(moment, steps.dt, lift, gained, start, run, _through(moment.neuron, steps)),
     )
 
 
@@ -205,13 +219,22 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
     )
 
 
+def _through(neuron: Neuron, steps: Steps) -> ThroughFn:
+    def through(current, key, signal):
+        past = Past(jnp.zeros((), jnp.int32), (), (), neuron.init(current[:, 0]))
+        key = jax.random.fold_in(key, NEURON)
+        return through_moments(neuron, steps, past, current, key, None, signal)
+
+    return through
+
+
 def _keys(key: Key) -> tuple[Key, Key]:
     """Of a SYNAPSE key: for the synapses of the input, and for the layer's own."""
     return key, jax.random.fold_in(key, RECURRENT)
 
 
-def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, ClosedFn]:
-    """`start`, `run` and `closed` of a recurrent layer."""
+def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, ThroughFn, ClosedFn]:
+    """`start`, `run`, `through` and `closed` of a recurrent layer."""
     swept = over_moments(moment)[0]
 
     def start(params, x):
@@ -251,13 +274,10 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Clo
         past = Past(jnp.zeros((), jnp.int32), at_rest(back, params["back"], z), z, neurons)
         k_neuron = jax.random.fold_in(key, NEURON)
 
-        def run(current):
-            return scan_moments(moment.neuron, steps, past, current, k_neuron, hear)[1][1]
-
         with jax.named_scope("credit"):
-            return jax.vjp(run, current)[1](signal)[0]
+            return through_moments(moment.neuron, steps, past, current, k_neuron, hear, signal)
 
-    return start, run, closed
+    return start, run, _through(moment.neuron, steps), closed
 
 
 def _without_noise(layer: Layer) -> Layer:

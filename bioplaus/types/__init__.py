@@ -49,6 +49,7 @@ from bioplaus.types.nets import (
     StartFn,
     StepFn,
     SynapseFn,
+    ThroughFn,
     Time,
 )
 from bioplaus.types.rules import (
@@ -125,5 +126,6 @@ __all__ = [
     "StartFn",
     "StepFn",
     "SynapseFn",
+    "ThroughFn",
     "Time",
 ]
