@@ -198,9 +198,11 @@ def through_moments(
         return earlier, jax.lax.dynamic_update_index_in_dim(found, at_current, t, 1)
 
     nothing = jax.tree.map(jnp.zeros_like, list(past[1:]))
-    return jax.lax.fori_loop(
-        0, current.shape[1], back, (nothing, jnp.zeros_like(current)), unroll=steps.unroll
-    )[1]
+    # The result is written where a copy of `signal` lies, if that fits: XLA would make an array of
+    # zeros ahead of all loops, and keep it through them.
+    fits = (signal.shape, signal.dtype) == (current.shape, current.dtype)
+    start = nothing, signal if fits else jnp.zeros_like(current)
+    return jax.lax.fori_loop(0, current.shape[1], back, start, unroll=steps.unroll)[1]
 
 
 def _moment(
