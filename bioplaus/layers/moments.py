@@ -178,16 +178,12 @@ def through_moments(
     and in place: `jax.vjp` of the scan would keep and transpose more arrays of all moments.
     """
     moment, sequences = _moment(neuron, steps, current, key, hear)
-    pasts = jax.lax.scan(
-        lambda past, at: (moment(past, at)[0], past), past, sequences, unroll=steps.unroll
-    )[1]
 
-    def back(i, carry):
-        later, found = carry
-        t = current.shape[1] - 1 - i
-        (number, *state), (here, gains) = jax.tree.map(
-            lambda a: jax.lax.dynamic_index_in_dim(a, t, 0, keepdims=False), (pasts, sequences)
-        )
+    def began(past, at):
+        return moment(past, at)[0], past
+
+    def back(carry, at):
+        (later, found), (t, (number, *state), (here, gains)) = carry, at
 
         def one(state, here):
             after, (_, output) = moment(Past(number, *state), (here, gains))
@@ -195,14 +191,17 @@ def through_moments(
 
         at_output = jax.lax.dynamic_index_in_dim(signal, t, 1, keepdims=False)
         earlier, at_current = jax.vjp(one, state, here)[1]((later, at_output))
-        return earlier, jax.lax.dynamic_update_index_in_dim(found, at_current, t, 1)
+        return (earlier, jax.lax.dynamic_update_index_in_dim(found, at_current, t, 1)), None
 
     nothing = jax.tree.map(jnp.zeros_like, list(past[1:]))
     # The result is written where a copy of `signal` lies, if that fits: XLA would make an array of
     # zeros ahead of all loops, and keep it through them.
     fits = (signal.shape, signal.dtype) == (current.shape, current.dtype)
     start = nothing, signal if fits else jnp.zeros_like(current)
-    return jax.lax.fori_loop(0, current.shape[1], back, start, unroll=steps.unroll)[1]
+    with jax.named_scope(MOMENTS):
+        pasts = jax.lax.scan(began, past, sequences, unroll=steps.unroll)[1]
+        backwards = jnp.arange(current.shape[1]), pasts, sequences
+        return jax.lax.scan(back, start, backwards, reverse=True, unroll=steps.unroll)[0][1]
 
 
 def _moment(
