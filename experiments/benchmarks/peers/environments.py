@@ -48,6 +48,9 @@ PEERS = {
         (*TORCH, "einops==0.8.2", "tabulate==0.9.0"), clone="NeuromorphicComputing/SoftHebb"
     ),
     "forward_forward": Peer(TORCH, clone="loeweX/Forward-Forward"),
+    "spyx": Peer(("spyx==1.0.0", "jax==0.10.2", "jaxlib==0.10.2")),
+    "snntorch": Peer((*TORCH, "snntorch==1.0.0", "norse==1.1.0")),
+    "norse": Peer((*TORCH, "snntorch==1.0.0", "norse==1.1.0")),  # shares that environment
 }
 
 

@@ -49,6 +49,13 @@ RESNET = {
         *[(64, 64, 1)] * 2,
     ],
 }
+SPIKING = {
+    "sizes": [700, 128, 20],
+    "moments": 100,
+    "batch": 128,
+    "examples": 256,
+    "one_core": True,  # and so in CPU time
+}
 AIMS = {"fa": 2.0, "dfa": 2.0, "usf": 2.2, "brsf": None, "frsf": None}
 
 
@@ -131,6 +138,21 @@ TASKS: dict[str, tuple[Group, ...]] = {
             },
             Entry("bioplaus", {"rule": "ep"}),
             (Entry("ebl", aim=9.0),),
+        ),
+    ),
+    "T5": (
+        # all send gradients through LIF neurons of 20 moments with the surrogate 1 / (1 + 25 |x|)^2
+        # and answer at each moment by leaky integrators. spyx fires a moment later, and sends
+        # gradients through the reset; norse takes Euler steps and resets to 0.
+        Group(
+            "spiking nets, BPTT, LIF 700-128-20, 100 moments, Adam, one core, CPU time",
+            SPIKING,
+            Entry("bioplaus", {"rule": "bp"}),
+            (
+                Entry("spyx", aim=0.9),
+                Entry("snntorch", aim=2.0),
+                Entry("norse", aim=4.0),
+            ),
         ),
     ),
     "T6": (

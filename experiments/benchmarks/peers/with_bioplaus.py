@@ -1,11 +1,12 @@
 """Ours: a rule by its key, in the library's training run; all seeds of a task in one program."""
 
 import functools
+import time
 
 import jax
 import optax
 from flax import nnx
-from serve import images, serve, task
+from serve import images, serve, spikes, task
 
 import bioplaus as bp
 from bioplaus.layers.flax import from_flax
@@ -33,10 +34,17 @@ class Residual(nnx.Module):
 
 
 def net_of(t: dict) -> bp.Net:
-    """The net of a task: a perceptron, LeNet-5, a ResNet or a single convolution.
+    """The net of a task: spiking, a perceptron, LeNet-5, a ResNet or a single convolution.
 
     The ResNet has no normalisation. The convolution has a readout of each channel's mean.
     """
+    if "moments" in t:
+        fast = bp.neurons.fast_sigmoid(25.0)
+        _, hidden, classes = t["sizes"]
+        return (
+            bp.over_time(bp.dense(hidden, bp.lif(20.0, surrogate=fast))),
+            bp.over_time(bp.dense(classes, bp.leaky(20.0))),
+        )
     neuron, classes = bp.neurons.NEURONS[t.get("neuron", "tanh")](), t["sizes"][-1]
     if "blocks" in t:
         blocks = [
@@ -51,11 +59,16 @@ def net_of(t: dict) -> bp.Net:
 
 
 t = task()
-x, labels = images(t["sizes"][0], t["sizes"][-1])
-x = jax.numpy.asarray(x).reshape(-1, *t.get("image", t["sizes"][:1]))
+if "moments" in t:
+    x, labels = spikes(t["moments"], t["sizes"][0], t["sizes"][-1], time_first=False)
+    x = jax.numpy.asarray(x)
+    loss = bp.at_each_moment(bp.cross_entropy)
+else:
+    x, labels = images(t["sizes"][0], t["sizes"][-1])
+    x = jax.numpy.asarray(x).reshape(-1, *t.get("image", t["sizes"][:1]))
+    loss = bp.mse if t["rule"] in ("pc", "ep") else bp.cross_entropy  # what the peers have
 data = bp.Batch(x, jax.nn.one_hot(labels, t["sizes"][-1]))
 net = net_of(t)
-loss = bp.mse if t["rule"] in ("pc", "ep") else bp.cross_entropy  # what the peers of these have
 optimisers = {
     "adam": optax.adam(1e-3),
     "momentum": optax.sgd(1e-3, momentum=0.9),
@@ -74,4 +87,5 @@ def train(steps: int) -> None:
     state = jax.block_until_ready(run.advance(state, steps)[0])
 
 
-serve(train, jax.default_backend(), "bioplaus", "jax", "jaxlib")
+clock = time.process_time if t.get("one_core") else time.perf_counter
+serve(train, jax.default_backend(), "bioplaus", "jax", "jaxlib", clock=clock)
