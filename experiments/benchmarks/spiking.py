@@ -67,15 +67,15 @@ def sample(at: Setting) -> tuple[jax.Array, jax.Array]:
 
 
 def net_of(kind: str, n: int) -> bp.Net:
-    hidden, readout = bp.dense(n, bp.lif(TAU), weights=WEIGHTS), {"weights": WEIGHTS}
+    hidden = bp.dense(n, bp.lif(TAU), weights=WEIGHTS)
     first = (
         bp.recurrent(hidden, bp.dense(n, weights=WEIGHTS))
         if kind == "recurrent"
         else bp.over_time(hidden)
     )
     if kind == "pooled":
-        return first, bp.after(bp.mean_over_time, bp.dense(CLASSES, **readout))
-    return first, bp.over_time(bp.dense(CLASSES, bp.leaky(TAU), **readout))
+        return first, bp.after(bp.mean_over_time, bp.dense(CLASSES, weights=WEIGHTS))
+    return first, bp.over_time(bp.dense(CLASSES, bp.leaky(TAU), weights=WEIGHTS))
 
 
 def ours(kind: str, at: Setting) -> tuple[Gradient, Any]:
@@ -99,7 +99,7 @@ def spike(u):
 spike.defjvp(lambda u, du: (spike(*u), 0.3 * jnp.maximum(0, 1 - jnp.abs(u[0])) * du[0]))
 
 
-def outputs_by_hand(kind: str, ahead: bool, params, x):
+def outputs_by_hand(kind: str, ahead: bool, params, x) -> Any:
     """Logits [T, B, classes], or [B, classes] where pooled. x: [T, B, inputs].
 
     ahead: whether the product of the inputs is taken before the scan.
