@@ -10,7 +10,19 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.local import by_vjp
-from bioplaus.types import MOMENTS, Array, CreditFn, Gain, Key, Layer, Neuron, Past, PyTree
+from bioplaus.salts import NEURON
+from bioplaus.types import (
+    MOMENTS,
+    Array,
+    CreditFn,
+    Gain,
+    Key,
+    Layer,
+    Neuron,
+    Past,
+    PyTree,
+    ThroughFn,
+)
 
 
 class Steps(NamedTuple):
@@ -202,6 +214,17 @@ def through_moments(
         pasts = jax.lax.scan(began, past, sequences, unroll=steps.unroll)[1]
         backwards = jnp.arange(current.shape[1]), pasts, sequences
         return jax.lax.scan(back, start, backwards, reverse=True, unroll=steps.unroll)[0][1]
+
+
+def through_neurons(neuron: Neuron, steps: Steps) -> ThroughFn:
+    """`Time.through` of these neurons."""
+
+    def through(current, key, signal):
+        past = Past(jnp.zeros((), jnp.int32), (), (), neuron.init(current[:, 0]))
+        key = jax.random.fold_in(key, NEURON)
+        return through_moments(neuron, steps, past, current, key, None, signal)
+
+    return through
 
 
 def _moment(

@@ -28,6 +28,7 @@ from bioplaus.layers.moments import (
     scan_moments,
     scanned_neuron,
     through_moments,
+    through_neurons,
 )
 from bioplaus.neurons.spiking import in_steps
 from bioplaus.pools import pools_moments
@@ -37,7 +38,6 @@ from bioplaus.types import (
     ClosedFn,
     Key,
     Layer,
-    Neuron,
     Past,
     Played,
     PyTree,
@@ -166,7 +166,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         scanned_neuron(moment.neuron, steps),
         moment.off and lift(_without_noise),
         moment.composite,
-        Time(moment, steps.dt, lift, gained, start, run, _through(moment.neuron, steps)),
+        Time(moment, steps.dt, lift, gained, start, run, through_neurons(moment.neuron, steps)),
     )
 
 
@@ -219,15 +219,6 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
     )
 
 
-def _through(neuron: Neuron, steps: Steps) -> ThroughFn:
-    def through(current, key, signal):
-        past = Past(jnp.zeros((), jnp.int32), (), (), neuron.init(current[:, 0]))
-        key = jax.random.fold_in(key, NEURON)
-        return through_moments(neuron, steps, past, current, key, None, signal)
-
-    return through
-
-
 def _keys(key: Key) -> tuple[Key, Key]:
     """Of a SYNAPSE key: for the synapses of the input, and for the layer's own."""
     return key, jax.random.fold_in(key, RECURRENT)
@@ -277,7 +268,7 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Thr
         with jax.named_scope("credit"):
             return through_moments(moment.neuron, steps, past, current, k_neuron, hear, signal)
 
-    return start, run, _through(moment.neuron, steps), closed
+    return start, run, through_neurons(moment.neuron, steps), closed
 
 
 def _without_noise(layer: Layer) -> Layer:
