@@ -117,6 +117,9 @@ class Verify:
         Annotated[tuple[str, ...], arg(metavar="[RULE ...]", help_behavior_hint="")]
     ] = ()
     """Keys of rules. Default: all rules."""
+    net: Literal["small", "spiking"] = "small"
+    """small: the nets that each rule's checks make. spiking: two spiking nets over time, of which
+    one is recurrent; each rule passes the checks for any net, or refuses and says why."""
 
 
 @dataclass

@@ -219,7 +219,7 @@ def _new(path: Path) -> Path:
 
 
 def _verify(command: Verify, rest: list[str]) -> int:
-    from bioplaus.identities import families, verify
+    from bioplaus.identities import families, verify, verify_spiking
     from bioplaus.rules import BASELINES, available
     from bioplaus.study.settings import nearest
 
@@ -235,7 +235,7 @@ def _verify(command: Verify, rest: list[str]) -> int:
             )
     passed = True
     for key in command.rules or [key for key in rules if key in checked and key not in BASELINES]:
-        for check in verify(key):
+        for check in verify_spiking(key) if command.net == "spiking" else verify(key):
             print(check, flush=True)
             passed &= check.passed
     print(

@@ -20,6 +20,7 @@ import jax
 from bioplaus.extensions import with_extensions
 from bioplaus.identities.any_net import posed
 from bioplaus.identities.common import Check, Family, Problem, squashed
+from bioplaus.identities.over_time import Left, on_spiking_nets
 from bioplaus.losses import cross_entropy, mse
 from bioplaus.rules import BASELINES, RULES, available
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
@@ -34,7 +35,7 @@ def _declared() -> dict[str, Family]:
 
 
 FAMILIES = _declared()
-__all__ = ["FAMILIES", "Check", "Family", "families", "first_failure", "verify"]
+__all__ = ["FAMILIES", "Check", "Family", "families", "first_failure", "verify", "verify_spiking"]
 
 
 def families() -> dict[str, Family]:
@@ -96,6 +97,18 @@ def verify(
                 factories[key] if isinstance(rule, str) else rule, posed(net, loss, batch, params)
             )
         )
+
+
+def verify_spiking(rule: str) -> Iterator[Check | Left]:
+    """Check a rule on spiking nets over time, one feed-forward and one recurrent, in float64.
+
+    rule: a key. Gives each check on the nets of `over_time.spiking`, or why there is none: the rule
+    refuses such nets, or its checks are not meant for neurons that fire. Raises ValueError for a
+    rule without checks.
+    """
+    key = _key_of(rule)
+    with jax.enable_x64():
+        yield from on_spiking_nets(key, families()[key], available()[key])
 
 
 def _key_of(rule: str | RuleFactory) -> str:

@@ -13,7 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioplaus.identities.common import Check, Problem, equal, float64, large, relative, truth
-from bioplaus.net import current_shapes, drive, fire, forward, init, layer_key, noise_mode
+from bioplaus.net import (
+    Trace,
+    current_shapes,
+    drive,
+    fed_back,
+    fire,
+    forward,
+    init,
+    layer_key,
+    noise_mode,
+    play,
+)
 from bioplaus.salts import SYNAPSE
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
@@ -45,8 +56,11 @@ def settings(factory: RuleFactory) -> dict[str, Any]:
 
 
 def aligned(p: Problem) -> PyTree:
-    """Feedback weights that equal the forward weights: ((), W_2, ..., W_L)."""
-    return ((), *p.params[1:])
+    """Feedback weights that equal the forward weights: ((), W_2, ..., W_L).
+
+    A composite first layer, such as one that hears itself, has some, too.
+    """
+    return fed_back(p.net, p.params)
 
 
 def by_layer(tree: PyTree) -> list[np.ndarray]:
@@ -77,6 +91,15 @@ def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
     return fire(p.net[l], drive(p.net[l], params, h, k), k)
 
 
+def current_of(p: Problem, l: int, params: PyTree, trace: Trace) -> jax.Array:
+    """The current of layer l at the inputs of a trace, and at what the layer has heard in it.
+
+    Its derivative by the parameters takes no path through the layer's own past.
+    """
+    key = jax.random.fold_in(layer_key(p.key, l), SYNAPSE)
+    return p.net[l].synapse(params, trace.heard[l], trace.inputs[l], key)[1]
+
+
 def credit_of(
     p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any
 ) -> tuple[PyTree, jax.Array]:
@@ -84,15 +107,40 @@ def credit_of(
 
     signal: dL/da_l, at the current of the layer. It reaches the input through `feedback`.
     """
+    heard = play(p.net[l], params, None, h, layer_key(p.key, l)).heard
     return p.net[l].credit(
-        params, feedback, (), h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal
+        params, feedback, heard, h, jax.random.fold_in(layer_key(p.key, l), SYNAPSE), signal
     )
+
+
+def around(p: Problem, l: int, params: PyTree, feedback: PyTree, h: Any, signal: Any) -> jax.Array:
+    """`signal` at the current of layer l, with what crosses the layer's own synapses added.
+
+    One moment further back in each round, at the feedback weights: a layer over time hears its
+    output of the moment before.
+    """
+    layer, k = p.net[l], layer_key(p.key, l)
+    if layer.time is None or layer.time.closed is None:
+        return signal
+    trace = play(layer, params, None, h, k)
+
+    def hear(heard):
+        return layer.synapse(feedback, heard, h, jax.random.fold_in(k, SYNAPSE))[1]
+
+    neurons = jax.vjp(lambda a: fire(layer, a, k), trace.current)[1]
+    to_heard, total = jax.vjp(hear, trace.heard)[1], signal
+    for _ in range(h.shape[1]):
+        at_heard = to_heard(total)[0]
+        before = jnp.concatenate([at_heard[:, 1:], jnp.zeros_like(at_heard[:, :1])], 1)
+        total = signal + neurons(before)[0]
+    return total
 
 
 def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> PyTree:
     """Feedback alignment of any net: `jax.grad` of the loss with other derivatives of synapses.
 
-    For each layer but the first, the derivative is that layer's `credit` at its feedback weights.
+    For each layer but the first, the derivative is that layer's `credit` at its feedback weights;
+    a first layer that hears itself has feedback weights for its own past.
     inside: whether signals to the parameters inside a composite block cross the feedback weights,
     too.
     """
@@ -104,6 +152,7 @@ def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> Py
 
         def back(saved, signal):
             w, h = saved
+            signal = around(p, l, w, feedback[l], h, signal)
             grads, below = credit_of(p, l, w, feedback[l], h, signal)
             return (grads if inside else credit_of(p, l, w, w, h, signal)[0]), below
 
@@ -111,8 +160,10 @@ def feedback_through(p: Problem, feedback: PyTree, *, inside: bool = True) -> Py
         return synapse
 
     def loss(params):
-        h = output_of(p, 0, params[0], p.batch.x)
-        for l in range(1, len(p.net)):
+        time = p.net[0].time
+        first = 1 if time is None or time.closed is None else 0
+        h = output_of(p, 0, params[0], p.batch.x) if first else p.batch.x
+        for l in range(first, len(p.net)):
             h = fire(p.net[l], crossed(l)(params[l], h), layer_key(p.key, l))
         return p.loss(h, p.batch.y).mean()
 
@@ -154,10 +205,8 @@ def pulled(p: Problem, signals: Callable[[], list[Any]]) -> PyTree:
     """
 
     def total(params, signals):
-        inputs = forward(p.net, p.params, p.batch.x, p.key).inputs
-        a = [
-            drive(layer, params[l], inputs[l], layer_key(p.key, l)) for l, layer in enumerate(p.net)
-        ]
+        trace = forward(p.net, p.params, p.batch.x, p.key)
+        a = [current_of(p, l, params[l], trace) for l in range(len(p.net))]
         return sum(jnp.sum(s * out) for s, out in zip(signals, a, strict=True)) / len(p.batch.y)
 
     return jax.jit(lambda params: jax.grad(total)(params, signals()))(p.params)

@@ -59,6 +59,7 @@ class Family(NamedTuple):
     on_net: (factory, problem) -> the checks that hold on a net of the caller's.
     credit, equals: words for the table of docs/rules.md. credit: what reaches the hidden layers as
     an error. equals: when the update equals that of backprop, or is parallel to it.
+    spiking: why on_net does not hold on neurons that fire; empty where it does.
 
     checks and on_net are generators, so that a wrong factory stops them at its first failure.
     """
@@ -67,6 +68,7 @@ class Family(NamedTuple):
     on_net: Callable[[RuleFactory, Problem], Iterator[Check]] | None = None
     credit: str = ""
     equals: str = ""
+    spiking: str = ""
 
 
 def small(rule: str, name: str, value: Any, limit: float) -> Check:

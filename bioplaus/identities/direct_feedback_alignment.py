@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.identities.any_net import apart, same
+from bioplaus.identities.any_net import apart, current_of, same
 from bioplaus.identities.common import (
     LINEAR,
     SIGMOID,
@@ -26,7 +26,8 @@ from bioplaus.identities.common import (
 )
 from bioplaus.identities.feedback_alignment import away
 from bioplaus.losses import cross_entropy, mse
-from bioplaus.net import drive, fire, forward, layer_key
+from bioplaus.net import fire, forward, layer_key
+from bioplaus.pools import of_sequence
 from bioplaus.rules.feedback_alignment import feedback_alignment
 from bioplaus.types import Array, Loss, Neuron, PyTree, RuleFactory
 
@@ -140,7 +141,7 @@ def surrogate(
             trace.currents[last]
         )
         h = [
-            fire(layer, drive(layer, params[l], trace.inputs[l], k[l]), k[l])
+            of_sequence(p.net, layer, fire(layer, current_of(p, l, params[l], trace), k[l]))
             for l, layer in enumerate(p.net)
         ]
         taught = [jnp.tensordot(broadcast(e, p.batch.y), b, 1) for b in feedback]

@@ -31,7 +31,7 @@ from bioplaus.identities.sign_concordant_by_hand import (
     uniform,
     with_zeros,
 )
-from bioplaus.net import feedback_init
+from bioplaus.net import fed_back, feedback_init
 from bioplaus.rules.feedback_alignment import feedback_alignment
 from bioplaus.types import PyTree, RuleFactory
 
@@ -245,7 +245,9 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 def fixed_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """Fixed random sign-concordant feedback on a net of the caller's, with its noise."""
     grads = gradient(
-        factory, p, lambda s: s._replace(magnitude=((), *jax.tree.map(jnp.abs, p.params[1:])))
+        factory,
+        p,
+        lambda s: s._replace(magnitude=fed_back(p.net, jax.tree.map(jnp.abs, p.params))),
     )[0]
     yield same("frsf", "backprop at M = |W|", grads, truth(p))
     grads, state, _ = gradient(factory, p)
@@ -263,7 +265,10 @@ def batchwise_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
 def concordant_on_net(key: str, p: Problem, grads: PyTree, magnitude: PyTree) -> Iterator[Check]:
     """Any net: feedback alignment with B = M sign(W)."""
-    want = feedback_through(p, ((), *signed(magnitude, p.params)))
+    sent = jax.tree.map(
+        lambda m, w: jnp.where(w < 0, -m, m), fed_back(p.net, magnitude), fed_back(p.net, p.params)
+    )
+    want = feedback_through(p, sent)
     yield same(key, "jax.grad with every error crossing B = M sign(W)", grads, want)
     yield from apart(key, p, grads)
 
