@@ -28,6 +28,7 @@ from bioplaus.layers import mlp
 from bioplaus.losses import mse
 from bioplaus.net import drive, fire, forward, layer_key
 from bioplaus.neurons import gaussian, tanh
+from bioplaus.pools import to_moments
 from bioplaus.rules.pepita import State
 from bioplaus.types import PyTree, RuleFactory
 
@@ -159,7 +160,8 @@ def surrogate(p: Problem, projection: jax.Array) -> Callable[[PyTree, float], ja
         error = jax.grad(
             lambda a: p.loss(fire(p.net[last], a, layer_key(p.key, last)), p.batch.y).sum()
         )(first[last][0])
-        second = through(params, p.batch.x + jnp.tensordot(error, projection, 1), joined)
+        moved = to_moments(p.net, p.net[0], p.batch.x, jnp.tensordot(error, projection, 1))
+        second = through(params, p.batch.x + moved, joined)
         hidden = [
             jnp.sum(stop(h - g) * a) for (_, h), (a, g) in zip(first[:-1], second[:-1], strict=True)
         ]
