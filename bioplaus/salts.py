@@ -9,11 +9,10 @@ into a key that has no other use.
 ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
 
 # For the key of a layer, `net.layer_key(key, l)`. A layer over time folds its NEURON key with the
-# moment, counted from rest, and its SYNAPSE key with RECURRENT for its own synapses. An encoder in
+# moment, counted from rest, and its SYNAPSE key with RECURRENT (below) for its own. An encoder in
 # front of a layer draws from the SYNAPSE key folded with ENCODER (below), then with the number of
 # the moment at which the presentation begins.
 SYNAPSE, NEURON = 0, 1
-RECURRENT = 0
 
 # For keys of `bioplaus.measure.robustness`:
 DISTURB, ANSWER = 0, 1  # of one draw: the disturbance, and the noise of the network's answer
@@ -46,5 +45,6 @@ FIRST_GLIMPSE = 0xC1A  # clapp: the two views of an input
 SECOND_GLIMPSE = 0xC1B
 CONTROL = 0xDFC  # deep_feedback_control: noise that teaches Q
 HEADS = 0xEAD5  # local_losses: first weights of the heads
+RECURRENT = 0xBAC  # layers.time: a recurrent layer's own synapses
 ENCODER = 0xE2C  # encoders.in_front: spikes of the inputs
 COMPOSED = 0xB71A  # by_layer: one key for each different rule

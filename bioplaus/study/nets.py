@@ -20,6 +20,7 @@ from bioplaus.neurons import (
     leaky,
     synaptic,
 )
+from bioplaus.pools import pools_moments
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.study.tables import NeuronSpec
 from bioplaus.types import Array, Encoder, Layer, Net, Neuron
@@ -89,7 +90,12 @@ def spiking(
         return (*hidden, over_time(moment(classes, leaky(spec.readout_tau)), **time))
     reduce = {"pooled": mean_over_time, "last": last_moment}[spec.readout]
     answer = moment(classes, NEURONS[spec.output](), many=False)
-    return (*hidden, after(lambda outputs: spec.readout_gain * reduce(outputs), answer))
+
+    @pools_moments
+    def read(outputs):
+        return spec.readout_gain * reduce(outputs)
+
+    return (*hidden, after(read, answer))
 
 
 def encoder_of(arm: Arm) -> Encoder | None:
