@@ -154,7 +154,6 @@ def run(rule: str, out: Path) -> None:
     found, study = figures(), load(STUDY)
     for arm, each in trained(of_rule(study, rule), out / rule):
         found.arms[name_of(arm)] = each
-        found.before.pop(name_of(arm), None)
     keep(found)
 
 

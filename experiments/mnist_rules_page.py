@@ -16,11 +16,9 @@ FLOOR = {"bp": 0.00863, "zil": 0.0156, "fpa": 0.0049}
 class Figures(NamedTuple):
     """The content of mnist_rules.results.toml.
 
-    before: arm -> its row by the earlier method of tuning. arms: arm -> its figures by the present
-    method; accuracies are in %, one per seed.
+    arms: arm -> its figures; accuracies are in %, one per seed.
     """
 
-    before: dict[str, dict[str, str]]
     arms: dict[str, dict[str, Any]]
 
 
@@ -57,20 +55,12 @@ def page(
         *floor_lines(found),
         (
             "| rule | test accuracy, %: mean [95 % interval] | above frozen hidden layers, paired"
-            " by seed | searched beside the rate |"
+            " by seed | searched beside the learning rate |"
         ),
         "|---|---|---|---|",
     ]
     for name in order:
         lines.append(row(name, found, scores.get(name)))
-    old = [name for name in order if name not in found.arms and name in found.before]
-    if old:
-        lines += [
-            "",
-            "(before): not yet run again. These rows were tuned by an earlier method, which took",
-            "the best of 16 trials on seed 0 without new seeds, and paired with the frozen hidden",
-            "layers of that run. They cannot be compared with the other rows.",
-        ]
     return "\n".join([*lines, *groups(found, order), ""])
 
 
@@ -119,9 +109,7 @@ def row(name: str, found: Figures, scores: Scores | None) -> str:
             else printed(paired_interval(mine, frozen, bounds=PERCENT), "+")
         )
         return f"| {name} | {printed(interval(mine, bounds=PERCENT))} | {above} | {searched} |"
-    if (old := found.before.get(name)) is None:
-        return f"| {name} | not run yet | | |"
-    return f"| {name} (before) | {old['accuracy']} | {old.get('above', '')} | |"
+    return f"| {name} | not run yet | | |"
 
 
 def base_of(name: str) -> str:

@@ -58,8 +58,7 @@ def small(script, tmp_path, monkeypatch):
     """The script on a study of digits, with temporary files."""
     (tmp_path / "study.toml").write_text(SMALL, encoding="utf-8")
     (tmp_path / "figures.toml").write_text(
-        "[before.bp]\naccuracy = '98.0 [97.0, 99.0]'\n[before.fa]\naccuracy = '97.0 [96.0,"
-        " 98.0]'\n[arms]\n",
+        "[arms]\n",
         encoding="utf-8",
     )
     old = '[budget]\ndata = "digits"\ntrials = 2\nseeds = 1\nsteps = 3\n'
@@ -82,8 +81,7 @@ def test_the_table_grows_rule_by_rule(small, page, tmp_path, monkeypatch):
 
     found, text = main("--rules", "bp")
     assert set(found.arms) == {"bp", "linear readout", *map(page.floor_name, page.FLOOR)}
-    assert set(found.before) == {"fa"}
-    assert "| fa (before) | 97.0 [96.0, 98.0] |" in text
+    assert "| fa | not run yet |" in text
     assert "| frozen | not run yet |" in text
     bp = found.arms["bp"]
     assert f"| bp | {page.printed(interval(bp['accuracy'], bounds=(0, 100)))} |" in text
@@ -112,9 +110,9 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(page):
             strict=True,
         )
     )
-    found = page.Figures({}, {name: {"accuracy": v} for name, v in values.items()})
+    found = page.Figures({name: {"accuracy": v} for name, v in values.items()})
     assert page.floor(found) == pytest.approx(1.1)
-    assert page.floor(page.Figures({}, {})) is None
+    assert page.floor(page.Figures({})) is None
     rows = {
         "bp": [98.0, 98.2],
         "fa": [97.1, 97.3],
@@ -124,7 +122,7 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(page):
         "wp": [60, 62],
     }
     lines = page.groups(
-        page.Figures({}, found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows
+        page.Figures(found.arms | {n: {"accuracy": v} for n, v in rows.items()}), rows
     )
     assert lines == [
         "",
@@ -135,13 +133,12 @@ def test_the_noise_floor_is_the_range_of_one_algorithm(page):
 
 
 def test_the_page_prints_the_figures_of_the_file(script, page):
-    """Every new row has the settings of defaults.toml, and no arm is both new and old."""
+    """Every row has the settings of defaults.toml."""
     found, names = script.figures(), script.names()
     assert script.PAGE.read_text(encoding="utf-8") == page.page(
         found, read(defaults.DEFAULTS).scores, names, script.TRIALS, script.STEPS
     )
-    assert not found.arms.keys() & found.before.keys()
-    assert found.arms.keys() | found.before.keys() == {
+    assert found.arms.keys() == {
         *names,
         *(n for n in map(page.floor_name, page.FLOOR) if n in found.arms),
     }
@@ -160,14 +157,7 @@ def test_papers_quote_the_table(script):
     """Two papers' pages quote the figures of competing units."""
     found = script.figures()
     rows = {rule: f"{rule}, 512 units that compete" for rule in ("softhebb", "krotov", "frozen")}
-    mean = {
-        rule: (
-            f"{found.arms[row]['mean']:.1f}"
-            if row in found.arms
-            else found.before[row]["accuracy"].split()[0]
-        )
-        for rule, row in rows.items()
-    }
+    mean = {rule: f"{found.arms[row]['mean']:.1f}" for rule, row in rows.items()}
     papers = EXPERIMENTS.parent / "papers"
     text = (papers / "moraitis2022" / "README.md").read_text(encoding="utf-8")
     assert f"512 reach {mean['softhebb']} against {mean['frozen']} with random features" in text
