@@ -206,7 +206,11 @@ def test_backprop_through_what_is_wrapped_is_that_of_autodiff(place, kind):
     assert relative(other, want) > 1e-2
 
 
-@pytest.mark.parametrize("wrapper", [*LAYERS.values(), EACH, partial(bp.pooled, 2)], ids=str)
+@pytest.mark.parametrize(
+    "wrapper",
+    [*LAYERS.values(), EACH, partial(bp.pooled, 2)],
+    ids=[*LAYERS, "released at each moment", "pooled"],
+)
 @pytest.mark.parametrize("lifted", [*over(BARE), *over(BARE, BACK)], ids=["over_time", "recurrent"])
 def test_what_wraps_layers_refuses_layers_over_time(wrapper, lifted):
     with pytest.raises(ValueError, match=r"give it the layer inside of bp\.over_time"):
