@@ -202,3 +202,30 @@ def test_laborieux_2022():
     assert many[1] > large[1] + 2
     said_there = said("laborieux2022")
     assert all(f"| {epochs[0]:.2f}, {epochs[-1]:.2f} |" in said_there for epochs in found.values())
+
+
+def spread(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def test_zenke_2021():
+    """The shape of a surrogate hardly matters; its peak does if a gradient passes the reset.
+
+    Peaks of 10 then fall below a frozen hidden layer. The widest surrogate fails there as well.
+    """
+    found, text = found_in("zenke2021"), said("zenke2021")
+    lines = re.findall(r"^\| `(\w+)\((\w+) = ([\d.]+)\)` \| (\d+) \|", text, re.MULTILINE)
+    frozen = found["frozen", "accuracy"]
+    assert len(found) == 2 * (2 * len(lines) + 1)  # accuracy and rate
+    assert f"| frozen hidden layer | | {spread(frozen)} | |" in text
+    for kind, number, value, peak in lines:
+        rule = f"bp neuron.surrogate.kind={kind} neuron.surrogate.{number}={value}"
+        cut = found[f"{rule} neuron.detached=True", "accuracy"]
+        passing = found[f"{rule} neuron.detached=False", "accuracy"]
+        assert f"| {peak} | {spread(cut)} | {spread(passing)} |" in text
+        assert min(cut) > max(frozen) + 10
+        assert sum(cut) / 3 == pytest.approx(98.5, abs=1.5)
+        if peak == "10" or (kind, value) == ("fast_sigmoid", "1.0"):
+            assert sum(passing) < sum(frozen)
+        else:
+            assert sum(passing) / 3 == pytest.approx(sum(cut) / 3, abs=1.5)
