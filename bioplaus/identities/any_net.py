@@ -91,6 +91,14 @@ def output_of(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
     return fire(p.net[l], drive(p.net[l], params, h, k), k)
 
 
+def locally(p: Problem, l: int, params: PyTree, h: Any) -> jax.Array:
+    """As `output_of`, with a derivative that takes no path through the layer's own past."""
+    layer, k = p.net[l], layer_key(p.key, l)
+    heard = jax.lax.stop_gradient(play(layer, params, None, h, k).heard)
+    current = layer.synapse(params, heard, h, jax.random.fold_in(k, SYNAPSE))[1]
+    return fire(layer, current, k)
+
+
 def current_of(p: Problem, l: int, params: PyTree, trace: Trace) -> jax.Array:
     """The current of layer l at the inputs of a trace, and at what the layer has heard in it.
 

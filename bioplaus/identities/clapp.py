@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.identities.any_net import output_of, same
+from bioplaus.identities.any_net import locally, output_of, same
 from bioplaus.identities.common import (
     TANH,
     Check,
@@ -163,7 +163,7 @@ def _on_net(factory: RuleFactory, p: Problem, name: str = "") -> Iterator[Check]
         objective, h, whole = 0.0, [q.batch.x for q in seen], p.batch.x
         for l in range(last):
             h = [
-                output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a))
+                locally(q, l, params[l], joined * a + (1 - joined) * STOP(a))
                 for q, a in zip(seen, h, strict=True)
             ]
             c, z = (a.mean(tuple(range(1, a.ndim - 1))) for a in h)

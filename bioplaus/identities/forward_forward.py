@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.any_net import same, settings
+from bioplaus.identities.any_net import locally, same, settings
 from bioplaus.identities.common import (
     LINEAR,
     SIGMOID,
@@ -201,16 +201,23 @@ def _on_net(
     rule = factory(p.net, p.loss, negatives=shifted, **hyper)
     grads, _, info = jax.jit(rule.grad)(p.params, (), p.batch, p.key)
     x, y, stop = p.batch.x, p.batch.y, jax.lax.stop_gradient
+    first = 1 if p.net[0].time is None else 2  # axis of units
 
     def total(params, joined):
         def layers(label):
-            h = jnp.concatenate(
-                [hyper["strength"] * label, x.reshape(len(x), -1)[:, y.shape[1] :]], 1
-            ).reshape(x.shape)
-            for l, (layer, w) in enumerate(zip(p.net, params, strict=True)):
-                h, k = joined * h + (1 - joined) * stop(h), layer_key(p.key, l)
-                length = jnp.sqrt(jnp.mean(h**2, tuple(range(1, h.ndim)), keepdims=True))
-                yield (h := fire(layer, drive(layer, w, h / length, k), k))
+            flat = x.reshape(*x.shape[:first], -1)
+            label = jnp.broadcast_to(
+                label if first == 1 else label[:, None], (*flat.shape[:-1], y.shape[1])
+            )
+            h = jnp.concatenate([hyper["strength"] * label, flat[..., y.shape[1] :]], -1).reshape(
+                x.shape
+            )
+            for l, w in enumerate(params):
+                h = joined * h + (1 - joined) * stop(h)
+                units = tuple(range(1 if p.net[max(l - 1, 0)].time is None else 2, h.ndim))
+                length = jnp.sqrt(jnp.mean(h**2, units, keepdims=True) + 1e-12)  # not 0 in silence
+                h = locally(p, l, w, h / length)
+                yield h if p.net[l].time is None else h.mean(1)
 
         objective = 0.0
         for label, sign in ((y, -1.0), (jnp.roll(y, 1, -1), 1.0)):

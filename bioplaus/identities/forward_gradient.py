@@ -226,6 +226,7 @@ FAMILIES = {
         wp_on_net,
         credit="one scalar: the change of the loss",
         equals="in expectation, as sigma -> 0",
+        spiking="it estimates the slope of the step function, and the checks take the surrogate's",
     ),
     "fg": Family(
         fg_checks,

@@ -25,7 +25,7 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.identities.hebbian_by_hand import equation, learned, update
+from bioplaus.identities.hebbian_by_hand import equation, learned, mean_moment, update
 from bioplaus.net import forward
 from bioplaus.rules.competitive import repelling
 from bioplaus.types import PyTree, RuleFactory
@@ -58,7 +58,8 @@ def by_equation(
     if len(p.net) > 1:
         rate = (settings(factory) | hyper)["averaging"]
         moved = [
-            m + rate * (np.asarray(x).mean(0) - m) for m, x in zip(state.mean, inputs, strict=False)
+            m + rate * (np.asarray(mean_moment(layer, x)).mean(0).reshape(m.shape) - m)
+            for layer, m, x in zip(p.net, state.mean, inputs, strict=False)
         ]
         yield equal(
             key, "the running mean of the input equals the equation" + name, after.mean, moved, 1e-9

@@ -18,7 +18,8 @@ from bioplaus.layers import dense
 from bioplaus.losses import cross_entropy
 from bioplaus.net import drive, forward, layer_key
 from bioplaus.rules.competitive import repelling
-from bioplaus.types import Batch, PyTree, RuleFactory
+from bioplaus.rules.shared.unsupervised import FIRING
+from bioplaus.types import Batch, Layer, PyTree, RuleFactory
 
 
 def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any]) -> list[PyTree]:
@@ -27,33 +28,39 @@ def equation(key: str, p: Problem, mean: Any, theta: Any, hyper: dict[str, Any])
     theta: the thresholds of bcm; hyper: the hyperparameters of the rule.
     """
     trace, grads, b = forward(p.net, p.params, p.batch.x, p.key), [], len(p.batch.y)
-    outputs = (*trace.inputs[1:], trace.output)
     for l, (layer, w) in enumerate(zip(p.net[:-1], p.params[:-1], strict=True)):
         k = layer_key(p.key, l)
 
+        h = np.asarray(mean_moment(layer, trace.outputs[l]))
+
         def current(w, layer=layer, k=k, l=l):
-            return drive(layer, w, trace.inputs[l], k), drive(layer, w, mean[l][None], k)
+            m = mean[l][None] if layer.time is None else mean[l][None, None]
+            x = mean_moment(layer, trace.inputs[l])
+            return drive(layer, w, x, k), drive(layer, w, m, k)
 
         a, rest = (np.asarray(v) for v in current(w))
         u = a - rest
-        s = (
-            np.asarray(outputs[l])
-            if key == "hebb"
-            else SIGNALS[key](u, theta[l] if theta else None, hyper)
-        )
+        s = h if key == "hebb" else SIGNALS[key](u, theta[l] if theta else None, hyper)
         product = pre_and_post(lambda w, current=current: jnp.subtract(*current(w)), w, s / b)
         rows = [v.reshape(-1, v.shape[-1]) for v in (u, s)]
         m = MATRICES[key](rows[0].T @ rows[1] / b, hyper) / hyper.get("length", 1.0) ** 2
 
-        def descended(v, g, m=m, rest=rest):
+        drift = h - FIRING if layer.neuron.spikes else rest
+
+        def descended(v, g, m=m, drift=drift):
             if v.ndim == 1:
-                return hyper["homeostasis"] * rest.reshape(-1, len(v)).mean(0)
+                return hyper["homeostasis"] * drift.reshape(-1, len(v)).mean(0)
             norm = np.sqrt((np.asarray(v) ** 2).sum(tuple(range(v.ndim - 1))))
             pace = np.abs(norm / hyper["length"] - 1) ** hyper["power"] if key == "softhebb" else 1
             return -(g - np.tensordot(np.asarray(v), m, 1)) * pace
 
         grads.append(jax.tree.map(descended, w, product))
     return grads
+
+
+def mean_moment(layer: Layer, a: jax.Array) -> jax.Array:
+    """Over time one moment, the mean of all: [B, T, ...] -> [B, 1, ...]."""
+    return a if layer.time is None else a.mean(1, keepdims=True)
 
 
 def pre_and_post(current: Callable[[PyTree], jax.Array], w: PyTree, s: np.ndarray) -> PyTree:

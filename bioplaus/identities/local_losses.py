@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.identities.any_net import output_of, quiet, same, settings
+from bioplaus.identities.any_net import locally, quiet, same, settings
 from bioplaus.identities.common import (
     Check,
     Family,
@@ -23,6 +23,7 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.net import fire
+from bioplaus.pools import of_sequence
 from bioplaus.types import PyTree, RuleFactory
 
 # (problem, head, h) -> the loss of the head for the output h of its layer, mean over the batch
@@ -48,7 +49,18 @@ def similarity(p: Problem, head: PyTree, h: jax.Array) -> jax.Array:
         if u.ndim > 2 and u.shape[-1] > 3
         else u.reshape(len(u), -1)
     )
-    return jnp.mean((jnp.corrcoef(u) - jnp.corrcoef(p.batch.y)) ** 2)
+    return jnp.mean((correlations(u) - jnp.corrcoef(p.batch.y)) ** 2)
+
+
+def correlations(u: jax.Array) -> jax.Array:
+    """Between the rows of u. A row that does not vary, as of a layer without a spike, has length 1
+    in place of 0.
+    """
+    centred = u - u.mean(-1, keepdims=True)
+    varies = jnp.any(centred != 0, -1, keepdims=True)
+    safe = jnp.where(varies, centred, 1.0)
+    unit = jnp.where(varies, safe / jnp.linalg.norm(safe, axis=-1, keepdims=True), centred)
+    return unit @ unit.T
 
 
 def prediction_checks(factory: RuleFactory) -> Iterator[Check]:
@@ -164,10 +176,11 @@ def _on_net(run: Run, name: str = "") -> Iterator[Check]:
     def total(params, heads, joined):
         loss, h = 0.0, p.batch.x
         for l in range(len(p.net)):
-            h = output_of(p, l, params[l], joined * h + (1 - joined) * jax.lax.stop_gradient(h))
+            h = locally(p, l, params[l], joined * h + (1 - joined) * jax.lax.stop_gradient(h))
             if l < len(p.net) - 1:
+                read = of_sequence(p.net, p.net[l], h)
                 loss += sum(
-                    weight * part(p, head, h)
+                    weight * part(p, head, read)
                     for (weight, part), head in zip(run.parts, heads[l], strict=True)
                 )
         return loss + p.loss(h, p.batch.y).mean()

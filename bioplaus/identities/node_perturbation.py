@@ -152,5 +152,6 @@ FAMILIES = {
         on_net,
         credit="one scalar: the change of the loss",
         equals="in expectation, as sigma -> 0",
+        spiking="it estimates the slope of the step function, and the checks take the surrogate's",
     )
 }

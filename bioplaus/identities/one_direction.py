@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.any_net import current_of
 from bioplaus.identities.common import (
     Check,
     Problem,
@@ -15,8 +16,8 @@ from bioplaus.identities.common import (
     small,
     truth,
 )
-from bioplaus.net import current_shapes, drive, fire, layer_key
-from bioplaus.types import PyTree, RuleFactory
+from bioplaus.net import current_shapes, forward, with_gain
+from bioplaus.types import Gain, PyTree, RuleFactory
 
 
 def fg_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
@@ -63,23 +64,17 @@ def afg_on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
 
     def pulled(params):
         def losses(offsets):
-            h, inputs = p.batch.x, []
-            for l, layer in enumerate(p.net):
-                k = layer_key(p.key, l)
-                inputs.append(h)
-                h = fire(layer, drive(layer, params[l], h, k) + offsets[l], k)
-            return p.loss(h, p.batch.y).sum(), inputs
+            moved = with_gain(p.net, [Gain(offset=d) for d in offsets])
+            trace = forward(moved, params, p.batch.x, p.key)
+            return p.loss(trace.output, p.batch.y).sum(), trace
 
-        deltas, inputs = jax.grad(losses, has_aux=True)([jnp.zeros_like(d) for d in u])
+        deltas, trace = jax.grad(losses, has_aux=True)([jnp.zeros_like(d) for d in u])
         slopes = [jnp.sum((g * d).reshape(len(d), -1), -1) for g, d in zip(deltas, u, strict=True)]
         change = jnp.stack(slopes).sum(0) / len(p.batch.y)
         signals = [change.reshape(-1, *(1,) * (d.ndim - 1)) * d for d in u]
         return tuple(
-            jax.vjp(
-                lambda w, l=l, layer=layer: drive(layer, w, inputs[l], layer_key(p.key, l)),
-                params[l],
-            )[1](signals[l])[0]
-            for l, layer in enumerate(p.net)
+            jax.vjp(lambda w, l=l: current_of(p, l, w, trace), params[l])[1](signals[l])[0]
+            for l in range(len(p.net))
         )
 
     yield equal(

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from bioplaus.identities.any_net import locally
 from bioplaus.identities.common import (
     Check,
     Family,
@@ -23,7 +24,7 @@ from bioplaus.identities.common import (
     relative,
     truth,
 )
-from bioplaus.net import drive, fire, layer_key
+from bioplaus.pools import of_sequence
 from bioplaus.rules.phsic import cosine as cosine_similarity
 from bioplaus.types import PyTree, RuleFactory
 
@@ -165,10 +166,9 @@ def by_grad(
     def objective(params):
         h, total = p.batch.x, 0.0
         for l, layer in enumerate(p.net):
-            k = layer_key(p.key, l)
-            h = fire(layer, drive(layer, params[l], stop(h), k), k)
+            h = locally(p, l, params[l], stop(h))
             if l < len(p.net) - 1:
-                similar = matrix(kernel, features(h))
+                similar = matrix(kernel, features(of_sequence(p.net, layer, h)))
                 total += between(similar, similar) - gamma * between(matrix(angle, labels), similar)
         return total + p.loss(h, p.batch.y).mean()
 

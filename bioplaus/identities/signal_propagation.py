@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.any_net import output_of, same, settings
+from bioplaus.identities.any_net import locally, output_of, same, settings
 from bioplaus.identities.common import (
     TANH,
     Check,
@@ -21,6 +21,7 @@ from bioplaus.identities.common import (
     small,
 )
 from bioplaus.neurons import gaussian
+from bioplaus.pools import of_sequence
 from bioplaus.salts import CLASSES
 from bioplaus.types import PyTree, RuleFactory
 
@@ -82,16 +83,17 @@ def _on_net(factory: RuleFactory, p: Problem, scale: float, name: str = "") -> I
         gradient that comes through the signals of the classes.
         """
         h, t, objective = p.batch.x, state.contexts, 0.0
+        if p.net[0].time is not None:
+            t = jnp.stack([t] * h.shape[1], 1)
         for l in range(len(p.net) - 1):
             h, t = (
-                output_of(q, l, params[l], joined * a + (1 - joined) * STOP(a))
+                locally(q, l, params[l], joined * a + (1 - joined) * STOP(a))
                 for q, a in ((p, h), (of_classes, t))
             )
-            z = (
-                jnp.einsum("b...n,c...n->bc", h, taught * t + (1 - taught) * STOP(t))
-                * h.shape[-1]
-                / h[0].size
+            read, signal = (
+                of_sequence(p.net, p.net[l], a) for a in (h, taught * t + (1 - taught) * STOP(t))
             )
+            z = jnp.einsum("b...n,c...n->bc", read, signal) * read.shape[-1] / read[0].size
             objective -= (p.batch.y * jnp.log(jax.nn.softmax(z))).sum(-1).mean()
         readout = p.loss(
             output_of(p, len(p.net) - 1, params[-1], joined * h + (1 - joined) * STOP(h)), p.batch.y

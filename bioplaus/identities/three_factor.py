@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.identities.any_net import current_of
 from bioplaus.identities.common import (
     Check,
     Family,
@@ -26,9 +27,9 @@ from bioplaus.identities.common import (
     truth,
 )
 from bioplaus.layers import mlp
-from bioplaus.net import current_shapes, drive, fire, layer_key
+from bioplaus.net import current_shapes, forward, with_gain
 from bioplaus.neurons import tanh
-from bioplaus.types import Batch, PyTree, RuleFactory
+from bioplaus.types import Batch, Gain, PyTree, RuleFactory
 
 KEY = "threefactor"
 NOISE = 0.3
@@ -163,13 +164,13 @@ def on_net(factory: RuleFactory, p: Problem) -> Iterator[Check]:
         return rule.grad(p.params, state, p.batch, p.key)[0], state.baseline, jnp.stack(keys)
 
     def surrogate(params, baseline):
-        h, score = p.batch.x, jnp.zeros(len(p.batch.y))
-        for l, layer in enumerate(p.net):
-            k = layer_key(p.key, l)
-            current = drive(layer, params[l], jax.lax.stop_gradient(h), k)
-            score += jnp.sum((current * xi[l] / sigma).reshape(len(score), -1), -1)
-            h = fire(layer, jax.lax.stop_gradient(current) + sigma * xi[l], k)
-        return jnp.mean(jax.lax.stop_gradient(p.loss(h, p.batch.y) - baseline) * score)
+        noisy = with_gain(p.net, [Gain(offset=sigma * x) for x in xi])
+        trace = jax.lax.stop_gradient(forward(noisy, params, p.batch.x, p.key))
+        score = jnp.zeros(len(p.batch.y))
+        for l, x in enumerate(xi):
+            current = current_of(p, l, params[l], trace)
+            score += jnp.sum((current * x / sigma).reshape(len(score), -1), -1)
+        return jnp.mean((p.loss(trace.output, p.batch.y) - baseline) * score)
 
     grads, baseline, drawn_from = jax.jit(run)()
     yield equal(
