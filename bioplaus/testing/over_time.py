@@ -16,9 +16,10 @@ def liveness(c: Case) -> None:
     declared = over_time_of(c.factory)
     if all(layer.time is None for layer in c.net) or (declared and declared.still):
         return
-    grads = c.grad(c.params, c.state, c.batch, c.key)[0]
-    for l, layer in enumerate(grads[:-1]):
-        assert any(jnp.any(g != 0) for g in jax.tree.leaves(layer)), (
+    first, state, _ = c.grad(c.params, c.state, c.batch, c.key)
+    second = c.grad(c.params, state, c.batch, c.key)[0]  # weights of the rule may start at zero
+    for l, layers in enumerate(zip(first[:-1], second[:-1], strict=True)):
+        assert any(jnp.any(g != 0) for g in jax.tree.leaves(layers)), (
             f"liveness: every gradient of hidden layer {l} is zero, on a net over time; refuse such"
             " nets, @bp.learning_rule(time=bp.OverTime(spikes='why')), or declare why hidden layers"
             " do not learn, bp.OverTime(still='why')"
