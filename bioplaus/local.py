@@ -201,14 +201,14 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None
 def spread(gate: ArrayLike | None, like: Array) -> Array:
     """A gate, None (open), [], [B] or [B, n_post], in the shape of `like` [B, n_post].
 
-    A gate with all axes of `like` may have 1 in place of any of them but the first: under time,
-    like = [B, T, n_post], a gate [B, T, 1] is one number for each moment. Raises ValueError for a
-    gate of another shape.
+    Where `like` has more axes, a gate with all of them may have 1 in place of any but the first:
+    under time, like = [B, T, n_post], a gate [B, T, 1] is one number for each moment. Raises
+    ValueError for a gate of another shape.
     """
     gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
-    all_axes = gate.ndim == like.ndim and gate.shape[:1] == like.shape[:1]
-    fits = all_axes and all(n in (1, m) for n, m in zip(gate.shape, like.shape, strict=True))
-    if gate.ndim and gate.shape != like.shape[:1] and not fits:
+    all_axes = gate.ndim == like.ndim > 2 and gate.shape[:1] == like.shape[:1]
+    spreads = all_axes and all(n in (1, m) for n, m in zip(gate.shape, like.shape, strict=True))
+    if gate.ndim and gate.shape not in (like.shape[:1], like.shape) and not spreads:
         raise ValueError(
             f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar,"
             f" [B] = {like.shape[:1]}, or all axes, {like.shape}"

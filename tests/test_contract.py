@@ -209,6 +209,9 @@ def derivative_of_a_sigmoid(net, loss):
     """Backprop with h (1 - h) for the derivative of every hidden layer: 0 where h is a spike."""
 
     def sigmoidal(layer):
+        if layer.time is not None:
+            return layer.time.lift(sigmoidal)
+
         def step(state, current, key):
             state, h = layer.neuron.step(state, current, key)
             slope, h = jax.lax.stop_gradient((h * (1 - h), h))

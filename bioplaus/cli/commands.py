@@ -126,10 +126,13 @@ class Verify:
 class List:
     """List rules, neurons, encoders, modulators, data sets and energy profiles."""
 
-    what: Positional[
-        Literal["rules", "neurons", "encoders", "modulators", "data", "profiles", "all"]
+    what: Annotated[
+        Positional[
+            Literal["rules", "neurons", "encoders", "modulators", "data", "profiles", "all"]
+        ],
+        arg(metavar="KIND"),
     ] = "all"
-    """The kind to list."""
+    """The kind to list: rules, neurons, encoders, modulators, data, profiles or all."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from bioplaus.data import Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.study.nets import DEFAULT_DT, encoder_of
 from bioplaus.study.settings import Arm, StudyError, nearest
+from bioplaus.training.seeds import seed_key
 from bioplaus.types import Net
 
 NETS = ("mlp", "spiking")
@@ -45,7 +46,7 @@ def moments_of(arm: Arm, data: Dataset) -> tuple[int, int]:
     """The number of moments of an example of a spiking net, and of inputs of each."""
     encoder, x = encoder_of(arm), data.train.x[:1]
     if encoder is not None:
-        x = jax.eval_shape(encoder.encode, x, jax.random.key(0))
+        x = jax.eval_shape(encoder.encode, x, seed_key(0))
     return x.shape[1], math.prod(x.shape[2:])
 
 

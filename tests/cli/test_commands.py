@@ -9,9 +9,11 @@ import runpy
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tyro
 
+import bioplaus as bp
 from bioplaus.cli import dispatch as cli
 from bioplaus.rules import available
 from bioplaus.study import Arm, StudyError, load, override
@@ -109,8 +111,11 @@ def check_script(path: str, words: list[str], monkeypatch) -> None:
         runpy.run_path(str(ROOT / path), run_name="__main__")
 
 
-def check_own(words: list[str]) -> None:
+def check_own(words: list[str], monkeypatch) -> None:
     """The parser takes a command of bioplaus, and the checks that come before any work pass."""
+    # Comparisons of spiking nets look at their data, which may not be on this machine.
+    spoken = bp.data.own(np.zeros((20, 3, 2)), np.arange(20) % 2, dt=10.0)
+    monkeypatch.setattr("bioplaus.study.comparison.datasets.load", lambda name: spoken)
     command, rest = tyro.cli(cli.Command, args=words, return_unknown_args=True)
     if isinstance(command, cli.Run):
         assert arms(override(load(ROOT / command.study), rest))
@@ -144,7 +149,7 @@ def check(words: list[str], monkeypatch) -> None:
     elif words[0] == "python":
         check_script(words[1], words[2:], monkeypatch)
     else:
-        check_own(words[1:])
+        check_own(words[1:], monkeypatch)
 
 
 @pytest.mark.parametrize(("where", "command"), places())
