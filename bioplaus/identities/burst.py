@@ -142,5 +142,7 @@ FAMILIES = {
         on_net,
         credit="burst probabilities, by fixed random weights",
         equals="B = W and a small nudge",
+        recurrent="bursts carry errors from layer to layer and not through a layer's own past, so"
+        " that it is not backprop through time at B = W",
     )
 }

@@ -59,7 +59,8 @@ class Family(NamedTuple):
     on_net: (factory, problem) -> the checks that hold on a net of the caller's.
     credit, equals: words for the table of docs/rules.md. credit: what reaches the hidden layers as
     an error. equals: when the update equals that of backprop, or is parallel to it.
-    spiking: why on_net does not hold on neurons that fire; empty where it does.
+    spiking, recurrent: why on_net does not hold on neurons that fire, and on layers that hear
+    themselves; empty where it does.
 
     checks and on_net are generators, so that a wrong factory stops them at its first failure.
     """
@@ -69,6 +70,7 @@ class Family(NamedTuple):
     credit: str = ""
     equals: str = ""
     spiking: str = ""
+    recurrent: str = ""
 
 
 def small(rule: str, name: str, value: Any, limit: float) -> Check:

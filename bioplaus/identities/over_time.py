@@ -1,8 +1,8 @@
 """Identities on spiking nets over time, feed-forward and recurrent: each rule passes or refuses.
 
 The checks are those that hold on any net (`Family.on_net`). A rule refuses by the declaration of
-its factory (`bioplaus.types.OverTime`); a family states in `Family.spiking` why its checks are not
-meant for neurons that fire. Nothing else is left out.
+its factory (`bioplaus.types.OverTime`); a family states in `Family.spiking` and
+`Family.recurrent` why its checks are not meant for such nets. Nothing else is left out.
 """
 
 from collections.abc import Iterator
@@ -59,9 +59,10 @@ def on_spiking_nets(key: str, family: Family, factory: RuleFactory) -> Iterator[
         except ValueError as refusal:
             yield Left(key, name, str(refusal), True)
             continue
-        if family.on_net is None or family.spiking:
-            why = family.spiking or "the family has no checks for any net"
-            yield Left(key, name, why, False)
+        loop = any(layer.time and layer.time.closed for layer in problem.net)
+        why = family.spiking or (family.recurrent if loop else "")
+        if family.on_net is None or why:
+            yield Left(key, name, why or "the family has no checks for any net", False)
             continue
         for check in family.on_net(factory, problem):
             yield check._replace(name=f"{name}: {check.name}")
