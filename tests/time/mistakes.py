@@ -10,6 +10,7 @@ import test_truths as truths
 import test_wrappers as wrappers
 from nets import Case
 
+from bioplaus import net
 from bioplaus.layers import moments, time
 
 F, R = False, True
