@@ -32,8 +32,11 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, PositiveProbability, Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, through
 from bioplaus.net import feedback_init, forward, layer_key, predictor
-from bioplaus.rules.shared.over_time import ANY
-from bioplaus.types import Feedback, Info, Loss, Net, Rule
+from bioplaus.types import Feedback, Info, Loss, Net, OverTime, Rule
+
+BURSTS = OverTime(
+    recurrent="bursts travel down from layer to layer, and not back along a layer's own past"
+)
 
 
 class State(NamedTuple):
@@ -42,7 +45,7 @@ class State(NamedTuple):
     feedback: Feedback
 
 
-@learning_rule(time=ANY)
+@learning_rule(time=BURSTS)
 def burstprop(
     net: Net,
     loss: Loss,
@@ -98,19 +101,17 @@ def burstprop(
                         outputs[l],
                         layer_key(key, l + 1),
                     )
-                    heard = trace.heard[l + 1]
                     # Without events there are no bursts, and 0 / 1 is 0.
                     rate = jnp.where(event == 0, 1, event)
                     drive, change = (
-                        slope * through(net[l], a, k, send(*upper, b, heard)) / rate
+                        slope * through(net[l], a, k, send(*upper, b)) / rate
                         for b in (resting, taught)
                     )
                     rest = (1 - inhibition) * drive
                     p_bar = jax.nn.sigmoid(rest)
                     taught = (jax.nn.sigmoid(rest + change) - p_bar) * event
                 resting = p_bar * event
-            signal = -taught / nudge
-            grads[l] = pull(net[l], params[l], trace.inputs[l], k, signal, gates[l], trace.heard[l])
+            grads[l] = pull(net[l], params[l], trace.inputs[l], k, -taught / nudge, gates[l])
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     return Rule(init, grad, predictor(net))

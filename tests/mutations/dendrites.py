@@ -21,15 +21,15 @@ MUTANTS = [
     (
         "burstprop",
         "1 / e dropped",
-        (("send(*upper, b, heard)) / rate", "send(*upper, b, heard))"),),
+        (("send(*upper, b)) / rate", "send(*upper, b))"),),
     ),
     (
         "burstprop",
         "phi' dropped",
         (
             (
-                "slope * through(net[l], a, k, send(*upper, b, heard))",
-                "slope * send(*upper, b, heard)",
+                "slope * through(net[l], a, k, send(*upper, b))",
+                "slope * send(*upper, b)",
             ),
         ),
     ),
@@ -49,7 +49,7 @@ MUTANTS = [
     ("burstprop", "scale dropped", (("lambda b: scale * b", "lambda b: b"),)),
     ("burstprop", "division by no events", (("jnp.where(event == 0, 1, event)", "event"),)),
     ("burstprop", "bursts without events", (("- p_bar) * event", "- p_bar)"),)),
-    ("burstprop", "one gate for all layers", (("gates[l],", "gates[0],"),)),
+    ("burstprop", "one gate for all layers", (("gates[l])", "gates[0])"),)),
     ("dendritic_microcircuit", "no cancellation", ((f"down + {SEND_P}", f"down + 0 * {SEND_P}"),)),
     (
         "dendritic_microcircuit",

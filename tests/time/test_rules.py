@@ -4,49 +4,24 @@ Most of it needs shapes alone. What needs values is compiled for many rules in o
 """
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sequence_nets import ALL, KEY, NETS, WIDE, B, C, T, X, Y, gradient, net_of, shapes
 
 import bioplaus as bp
-from bioplaus import encoders
-from bioplaus.modulators import MODULATORS, modulate
+from bioplaus.layers import settling
 from bioplaus.pools import of_sequence, to_moments
-from bioplaus.rules import BASELINES, RULES
+from bioplaus.rules import RULES
 from bioplaus.support import over_time_of, words
 
-B, T, N, C = 4, 6, 5, 3
-KEY = jax.random.key(0)
-WIDE = jax.nn.initializers.normal(0.8)
-ALL = RULES | BASELINES
-X = (jax.random.uniform(jax.random.key(1), (B, T, N)) < 0.5).astype(jnp.float32)
-Y = jax.nn.one_hot(jnp.arange(B) % C, C)
-
-
-def net_of(neuron, *, recurrent=False, pool=bp.mean_over_time, sizes=(6, 4)):
-    """Two hidden layers over time, and a readout: of the pooled sequence, or of each moment."""
-    dense = functools.partial(bp.dense, weights=WIDE)
-    hidden = [
-        bp.recurrent(dense(n, neuron), dense(n)) if recurrent else bp.over_time(dense(n, neuron))
-        for n in sizes
-    ]
-    last = bp.over_time(dense(C)) if pool is None else bp.after(pool, dense(C))
-    return (*hidden, last)
-
-
-NETS = {
-    "LIF": net_of(bp.lif()),
-    "recurrent LIF": net_of(bp.lif(), recurrent=True),
-    "leaky": net_of(bp.leaky(5.0)),
-    "tanh": net_of(bp.tanh()),
-    "recurrent tanh": net_of(bp.tanh(), recurrent=True),
-}
 ENERGY = "ep pep nep hep chl cpl dendritic_microcircuit".split()
 INVERSES = "tp dtp drl ldrl".split()
 HEBBIAN = "hebb oja sanger bcm softhebb krotov".split()
-OWN_INPUTS = [*ENERGY, *INVERSES, *HEBBIAN, *"pc zil fpa epc ipc wm pepita dfc".split()]
+OWN_INPUTS = [*ENERGY, *INVERSES, *HEBBIAN, *"pc zil fpa epc ipc wm burstprop pepita dfc".split()]
 REFUSED = {
     "LIF": {*ENERGY, *INVERSES, "ipc", "wm", "pepita", "dfc"},
     "leaky": {*ENERGY, *INVERSES, "pepita", "dfc"},
@@ -72,10 +47,6 @@ def longer(rule, net):
     """The state of a rule on sequences twice as long: it keeps the shapes of one moment."""
     batch = bp.Batch(jnp.concatenate([X, X], 1), Y)
     return jax.eval_shape(lambda: rule.init(KEY, bp.init(net, KEY, batch.x), batch))
-
-
-def shapes(tree):
-    return [(a.shape, a.dtype) for a in jax.tree.leaves(tree)]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -136,13 +107,6 @@ def test_an_answer_at_each_moment(key):
     params, grads, _, _, _, answer = outcome(ALL[key](net, loss), net, batch)
     assert shapes(grads) == shapes(params)
     assert answer.shape == (B, C)
-
-
-def gradient(key, net, batch, **hyper):
-    factory = functools.partial(ALL[key], **hyper)
-    rule = factory(net, bp.cross_entropy)
-    params = bp.init(net, KEY, batch.x)
-    return rule.grad(params, rule.init(KEY, params, batch), batch, KEY)[0]
 
 
 def same_for_all_examples(key, shape, dtype):
@@ -233,66 +197,12 @@ def test_homeostasis_holds_the_rate_of_neurons_that_fire():
     assert (biases(9.0) > 0).all()
 
 
-@pytest.mark.parametrize("name", MODULATORS)
-def test_modulators_give_gains_and_gates_that_time_takes(name):
-    hyper = {"contexts": 2} if name == "context_gating" else {}
-    factory = modulate(RULES["dfa"], MODULATORS[name](**hyper))
-    net = NETS["recurrent LIF"]
-    batch = bp.Batch(X, Y, jnp.arange(B) % 2)
-
-    def run():
-        params = bp.init(net, KEY, X)
-        rule = factory(net, bp.cross_entropy)
-        state = rule.init(KEY, params, batch)
-        grads, state, info = rule.grad(params, state, batch, KEY)
-        return params, grads, rule.predict(params, state, X, KEY, batch.context), info
-
-    params, grads, answer, info = jax.eval_shape(run)
-    assert shapes(grads) == shapes(params)
-    assert answer.shape == (B, C)
-    assert info["gate"].shape == ()
-
-
-def test_a_modulated_rule_refuses_what_the_rule_refuses():
-    with pytest.raises(ValueError, match="moves no spike"):
-        modulate(RULES["ep"], MODULATORS["dopamine"]())(NETS["LIF"], bp.cross_entropy)
-
-
-def test_gates_of_moments():
-    """Two gates of moments that add up to 1 give gradients that add up to the whole."""
-    net = NETS["recurrent LIF"]
-    params = bp.init(net, KEY, X)
-    first = (jnp.arange(T) < 2).astype(X.dtype)[None, :, None] * jnp.ones((B, 1, 1))
-
-    @jax.jit
-    def run(gate):
-        gates = (gate, gate, None)
-        found = {}
-        for key in ("bp", "dfa", "local_pred"):
-            rule = RULES[key](net, bp.cross_entropy)
-            state = rule.init(KEY, params, bp.Batch(X, Y))
-            found[key] = rule.grad(params, state, bp.Batch(X, Y), KEY, gates)[0][:2]
-        return found
-
-    early, late, whole = (jax.tree.leaves(run(g)) for g in (first, 1 - first, 0 * first + 1))
-    for a, b, c in zip(early, late, whole, strict=True):
-        assert np.allclose(a + b, c, atol=1e-6)
-    assert not np.allclose(early[1], whole[1])  # control
-
-
-def test_a_rule_is_given_what_an_encoder_sends():
-    """Behind an encoder rules learn from the spikes that the net receives, in every pullback."""
-    net, analog = NETS["LIF"], jax.random.uniform(KEY, (B, N))
-    front = encoders.in_front(net, encoders.bernoulli(T))
-    spikes = encoders.received(front, analog, KEY)
-    hyper = {"threefactor": {"decay": 0.5}, "hebb": {}, "ff": {}}
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def run(net, x):
-        return {k: gradient(k, net, bp.Batch(x, Y), **h) for k, h in hyper.items()}
-
-    got, want, other = run(front, analog), run(net, spikes), run(net, X)
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        assert np.allclose(a, b, atol=1e-6)
-    for key in hyper:  # control
-        assert not np.allclose(other[key][0]["w"], want[key][0]["w"], atol=1e-6), key
+@pytest.mark.slow
+def test_equilibria_give_the_gradient_without_memory_and_not_with_it():
+    """Why equilibrium propagation refuses leaky integrators: there it would be wrong."""
+    batch = bp.Batch(X.astype(float) - 0.5, Y)
+    undeclared = bp.learning_rule(inspect.unwrap(RULES["ep"]))
+    for name, right in (("tanh", True), ("leaky", False)):
+        checks = bp.verify(undeclared, net_of(getattr(bp, name)(), weights=settling), batch)
+        (gradient_of_predict,) = (c for c in checks if "jax.grad of the loss" in c.name)
+        assert gradient_of_predict.passed == right
