@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from bioplaus.net import current_shapes
+from bioplaus.net import forward
 from bioplaus.types import Array, Batch, Key, Layer, Net, PyTree
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,13 +71,14 @@ def to_moments(net: Net, layer: Layer, h: Array, signal: Array) -> Array:
 def moment_shapes(
     net: Net, params: PyTree, batch: Batch, key: Key
 ) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """As `current_shapes`, of one moment where a layer runs over time: [B, n_l] there too.
+    """Shape and dtype of every layer's output, of one moment where a layer runs over time: [B, n_l]
+    there too, at no cost.
 
     So are the shapes of what a rule keeps for the units of a layer, which is the same at all
-    moments.
+    moments. Those of currents would not do: a unit of two compartments has two currents.
     """
-    currents = current_shapes(net, params, batch, key)
+    outputs = jax.eval_shape(lambda p, x: forward(net, p, x, key).outputs, params, batch.x)
     return tuple(
         a if layer.time is None else jax.ShapeDtypeStruct((a.shape[0], *a.shape[2:]), a.dtype)
-        for layer, a in zip(net, currents, strict=True)
+        for layer, a in zip(net, outputs, strict=True)
     )

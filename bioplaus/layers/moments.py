@@ -257,12 +257,14 @@ def _moment(
 def _gained_step(
     neuron: Neuron, gains: tuple[Gain, ...], state: PyTree, current: Array, key: Key
 ) -> tuple[PyTree, Array]:
+    dtype = current.dtype  # which gains of more bits do not change: the scan needs it to stay
     for gain in gains:
         current = current * jnp.asarray(gain.scale) + gain.offset
-    state, output = neuron.step(state, current, key)
+    state, output = neuron.step(state, current.astype(dtype), key)
+    dtype = output.dtype
     for gain in reversed(gains):
         output = output * jnp.asarray(gain.out)
-    return state, output
+    return state, output.astype(dtype)
 
 
 def _gains_at_moments(

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from bioplaus.checks import of_one_moment
 from bioplaus.hyper import NonNegative, PositiveProbability, declared
 from bioplaus.local import by_vjp
-from bioplaus.neurons.spiking import decay
+from bioplaus.neurons.spiking import decay, wide
 from bioplaus.types import Array, Layer, PyTree
 
 
@@ -64,17 +64,17 @@ def short_term(
 
     def rest(params, x):
         inner = () if layer.rest is None else layer.rest(params, x)
-        return Resources(
-            jnp.broadcast_to(jnp.asarray(use, x.dtype), x.shape), jnp.ones_like(x), inner
-        )
+        u = jnp.broadcast_to(jnp.asarray(use, wide(x).dtype), x.shape)
+        return Resources(u, jnp.ones_like(u), inner)
 
     def build(dt: float) -> Layer:
         inside = layer.at(dt) if layer.at else layer
 
         def synapse(params, state, x, key):
             u, r, inner = state
+            dtype, x = x.dtype, wide(x)
             released = u * r * x
-            after, current = inside.synapse(params, inner, released / use, key)
+            after, current = inside.synapse(params, inner, (released / use).astype(dtype), key)
             r = 1 + (r - released - 1) * decay(dt, tau_recover, x)
             u = use + (u + use * (1 - u) * x - use) * decay(dt, tau_facilitate, x)
             return Resources(u, r, after), current

@@ -30,7 +30,7 @@ from bioplaus.layers.moments import (
     through_moments,
     through_neurons,
 )
-from bioplaus.neurons.spiking import in_steps
+from bioplaus.neurons.spiking import in_float32, in_steps
 from bioplaus.pools import pools_moments
 from bioplaus.salts import NEURON, RECURRENT, SYNAPSE
 from bioplaus.types import (
@@ -112,10 +112,11 @@ def last_moment(outputs: Array) -> Array:
 
 
 def in_steps_of(layer: Layer, dt: float) -> Layer:
-    """A layer of one moment whose time constants are taken at steps of dt ms."""
+    """A layer of one moment whose time constants are taken at steps of dt ms, in float32."""
     placed = layer.at(dt) if layer.at else layer
     return placed._replace(
-        neuron=in_steps(layer.neuron, dt), off=layer.off and in_steps_of(layer.off, dt)
+        neuron=in_float32(in_steps(layer.neuron, dt)),
+        off=layer.off and in_steps_of(layer.off, dt),
     )
 
 

@@ -82,6 +82,29 @@ def in_steps(neuron: Neuron, dt: float) -> Neuron:
     return neuron.at(dt) if neuron.at else neuron
 
 
+def wide(a: Array) -> Array:
+    """In float32, if it has fewer bits: exp(-1 / 600) is 1 in bfloat16, and nothing would decay."""
+    return a.astype(jnp.promote_types(a.dtype, jnp.float32))
+
+
+def in_float32(neuron: Neuron) -> Neuron:
+    """The same neuron, which keeps its state in float32 if its current has fewer bits (`wide`)."""
+
+    def init(current):
+        return neuron.init(wide(current))
+
+    def step(state, current, key):
+        widened = wide(current)
+        state, output = neuron.step(state, widened, key)
+        same = widened.dtype == current.dtype
+        return state, output if same else output.astype(current.dtype)
+
+    off, mean = (n and in_float32(n) for n in (neuron.off, neuron.mean))
+    at = neuron.at
+    placed = at and (lambda dt: in_float32(at(dt)))
+    return Neuron(init, step, off, mean, placed, neuron.spikes)
+
+
 def decay(dt: float, tau: ArrayLike, like: Array) -> Array:
     """exp(-dt / tau), in the dtype of `like`."""
     return jnp.exp(-dt / jnp.asarray(tau, like.dtype))

@@ -89,7 +89,9 @@ def burstprop(
         for l in reversed(range(len(net))):
             k, a = layer_key(key, l), trace.currents[l]
             with jax.named_scope("credit"):
-                event = outputs[l] + jnp.asarray(tonic)
+                # of a unit with several currents, as of two compartments, the same at each
+                units = outputs[l].reshape(*outputs[l].shape, *(1,) * (a.ndim - outputs[l].ndim))
+                event = units + jnp.asarray(tonic)
                 if l == last:
                     p_bar = jnp.asarray(baseline)
                     taught = -jnp.asarray(nudge) * through(net[l], a, k, error)

@@ -33,7 +33,8 @@ import optax
 
 from bioplaus.entry import learning_rule
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import current_shapes, forward, layer_key, predictor
+from bioplaus.net import forward, layer_key, predictor
+from bioplaus.pools import moment_shapes
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.salts import FIRST_GLIMPSE, SECOND_GLIMPSE
 from bioplaus.types import Array, Info, Key, Loss, Net, OptimiserOf, PerLayer, Rule
@@ -73,7 +74,7 @@ def clapp(
     last = len(net) - 1
 
     def init(key, params, batch):
-        hidden = current_shapes(net, params, batch, key)[:-1]
+        hidden = moment_shapes(net, params, batch, key)[:-1]
         prediction = tuple(
             jax.random.normal(layer_key(key, l), (a.shape[-1],) * 2, a.dtype) / a.shape[-1]
             for l, a in enumerate(hidden)

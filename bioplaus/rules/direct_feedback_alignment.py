@@ -25,7 +25,7 @@ from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
 
 class State(NamedTuple):
-    """feedback: B_l [C, *shape of layer l's current at one moment], for each hidden layer."""
+    """feedback: B_l [C, *shape of layer l's output at one moment], for each hidden layer."""
 
     feedback: PerLayer
 

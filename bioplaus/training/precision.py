@@ -3,8 +3,9 @@
     float32    everything
     bfloat16   in training, a rule sees weights and examples rounded to bfloat16, and its
                activities, errors, loss and state (feedback weights, traces) are bfloat16. The
-               weights, the gradients that the optimiser gets and its moments are float32. The
-               trained net is measured in float32
+               weights, the gradients that the optimiser gets and its moments are float32, as are
+               the states of neurons and synapses over time, and their time constants. The trained
+               net is measured in float32
     float64    everything, inside `jax.enable_x64()`, which affects nothing else in the process
 A rule that learns further weights (Kolen-Pollack, weight mirror) adds small changes to bfloat16
 numbers, which have 8 significant bits, and loses changes below 1/256 of a weight: train such rules
