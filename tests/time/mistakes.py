@@ -100,8 +100,8 @@ LAYERS = [
     Mistake(
         time,
         "time constants are those of 1 ms",
-        "neuron=in_steps(layer.neuron, dt)",
-        "neuron=layer.neuron",
+        "in_float32(in_steps(layer.neuron, dt))",
+        "in_float32(layer.neuron)",
         SLOW,
     ),
     Mistake(
