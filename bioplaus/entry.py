@@ -95,17 +95,20 @@ def checked_tx(tx: optax.GradientTransformation) -> optax.GradientTransformation
 def checked_net(net: Any) -> Net:
     """A net as a tuple of layers. Raises ValueError for anything else."""
     net = (net,) if isinstance(net, Layer) else net
-    if (
-        not isinstance(net, tuple | list)
-        or not net
-        or not all(isinstance(layer, Layer) for layer in net)
-    ):
+    entries = net if isinstance(net, tuple | list) else ()
+    odd = next((l for l, layer in enumerate(entries) if not isinstance(layer, Layer)), None)
+    if not entries or odd is not None:
+        got = type(net).__name__ if odd is None else f"{_named(entries[odd])} as layer {odd}"
         raise ValueError(
-            f"net: got {type(net).__name__}, expected a tuple of layers, as bp.mlp, bp.cnn or"
+            f"net: got {got}, expected a tuple of layers, as bp.mlp, bp.cnn or"
             " (bp.dense(..), bp.dense(..)) give; modules of flax.nnx become one by bp.from_flax"
         )
     time_step(tuple(net))  # refuses layers that do not run together
     return tuple(net)
+
+
+def _named(thing: Any) -> str:
+    return getattr(thing, "__name__", type(thing).__name__)
 
 
 def check_classes(rule: str, y: Array) -> None:

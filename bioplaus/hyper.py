@@ -190,7 +190,13 @@ def declared(factory: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(factory)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        check(factory, signature.bind(*args, **kwargs).arguments)
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            name = getattr(factory, "__name__", str(factory))
+            takes = ", ".join(signature.parameters)
+            raise TypeError(f"{name}: {error}; it takes {takes}") from None
+        check(factory, given)
         return factory(*args, **kwargs)
 
     return checked

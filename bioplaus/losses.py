@@ -72,7 +72,7 @@ def mse(output: ArrayLike, y: ArrayLike) -> Array:
 
 def at_each_moment(loss: Loss) -> Loss:
     """A loss of answers at each moment: (output [B, T, C], y [B, T, C]) -> [B], the sum over the
-    moments that are asked.
+    moments that are asked: sum_t asked_t loss(output_t, y_t).
 
     The sum, and not the mean, so that the losses of pieces of a sequence add up to that of the
     whole. In a batch, y may be [B, C], or labels [B], for all moments alike, and `Batch.asked` says
@@ -80,6 +80,7 @@ def at_each_moment(loss: Loss) -> Loss:
     `loss`. Raises ValueError for other shapes.
 
         rule = bp.rules.backprop(net, bp.at_each_moment(bp.cross_entropy))
+        grads, state, info = rule.grad(params, state, bp.Batch(x, y, asked=asked), key)
     """
     if at_moments(loss):
         raise ValueError(

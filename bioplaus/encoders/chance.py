@@ -10,9 +10,9 @@ from bioplaus.types import Array, Encoder, Key
 
 @declared
 def bernoulli(steps: Count, probability: PositiveProbability = 1.0) -> Encoder:
-    """At each of `steps` moments a spike with probability p x, independently: mean p x, variance
-    p x (1 - p x).
+    """At each of `steps` moments a spike with probability p x, independently.
 
+    The mean is p x, the variance p x (1 - p x). x: [B, ...] from 0 to 1, moments [B, steps, ...].
     probability: p, of a spike in a moment at x = 1. The derivative by x is p, and 0 outside of 0 to
     1. `decode`: the share of the moments with a spike, divided by p, whose variance is
     x (1 - p x) / (p steps).

@@ -29,8 +29,17 @@ def in_front(net: Layer | Sequence[Layer], encoder: Encoder) -> Net:
     and "mean" send the expected value of each moment. For `bp.advance` each x is a presentation of
     its own, of as many moments as the encoder makes of it.
 
-    Raises ValueError if the first layer is one of a single moment, or has an encoder already.
+        layer = bp.over_time(bp.flattened(bp.dense(100, bp.lif())))    # the x are images
+        net = bp.encoders.in_front((layer, readout), bp.encoders.bernoulli(steps=25))
+
+    Raises ValueError if the first layer is one of a single moment, or has an encoder already, and
+    for what is no encoder.
     """
+    if not isinstance(encoder, Encoder):
+        raise ValueError(
+            f"in_front: got {getattr(encoder, '__name__', repr(encoder))}, expected an encoder, as"
+            " bp.encoders.bernoulli(steps=25)"
+        )
     first, *others = (net,) if isinstance(net, Layer) else net
     dt = time_step((first, *others))
     if first.time is None or dt is None:

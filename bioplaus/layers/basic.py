@@ -42,7 +42,8 @@ def dense(
         if x.ndim != 2:
             raise ValueError(
                 f"dense: the input is {x.shape}, expected [B, n_in]; flatten images first,"
-                " flattened(dense(...))"
+                " flattened(dense(...)); of sequences [B, T, n_in] take over_time(dense(...)), or"
+                " after(mean_over_time, dense(...)) for one answer"
             )
         k_w, k_b = jax.random.split(key)
         real("dense", x)

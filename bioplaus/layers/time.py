@@ -52,7 +52,11 @@ from bioplaus.types import (
 def over_time(
     layer: Layer, *, dt: Milliseconds = 1.0, horizon: Count | None = None, unroll: Count = 1
 ) -> Layer:
-    """The layer on sequences [B, T, ...], its neurons from rest.
+    """The layer on sequences [B, T, ...], its neurons from rest: current_t = synapse(x_t).
+
+    x: [B, T, ...], current and output [B, T, n]. params: those of the layer.
+
+        over_time(dense(100, lif(tau=20.0)), dt=1.0)
 
     dt: length of a moment in ms, for the time constants of the layer.
     horizon: truncates backprop through time: the moments are cut into stretches of this many, from
@@ -60,7 +64,9 @@ def over_time(
     unroll: moments in one turn of the scan; it changes the speed alone.
 
     Synaptic noise that has no state is drawn once for the whole sequence; that of neurons is drawn
-    at each moment. Raises ValueError for a layer over time, and for inputs without moments.
+    at each moment. Backprop through such layers is backprop through time: Werbos, 1990,
+    doi:10.1109/5.58337; truncated, Williams, Peng, 1990, doi:10.1162/neco.1990.2.4.490. Raises
+    ValueError for a layer over time, and for inputs without moments.
     """
     of_one_moment("over_time", layer)
     return _feedforward(in_steps_of(layer, dt), Steps(float(dt), horizon, unroll))
@@ -77,6 +83,7 @@ def recurrent(
 ) -> Layer:
     """`over_time` of a layer that hears its own output of the moment before, through `back`.
 
+    current_t = synapse(x_t) + back(z_{t-1}). z_t: output [B, n] of moment t, 0 before the first.
     back: a layer whose synapses map the output [B, n] to the current; its neurons are not used.
     params: {"in": those of layer, "back": those of back}. Other arguments as of `over_time`.
 
@@ -99,14 +106,15 @@ def recurrent(
 
 @pools_moments
 def mean_over_time(outputs: Array) -> Array:
-    """[B, T, ...] -> [B, ...], the mean of all moments: `after(mean_over_time, dense(10))`."""
+    """[B, T, ...] -> [B, ...], the mean of all moments: `after(mean_over_time, dense(10))`.
+    Raises ValueError for inputs without moments."""
     _sequence("mean_over_time", outputs)
     return outputs.mean(1)
 
 
 @pools_moments
 def last_moment(outputs: Array) -> Array:
-    """[B, T, ...] -> [B, ...], the last moment."""
+    """[B, T, ...] -> [B, ...], the last moment. Raises ValueError for inputs without moments."""
     _sequence("last_moment", outputs)
     return outputs[:, -1]
 

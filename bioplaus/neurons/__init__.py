@@ -31,8 +31,8 @@ from bioplaus.neurons.rate import (
     tanh,
 )
 from bioplaus.neurons.siegert import siegert
-from bioplaus.neurons.spiking import RESETS, alif, leaky, lif, synaptic
-from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, triangle
+from bioplaus.neurons.spiking import RESETS, alif, in_ms, leaky, lif, synaptic
+from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, spike, triangle
 
 NEURONS = {
     "tanh": tanh,
@@ -83,6 +83,7 @@ __all__ = [
     "gelu",
     "hard_sigmoid",
     "identity",
+    "in_ms",
     "izhikevich",
     "leaky",
     "leaky_relu",
@@ -97,6 +98,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "spike",
     "synaptic",
     "synaptic_release",
     "tanh",

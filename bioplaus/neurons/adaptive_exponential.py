@@ -54,6 +54,10 @@ def adex(
 ) -> Neuron:
     """Adaptive exponential integrate-and-fire neurons, from rest. State: `TwoVariables`.
 
+    C dv/dt = -g (v - E) + g Delta exp((v - V_T) / Delta) - w + I,  tau_w dw/dt = a (v - E) - w,
+    and where v > peak a spike: v <- v_r,  w <- w + b. v: potential [B, n], mV. w: adaptation
+    [B, n], pA. I: input, pA.
+
     capacitance: C, pF. leak: g, nS. rest: E, mV. threshold: V_T, mV. sharpness: Delta, mV. a:
     adaptation below the threshold, nS. tau_w: its time, ms. b: adaptation of a spike, pA. reset:
     v_r, mV. The defaults are the paper's.
@@ -62,7 +66,10 @@ def adex(
     scale: mV that a current of 1 adds to v. About 20 lead from rest to the threshold, so that
     weights are as large as those of `lif`. A constant I in pA is a current of I dt / (C scale).
     substeps: of Euler's method in a moment. width: the surrogate is of (v_max - peak) / width, with
-    the largest v of the moment, mV.
+    the largest v of the moment, mV. `ADEX_PATTERNS` has sets of numbers.
+
+    Brette, Gerstner, "Adaptive exponential integrate-and-fire model as an effective description of
+    neuronal activity", 2005, doi:10.1152/jn.00686.2005.
     """
 
     def init(current):

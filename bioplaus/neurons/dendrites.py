@@ -35,6 +35,9 @@ def two_compartment(
 ) -> Neuron:
     """A leaky integrate-and-fire soma with two dendrites. State: u [B, n].
 
+    du/dt = -g_L u + g_B (B - u) + g_A (A - u),  z = 1 where u > threshold, else 0,  u <- reset.
+    B, A: potentials of the basal and the apical dendrite, current[..., 0] and [..., 1] of the
+    current [B, n, 2], which `bp.basal(layer)` and `bp.apical(layer)` give.
     Dendritic potentials are held for a moment, in which the soma is integrated exactly:
     u <- k + exp(-g dt) (u - k),  g = g_L + g_B + g_A,  k = (g_B B + g_A A) / g.
     leak, basal, apical: g_L, g_B, g_A, 1/ms, by default those of the paper's code. At g_A = 0 the
@@ -43,7 +46,8 @@ def two_compartment(
     As `leaky`, it is the same at any dt for inputs that are values, not for spikes. Departures: the
     paper's soma sends Poisson spikes at the rate sigmoid(u), and its dendrites are filters of
     spikes, which `synaptic` gives; its plateau potentials, means of A over a phase, belong to its
-    learning rule.
+    learning rule. Guerguiev, Lillicrap, Richards, "Towards deep learning with segregated
+    dendrites", 2017, doi:10.7554/eLife.22901. Raises ValueError for a current of another shape.
     """
 
     def build(dt):

@@ -44,6 +44,9 @@ def izhikevich(
 ) -> Neuron:
     """Izhikevich's neurons, from their resting potential. State: `TwoVariables`.
 
+    dv/dt = 0.04 v^2 + 5 v + 140 - w + I,  dw/dt = a (b v - w), and where v > 30 mV a spike:
+    v <- c,  w <- w + d. v: potential [B, n], mV. w: recovery [B, n], mV/ms. I: input, mV/ms.
+
     a: rate of the recovery, 1/ms. b: its sensitivity to v, 1/ms. c: v after a spike, mV. d: what a
     spike adds to w, mV/ms. `IZHIKEVICH_CLASSES` has the values of the paper.
     scale: mV that a current of 1 adds to v. About 20 lead from rest to the threshold, so that
@@ -54,6 +57,8 @@ def izhikevich(
     The paper's code takes 2 substeps of v, and 1 of w, in a moment of 1 ms. Euler's method is
     unstable below v = (-2 / h - 5) / 0.08 mV, -162 mV at h = dt / substeps = 0.25 ms: strong
     inhibition then makes a neuron fire; more substeps mend it.
+
+    Izhikevich, "Simple model of spiking neurons", 2003, doi:10.1109/TNN.2003.820440.
     """
 
     def rest(current):

@@ -35,9 +35,14 @@ def siegert(
     threshold: Real = 1.0,
     reset: Real = 0.0,
 ) -> Array:
-    """Spikes per ms, of the shape of mu and sigma together. tau, refractory: ms.
+    """Spikes per ms of a LIF neuron with white noise, of the shape of mu and sigma together.
 
-    The integral is taken by Gauss-Legendre quadrature at 60 nodes.
+    1 / r = refractory + tau sqrt(pi) int_low^high e^(u^2) (1 + erf u) du,
+    low = (reset - mu) / sigma,  high = (threshold - mu) / sigma. mu: the potential that the mean
+    input holds without a threshold. sigma: noise, at which that potential has the variance
+    sigma^2 / 2. tau, refractory: ms. The integral is taken by Gauss-Legendre quadrature at 60
+    nodes. Siegert, "On the first passage time probability problem", 1951,
+    doi:10.1103/PhysRev.81.617.
     """
     mu = jnp.asarray(mu)
     nodes, weights = (jnp.asarray(a, mu.dtype) for a in (NODES, WEIGHTS))

@@ -59,17 +59,28 @@ RESETS = {"subtract": subtract, "subtract_undecayed": subtract_undecayed, "to_ze
 
 
 def _functions(where: str, reset: Any, surrogate: Any) -> None:
-    """Raise ValueError for a reset or a surrogate that is not a function, but its name."""
+    """Raise ValueError for a reset or a surrogate that is not a function, but its name, and for a
+    surrogate that was not made yet.
+    """
     for name, given, table in (("reset", reset, RESETS), ("surrogate", surrogate, SURROGATES)):
         if not callable(given):
             raise ValueError(
                 f"{where}: {name}: got {given!r}, expected a function;"
                 f" bioplaus.neurons.{name.upper()}S has {', '.join(table)}"
             )
+    for name, factory in SURROGATES.items():
+        if surrogate is factory:
+            raise ValueError(
+                f"{where}: surrogate: got the factory {name}, expected what it makes; call it,"
+                f" bioplaus.neurons.{name}()"
+            )
 
 
 def in_ms(build: Callable[[float], Neuron]) -> Neuron:
-    """The neuron that `build` makes for steps of dt ms: at 1 ms, until it is taken at others."""
+    """The neuron that `build` makes for steps of dt ms: at 1 ms, until it is taken at others.
+
+    build: dt in ms -> Neuron(init, step). It gives a neuron of yours its `at`.
+    """
 
     def at(dt):
         return build(dt)._replace(at=at)
@@ -114,7 +125,10 @@ def decay(dt: float, tau: ArrayLike, like: Array) -> Array:
 def leaky(tau: Positive = 20.0) -> Neuron:
     """A leaky integrator, which does not fire: the readout of a spiking net.
 
-    v <- a v + (1 - a) I. State: v [B, n]. tau: ms.
+    v <- a v + (1 - a) I,  a = exp(-dt / tau), and the output is v. State: v [B, n], 0 at rest.
+    tau: of the membrane, ms. I: current [B, n]; a constant one holds v at I, at any dt.
+
+        over_time(dense(10, leaky(tau=20.0)))
     """
 
     def build(dt):
@@ -146,16 +160,26 @@ def lif(
     surrogate: Surrogate = TRIANGLE,
     detached: bool = True,
 ) -> Neuron:
-    """Leaky integrate-and-fire neurons. State: v [B, n], or `Refractory`.
+    """Leaky integrate-and-fire neurons. State: v [B, n], 0 at rest, or `Refractory`.
 
-    tau: of the membrane, ms. threshold: a spike is u > threshold. refractory: ms after a spike,
-    rounded to moments, in which v stays at its reset value and what arrives is lost.
+    u = a v + I,  z = 1 where u > threshold, else 0,  v <- reset(u, z);  a = exp(-dt / tau).
+    u, v: potential before and after the reset. z: the output [B, n]. I: the current [B, n], the
+    charge that arrives in the moment, in units of the potential: a weight of 1 and one spike move v
+    by 1 at any dt.
+
+    tau: of the membrane, ms. threshold: in units of the potential. refractory: ms after a spike,
+    rounded to moments, in which v stays at its reset value and what arrives is lost. reset: one of
+    `RESETS`; by default what is above the threshold stays. surrogate: psi, which stands for dz/dx
+    at x = (u - threshold) / threshold; `SURROGATES` has the factories, as `atan()`.
     detached: no derivative passes the reset (as in Bellec et al., 2020, and in snnTorch), else all
     of it.
 
     The rate at a constant current I0 > threshold, (1 - a) I0 a moment, with reset to 0, is
     1 / (refractory + tau ln(I0 / (I0 - threshold))) per ms as dt -> 0. Gerstner, Kistler, Naud,
-    Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch.
+    Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch. Raises
+    ValueError for numbers outside their domains, and for a name in place of a function.
+
+        over_time(dense(100, lif(tau=20.0, reset=bp.neurons.RESETS["to_zero"])))
     """
 
     _functions("lif", reset, surrogate)
@@ -210,7 +234,9 @@ def alif(
 ) -> Neuron:
     """LIF neurons whose threshold adapts. State: `Adaptive`.
 
-    Each spike raises the threshold by beta, which falls back with tau_adapt. tau, tau_adapt: ms.
+    u = a v + I,  z = 1 where u > threshold + beta b, else 0,  v <- reset(u, z),  b <- r b + z;
+    a = exp(-dt / tau),  r = exp(-dt / tau_adapt). Each spike raises the threshold by beta, which
+    falls back with tau_adapt. tau, tau_adapt: ms. beta: in units of the potential.
     `detached` cuts the reset alone: the path from a spike to the later threshold is never cut.
     Other arguments as of `lif`.
 

@@ -53,7 +53,10 @@ SURROGATES = {"triangle": triangle, "fast_sigmoid": fast_sigmoid, "atan": atan}
 
 
 def spike(x: Array, psi: Surrogate) -> Array:
-    """H(x), with the derivative psi(x) in forward and in reverse mode."""
+    """H(x), with the derivative psi(x) in forward and in reverse mode. x, H(x): [B, n].
+
+    z = spike((u - theta) / theta, atan())
+    """
 
     @jax.custom_jvp
     def heaviside(x):

@@ -49,6 +49,12 @@ def rate_regularised(
     written a second time, and the compiler merges the two where the rule runs the net as it is.
     """
 
+    if not callable(factory):
+        raise ValueError(
+            f"rate_regularised: got {type(factory).__name__}, expected a rule's factory, as"
+            " bp.rules.backprop; the net and the loss come afterwards, factory(net, loss)"
+        )
+
     @learning_rule(time=over_time_of(factory))
     def regularised(net: Net, loss: Loss) -> Rule:
         rule, fires = factory(net, loss), tuple(_fires(layer) for layer in net)

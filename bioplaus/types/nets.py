@@ -44,11 +44,13 @@ class StepFn(Protocol):
 
 
 class Neuron(NamedTuple):
-    """What turns a current into an output. The state of a memoryless neuron is (). Noise comes only
-    from `key`. `off` is the same neuron without its noise, and `mean` the same with its expected
-    output; both are None if it has no noise. `at(dt)` is the same neuron in steps of dt ms; it is
-    None if no number of the neuron is a time. A state is a tree of floats. `spikes`: whether it
-    fires, so that its output is 0 or 1 but for noise behind it, and its derivative a surrogate.
+    """What turns a current into an output: `init(current [B, n])` is the state at rest, and
+    `step(state, current [B, n], key)` the state after a moment and the output [B, n]. The state of
+    a memoryless neuron is (). Noise comes only from `key`. `off` is the same neuron without its
+    noise, and `mean` the same with its expected output; both are None if it has no noise. `at(dt)`
+    is the same neuron in steps of dt ms; it is None if no number of the neuron is a time. A state
+    is a tree of floats. `spikes`: whether it fires, so that its output is 0 or 1 but for noise
+    behind it, and its derivative a surrogate.
     """
 
     init: NeuronInitFn

@@ -64,6 +64,36 @@ NETS = {
         "alif: surrogate: got 'atan'",
         "a function; bioplaus.neurons.SURROGATES has triangle",
     ),
+    "a surrogate that was not made": (
+        lambda: untyped.lif(surrogate=surrogate.atan),
+        "lif: surrogate: got the factory atan",
+        "call it, bioplaus.neurons.atan()",
+    ),
+    "a function for a layer": (
+        lambda: untyped.rules.backprop((OVER, bp.mean_over_time), bp.cross_entropy),
+        "net: got mean_over_time as layer 1",
+        "expected a tuple of layers",
+    ),
+    "a readout that pools no moments": (
+        lambda: bp.init((OVER, bp.dense(4)), KEY, X),
+        r"dense: the input is \(2, 5, 4\)",
+        r"after\(mean_over_time, dense\(...\)\) for one answer",
+    ),
+    "an encoder that was not made": (
+        lambda: untyped.encoders.in_front(POOLED, bp.encoders.bernoulli),
+        "in_front: got bernoulli",
+        "expected an encoder, as bp.encoders.bernoulli",
+    ),
+    "an encoder by its name": (
+        lambda: untyped.encoders.in_front(POOLED, "bernoulli"),
+        "in_front: got 'bernoulli'",
+        "expected an encoder",
+    ),
+    "a rule for a factory": (
+        lambda: untyped.rate_regularised(bp.rules.backprop(POOLED, bp.cross_entropy)),
+        "rate_regularised: got Rule",
+        "expected a rule's factory",
+    ),
     "dt of 0": (lambda: bp.over_time(ONE, dt=0.0), "over_time: dt: .*got 0.0", "above 0"),
     "dt below 0": (lambda: bp.recurrent(ONE, ONE, dt=-1), "recurrent: dt: .*got -1", "above 0"),
     "horizon of 0": (lambda: bp.over_time(ONE, horizon=0), "horizon: .*got 0", "1, or None"),
@@ -273,3 +303,10 @@ def test_what_is_right_is_not_refused():
     advanced(MOMENTS, pasts_of(MOMENTS), X[:, :2])
     advanced(POOLED, pasts_of(POOLED))
     gained(bp.Gain(jnp.ones((2, 1, 4)), out=jnp.ones(4)))
+
+
+def test_wrong_arguments_name_the_function():
+    with pytest.raises(TypeError, match="lif: too many positional arguments; it takes tau, thresh"):
+        untyped.lif(20.0, 1.5)
+    with pytest.raises(TypeError, match="bernoulli: missing a required argument: 'steps'"):
+        untyped.encoders.bernoulli()
