@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import bioplaus as bp
+from bioplaus.encoders import ENCODERS
 from bioplaus.identities import FAMILIES
 from bioplaus.measure.energy import parse, profiles
 from bioplaus.measure.robustness import CURVES
@@ -65,6 +66,7 @@ def test_counts_in_the_readme_are_right():
     for said, count in (
         ("rate functions", rates),
         ("neurons over time", NEURONS.keys() - set(rates)),
+        ("encoders", ENCODERS),
         ("ways to disturb", CURVES),
         ("hardware profiles", profiles()),
     ):
