@@ -64,9 +64,9 @@ def over_time(
     unroll: moments in one turn of the scan; it changes the speed alone.
 
     Synaptic noise that has no state is drawn once for the whole sequence; that of neurons is drawn
-    at each moment. Backprop through such layers is backprop through time: Werbos, 1990,
-    doi:10.1109/5.58337; truncated, Williams, Peng, 1990, doi:10.1162/neco.1990.2.4.490. Raises
-    ValueError for a layer over time, and for inputs without moments.
+    at each moment. Backprop through time: Werbos, 1990, doi:10.1109/5.58337; truncated, Williams,
+    Peng, 1990, doi:10.1162/neco.1990.2.4.490. Raises ValueError for a layer over time, and for
+    inputs without moments.
     """
     of_one_moment("over_time", layer)
     return _feedforward(in_steps_of(layer, dt), Steps(float(dt), horizon, unroll))
@@ -134,9 +134,6 @@ def _sequence(where: str, x: Array) -> None:
             f"{where}: the input is {x.shape}, expected sequences [B, T, ...] of 1 moment or more;"
             " bp.encoders.in_front(net, encoder) turns images into sequences"
         )
-
-
-# --- The two kinds of layers
 
 
 def _feedforward(moment: Layer, steps: Steps) -> Layer:

@@ -30,8 +30,9 @@ from bioplaus.neurons.rate import (
     softplus,
     tanh,
 )
+from bioplaus.neurons.resets import RESETS
 from bioplaus.neurons.siegert import siegert
-from bioplaus.neurons.spiking import RESETS, alif, in_ms, leaky, lif, synaptic
+from bioplaus.neurons.spiking import alif, in_ms, leaky, lif, synaptic
 from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, spike, triangle
 
 NEURONS = {

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.spiking import TRIANGLE, Reset, in_ms, subtract
+from bioplaus.neurons.resets import Reset, subtract
+from bioplaus.neurons.spiking import TRIANGLE, in_ms
 from bioplaus.neurons.surrogate import Surrogate, spike
 from bioplaus.types import Neuron
 

@@ -24,8 +24,9 @@ from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
 from bioplaus.neurons.noise import gaussian_current, normal
 from bioplaus.neurons.rate import rate as rate_neuron
+from bioplaus.neurons.resets import Reset, subtract, to_zero
 from bioplaus.neurons.siegert import siegert
-from bioplaus.neurons.spiking import TRIANGLE, Reset, decay, in_ms, in_steps, lif, subtract, to_zero
+from bioplaus.neurons.spiking import TRIANGLE, decay, in_ms, in_steps, lif
 from bioplaus.neurons.surrogate import Surrogate, spike
 from bioplaus.types import Neuron
 

@@ -19,7 +19,7 @@ theta. The reset is immediate, within the moment of the spike, and no derivative
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,53 +27,11 @@ from jax.typing import ArrayLike
 
 from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.surrogate import SURROGATES, Surrogate, spike, triangle
+from bioplaus.neurons.resets import Reset, check_functions, subtract
+from bioplaus.neurons.surrogate import Surrogate, spike, triangle
 from bioplaus.types import Array, Neuron
 
 TRIANGLE = triangle()
-
-Reset = Callable[[Array, Array, ArrayLike, Array], Array]
-"""(u, z, theta, a) -> v, the potential after a spike z."""
-
-
-def subtract(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
-    """v = u - theta z: what is above the threshold stays. It decays with the rest of u."""
-    del a
-    return u - theta * z
-
-
-def subtract_undecayed(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
-    """v = u - theta z / a: the next moment's potential is a u - theta z + I, as in Bellec et al.,
-    2020, and in snnTorch, which take theta off one moment later."""
-    return u - theta * z / a
-
-
-def to_zero(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
-    """v = 0 where the neuron has fired."""
-    del theta, a
-    return u * (1 - z)
-
-
-RESETS = {"subtract": subtract, "subtract_undecayed": subtract_undecayed, "to_zero": to_zero}
-"""By their names in a study file."""
-
-
-def _functions(where: str, reset: Any, surrogate: Any) -> None:
-    """Raise ValueError for a reset or a surrogate that is not a function, but its name, and for a
-    surrogate that was not made yet.
-    """
-    for name, given, table in (("reset", reset, RESETS), ("surrogate", surrogate, SURROGATES)):
-        if not callable(given):
-            raise ValueError(
-                f"{where}: {name}: got {given!r}, expected a function;"
-                f" bioplaus.neurons.{name.upper()}S has {', '.join(table)}"
-            )
-    for name, factory in SURROGATES.items():
-        if surrogate is factory:
-            raise ValueError(
-                f"{where}: surrogate: got the factory {name}, expected what it makes; call it,"
-                f" bioplaus.neurons.{name}()"
-            )
 
 
 def in_ms(build: Callable[[float], Neuron]) -> Neuron:
@@ -164,8 +122,7 @@ def lif(
 
     u = a v + I,  z = 1 where u > threshold, else 0,  v <- reset(u, z);  a = exp(-dt / tau).
     u, v: potential before and after the reset. z: the output [B, n]. I: the current [B, n], the
-    charge that arrives in the moment, in units of the potential: a weight of 1 and one spike move v
-    by 1 at any dt.
+    charge that arrives in the moment, in units of the potential.
 
     tau: of the membrane, ms. threshold: in units of the potential. refractory: ms after a spike,
     rounded to moments, in which v stays at its reset value and what arrives is lost. reset: one of
@@ -181,8 +138,7 @@ def lif(
 
         over_time(dense(100, lif(tau=20.0, reset=bp.neurons.RESETS["to_zero"])))
     """
-
-    _functions("lif", reset, surrogate)
+    check_functions("lif", reset, surrogate)
     waits = not (isinstance(refractory, int | float) and refractory == 0)
 
     def build(dt):
@@ -245,7 +201,7 @@ def alif(
     reset=subtract_undecayed.
     """
 
-    _functions("alif", reset, surrogate)
+    check_functions("alif", reset, surrogate)
 
     def build(dt):
         def init(current):

@@ -17,7 +17,7 @@ from bioplaus.layers import conv, dense, flattened, over_time, recurrent
 from bioplaus.measure.neurobench import membrane_updates, neurobench
 from bioplaus.net import forward
 from bioplaus.neurons import identity, lif, relu
-from bioplaus.neurons.spiking import subtract_undecayed
+from bioplaus.neurons.resets import subtract_undecayed
 
 GOLDEN = json.loads(
     (Path(__file__).parent / "golden" / "neurobench.json").read_text(encoding="utf-8")

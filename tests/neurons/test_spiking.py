@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
-from bioplaus.neurons.spiking import subtract_undecayed, to_zero
+from bioplaus.neurons.resets import subtract_undecayed, to_zero
 from bioplaus.neurons.surrogate import atan, fast_sigmoid, spike, triangle
 
 pytestmark = pytest.mark.usefixtures("x64")

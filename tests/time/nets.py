@@ -9,7 +9,7 @@ import numpy as np
 from by_hand import Cells, at_moments, pooled
 
 import bioplaus as bp
-from bioplaus.neurons.spiking import RESETS
+from bioplaus.neurons.resets import RESETS
 
 B, T, N_IN, C = 3, 7, 5, 4
 WIDTHS = (6, 5, 7)

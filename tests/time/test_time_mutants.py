@@ -29,7 +29,7 @@ from mistakes import (
 from mutants import code_of
 
 from bioplaus import batches, checks, local, losses, net
-from bioplaus.neurons import noise, spiking, surrogate
+from bioplaus.neurons import noise, resets, spiking, surrogate
 
 OTHERS = [
     Mistake(
@@ -54,14 +54,14 @@ OTHERS = [
         FEEDFORWARD,
     ),
     Mistake(
-        spiking,
+        resets,
         "decayed subtraction",
         "return u - theta * z / a",
         "return u - theta * z",
         UNDECAYED,
     ),
     Mistake(
-        spiking,
+        resets,
         "half a reset",
         "return u * (1 - z)",
         "return u * (1 - z / 2)",
