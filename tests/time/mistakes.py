@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 import test_bad_inputs as bad
+import test_bad_nets as bad_nets
 import test_truths as truths
 import test_wrappers as wrappers
 from nets import Case
@@ -41,7 +42,8 @@ DRAWN = wrappers.test_release_is_drawn_once_a_sequence_or_at_each_moment
 
 
 def refused(name):
-    return partial(bad.test_refused_in_one_line, name)
+    where = bad_nets if name in bad_nets.NETS else bad
+    return partial(where.test_refused_in_one_line, name)
 
 
 class Mistake(NamedTuple):
