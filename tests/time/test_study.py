@@ -215,8 +215,8 @@ def test_tuning_runs_on_a_spiking_net(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_compare_takes_sequences():
-    x = np.random.default_rng(0).random((60, 4, 3))
-    data = bp.data.own(x, np.arange(60) % 2, dt=10.0)
+    x = np.random.default_rng(0).random((120, 4, 3))
+    data = bp.data.own(x, np.arange(120) % 2, dt=10.0)
     found = bp.compare(["bp"], net="spiking", data=data, seeds=2, steps=4, show=False)
     assert {r.net for r in found.rows} == {"recurrent spiking 100"}
     assert {r.rule for r in found.rows} == {"bp", "frozen"}
