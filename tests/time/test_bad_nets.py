@@ -1,27 +1,10 @@
 """Nets over time that are refused, each in one clear line."""
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import pytest
+from test_bad_inputs import EACH, KEY, ONE, OVER, POOLED, READ, X, untyped
 
 import bioplaus as bp
 from bioplaus.neurons import RESETS, surrogate
-
-untyped: Any = bp  # for arguments that a type checker would refuse
-KEY = jax.random.key(0)
-X = jnp.ones((2, 5, 3))
-Y = jax.nn.one_hot(jnp.array([0, 1]), 4)
-ONE = bp.dense(4, bp.lif())
-OVER = bp.over_time(ONE)
-READ = bp.over_time(bp.dense(4, bp.leaky()))
-POOLED = (OVER, bp.after(bp.mean_over_time, bp.dense(4)))
-MOMENTS = (OVER, READ)
-LOOP = (bp.recurrent(ONE, bp.dense(4)), READ)
-EACH = bp.at_each_moment(bp.cross_entropy)
-PARAMS = {id(net): bp.init(net, KEY, X) for net in (POOLED, MOMENTS, LOOP)}
-
 
 NETS = {
     "tau of 0": (lambda: bp.lif(tau=0.0), "lif: tau: .*got 0.0", "expected a number above 0"),
