@@ -32,7 +32,16 @@ MUTANTS = [
     ("ff", "probabilities taken for logits", (("declared_by(loss) == 'probabilities'", "False"),)),
     ("ff", "hardness dropped", (("hardness * _logits", "_logits"),)),
     ("ff", "peers pushed apart", (("(peers * (active", "(-peers * (active"),)),
-    ("ff", "peers at wrong labels too", (("signal.at[:size].add", "signal.at[:].add"),)),
+    (
+        "ff",
+        "peers at wrong labels too",
+        (
+            (
+                "signal.at[:size].add(_to_moments(layer, output[:size], drawn_in))",
+                "signal + jnp.concatenate([_to_moments(layer, output[:size], drawn_in)] * 2)",
+            ),
+        ),
+    ),
     (
         "ff",
         "silent peers sleep on",
