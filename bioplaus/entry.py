@@ -168,7 +168,25 @@ def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
             return rule.predict(params, state, x, key, context)
         return rule.predict(params, state, x, key, context, asked=asked)  # type: ignore[call-arg]
 
-    return Rule(init, grad, predict)
+    return Rule(init, grad, predict, rule.stream and _checked_stream(rule.stream, net, loss))
+
+
+def _checked_stream(stream: Rule, net: Net, loss: Loss) -> Rule:
+    if net[0].time is not None and net[0].time.encoder is not None:
+        return refusing(
+            "stream: the net has an encoder in front, which makes a whole sequence of each input;"
+            " give the net without it, and the encoder's moments as x"
+        )
+    return _checked(stream, net, loss)
+
+
+def refusing(reason: str) -> Rule:
+    """A rule that raises ValueError(reason) in `init` and `grad`: what cannot be had of a net."""
+
+    def refuse(*args, **kwargs):
+        raise ValueError(reason)
+
+    return Rule(refuse, refuse, refuse)
 
 
 def _check_state(state: PyTree, init: Callable[[], PyTree], error: Exception) -> None:

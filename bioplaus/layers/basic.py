@@ -58,7 +58,7 @@ def dense(
             )
         return state, x @ params["w"] + params["b"]
 
-    return Layer(init, synapse, by_vjp(synapse), neuron)
+    return Layer(init, synapse, by_vjp(synapse), neuron, affine=True)
 
 
 def real(layer: str, x: Array) -> None:
@@ -120,7 +120,7 @@ def conv(
             + params["b"],
         )
 
-    return Layer(init, synapse, by_vjp(synapse), neuron)
+    return Layer(init, synapse, by_vjp(synapse), neuron, affine=True)
 
 
 def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
@@ -152,12 +152,14 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         rest=rest and (lambda params, x: rest(params, function(x))),
         at=at and (lambda dt: after(function, at(dt))),
         pool=function if is_pool(function) else layer.pool,
+        affine=False,
     )
 
 
 def flattened(layer: Layer) -> Layer:
     """The layer applied to its input flattened to [B, n]."""
-    return after(lambda x: x.reshape(x.shape[0], -1), layer)
+    flat = after(lambda x: x.reshape(x.shape[0], -1), layer)
+    return flat._replace(affine=layer.affine)
 
 
 def pooled(size: int, layer: Layer, *, pool: Callable[..., Array] = jnp.max) -> Layer:
@@ -234,4 +236,5 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
         off=layer.off and group_normed(groups, layer.off, epsilon=epsilon),
         rest=rest and (lambda params, x: rest(params["inner"], x)),
         at=at and (lambda dt: group_normed(groups, at(dt), epsilon=epsilon)),
+        affine=False,
     )

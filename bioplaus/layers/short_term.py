@@ -88,6 +88,7 @@ def short_term(
             off=off and off.at and off.at(dt),
             rest=rest,
             at=build,
+            affine=False,
         )
 
     return build(1.0)

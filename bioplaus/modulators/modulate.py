@@ -6,6 +6,7 @@ At evaluation only the gains act, with the state that training left. A modulator
 after the forward pass of training, never in `predict`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -50,38 +51,55 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
 
     @learning_rule(time=over_time_of(factory))
     def modulated(net: Net, loss: Loss) -> Rule:
-        def gained(state: State, context: PyTree) -> Rule:
-            with jax.named_scope("auxiliary"):
-                gains = modulator.gain(state.modulator, context)
-            return factory(with_gain(net, gains), loss)
+        def whole(net: Net) -> Rule:
+            return factory(net, loss)
 
-        def init(key, params, batch):
-            modulator_key = jax.random.fold_in(key, MODULATOR)
-            modulation = modulator.init(modulator_key, current_shapes(net, params, batch, key))
-            return State(factory(net, loss).init(key, params, batch), modulation)
+        def on_streams(net: Net) -> Rule:
+            stream = factory(net, loss).stream
+            assert stream is not None
+            return stream
 
-        def grad(params, state, batch, key, gate: Gate = None):
-            def outcome(signals: Signals) -> tuple[PyTree, Gates]:
-                with jax.named_scope("auxiliary"):
-                    modulation, gates = modulator.gate(state.modulator, signals)
-                    return modulation, product(gates, gate(signals) if callable(gate) else gate)
-
-            rule = gained(state, batch.context)
-            grads, inner, info = rule.grad(
-                params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1]
-            )
-            # computed a second time, which the compiler merges with the first
-            modulation, gates = outcome(info["signals"])
-            # the 'gate' of an inner modulator already includes this one's
-            info: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
-            return grads, State(inner, modulation), info
-
-        def predict(params, state, x, key, context=(), **asked):
-            return gained(state, context).predict(params, state.rule, x, key, context, **asked)
-
-        return Rule(init, grad, predict)
+        rule = _modulated(net, whole, modulator)
+        if whole(net).stream is None:
+            return rule
+        return rule._replace(stream=_modulated(net, on_streams, modulator))
 
     return modulated
+
+
+def _modulated(net: Net, make: Callable[[Net], Rule], modulator: Modulator) -> Rule:
+    """make: (net) -> the rule on a net whose excitability may have changed."""
+
+    def gained(state: State, context: PyTree) -> Rule:
+        with jax.named_scope("auxiliary"):
+            gains = modulator.gain(state.modulator, context)
+        return make(with_gain(net, gains))
+
+    def init(key, params, batch):
+        modulator_key = jax.random.fold_in(key, MODULATOR)
+        modulation = modulator.init(modulator_key, current_shapes(net, params, batch, key))
+        return State(make(net).init(key, params, batch), modulation)
+
+    def grad(params, state, batch, key, gate: Gate = None):
+        def outcome(signals: Signals) -> tuple[PyTree, Gates]:
+            with jax.named_scope("auxiliary"):
+                modulation, gates = modulator.gate(state.modulator, signals)
+                return modulation, product(gates, gate(signals) if callable(gate) else gate)
+
+        rule = gained(state, batch.context)
+        grads, inner, info = rule.grad(
+            params, state.rule, batch, key, gate=lambda signals: outcome(signals)[1]
+        )
+        # computed a second time, which the compiler merges with the first
+        modulation, gates = outcome(info["signals"])
+        # the 'gate' of an inner modulator already includes this one's
+        info: Info = {"gate": _mean(gates, info["loss"].dtype), **info}
+        return grads, State(inner, modulation), info
+
+    def predict(params, state, x, key, context=(), **asked):
+        return gained(state, context).predict(params, state.rule, x, key, context, **asked)
+
+    return Rule(init, grad, predict)
 
 
 def _mean(gates: Gates, dtype) -> Array:

@@ -175,7 +175,7 @@ def _released_once(layer: Layer, p: ArrayLike) -> Layer:
         # d(w b / p) / dw = b / p: a synapse that did not release does not learn
         return released(grads, noise_key), below
 
-    return layer._replace(synapse=synapse, credit=credit)
+    return layer._replace(synapse=synapse, credit=credit, affine=False)
 
 
 def _noisy(neuron: Neuron, perturb) -> Neuron:

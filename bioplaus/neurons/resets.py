@@ -33,6 +33,9 @@ def to_zero(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
 RESETS = {"subtract": subtract, "subtract_undecayed": subtract_undecayed, "to_zero": to_zero}
 """By their names in a study file."""
 
+SHIFTS = (subtract, subtract_undecayed)
+"""Resets that add a number that does not depend on u, so that dv / du = 1 at a given spike."""
+
 
 def check_functions(where: str, reset: Any, surrogate: Any) -> None:
     """Raise ValueError for a reset or a surrogate that is not a function, but its name, and for a

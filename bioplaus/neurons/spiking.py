@@ -19,6 +19,7 @@ theta. The reset is immediate, within the moment of the spike, and no derivative
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.resets import Reset, check_functions, subtract
+from bioplaus.neurons.resets import SHIFTS, Reset, check_functions, subtract
 from bioplaus.neurons.surrogate import Surrogate, spike, triangle
 from bioplaus.types import Array, Neuron
 
@@ -71,7 +72,9 @@ def in_float32(neuron: Neuron) -> Neuron:
     off, mean = (n and in_float32(n) for n in (neuron.off, neuron.mean))
     at = neuron.at
     placed = at and (lambda dt: in_float32(at(dt)))
-    return Neuron(init, step, off, mean, placed, neuron.spikes)
+    inner = neuron.leak
+    leak = inner and (lambda current: inner(wide(current)))
+    return Neuron(init, step, off, mean, placed, neuron.spikes, leak)
 
 
 def decay(dt: float, tau: ArrayLike, like: Array) -> Array:
@@ -96,7 +99,7 @@ def leaky(tau: Positive = 20.0) -> Neuron:
             v = a * v + (1 - a) * current
             return v, v
 
-        return Neuron(jnp.zeros_like, step)
+        return Neuron(jnp.zeros_like, step, leak=partial(decay, dt, tau))
 
     return in_ms(build)
 
@@ -152,8 +155,7 @@ def lif(
             del key
             return fire(v, current, 1)
 
-        def waiting_step(state, current, key):
-            del key
+        def waiting_step(state, current, _):
             listens = (state.wait <= 0).astype(current.dtype)
             v, z = fire(state.v, current, listens)
             moments = jnp.round(jnp.asarray(refractory, current.dtype) / dt)
@@ -165,7 +167,8 @@ def lif(
 
         if waits:
             return Neuron(init, waiting_step, spikes=True)
-        return Neuron(jnp.zeros_like, step, spikes=True)
+        leak = partial(decay, dt, tau) if detached and reset in SHIFTS else None
+        return Neuron(jnp.zeros_like, step, spikes=True, leak=leak)
 
     return in_ms(build)
 

@@ -43,6 +43,10 @@ class StepFn(Protocol):
     def __call__(self, state: PyTree, current: Array, key: Key, /) -> tuple[PyTree, Array]: ...
 
 
+LeakFn = Callable[[Array], Array]
+"""(current) -> a, in the dtype of the current."""
+
+
 class Neuron(NamedTuple):
     """What turns a current into an output: `init(current [B, n])` is the state at rest, and
     `step(state, current [B, n], key)` the state after a moment and the output [B, n]. The state of
@@ -51,6 +55,10 @@ class Neuron(NamedTuple):
     is the same neuron in steps of dt ms; it is None if no number of the neuron is a time. A state
     is a tree of floats. `spikes`: whether it fires, so that its output is 0 or 1 but for noise
     behind it, and its derivative a surrogate.
+
+    `leak`: of neurons that do nothing but leak, whose state is one array [B, n]: the derivative of
+    the state after a moment by the state before it is the number a = leak(current), whatever the
+    neurons receive, or send. None for all others.
     """
 
     init: NeuronInitFn
@@ -59,6 +67,7 @@ class Neuron(NamedTuple):
     mean: "Neuron | None" = None
     at: "Callable[[float], Neuron] | None" = None
     spikes: bool = False
+    leak: LeakFn | None = None
 
 
 class LayerInitFn(Protocol):
@@ -105,6 +114,9 @@ class Layer(NamedTuple):
     no time. Both are read by `bioplaus.layers.time`, which makes layers that run over time. `pool`
     is the map [B, T, ...] -> [B, ...] by which a layer of one moment reads a sequence; None if it
     reads none, or by a map that is not declared as a pool (`bioplaus.pools`).
+
+    `affine`: whether the current is linear in the input but for a part that no input changes, and
+    linear in each parameter, as x w + b is.
     """
 
     init: LayerInitFn
@@ -117,6 +129,7 @@ class Layer(NamedTuple):
     rest: RestFn | None = None
     at: "Callable[[float], Layer] | None" = None
     pool: Callable[[Array], Array] | None = None
+    affine: bool = False
 
 
 # --- Excitability

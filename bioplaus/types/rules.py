@@ -47,6 +47,7 @@ class Info(TypedDict):
     loss: mean loss, []. signals: the `Signals` of this batch. residual: [], of a rule whose network
     settles: small against 1 if it has settled (`bioplaus.rules.shared.relax`). gate: [], of a
     modulated rule: its gates, averaged over examples, then over layers.
+    output: [B, K, C], of a rule on a stream: its answers at the moments of this piece.
     A rule that reports more declares it in a subclass, `class MyInfo(Info)`. Training keeps the
     history of every entry that is an array [].
     """
@@ -55,6 +56,7 @@ class Info(TypedDict):
     signals: Signals
     residual: NotRequired[Array]
     gate: NotRequired[Array]
+    output: NotRequired[Array]
 
 
 class InitFn(Protocol):
@@ -86,11 +88,18 @@ class PredictFn(Protocol):
 
 
 class Rule(NamedTuple):
-    """A learning rule: the drop-in for `jax.value_and_grad`."""
+    """A learning rule: the drop-in for `jax.value_and_grad`.
+
+    stream: the same rule on streams, which learns while time runs. A batch of it is the next K
+    moments of B streams, 1 or more: x [B, K, ...], y [B, K, C], asked [B, K]; row b goes on where
+    row b of the last batch has ended. Its state keeps what a stream needs, in fields that are
+    `PerExample`. None for rules that learn from whole examples alone. `bioplaus.online` runs it.
+    """
 
     init: InitFn
     grad: GradFn
     predict: PredictFn
+    stream: "Rule | None" = None
 
 
 class OverTime(NamedTuple):
