@@ -32,9 +32,15 @@ P = ParamSpec("P")
 @overload
 def learning_rule(factory: Callable[P, Rule], /) -> Callable[P, Rule]: ...
 @overload
-def learning_rule(*, time: OverTime | None) -> Callable[[Callable[P, Rule]], Callable[P, Rule]]: ...
 def learning_rule(
-    factory: Callable[P, Rule] | None = None, /, *, time: OverTime | None = None
+    *, time: OverTime | None = None, rewards: bool = False
+) -> Callable[[Callable[P, Rule]], Callable[P, Rule]]: ...
+def learning_rule(
+    factory: Callable[P, Rule] | None = None,
+    /,
+    *,
+    time: OverTime | None = None,
+    rewards: bool = False,
 ) -> Any:
     """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule, which adds the checks.
 
@@ -44,16 +50,18 @@ def learning_rule(
 
     time: which nets over time the rule takes. The factory then raises ValueError for the others,
     and `check_rule` checks it on spikes. Without a declaration nothing is refused.
+    rewards: whether the rule learns from the rewards of a world, `context["reward"]`, and not from
+    labels (`bioplaus.worlds`). Studies leave such rules out, and `check_rule` gives them rewards.
 
         @bp.learning_rule
         @bp.learning_rule(time=bp.types.OverTime(spikes="it divides by the derivative"))
     """
     if factory is None:
-        return functools.partial(_entered, time=time)
-    return _entered(factory, time)
+        return functools.partial(_entered, time=time, rewards=rewards)
+    return _entered(factory, time, rewards)
 
 
-def _entered(factory: Callable[P, Rule], time: OverTime | None) -> Callable[P, Rule]:
+def _entered(factory: Callable[P, Rule], time: OverTime | None, rewards: bool) -> Callable[P, Rule]:
     if getattr(factory, "_entered", None) is factory:
         return factory
 
@@ -69,6 +77,7 @@ def _entered(factory: Callable[P, Rule], time: OverTime | None) -> Callable[P, R
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     made.over_time = time  # type: ignore[attr-defined]
+    made.rewards = rewards  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 

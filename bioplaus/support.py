@@ -1,4 +1,7 @@
-"""Which nets over time a rule takes: it declares that, and refuses others before work starts."""
+"""Which nets over time a rule takes, and whether it needs rewards: its factory declares both.
+
+Nets that a rule does not take are refused before work starts.
+"""
 
 import functools
 from collections.abc import Callable
@@ -16,9 +19,26 @@ def over_time_of(factory: Callable[..., Any]) -> OverTime | None:
 
     Looks through `functools.partial`.
     """
+    return getattr(_bare(factory), "over_time", None)
+
+
+def needs_rewards(factory: Callable[..., Any]) -> bool:
+    """Whether a rule's factory has declared by `learning_rule(rewards=True)` that it learns from
+    the rewards of a world, and not from labels. Looks through `functools.partial`."""
+    return getattr(_bare(factory), "rewards", False)
+
+
+NEEDS_WORLD = (
+    "it learns from the rewards of a world, and a data set has none: run it in a world, by"
+    " bp.worlds.run (docs/rewards.md)"
+)
+"""Why studies leave out a rule that needs rewards."""
+
+
+def _bare(factory: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(factory, functools.partial):
         factory = factory.func
-    return getattr(factory, "over_time", None)
+    return factory
 
 
 def check_support(rule: str, declared: OverTime | None, net: Net, loss: Loss) -> None:

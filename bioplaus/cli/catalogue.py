@@ -6,7 +6,7 @@ from bioplaus import data, modulators, neurons
 from bioplaus.encoders import ENCODERS
 from bioplaus.measure.energy import profiles
 from bioplaus.rules import available
-from bioplaus.support import over_time_of, words
+from bioplaus.support import needs_rewards, over_time_of, words
 
 COST = "Cost, in the letters of docs/rules.md:"
 
@@ -17,6 +17,7 @@ def tables() -> dict[str, dict[str, str]]:
         "rules": {
             k: f"{getattr(f, '__name__', k).replace('_', ' ')}. {_first_line(f)}{_cost(f)}"
             f" Over time: {words(over_time_of(f))}."
+            f"{' Learns from the rewards of a world: bp.worlds.run.' if needs_rewards(f) else ''}"
             for k, f in available().items()
         },
         "neurons": {

@@ -110,6 +110,7 @@ def _compare(command: Compare, rest: list[str]) -> int:
         else "common: one optimiser and learning rate for all rules"
     )
     print(f"settings: {settings}")
+    _say_left_out(command.rules)
     command.out = command.out or _new(Path("results") / f"compare-{command.data}")
     return _finish(run_jobs(study, command.out, jobs=command.jobs))
 
@@ -179,14 +180,24 @@ def _keys(text: str) -> list[str]:
     return keys
 
 
+def _say_left_out(rules: str | None) -> None:
+    """Print which rules `all` does not mean, and why."""
+    from bioplaus.rules import RULES, of_labels
+    from bioplaus.support import NEEDS_WORLD
+
+    for key in RULES.keys() - of_labels() if rules == "all" else ():
+        print(f"left out: {key}: {NEEDS_WORLD}")
+
+
 def _tune(command: Tune, rest: list[str]) -> int:
-    from bioplaus.rules import BASELINES, RULES
+    from bioplaus.rules import BASELINES, of_labels
     from bioplaus.study.tune import tune
 
     del rest
     if min(command.trials, command.seeds, command.steps, command.epochs) < 1:
         raise UsageError("trials, seeds, steps and epochs must each be 1 or more")
-    keys = list(RULES) if command.rules == "all" else _keys(command.rules)
+    _say_left_out(command.rules)
+    keys = of_labels() if command.rules == "all" else _keys(command.rules)
     tune(
         [*keys, *BASELINES],
         data=command.data,

@@ -16,7 +16,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.modulators.compose import product
 from bioplaus.net import current_shapes, with_gain
 from bioplaus.salts import MODULATOR
-from bioplaus.support import over_time_of
+from bioplaus.support import needs_rewards, over_time_of
 from bioplaus.types import (
     Array,
     Gate,
@@ -49,7 +49,7 @@ def modulate(factory: RuleFactory, modulator: Modulator) -> RuleFactory:
     applies both gates; the inner gain acts on currents before the outer one.
     """
 
-    @learning_rule(time=over_time_of(factory))
+    @learning_rule(time=over_time_of(factory), rewards=needs_rewards(factory))
     def modulated(net: Net, loss: Loss) -> Rule:
         def whole(net: Net) -> Rule:
             return factory(net, loss)

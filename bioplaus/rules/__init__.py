@@ -51,6 +51,7 @@ from bioplaus.rules.signal_propagation import signal_propagation
 from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
+from bioplaus.support import needs_rewards
 from bioplaus.types import RuleFactory
 
 RULES = {
@@ -105,6 +106,12 @@ RULES = {
 BASELINES = {"frozen": readout_only}
 
 
+def of_labels() -> list[str]:
+    """The keys of RULES that learn from data with labels: what `all` means in a study. The others
+    need the rewards of a world."""
+    return [key for key, factory in RULES.items() if not needs_rewards(factory)]
+
+
 def available() -> dict[str, RuleFactory]:
     """Rules and baselines by key, with those that other packages register.
 
@@ -152,6 +159,7 @@ __all__ = [
     "local_similarity",
     "negative_equilibrium_propagation",
     "node_perturbation",
+    "of_labels",
     "oja",
     "pepita",
     "phsic",

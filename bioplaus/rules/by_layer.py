@@ -5,6 +5,7 @@ import jax
 from bioplaus.entry import learning_rule
 from bioplaus.net import check_depth
 from bioplaus.salts import COMPOSED
+from bioplaus.support import needs_rewards
 from bioplaus.types import Gate, Gates, Loss, Net, Rule, RuleFactory, Signals
 
 
@@ -23,7 +24,7 @@ def by_layer(factories: tuple[RuleFactory, ...]) -> RuleFactory:
     different = list(dict.fromkeys(reversed(factories)))
     owner = [different.index(f) for f in factories]
 
-    @learning_rule
+    @learning_rule(rewards=any(map(needs_rewards, factories)))
     def composed(net: Net, loss: Loss) -> Rule:
         if len(factories) != len(net):
             raise ValueError(

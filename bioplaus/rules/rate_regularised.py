@@ -20,7 +20,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, declared
 from bioplaus.local import gates_of, pull, through
 from bioplaus.net import Trace, forward, layer_key
-from bioplaus.support import over_time_of
+from bioplaus.support import needs_rewards, over_time_of
 from bioplaus.types import Array, Gate, Info, Key, Layer, Loss, Net, PyTree, Rule, RuleFactory
 
 
@@ -55,7 +55,7 @@ def rate_regularised(
             " bp.rules.backprop; the net and the loss come afterwards, factory(net, loss)"
         )
 
-    @learning_rule(time=over_time_of(factory))
+    @learning_rule(time=over_time_of(factory), rewards=needs_rewards(factory))
     def regularised(net: Net, loss: Loss) -> Rule:
         rule, fires = factory(net, loss), tuple(_fires(layer) for layer in net)
         if not any(fires):

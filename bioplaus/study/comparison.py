@@ -7,7 +7,7 @@ from typing import Any
 from bioplaus import data as datasets
 from bioplaus.data import Dataset
 from bioplaus.data.fetch import FOLDERS
-from bioplaus.rules import RULES
+from bioplaus.rules import of_labels
 from bioplaus.study.build import runnable
 from bioplaus.study.defaults import defaults
 from bioplaus.study.run import Results, run_study
@@ -43,7 +43,8 @@ def compare(
 ) -> Results:
     """Train and measure rules, and the frozen baseline, on the same net, data and batches.
 
-    rules: keys of `bp.rules.RULES`, or 'all'; None for CORE, and SPIKING_CORE on a spiking net.
+    rules: keys of `bp.rules.RULES`, or 'all' that learn from labels; None for CORE, and
+    SPIKING_CORE on a spiking net.
     net: a net, or mlp or spiking, those of `comparison`; None for mlp. data: the name of a data
     set, (x, y), or a Dataset. seeds, steps: None for 5 seeds and 1,000 steps; on a data set that is
     downloaded, for 3 seeds and at most 5 epochs; on a spiking net, for 3 seeds and 300 steps. own:
@@ -102,7 +103,7 @@ def comparison(
     rules = CORE if rules is None else rules
     if not rules:
         raise StudyError("rules: got no key; give keys of rules, as in bp,fa, or all")
-    keys = [*dict.fromkeys([*(RULES if list(rules) == ["all"] else rules), "frozen"])]
+    keys = [*dict.fromkeys([*(of_labels() if list(rules) == ["all"] else rules), "frozen"])]
     large, tuned = data in FOLDERS, {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {
         "data": data,
@@ -142,8 +143,9 @@ def _spiking_comparison(
     arms(Study(name="names", base=base))  # names are checked before data are read
     use = datasets.load(data) if arrays is None else arrays
     base |= spiking_settings(use)
-    names = SPIKING_CORE if rules is None else rules
-    taken = [key for key in RULES if _takes(base, key, use)] if list(names) == ["all"] else names
+    taken = SPIKING_CORE if rules is None else rules
+    if list(taken) == ["all"]:
+        taken = [key for key in of_labels() if _takes(base, key, use)]
     keys = [*dict.fromkeys([*taken, "frozen"])]
     return Study(name=f"compare {data}, spiking", base=base, grid={"rule": keys})
 

@@ -46,6 +46,7 @@ from bioplaus.study.acting import check_acting, check_study
 from bioplaus.study.defaults import defaults
 from bioplaus.study.settings import Arm, Study, StudyError, nearest
 from bioplaus.study.sizes import check_count
+from bioplaus.support import NEEDS_WORLD, needs_rewards
 from bioplaus.types import RuleFactory
 
 MAX_TABLE_DEPTH = 4  # the largest number of dots in a key
@@ -271,6 +272,8 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     ):
         if name not in names:
             raise StudyError(f"{key}: there is no {_SHORT.repr(name)}{nearest(name, names)}")
+    if needs_rewards(rules[arm.rule]):
+        raise StudyError(f"rule: {arm.rule} cannot be in a study: {NEEDS_WORLD}")
     if over_moments(arm.neuron) and arm.net.kind != "spiking":
         raise StudyError(
             f"neuron.kind: {arm.neuron.kind} neurons have a state, which needs a net over time; set"

@@ -18,7 +18,7 @@ from bioplaus.layers import (
     over_time,
     pooled,
 )
-from bioplaus.losses import cross_entropy
+from bioplaus.losses import at_each_moment, cross_entropy
 from bioplaus.net import init
 from bioplaus.neurons import lif, tanh
 from bioplaus.trees import cast, close, types
@@ -62,6 +62,18 @@ def spiking(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
     net = (*hidden, after(mean_over_time, dense(3)))
     spikes = np.random.default_rng(3).random((4, 7, 5)) < 0.5
     return case(factory, net, loss, random_batch(4)._replace(x=jnp.asarray(spikes, float)))
+
+
+def rewarded(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
+    """The rule on a net over time that answers at each moment, with rewards: two actions, and a
+    last output for the value."""
+    wide = jax.nn.initializers.normal(0.8)
+    net = (over_time(dense(6, lif(), weights=wide)), over_time(dense(3)))
+    draw = np.random.default_rng(3)
+    x, reward = draw.random((4, 7, 5)) < 0.5, draw.standard_normal((4, 7))
+    actions = np.eye(3)[np.arange(4) % 2]  # at all moments
+    batch = Batch(jnp.asarray(x, float), jnp.asarray(actions), {"reward": jnp.asarray(reward)})
+    return case(factory, net, at_each_moment(loss), batch)
 
 
 def random_batch(*shape: int) -> Batch:
