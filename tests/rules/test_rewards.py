@@ -7,6 +7,7 @@ import pytest
 import bioplaus as bp
 from bioplaus.cli.catalogue import tables
 from bioplaus.cli.dispatch import main
+from bioplaus.modulators import dopamine, modulate
 from bioplaus.rules import RULES, of_labels
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.study import StudyError
@@ -42,7 +43,7 @@ def known(monkeypatch):
 def test_compositions_pass_the_declaration_on():
     for wrap in (
         functools.partial,
-        lambda f: bp.modulators.modulate(f, bp.modulators.dopamine()),
+        lambda f: modulate(f, dopamine()),
         lambda f: bp.rules.rate_regularised(f, 0.01, 1.0),
         lambda f: bp.by_layer((RULES["bp"], f)),
     ):
