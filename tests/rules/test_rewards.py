@@ -7,8 +7,10 @@ import pytest
 import bioplaus as bp
 from bioplaus.cli.catalogue import tables
 from bioplaus.cli.dispatch import main
-from bioplaus.modulators import dopamine, modulate
+from bioplaus.modulators import dopamine
+from bioplaus.modulators.modulate import modulate
 from bioplaus.rules import RULES, of_labels
+from bioplaus.rules.rate_regularised import rate_regularised
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.study import StudyError
 from bioplaus.study.comparison import comparison
@@ -44,7 +46,7 @@ def test_compositions_pass_the_declaration_on():
     for wrap in (
         functools.partial,
         lambda f: modulate(f, dopamine()),
-        lambda f: bp.rules.rate_regularised(f, 0.01, 1.0),
+        lambda f: rate_regularised(f, 0.01, 1.0),
         lambda f: bp.by_layer((RULES["bp"], f)),
     ):
         assert needs_rewards(wrap(declared))
