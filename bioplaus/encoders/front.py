@@ -118,6 +118,7 @@ def _encoded(layer: Layer, encoder: Encoder) -> Layer:
         synapse=synapse,
         credit=credit,
         off=_encoded(layer.off or layer, encoder.mean or encoder) if noisy else None,
+        affine=False,
         time=time._replace(
             lift=changed(time.lift),
             gained=changed(time.gained),

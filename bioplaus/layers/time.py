@@ -173,6 +173,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         moment.off and lift(_without_noise),
         moment.composite,
         Time(moment, steps.dt, lift, gained, start, run, through_neurons(moment.neuron, steps)),
+        affine=moment.affine,
     )
 
 
@@ -222,6 +223,7 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         lift(_without_noise) if moment.off or back.off else None,
         True,  # errors cross `back` inside the layer, whatever layer it is
         Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps)),
+        affine=moment.affine and back.affine,
     )
 
 

@@ -18,6 +18,7 @@ from bioplaus.rules.difference_reconstruction import (
 )
 from bioplaus.rules.direct_feedback_alignment import direct_feedback_alignment
 from bioplaus.rules.direct_random_target_projection import direct_random_target_projection
+from bioplaus.rules.eprop import eprop
 from bioplaus.rules.equilibrium_propagation import (
     equilibrium_propagation,
     negative_equilibrium_propagation,
@@ -141,6 +142,7 @@ __all__ = [
     "difference_target_propagation",
     "direct_feedback_alignment",
     "direct_random_target_projection",
+    "eprop",
     "equilibrium_propagation",
     "error_predictive_coding",
     "feedback_alignment",
