@@ -33,7 +33,16 @@ import jax
 
 from bioplaus.identities import first_failure
 from bioplaus.rules import BASELINES, RULES
-from bioplaus.rules.shared import growth, heads, inference, inverses, nudged, relax, unsupervised
+from bioplaus.rules.shared import (
+    direct,
+    growth,
+    heads,
+    inference,
+    inverses,
+    nudged,
+    relax,
+    unsupervised,
+)
 from bioplaus.testing import CONTRACT, perceptron
 from bioplaus.types import RuleFactory
 
@@ -51,7 +60,7 @@ class Mutant(NamedTuple):
     module: ModuleType | None = None
 
 
-SHARED = (relax, inference, inverses, nudged, heads, growth, unsupervised)
+SHARED = (direct, relax, inference, inverses, nudged, heads, growth, unsupervised)
 """Each imports only those before it."""
 FILES = sorted(Path(__file__).parent.glob("mutations/*.py"))
 MUTANTS = tuple(Mutant(*m) for file in FILES for m in runpy.run_path(str(file))["MUTANTS"])

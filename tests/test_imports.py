@@ -28,6 +28,7 @@ ALLOWED = {
     "hyper": (),
     "batches": ("types", "arrays", "net", "outputs"),
     "pools": ("types", "net"),
+    "eligibility": ("types", "salts", "local"),
     "support": ("types", "outputs"),
     "entry": "types batches net outputs losses hyper encoders support".split(),
     "extensions": (),
@@ -35,9 +36,11 @@ ALLOWED = {
     "local": ("types", "salts", "net", "outputs", "losses"),
     "modulators": ("types", "salts", "net", "entry", "hyper", "extensions", "support"),
     "encoders": ("types", "salts", "net", "hyper"),
-    "rules.shared": "types salts net outputs local neurons pools entry".split(),
+    "rules.shared": "types salts net outputs local neurons pools entry eligibility".split(),
     "layers": ("types", "salts", "net", "local", "neurons", "hyper", "checks", "pools"),
-    "rules": "types salts net outputs local pools entry hyper support rules.shared".split(),
+    "rules": (
+        "types salts net outputs local pools entry hyper support eligibility rules.shared".split()
+    ),
     "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
@@ -50,6 +53,7 @@ ALLOWED = {
 # Rules that train other weights than those of the net, by optax.
 WITH_WEIGHTS = (
     "rules.clapp",
+    "rules.eprop",
     "rules.kolen_pollack",
     "rules.dendritic_microcircuit",
     "rules.deep_feedback_control",

@@ -102,6 +102,7 @@ RULES = {
     "softhebb": softhebb,
     "krotov": krotov,
     "clapp": clapp,
+    "eprop": eprop,
 }
 
 BASELINES = {"frozen": readout_only}

@@ -12,14 +12,11 @@ Departures from the paper: the distribution of B.
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from bioplaus.entry import learning_rule
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
-from bioplaus.pools import moment_shapes, to_moments
+from bioplaus.rules.shared.direct import drawn, sent
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
@@ -42,33 +39,16 @@ def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rul
     """
 
     def init(key, params, batch):
-        *hidden, last = moment_shapes(net, params, batch, key)
-        classes = last.shape[-1]
-
-        def draw(l, a):
-            return jax.random.normal(
-                layer_key(key, l), (classes, *a.shape[1:]), a.dtype
-            ) * jnp.asarray(scale / classes**0.5)
-
-        return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
+        return State(drawn(net, params, batch, key, scale))
 
     def grad(params, state, batch, key, gate=None):
-        if len(state.feedback) != len(net) - 1:
-            raise ValueError(
-                f"feedback has {len(state.feedback)} entries for {len(net) - 1} hidden layers; make"
-                " it with rule.init"
-            )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates = gates_of(gate, signals, len(net))
         k = [layer_key(key, l) for l in range(len(net))]
         error = through(net[-1], trace.currents[-1], k[-1], error)
-        with jax.named_scope("credit"):
-            sent = [jnp.tensordot(error, b, 1) for b in state.feedback]
-            taught = [
-                to_moments(net, *each) for each in zip(net, trace.outputs, sent, strict=False)
-            ]
+        taught = sent(net, trace.outputs, state.feedback, error)
         signal = [
             *(through(net[l], trace.currents[l], k[l], t) for l, t in enumerate(taught)),
             error,

@@ -25,7 +25,7 @@ from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, through
 from bioplaus.net import forward, layer_key, predictor
 from bioplaus.outputs import asked_moments, at_moments
-from bioplaus.pools import moment_shapes, to_moments
+from bioplaus.rules.shared.direct import drawn, sent
 from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import Info, Loss, Net, PerLayer, Rule
 
@@ -49,22 +49,9 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) 
     """
 
     def init(key, params, batch):
-        *hidden, last = moment_shapes(net, params, batch, key)
-        classes = last.shape[-1]
-
-        def draw(l, a):
-            return jax.random.normal(
-                layer_key(key, l), (classes, *a.shape[1:]), a.dtype
-            ) * jnp.asarray(scale / classes**0.5)
-
-        return State(tuple(draw(l, a) for l, a in enumerate(hidden)))
+        return State(drawn(net, params, batch, key, scale))
 
     def grad(params, state, batch, key, gate=None):
-        if len(state.feedback) != len(net) - 1:
-            raise ValueError(
-                f"feedback has {len(state.feedback)} entries for {len(net) - 1} hidden layers; make"
-                " it with rule.init"
-            )
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
@@ -73,9 +60,7 @@ def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) 
             y = batch.y
             if at_moments(loss):  # the moments that are not asked teach nothing
                 y = jnp.where(asked_moments(y)[..., None], y, 0)
-            sent = [-jnp.tensordot(y, b, 1) for b in state.feedback]
-            hidden = zip(net, trace.outputs, sent, strict=False)
-            taught = [*(to_moments(net, *each) for each in hidden), error]
+        taught = [*sent(net, trace.outputs, state.feedback, -y), error]
         grads = []
         for l, layer in enumerate(net):
             k = layer_key(key, l)

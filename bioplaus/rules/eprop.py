@@ -25,27 +25,30 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus import eligibility
+from bioplaus.eligibility import at_rest, behind, learn, refusal
 from bioplaus.entry import learning_rule, refusing
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread, through
-from bioplaus.net import Trace, advance, forward, layer_key, predictor
-from bioplaus.pools import moment_shapes, of_sequence, to_moments
-from bioplaus.rules.kolen_pollack import ADAMW
-from bioplaus.salts import NEURON
+from bioplaus.net import advance, forward, layer_key, predictor
+from bioplaus.pools import of_sequence
+from bioplaus.rules.shared.direct import drawn, sent
+from bioplaus.rules.shared.over_time import ANY
 from bioplaus.types import (
-    Array,
     Info,
-    Key,
     Layer,
     Loss,
     Net,
     OptimiserOf,
-    OverTime,
-    Past,
     PerExample,
     PerLayer,
     Rule,
+)
+
+ADAMW = optax.adamw(1e-3, weight_decay=0.3)  # as of rules.kolen_pollack, which says why
+
+NO_FILTER = (
+    "on a stream the readout's neurons must only leak, or have no state, so that what a spike does"
+    " to later answers is known before they come; give bp.over_time(bp.dense(C, bp.leaky()))"
 )
 
 
@@ -66,7 +69,7 @@ class Streams(NamedTuple):
     traces: PerExample
 
 
-@learning_rule(time=OverTime())
+@learning_rule(time=ANY)
 def eprop(
     net: Net,
     loss: Loss,
@@ -107,25 +110,15 @@ def eprop(
     def init(key, params, batch):
         if symmetric:
             return State((), ())
-        *hidden, answer = moment_shapes(net, params, batch, key)
-        classes = answer.shape[-1]
-        drawn = tuple(
-            jax.random.normal(layer_key(key, l), (classes, *a.shape[1:]), a.dtype)
-            * jnp.asarray(scale / classes**0.5)
-            for l, a in enumerate(hidden)
-        )
-        return State(drawn, tx.init(drawn) if adaptive else ())
+        feedback = drawn(net, params, batch, key, scale)
+        return State(feedback, tx.init(feedback) if adaptive else ())
 
-    def sent(params, state, trace, error, key):
+    def to_hidden(params, state, trace, error, key):
         """A signal at the readout's current as signals at the outputs of the hidden layers."""
-        if symmetric:
-            k = layer_key(key, 1)
-            return [send(last, params[1], params[1], trace.inputs[1], k, error, trace.heard[1])]
-        with jax.named_scope("credit"):
-            return [
-                to_moments(net, layer, z, jnp.tensordot(error, b, 1))
-                for layer, z, b in zip(net, trace.outputs, state.feedback, strict=False)
-            ]
+        if not symmetric:
+            return sent(net, trace.outputs, state.feedback, error)
+        k = layer_key(key, 1)
+        return [send(last, params[1], params[1], trace.inputs[1], k, error, trace.heard[1])]
 
     def followed(state, error, outputs):
         """B after a step. outputs: of the hidden layers, as they reach the readout's current."""
@@ -141,9 +134,9 @@ def eprop(
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
-        gates, grads = gates_of(gate, signals, len(net)), []
+        gates, grads, signal = gates_of(gate, signals, len(net)), [], error
         at_readout = through(last, trace.currents[-1], layer_key(key, len(net) - 1), error)
-        taught = [*sent(params, state, trace, at_readout, key), error]
+        taught = [*to_hidden(params, state, trace, at_readout, key), error]
         for l, layer in enumerate(net):
             k, current = layer_key(key, l), trace.currents[l]
             signal = through(layer, current, k, spread(gates[l], taught[l]) * taught[l])
@@ -154,8 +147,9 @@ def eprop(
 
     def stream_init(key, params, batch):
         trace = forward(net, params, batch.x, key)
-        pasts = tuple(l.time.start(*a) for l, *a in zip(net, params, trace.inputs, strict=True))
-        traces = tuple(map(eligibility.at_rest, filtered, params, trace.currents))
+        times = [layer.time for layer in net if layer.time is not None]  # that is, of all layers
+        pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
+        traces = tuple(map(at_rest, filtered, params, trace.currents))
         return Streams(init(key, params, batch), pasts, traces)
 
     def stream_grad(params, state, batch, key, gate=None):
@@ -163,12 +157,12 @@ def eprop(
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, found = gates_of(gate, signals, len(net)), []
-        own = layer_key(key, len(net) - 1)
-        at_readout = error if leaks else _at_current(last, state.pasts[-1], trace, own, error)
-        taught = [*sent(params, state.learned, trace, at_readout, key), error]
+        k = layer_key(key, len(net) - 1)
+        at_readout = error if leaks else through(last, trace.currents[-1], k, error)
+        taught = [*to_hidden(params, state.learned, trace, at_readout, key), error]
         for l, layer in enumerate(filtered):
             found.append(
-                eligibility.learn(
+                learn(
                     layer,
                     params[l],
                     state.traces[l],
@@ -183,33 +177,18 @@ def eprop(
         return grads, state, Info(loss=losses.mean(), signals=signals, output=trace.output)
 
     predict = predictor(net)
-    why = eligibility.refusal(net) or _refusal(net)
+    leaks = _leaks(last)
+    why = refusal(net) or (NO_FILTER if leaks is None else None)
     if why:
         return Rule(init, grad, predict, refusing(f"eprop: {why}"))
-    leaks = last.time.moment.neuron.leak is not None
-    filtered = [*(eligibility.behind(layer, last) for layer in net[:-1]), last] if leaks else net
+    filtered = [*(behind(layer, last) for layer in net[:-1]), last] if leaks else net
     return Rule(init, grad, predict, Rule(stream_init, stream_grad, predict))
 
 
-def _refusal(net: Net) -> str | None:
-    """Why this readout cannot answer on a stream; None if it can."""
-    neuron = net[-1].time.moment.neuron
-    state = jax.eval_shape(lambda: neuron.init(jnp.zeros((1, 1))))
-    if not neuron.spikes and (neuron.leak is not None or not jax.tree.leaves(state)):
+def _leaks(readout: Layer) -> bool | None:
+    """Whether a readout's neurons leak; False for ones without state and noise, None for others."""
+    neuron = readout.neuron if readout.time is None else readout.time.moment.neuron
+    state = jax.tree.leaves(jax.eval_shape(lambda: neuron.init(jnp.zeros((1, 1)))))
+    if neuron.spikes or (neuron.leak is None and (state or neuron.off is not None)):
         return None
-    return (
-        "on a stream the readout's neurons must only leak, or have no state, so that what a spike"
-        " does to later answers is known before they come; give"
-        " bp.over_time(bp.dense(C, bp.leaky()))"
-    )
-
-
-def _at_current(layer: Layer, past: Past, trace: Trace, key: Key, error: Array) -> Array:
-    """The error at the current of a readout whose neurons have no state."""
-    k = jax.random.fold_in(key, NEURON)
-
-    def answered(current):
-        return layer.neuron.step((past.t, past.neurons), current, k)[1]
-
-    with jax.named_scope("credit"):
-        return jax.vjp(answered, trace.currents[-1])[1](error)[0]
+    return neuron.leak is not None

@@ -1,7 +1,7 @@
 """Mutants of backprop, of frozen hidden layers and of the rules that others are variants of."""
 
 from bioplaus import local
-from bioplaus.rules.shared import inference, nudged, relax
+from bioplaus.rules.shared import direct, inference, nudged, relax
 
 BACK = "backward(net, params, state.feedback, trace, error, key"
 GATES = "gates_of(gate, signals, len(net))"
@@ -86,12 +86,12 @@ MUTANTS = [
         (("jnp.sqrt(jnp.mean(w ** 2))", "jnp.mean(jnp.abs(w))"),),
     ),
     ("dfa", "phi' dropped", (("through(net[l], trace.currents[l], k[l], t)", "t"),)),
-    ("dfa", "sign flipped", (("[jnp.tensordot(error, b, 1)", "[-jnp.tensordot(error, b, 1)"),)),
-    ("dfa", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),)),
+    ("dfa", "sign flipped", (("state.feedback, error)", "state.feedback, -error)"),)),
+    ("dfa", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),), direct),
     (
         "dfa",
         "B drawn anew each step",
-        (("sent = [", "state = init(key, params, batch); sent = ["),),
+        (("taught = sent(", "state = init(key, params, batch); taught = sent("),),
     ),
     ("dfa", "one gate for all layers", (("gates[l]", "gates[0]"),)),
     (

@@ -1,10 +1,12 @@
 """Mutants of weight mirrors, sign concordance with random magnitudes, random target projection."""
 
+from bioplaus.rules.shared import direct
+
 SIGN = "c * jnp.where(w < 0, -1, 1)"
 MAGNITUDE = "scale * jnp.abs(r)"
 FIXED = "return State(_magnitude(scale, feedback_init(net, key, params, batch.x)))"
 DRAWN = "del state\n        return _magnitude(scale, feedback_init(net, key, params, batch.x))"
-TAUGHT = "-jnp.tensordot(y, b, 1)"
+TAUGHT = "state.feedback, -y)"
 LEARN = "b + (rate * g - decay * opened * b)"
 RETURN = "grads, state, "
 RESPONSE = "r = fire(layer, drive(layer, params[l], xi, k), k)"
@@ -73,21 +75,21 @@ MUTANTS = [
         "magnitudes of W",
         ((DRAWN, DRAWN.replace("feedback_init(net, key, params, batch.x)", "params")),),
     ),
-    ("drtp", "sign flipped", ((TAUGHT, TAUGHT[1:]),)),
-    ("drtp", "the error for the target", ((TAUGHT, "jnp.tensordot(error, b, 1)"),)),
-    ("drtp", "the output for the target", ((TAUGHT, TAUGHT.replace("y", "trace.output")),)),
+    ("drtp", "sign flipped", ((TAUGHT, TAUGHT.replace("-", "")),)),
+    ("drtp", "the error for the target", ((TAUGHT, TAUGHT.replace("-y", "error")),)),
+    ("drtp", "the output for the target", ((TAUGHT, TAUGHT.replace("-y", "-trace.output")),)),
     (
         "drtp",
         "centred targets",
-        ((TAUGHT, TAUGHT.replace("y", "(y - y.mean(0))")),),
+        ((TAUGHT, TAUGHT.replace("-y", "-(y - y.mean(0))")),),
     ),
     ("drtp", "the target at the last layer", ((", error]", ", -batch.y]"),)),
     ("drtp", "phi' dropped", (("through(layer, trace.currents[l], k, taught[l])", "taught[l]"),)),
-    ("drtp", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),)),
+    ("drtp", "scale dropped", (("scale / classes ** 0.5", "1 / classes ** 0.5"),), direct),
     (
         "drtp",
         "B drawn anew each step",
-        (("sent = [", "state = init(key, params, batch); sent = ["),),
+        (("taught = [*sent(", "state = init(key, params, batch); taught = [*sent("),),
     ),
     ("drtp", "a sum over the batch", (("signal, gates[l],", "signal * len(batch.y), gates[l],"),)),
     ("drtp", "one gate for all layers", (("gates[l]", "gates[0]"),)),

@@ -53,7 +53,7 @@ MUTANTS = [
     (
         "dfa",
         WHAT + "B carries dL/dh_L",
-        (("tensordot(error, b, 1)", "tensordot(error_of(loss, trace.output, batch.y)[1], b, 1)"),),
+        (("state.feedback, error)", "state.feedback, error_of(loss, trace.output, batch.y)[1])"),),
     ),
     ("drtp", FLAT, flat(TAUGHT, "taught[l]")),
     (
