@@ -55,6 +55,11 @@ MUTANTS = [
         WHAT + "B carries dL/dh_L",
         (("state.feedback, error)", "state.feedback, error_of(loss, trace.output, batch.y)[1])"),),
     ),
+    (
+        "eprop",
+        WHAT + "B carries dL/dh_L",
+        (("through(last, trace.currents[-1], layer_key(key, len(net) - 1), error)", "error"),),
+    ),
     ("drtp", FLAT, flat(TAUGHT, "taught[l]")),
     (
         "np",
