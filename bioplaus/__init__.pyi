@@ -74,6 +74,7 @@ from .study import StudyError as StudyError
 from .study import compare as compare
 from .study import run_study as run_study
 from .study.trained import load as load
+from .training.online import online as online
 from .training.seeds import seed_keys as seed_keys
 from .training.train import make_train as make_train
 from .training.train import replicate as replicate

@@ -90,4 +90,5 @@ def words(declared: OverTime | None) -> str:
     parts = [kinds]
     parts += ["no recurrent layers"] if declared.recurrent is not None else []
     parts += ["one answer a sequence"] if declared.each_moment is not None else []
+    parts += ["streams"] if declared.streams else []
     return ", ".join(parts)

@@ -44,7 +44,7 @@ ALLOWED = {
     "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
-    "training": ("types", "salts", "net", "batches", "entry", "files"),
+    "training": ("types", "salts", "states", "net", "batches", "entry", "files"),
     "files": (),
     "optim": ("types", "hyper"),
     "record": ("files", "measure"),

@@ -20,6 +20,7 @@ from bioplaus.identities.common import (
     problem,
     relative,
     small,
+    steps,
     truth,
 )
 from bioplaus.layers import dense, over_time, recurrent
@@ -195,29 +196,20 @@ def _adaptive(factory: RuleFactory) -> Iterator[Check]:
     tx = optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(RATE))
     options: dict[str, Any] = {"adaptive": True, "tx": tx}
     rule = factory(p.net, p.loss, **options)
-    state, params, opt = (
-        rule.init(jax.random.key(6), p.params, p.batch),
-        p.params,
-        tx.init(p.params),
-    )
-    first, grad = params[1]["w"] - state.feedback[0].T, jax.jit(rule.grad)
-    for _ in range(3):
-        grads, state, _ = grad(params, state, p.batch, p.key)
-        updates, opt = tx.update(grads, opt, params)
-        params = optax.apply_updates(params, updates)
-    left = params[1]["w"] - state.feedback[0].T
+    state = rule.init(jax.random.key(6), p.params, p.batch)
+    params, after = steps(rule, p, state, tx, 3)
+    first, left = (w[1]["w"] - s.feedback[0].T for w, s in ((p.params, state), (params, after)))
     name = "W_out - B^T shrinks by 1 - lr wd a step, as in Kolen and Pollack"
     yield equal("eprop", name, left, (1 - RATE * DECAY) ** 3 * first, 1e-11)
     moved = relative(params[1]["w"], (1 - RATE * DECAY) ** 3 * p.params[1]["w"])
     yield large("eprop", "W_out learns meanwhile: relative change", moved, 1e-2)
-    kept = rule.init(jax.random.key(6), p.params, p.batch)
-    fixed = factory(p.net, p.loss).grad(p.params, kept._replace(opt=()), p.batch, p.key)[1]
-    yield small("eprop", "random B never changes", relative(fixed.feedback, kept.feedback), 0.0)
+    fixed = factory(p.net, p.loss).grad(p.params, state._replace(opt=()), p.batch, p.key)[1]
+    yield small("eprop", "random B never changes", relative(fixed.feedback, state.feedback), 0.0)
 
     assert rule.stream is not None
     streams = rule.stream.init(jax.random.key(6), p.params, p.batch)
     once = in_pieces(rule.stream, p, [8], streams)[1].learned
-    whole = grad(p.params, streams.learned, p.batch, p.key)[1]
+    whole = rule.grad(p.params, streams.learned, p.batch, p.key)[1]
     name = "adaptive B of a stream, after one piece of all moments"
     yield equal("eprop", name, once.feedback, whole.feedback, 1e-11)
 

@@ -32,7 +32,7 @@ from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread, t
 from bioplaus.net import advance, forward, layer_key, predictor
 from bioplaus.pools import of_sequence
 from bioplaus.rules.shared.direct import drawn, sent
-from bioplaus.rules.shared.over_time import ANY
+from bioplaus.rules.shared.over_time import ONLINE
 from bioplaus.types import (
     Info,
     Layer,
@@ -42,6 +42,7 @@ from bioplaus.types import (
     PerExample,
     PerLayer,
     Rule,
+    StreamInfo,
 )
 
 ADAMW = optax.adamw(1e-3, weight_decay=0.3)  # as of rules.kolen_pollack, which says why
@@ -69,7 +70,7 @@ class Streams(NamedTuple):
     traces: PerExample
 
 
-@learning_rule(time=ANY)
+@learning_rule(time=ONLINE)
 def eprop(
     net: Net,
     loss: Loss,
@@ -174,7 +175,7 @@ def eprop(
         grads, traces, outputs = zip(*found, strict=True)
         gated = spread(gates[-1], error) * at_readout
         state = Streams(followed(state.learned, gated, outputs[:-1]), pasts, traces)
-        return grads, state, Info(loss=losses.mean(), signals=signals, output=trace.output)
+        return grads, state, StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
 
     predict = predictor(net)
     leaks = _leaks(last)

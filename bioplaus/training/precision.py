@@ -33,7 +33,7 @@ def bfloat16(rule: Rule) -> Rule:
     def predict(params, state, x, key, context=(), **asked):
         return high(rule.predict(low(params), state, low(x), key, context, **asked))
 
-    return Rule(init, grad, predict)
+    return Rule(init, grad, predict, rule.stream and bfloat16(rule.stream))
 
 
 def low(tree: PyTree) -> PyTree:

@@ -76,6 +76,7 @@ from bioplaus.types.rules import (
     Rule,
     RuleFactory,
     Signals,
+    StreamInfo,
 )
 
 __all__ = [
@@ -127,6 +128,7 @@ __all__ = [
     "Signals",
     "StartFn",
     "StepFn",
+    "StreamInfo",
     "SynapseFn",
     "ThroughFn",
     "Time",

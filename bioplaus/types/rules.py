@@ -47,7 +47,6 @@ class Info(TypedDict):
     loss: mean loss, []. signals: the `Signals` of this batch. residual: [], of a rule whose network
     settles: small against 1 if it has settled (`bioplaus.rules.shared.relax`). gate: [], of a
     modulated rule: its gates, averaged over examples, then over layers.
-    output: [B, K, C], of a rule on a stream: its answers at the moments of this piece.
     A rule that reports more declares it in a subclass, `class MyInfo(Info)`. Training keeps the
     history of every entry that is an array [].
     """
@@ -56,7 +55,13 @@ class Info(TypedDict):
     signals: Signals
     residual: NotRequired[Array]
     gate: NotRequired[Array]
-    output: NotRequired[Array]
+
+
+class StreamInfo(Info):
+    """What a rule reports of a piece of K moments of B streams. output: [B, K, C], its answers, by
+    the weights from before the piece."""
+
+    output: Array
 
 
 class InitFn(Protocol):
@@ -93,7 +98,8 @@ class Rule(NamedTuple):
     stream: the same rule on streams, which learns while time runs. A batch of it is the next K
     moments of B streams, 1 or more: x [B, K, ...], y [B, K, C], asked [B, K]; row b goes on where
     row b of the last batch has ended. Its state keeps what a stream needs, in fields that are
-    `PerExample`. None for rules that learn from whole examples alone. `bioplaus.online` runs it.
+    `PerExample`, and its `grad` gives a `StreamInfo`. None for rules that learn from whole examples
+    alone. `bioplaus.online` runs it.
     """
 
     init: InitFn
@@ -110,6 +116,7 @@ class OverTime(NamedTuple):
     with a state, such as `leaky`. spikes: neurons that fire. each_moment: a loss
     `at_each_moment`.
     still: None for a rule that teaches every layer, else the reason why hidden layers do not learn.
+    streams: whether it also learns on streams, while time runs: then its `Rule.stream` exists.
     """
 
     nets: str | None = None
@@ -118,6 +125,7 @@ class OverTime(NamedTuple):
     spikes: str | None = None
     each_moment: str | None = None
     still: str | None = None
+    streams: bool = False
 
 
 class RuleFactory(Protocol):

@@ -4,6 +4,8 @@ from bioplaus.types import OverTime
 
 ANY = OverTime()
 """Layers over time of all kinds, and answers at each moment."""
+ONLINE = OverTime(streams=True)
+"""The same, and streams."""
 
 OWN_INPUTS = (
     "it makes inputs of its own for layers, and does not follow what a layer would then hear of"
