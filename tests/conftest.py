@@ -20,11 +20,11 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {known_flags()}"
 import jax
 import pytest
 from small_run import small  # noqa: F401
+from variants import SHOWN
 
 from bioplaus.rules import BASELINES, RULES
 
 ALL = RULES | BASELINES
-SHOWN = {"bp", "fa", "ep"}  # the rules that `make quick` tests, where a test is of every rule
 
 # Until collection ends: for the arrays that test files make when they are imported. Then fixture
 # `quick` decides.
@@ -64,14 +64,15 @@ def concerns(item, key: str) -> bool:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Select what --rule asks for, and mark what is not for `make quick`.
+    """Select what --rule asks for, and mark what is not for `make quick`: of tests of every rule,
+    those of rules that are not SHOWN.
 
     The longest file comes first: workers take whole files in this order, and none should be left
     alone with it at the end.
     """
     items.sort(key=lambda item: item.path.name != "test_contract.py")
     for item in items:
-        if rules_of(item) - SHOWN:
+        if rules_of(item) - {*SHOWN}:
             item.add_marker("thorough")
     if key := config.getoption("--rule"):
         others = [item for item in items if not concerns(item, key)]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.typing import ArrayLike
-from variants import FIRST, RULES_AND_SLOW_COSTLY, VARIANTS
+from variants import FIRST, SHOWN_AND_SLOW_OTHERS, VARIANTS
 
 import bioplaus as bp
 from bioplaus.rules import BASELINES, RULES
@@ -16,8 +16,9 @@ from bioplaus.testing import CONTRACT, check_rule, convolutional, perceptron, sp
 from bioplaus.types import Batch, Rule
 
 
-@pytest.mark.parametrize("key", RULES_AND_SLOW_COSTLY)
+@pytest.mark.parametrize("key", SHOWN_AND_SLOW_OTHERS)
 def test_rule_keeps_the_contract(key):
+    """On all nets: a perceptron, convolutions and, if it takes one, a spiking net."""
     check_rule((RULES | BASELINES)[key])
 
 

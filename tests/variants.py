@@ -1,7 +1,8 @@
 """Which rules `make test` asks for what costs most, and which are left to `make slow`.
 
 FIRST is one rule of each file of identities. The others of the file, its VARIANTS, share most of
-its code. The checks of a COSTLY rule take ten seconds or more.
+its code. The checks of a COSTLY rule take ten seconds or more. SHOWN keep the
+contract on every net in `make test`, the others of FIRST on one of them.
 """
 
 import pytest
@@ -12,7 +13,8 @@ FIRST = tuple(
     {family.checks.__module__: key for key, family in reversed(FAMILIES.items())}.values()
 )
 VARIANTS = tuple(key for key in FAMILIES if key not in FIRST)
-COSTLY = ("dfc", "dendritic_microcircuit", "wm", "clapp")
+COSTLY = ("dfc", "dendritic_microcircuit", "wm", "clapp", "ep")
+SHOWN = ("bp", "fa", "ep")
 
 
 def _slow(keys):
@@ -24,3 +26,5 @@ RULES_AND_SLOW_COSTLY = (
     *(key for key in FIRST if key not in COSTLY),
     *_slow((*COSTLY, *VARIANTS)),
 )
+SHOWN_AND_SLOW_OTHERS = (*SHOWN, *_slow(key for key in FAMILIES if key not in SHOWN))
+ON_ONE_NET = tuple(key for key in FIRST if key not in (*SHOWN, *COSTLY))

@@ -139,15 +139,13 @@ def test_square_finds_the_worst_corner_of_a_linear_net():
         (random_ball, 0.09),
     ],
 )
-def test_stays_in_the_ball_and_the_box(attack, least, digits):
-    x, y = digits.test.x[:50], digits.test.y[:50]
+def test_stays_in_the_ball_and_the_box(attack, least, trained):
+    x, y = trained.test.x[:50], trained.test.y[:50]
     short = {square: {"queries": 30}, ray_search: {"queries": 100}, pgd: {"steps": 5}}.get(
         attack, {}
     )
     moved = jax.jit(
-        lambda: attack(
-            digits.answer(digits.first(digits.bp)), cross_entropy, x, y, KEY, epsilon=0.1, **short
-        )
+        lambda: attack(trained.answer, cross_entropy, x, y, KEY, epsilon=0.1, **short)
     )()
     assert moved.shape == x.shape
     assert least < jnp.abs(moved - x).max() <= 0.1 + 1e-6
@@ -156,11 +154,11 @@ def test_stays_in_the_ball_and_the_box(attack, least, digits):
     assert (moved == 0).any()
 
 
-def test_l2_stays_in_its_ball_and_uses_it(digits):
-    x, y = digits.test.x[:50], digits.test.y[:50]
+def test_l2_stays_in_its_ball_and_uses_it(trained):
+    x, y = trained.test.x[:50], trained.test.y[:50]
     moved = jax.jit(
         lambda: pgd(
-            digits.answer(digits.first(digits.bp)),
+            trained.answer,
             cross_entropy,
             x,
             y,
@@ -178,16 +176,17 @@ def test_l2_stays_in_its_ball_and_uses_it(digits):
     np.testing.assert_allclose((radii < 2 * 0.5 ** (1 / 3)).mean(), 0.5, atol=0.04)
 
 
-def test_agrees_with_foolbox(digits):
+def test_agrees_with_foolbox(trained):
     """The same steps from x as foolbox's.
 
     The readout is scaled down, because gradients of a flat loss are rounding errors.
     """
     foolbox = pytest.importorskip("foolbox")
     eagerpy = pytest.importorskip("eagerpy")
-    *below, readout = digits.first(digits.bp)
-    predict = digits.answer((*below, jax.tree.map(lambda w: 0.1 * w, readout)))
-    x, y = digits.test.x[:60], digits.test.y[:60]
+    *below, readout = trained.params
+    scaled = (*below, jax.tree.map(lambda w: 0.1 * w, readout))
+    predict = trained._replace(params=scaled).answer
+    x, y = trained.test.x[:60], trained.test.y[:60]
     labels = jnp.asarray(y.argmax(-1))
     model = foolbox.JAXModel(jax.jit(lambda x: predict(x, KEY)), bounds=(0, 1))
     theirs = foolbox.attacks

@@ -61,27 +61,23 @@ def test_guard_accepts_kinked_nets_on_blank_images():
     assert check_gradient(nets.predictor(net), cross_entropy, params, (), x, y, KEY) < 1e-6
 
 
-def of_seed(digits, s=0):
-    return jax.tree.map(lambda a: a[s], (digits.fa, digits.feedback))
-
-
-def test_guard_rejects_feedback_in_the_forward_pass(digits):
-    params, feedback = of_seed(digits)
-    x, y = digits.test.x[:32], digits.test.y[:32]
+def test_guard_rejects_feedback_in_the_forward_pass(trained):
+    params, feedback = trained.params, trained.feedback
+    x, y = trained.test.x[:32], trained.test.y[:32]
     check = partial(check_gradient, loss=cross_entropy, params=params, x=x, y=y, key=KEY)
     with pytest.raises(PseudoGradientError, match="differs from finite differences"):
         check(_with_feedback(lambda params, state: [b["w"] for b in state]), state=feedback)
     # B = W is the truth
     assert check(_with_feedback(lambda params, state: [p["w"] for p in params]), state=()) < 1e-6
-    assert check(nets.predictor(digits.net), state=()) < 1e-6
+    assert check(nets.predictor(trained.net), state=()) < 1e-6
 
 
-def test_guard_sees_through_a_flat_loss(digits):
+def test_guard_sees_through_a_flat_loss(trained):
     """The guard finds a false gradient even where the loss, and so every gradient, is nearly 0."""
-    params, feedback = of_seed(digits)
+    params, feedback = trained.params, trained.feedback
     sure = (*params[:-1], jax.tree.map(lambda w: 30 * w, params[-1]))
     predict = _with_feedback(lambda params, state: [b["w"] for b in state])
-    losses = cross_entropy(predict(sure, sure, digits.test.x, KEY), digits.test.y)
+    losses = cross_entropy(predict(sure, sure, trained.test.x, KEY), trained.test.y)
     flat = jnp.argsort(losses)[:20]
     assert losses[flat].max() < 1e-6
     with pytest.raises(PseudoGradientError):
@@ -90,8 +86,8 @@ def test_guard_sees_through_a_flat_loss(digits):
             cross_entropy,
             sure,
             (sure[0], *feedback[1:]),
-            digits.test.x[flat],
-            digits.test.y[flat],
+            trained.test.x[flat],
+            trained.test.y[flat],
             KEY,
         )
 

@@ -119,19 +119,23 @@ SEPARABLE = {key: {} for key in "fa dfa drtp pc burstprop hebb sigprop".split()}
 SEPARABLE |= {"local_pred": {}, "fg": {}, "np": NOISE}
 
 
-def test_as_many_moments_as_examples_and_units():
+@pytest.mark.parametrize(
+    "keys", [("fa", "sigprop"), pytest.param(tuple(SEPARABLE), marks=pytest.mark.slow)], ids=len
+)
+def test_as_many_moments_as_examples_and_units(keys):
     """T = B = n confuses nothing: a batch learns what its two halves, of another shape, do."""
     n = 4
     net = net_of(bp.lif(), sizes=(n,))
+    few = {key: SEPARABLE[key] for key in keys}
     x = (jax.random.uniform(KEY, (n, n, n)) < 0.6).astype(jnp.float32)
     y = jax.nn.one_hot(jnp.arange(n) % C, C)
 
     def all_of(x, y):
-        return {k: gradient(k, net, bp.Batch(x, y), **hyper) for k, hyper in SEPARABLE.items()}
+        return {k: gradient(k, net, bp.Batch(x, y), **hyper) for k, hyper in few.items()}
 
     whole = jax.jit(all_of)(x, y)
     halves = jax.jit(jax.vmap(all_of))(x.reshape(2, 2, n, n), y.reshape(2, 2, C))
-    for key in SEPARABLE:
+    for key in few:
         pairs = [*zip(jax.tree.leaves(whole[key]), jax.tree.leaves(halves[key]), strict=True)]
         for a, b in pairs:
             assert np.allclose(a, b.mean(0), atol=2e-5 * max(1, abs(a).max())), key

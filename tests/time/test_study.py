@@ -66,11 +66,13 @@ def numbers(results, rule="fa", neuron="alif", modulator="unmodulated"):
     return found
 
 
+@pytest.mark.slow
 def test_streamed_data_give_the_same_numbers(run):
     assert numbers(run, "fa stream=3") == numbers(run)
     assert numbers(run, "fa net.horizon=2") != numbers(run)
 
 
+@pytest.mark.slow
 def test_noise_and_modulators_act(run):
     noisy = numbers(run, neuron="alif gaussian_current 0.5 (off at test)")
     modulated = numbers(run, modulator="dopamine")
@@ -101,6 +103,7 @@ def test_rates_are_kept_near_their_target():
     assert not np.allclose(found[0]["in"]["w"], by_hand(20.0)[0]["in"]["w"])
 
 
+@pytest.mark.slow
 def test_a_loaded_net_answers_as_it_was_measured(run):
     test = bp.data.load("digits").test
     measured = {s: v for s, c, m, v in numbers(run) if (c, m) == ("clean", "accuracy")}
@@ -114,6 +117,7 @@ def test_a_loaded_net_answers_as_it_was_measured(run):
     assert found[0] != pytest.approx(found[1], abs=0.003)
 
 
+@pytest.mark.slow
 def test_a_stopped_arm_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     """So do seeds that are trained together and alone."""
     monkeypatch.setattr(arm, "SAVE_EVERY", 0.0)
@@ -160,6 +164,7 @@ def moments(n=40, t=5):
     )
 
 
+@pytest.mark.slow
 def test_answers_at_each_moment_are_trained_and_measured_where_they_are_asked():
     data = moments()
     base = BASE | {
@@ -200,7 +205,7 @@ def test_each_layer_learns_by_its_rule():
     assert not np.allclose(random[0]["back"]["w"], true[0]["back"]["w"])
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_tuning_runs_on_a_spiking_net(tmp_path, monkeypatch):
     small = {name: BASE[name] for name in ("net", "neuron", "encoder")}
     monkeypatch.setattr(
