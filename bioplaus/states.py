@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import jax
 
-from bioplaus.types import FEEDBACK, PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree
+from bioplaus.types import FEEDBACK, PER_EXAMPLE, PER_LAYER, OptimiserOf, PyTree, StreamState
 
 
 def per_example(state: PyTree) -> PyTree:
@@ -56,6 +56,27 @@ def feedback(state: PyTree) -> PyTree | None:
         if found is not None:
             return found
     return None
+
+
+def whole(state: PyTree) -> PyTree:
+    """The state of a rule from that of its form for streams, also inside of a modulated rule's."""
+    return jax.tree.map(
+        lambda node: node.learned if isinstance(node, StreamState) else node,
+        state,
+        is_leaf=lambda node: isinstance(node, StreamState),
+    )
+
+
+def on_streams(rest: PyTree, state: PyTree) -> PyTree:
+    """The state of a rule's form for streams, at rest, that has learned what `state` has.
+
+    rest: what `Rule.stream.init` gives. state: of the rule itself, as `whole` gives it.
+    """
+    if isinstance(rest, StreamState):
+        return rest._replace(learned=state)
+    if hasattr(rest, "_fields"):
+        return type(rest)(*map(on_streams, rest, state))
+    return state
 
 
 def _by_entry(entries: tuple) -> tuple:

@@ -39,10 +39,10 @@ from bioplaus.types import (
     Loss,
     Net,
     OptimiserOf,
-    PerExample,
     PerLayer,
     Rule,
     StreamInfo,
+    StreamState,
 )
 
 ADAMW = optax.adamw(1e-3, weight_decay=0.3)  # as of rules.kolen_pollack, which says why
@@ -59,15 +59,6 @@ class State(NamedTuple):
 
     feedback: PerLayer
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
-
-
-class Streams(NamedTuple):
-    """learned: as of whole sequences. pasts: of `net.advance`, one a layer. traces: of
-    `eligibility.learn`, one a layer."""
-
-    learned: State
-    pasts: PerExample
-    traces: PerExample
 
 
 @learning_rule(time=ONLINE)
@@ -151,7 +142,7 @@ def eprop(
         times = [layer.time for layer in net if layer.time is not None]  # that is, of all layers
         pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
         traces = tuple(map(at_rest, filtered, params, trace.currents))
-        return Streams(init(key, params, batch), pasts, traces)
+        return StreamState(init(key, params, batch), pasts, traces)
 
     def stream_grad(params, state, batch, key, gate=None):
         pasts, trace = advance(net, params, state.pasts, batch.x, key)
@@ -174,7 +165,7 @@ def eprop(
             )
         grads, traces, outputs = zip(*found, strict=True)
         gated = spread(gates[-1], error) * at_readout
-        state = Streams(followed(state.learned, gated, outputs[:-1]), pasts, traces)
+        state = StreamState(followed(state.learned, gated, outputs[:-1]), pasts, traces)
         return grads, state, StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
 
     predict = predictor(net)

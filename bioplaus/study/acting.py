@@ -77,6 +77,11 @@ READERS = (
         "applies to net.kind = spiking",
     ),
     Reader(
+        ("online",),
+        lambda a, own_net: own_net or (a.net.kind == "spiking" and a.net.readout == "each"),
+        "applies to a net that answers at each moment, net.kind = spiking and net.readout = each",
+    ),
+    Reader(
         ("net.readout_tau",),
         lambda a, own_net: a.net.readout == "each",
         "applies to a readout at each moment, net.readout = each",

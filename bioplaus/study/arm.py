@@ -102,7 +102,12 @@ def compiled_of(
     augment = jittered(arm.jitter, -1.0 if arm.inputs == "centred" else 0.0) if arm.jitter else None
     return Compiled(
         make_program(
-            make, batch_size=arm.batch_size, hold=hold_of(arm), augment=augment, mesh=mesh
+            make,
+            batch_size=arm.batch_size,
+            hold=hold_of(arm),
+            augment=augment,
+            online=arm.online or None,
+            mesh=mesh,
         ),
         probe,
     )

@@ -25,6 +25,7 @@ from bioplaus.study.optimisers import (
 )
 from bioplaus.study.settings import Arm, StudyError, nearest
 from bioplaus.study.tables import NeuronSpec, OptimiserSpec
+from bioplaus.training.steps import stream_of
 from bioplaus.types import Array, Loss, Net, Rule
 
 
@@ -96,7 +97,9 @@ def runnable(
     """
     try:
         built = build(arm, data.train.x[:1], data.train.y.shape[-1], net, values)
-        built.rule(built.net)
+        rule = built.rule(built.net)
+        if arm.online:
+            stream_of(rule)
     except StudyError:
         raise
     except (ValueError, TypeError) as error:

@@ -78,6 +78,10 @@ class Arm(Settings):
     of n steps on the device; the batches of the next n steps are sent meanwhile, so that device
     memory holds 2 n batches for each seed.
     """
+    online: int = Field(default=0, ge=0, le=MAX_COUNT, exclude_if=unset)
+    """0 learns from whole sequences. A number K learns while they run: the weights change after
+    every K moments, by the rule's form for streams.
+    """
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         default="float32", exclude_if=lambda p: p == "float32"
     )

@@ -52,7 +52,7 @@ def watched(rule: Rule) -> Rule:
         }
         return grads, state, info | found
 
-    return rule._replace(grad=grad)
+    return rule._replace(grad=grad, stream=rule.stream and watched(rule.stream))
 
 
 def without_watch(history: Mapping[str, T]) -> dict[str, T]:

@@ -1,7 +1,7 @@
 """Learning on streams: one piece of moments after another, endlessly, in memory of fixed size."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import optax
 from bioplaus.net import init as init_net
 from bioplaus.salts import NOISE, RULE, WEIGHTS
 from bioplaus.states import per_example
-from bioplaus.training.program import TrainState
+from bioplaus.training.steps import TrainState, learned, stream_of
 from bioplaus.training.train import unaliased
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule, StreamInfo
 
@@ -44,12 +44,7 @@ def online(net: Net, rule: Rule, tx: optax.GradientTransformation) -> Online:
     Raises ValueError for a rule that does not learn on streams, and in `init` and `step` for pieces
     that do not fit.
     """
-    if rule.stream is None:
-        raise ValueError(
-            "online: this rule learns from whole examples and has no form for streams; those of"
-            " bioplaus.rules that do have the word streams in `bioplaus list rules`"
-        )
-    stream = rule.stream
+    stream = stream_of(rule)
 
     def init(key: Key, batch: Batch) -> TrainState:
         params = init_net(net, jax.random.fold_in(key, WEIGHTS), batch.x)
@@ -82,17 +77,6 @@ def online(net: Net, rule: Rule, tx: optax.GradientTransformation) -> Online:
         return advance(state, batch, None if reset is None else jnp.asarray(reset, bool))
 
     return Online(init, step)
-
-
-def learned(
-    stream: Rule, tx: optax.GradientTransformation, state: TrainState, batch: Batch, key: Key
-) -> tuple[TrainState, Any]:
-    """One piece: the rule's gradients, and the change of weights that tx makes of them."""
-    grads, after, info = stream.grad(state.params, state.rule, batch, key)
-    with jax.named_scope("optimiser"):
-        updates, opt = tx.update(grads, state.opt, state.params)
-        params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, state.key, params, opt, after), info
 
 
 def restarted(state: PyTree, rest: PyTree, reset: Array) -> PyTree:

@@ -8,7 +8,7 @@ rules can be compared in pairs. An incomplete batch at the end of an epoch is le
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +20,8 @@ from bioplaus.net import init as init_net
 from bioplaus.salts import AUGMENT, NOISE, ORDER, RULE, WEIGHTS
 from bioplaus.training.devices import of_examples
 from bioplaus.training.loops import loop
-from bioplaus.types import Array, Batch, Info, Key, Net, PyTree, Rule
-
-
-class TrainState(NamedTuple):
-    """All that the next step needs.
-
-    step: number of steps taken, int32. key: the key of the seed. opt: the state of the optimiser.
-    rule: the state of the rule.
-    """
-
-    step: Array
-    key: Key
-    params: PyTree
-    opt: Any
-    rule: PyTree
+from bioplaus.training.steps import TrainState, along, learned, scalars
+from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
 
 
 class Program(NamedTuple):
@@ -62,6 +49,7 @@ def make_program(
     batch_size: int = 64,
     hold: int = 1,
     augment: Callable[[Key, Array], Array] | None = None,
+    online: int | None = None,
     mesh: Mesh | None = None,
 ) -> Program:
     """A training run that is made from hyperparameters inside of the program.
@@ -73,7 +61,7 @@ def make_program(
     schedule. `bind` adds the data and the values. The other arguments are those of `make_train`,
     and it raises ValueError as that does.
     """
-    _check_options(batch_size, hold, mesh)
+    _check_options(batch_size, hold, online, mesh)
 
     def start(key: Key, data: Batch, hyper: PyTree) -> TrainState:
         check_size(batch_size, data)
@@ -93,11 +81,10 @@ def make_program(
             )
             batch = batch._replace(x=augment(augment_key, batch.x))
         key = jax.random.fold_in(jax.random.fold_in(state.key, NOISE), state.step)
-        grads, rule_state, info = rule.grad(state.params, state.rule, batch, key)
-        with jax.named_scope("optimiser"):
-            updates, opt = tx.update(grads, state.opt, state.params)
-            params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, state.key, params, opt, rule_state), _scalars(info)
+        if online is None:
+            state, info = learned(rule, tx, state, batch, key)
+            return state, scalars(info)
+        return along(rule, tx, state, batch, key, online)
 
     rows = partial(_rows, batch_size=batch_size, hold=hold)
 
@@ -132,7 +119,9 @@ def check_size(batch_size: int, data: Batch) -> None:
         )
 
 
-def _check_options(batch_size: int, hold: int, mesh: Mesh | None) -> None:
+def _check_options(batch_size: int, hold: int, online: int | None, mesh: Mesh | None) -> None:
+    if online is not None and online < 1:
+        raise ValueError(f"make_train: online is {online}, expected 1 or more moments of a piece")
     if hold < 1:
         raise ValueError(f"make_train: hold is {hold}, expected 1 or more steps for each batch")
     if mesh is not None and batch_size % dict(mesh.shape).get("data", 1):
@@ -161,12 +150,3 @@ def _rows(key: Key, step: Array, n: int, size: int, *, batch_size: int, hold: in
     )
     orders = orders[:, : per_epoch * batch_size].reshape(-1, per_epoch, batch_size)
     return orders[epoch - epoch[0], batch % per_epoch]
-
-
-def _scalars(info: Info) -> dict[str, Array]:
-    """The entries of a rule's info that are kept in the history."""
-    return {
-        name: value
-        for name, value in info.items()
-        if isinstance(value, jax.Array) and value.ndim == 0
-    }

@@ -45,15 +45,19 @@ def make_train(
     batch_size: int = 64,
     hold: int = 1,
     augment: Callable[[Key, Array], Array] | None = None,
+    online: int | None = None,
     mesh: Mesh | None = None,
 ) -> Train:
     """A training run of one seed.
 
     data: all examples, kept on the device. hold: number of steps for which each batch is presented.
     augment: (key, x) -> x, changes a batch's inputs each time that the batch is drawn, in the same
-    way for every rule; see `data.augment`. mesh: from `bioplaus.training.devices.mesh_of`, for
-    several devices, each of which holds the data. Raises ValueError if a batch does not fit in the
-    data, or does not divide over the mesh.
+    way for every rule; see `data.augment`. online: moments of a piece, for rules that learn on
+    streams: each sequence is a stream that begins at rest, and tx changes the weights after every
+    piece; the loss of the history is the sum over pieces. None: after whole sequences. mesh: from
+    `bioplaus.training.devices.mesh_of`, for several devices, each of which holds the data. Raises
+    ValueError if a batch does not fit in the data, or does not divide over the mesh, and for
+    `online` with a rule that has no form for streams.
     """
     # checked here, because inside of the program the values of labels are not known
     data = labels_as_rows(checked_data(data), net, seed_key(0))
@@ -62,6 +66,7 @@ def make_train(
         batch_size=batch_size,
         hold=hold,
         augment=augment,
+        online=online,
         mesh=mesh,
     )
     return bind(program, data)

@@ -77,6 +77,7 @@ from bioplaus.types.rules import (
     RuleFactory,
     Signals,
     StreamInfo,
+    StreamState,
 )
 
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "StartFn",
     "StepFn",
     "StreamInfo",
+    "StreamState",
     "SynapseFn",
     "ThroughFn",
     "Time",

@@ -97,9 +97,8 @@ class Rule(NamedTuple):
 
     stream: the same rule on streams, which learns while time runs. A batch of it is the next K
     moments of B streams, 1 or more: x [B, K, ...], y [B, K, C], asked [B, K]; row b goes on where
-    row b of the last batch has ended. Its state keeps what a stream needs, in fields that are
-    `PerExample`, and its `grad` gives a `StreamInfo`. None for rules that learn from whole examples
-    alone. `bioplaus.online` runs it.
+    row b of the last batch has ended. Its state is a `StreamState`, and its `grad` gives a
+    `StreamInfo`. None for rules that learn from whole examples alone. `bioplaus.online` runs it.
     """
 
     init: InitFn
@@ -154,6 +153,19 @@ FEEDBACK = "feedback weights"
 Feedback = Annotated[PyTree, PER_LAYER, FEEDBACK]
 """Weights that errors pass on their way back, to be compared with the forward ones: a tuple of one
 entry a layer, with the shapes of its params, or () where no error passes."""
+
+
+class StreamState(NamedTuple):
+    """The state of a rule on streams, `Rule.stream`, one row a stream.
+
+    learned: the state of the rule itself. pasts: of `net.advance`, one entry a layer. traces: what
+    else the rule keeps of the moments so far. Arrays of pasts and traces have the rows first, but
+    for numbers that all streams share, as that of the moment.
+    """
+
+    learned: PyTree
+    pasts: PerExample
+    traces: PerExample
 
 
 class OptimiserOf(NamedTuple):

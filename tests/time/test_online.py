@@ -217,3 +217,65 @@ def test_what_a_stream_cannot_have_is_refused_in_one_line(name):
     with pytest.raises(ValueError, match=words) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+# --- Training on the pieces of sequences
+
+
+def trained(online, n=2, seeds=None):
+    run = bp.make_train(
+        NET, bp.rules.eprop(NET, LOSS, adaptive=True), TX, DATA, batch_size=2, online=online
+    )
+    run = run if seeds is None else bp.replicate(run)
+    return run.advance(run.init(jax.random.key(3) if seeds is None else bp.seed_keys(seeds)), n)
+
+
+def test_training_in_one_piece_is_training_on_whole_sequences():
+    (whole, seen), (once, history) = trained(None), trained(T)
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in pairs(whole.params, once.params))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in pairs(whole.rule, once.rule))
+    assert np.allclose(seen["loss"], history["loss"], rtol=1e-5)
+    assert int(once.step) == int(whole.step) == 2
+
+
+def test_training_in_pieces_changes_the_weights_after_each():
+    """One batch in pieces of 3, 3 and 2 moments, beside `bp.online` from the same weights."""
+    state, _ = trained(3, 1)
+    run = bp.make_train(NET, bp.rules.eprop(NET, LOSS), TX, DATA, batch_size=3, online=3)
+    begin = run.init(jax.random.key(3))
+    first = jax.tree.map(jnp.copy, begin)
+    after, history = run.advance(begin, 1)
+    order = run.program.rows(first.key, jnp.int32(0), 1, B)[0]
+    noise = jax.random.key(0)  # this net draws none
+    stream = on_streams()
+    now, params = stream.init(noise, first.params, piece(0, 1, order)), first.params
+    now, losses = now._replace(learned=first.rule), []
+    for at, to in ((0, 3), (3, 6), (6, 8)):
+        grads, now, info = stream.grad(params, now, piece(at, to, order), noise)
+        params = jax.tree.map(lambda w, g: w - 0.3 * g, params, grads)
+        losses.append(info["loss"])
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in pairs(after.params, params))
+    assert np.allclose(history["loss"], sum(losses), rtol=1e-5)
+    whole = trained(None, 1)[0]
+    assert not any(np.allclose(a, b, atol=1e-6) for a, b in pairs(state.params[1], whole.params[1]))
+
+
+def test_seeds_together_train_on_pieces_as_one_alone():
+    many = trained(3, 2, 2)[0]
+    run = bp.make_train(
+        NET, bp.rules.eprop(NET, LOSS, adaptive=True), TX, DATA, batch_size=2, online=3
+    )
+    one = run.advance(run.init(bp.seed_keys(2)[1]), 2)[0]
+    assert all(np.allclose(a[1], b, atol=1e-5) for a, b in pairs(many.params, one.params))
+
+
+@pytest.mark.parametrize(
+    ("online", "rule", "words"),
+    [(0, "eprop", "1 or more moments"), (2, "backprop", "no form for streams")],
+)
+def test_what_cannot_train_on_pieces_is_refused(online, rule, words):
+    with pytest.raises(ValueError, match=words):
+        run = bp.make_train(
+            NET, getattr(bp.rules, rule)(NET, LOSS), TX, DATA, batch_size=2, online=online
+        )
+        run.advance(run.init(KEY), 1)
