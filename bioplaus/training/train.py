@@ -13,6 +13,7 @@ from bioplaus.batches import checked_data, labels_as_rows
 from bioplaus.training.devices import of_weights
 from bioplaus.training.program import Program, TrainState, check_size, make_program
 from bioplaus.training.seeds import WAYS, How, check_keys, seed_key, seeds_over, side_by_side
+from bioplaus.training.steps import stream_of
 from bioplaus.types import Array, Batch, Key, Net, PyTree, Rule
 
 
@@ -59,6 +60,8 @@ def make_train(
     ValueError if a batch does not fit in the data, or does not divide over the mesh, and for
     `online` with a rule that has no form for streams.
     """
+    if online is not None:
+        stream_of(rule)  # raises if there is none
     # checked here, because inside of the program the values of labels are not known
     data = labels_as_rows(checked_data(data), net, seed_key(0))
     program = make_program(
