@@ -257,6 +257,7 @@ def test_training_in_pieces_changes_the_weights_after_each():
         losses.append(info["loss"])
     assert all(np.allclose(a, b, atol=1e-5) for a, b in pairs(after.params, params))
     assert np.allclose(history["loss"], sum(losses), rtol=1e-5)
+    assert int(after.step) == 1  # a step is a batch
     whole = trained(None, 1)[0]
     assert not any(np.allclose(a, b, atol=1e-6) for a, b in pairs(state.params[1], whole.params[1]))
 
