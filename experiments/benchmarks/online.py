@@ -12,12 +12,6 @@ Programs run in turn on one core and are timed in CPU time; a ratio is that with
 [min, max]. Memory is what XLA plans for one call, arguments and results included: for a stream, of
 one piece of K moments, whatever has been before it; for backprop, of a sequence of T moments. MACs
 are those that `bioplaus.measure.cost` counts, per moment and stream.
-
-Two cores with other work beside it, 5 rounds. LIF: whole 0.91 [0.81, 1.02] of backprop, K = 1 23.5
-[22.6, 30.8], K = 4 8.5 [8.0, 13.5], K = 20 3.2 [2.9, 4.9], K = 100 1.2 [1.1, 2.0]; ALIF: 0.93, 29.7
-[27.4, 32.2], 13.9, 3.4, 1.1. MiB of LIF: backprop 1.5, 2.8, 5.5 and 10.8 at 50, 100, 200 and 400
-moments, a stream 2.8 at K = 1 and 4.1 at K = 20, after any number of moments. MACs: 27,008 of
-backprop, 44,544 of a stream (ALIF 55,040).
 """
 
 import argparse
