@@ -31,10 +31,12 @@ def as_batch(batch: Any) -> Batch:
 def checked_data(batch: Any) -> Batch:
     """The examples of a data set, as a `Batch` of JAX arrays.
 
-    Raises ValueError for anything but arrays of numbers, for NaN, and for unequal lengths.
+    Raises ValueError for anything but arrays of numbers, for NaN, for unequal lengths, and where no
+    moment at all is asked.
     """
     batch = as_batch(batch)
     context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
+    _check_some_asked(batch)
     found = Batch(_without_nan(batch.x), _targets(batch), context, _asked(batch))
     check_lengths(found)
     return found
@@ -51,6 +53,15 @@ def _asked(batch: Batch) -> Array | None:
             " count"
         )
     return asked.astype(bool)
+
+
+def _check_some_asked(batch: Batch) -> None:
+    known = None if batch.asked is None else concrete(batch.asked)
+    if known is not None and known.size and not known.any():
+        raise ValueError(
+            "batch: asked is false at every moment, so that there is nothing to learn or to"
+            " measure; make it true at the moments whose answers count, or give None for all"
+        )
 
 
 def _targets(batch: Batch) -> Array:
@@ -74,13 +85,19 @@ def labels_as_rows(data: Batch, net: Net, key: Key) -> Batch:
     return data._replace(y=from_labels("batch", data.y, output.shape[-1], output.dtype))
 
 
-def checked_batch(batch: Any, net: Net, loss: Loss, params: PyTree, key: Key) -> Batch:
+def checked_batch(
+    batch: Any, net: Net, loss: Loss, params: PyTree, key: Key, *, piece: bool = False
+) -> Batch:
     """A `Batch` of JAX arrays, with y [B, C].
 
     For a loss at each moment y is [B, T, C], and NaN at the moments that are not asked.
-    Raises ValueError for anything else, for unequal leading axes, and for NaN among known values.
+    piece: whether it is a piece of streams, in which no moment need be asked.
+    Raises ValueError for anything else, for unequal leading axes, and, among known values, for NaN
+    and where no moment is asked.
     """
     batch = as_batch(batch)
+    if not piece:
+        _check_some_asked(batch)
     x, y, asked = checked_inputs(batch.x), _targets(batch), _asked(batch)
     check_sequences(net, x)
     context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
@@ -112,7 +129,9 @@ def _floats(y: Array, x: Array) -> Array:
 def _targets_of_moments(
     batch: Batch, y: Array, asked: Array | None, x: Array, net: Net, params: PyTree, key: Key
 ) -> Array:
-    """y [B, T, C], from that, from integer labels [B, T] or [B], or from [B, C] for all moments."""
+    """y [B, T, C], from that, from integer labels [B, T] or [B], or from floats [B, C] for all
+    moments. Integers of two axes are always labels [B, T], also where T = C.
+    """
     output = jax.eval_shape(lambda p, x: forward(net, p, x, key).output, params, x)
     if net[-1].time is None:
         raise ValueError(

@@ -129,43 +129,48 @@ def check_classes(rule: str, y: Array) -> None:
         )
 
 
-def _check_real(x: Array, error: Exception) -> None:
-    """Raise ValueError if a rule failed because inputs are integers, such as token ids.
+def _check_real(net: Net, x: Array, error: Exception) -> None:
+    """Raise ValueError if a rule failed because inputs are integers, such as token ids, or truth
+    values, such as spikes.
 
     A rule may move or mark inputs, or differentiate by them, which needs real numbers.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact):
+        remedy = "embed ids before the net, or cast and scale"
+        if net[0].time is not None:
+            remedy = "cast spikes to float32, x.astype('float32'), and embed ids before the net"
         raise ValueError(
-            f"x is {x.dtype}, and this rule needs inputs that are real numbers: embed ids before"
-            f" the net, or cast and scale ({_first_line(error)})"
+            f"x is {x.dtype}, and this rule needs inputs that are real numbers: {remedy}"
+            f" ({_first_line(error)})"
         ) from error
 
 
-def _checked(rule: Rule, net: Net, loss: Loss) -> Rule:
+def _checked(rule: Rule, net: Net, loss: Loss, piece: bool = False) -> Rule:
     """The rule behind the checks, and behind the net's encoder: it is given the moments.
 
+    piece: whether its batches are pieces of streams.
     A state is checked only after a call has failed, because its check must trace `init`.
     """
 
     def init(key, params, batch):
         check_depth(net, params)
-        batch = checked_batch(batch, net, loss, params, key)
+        batch = checked_batch(batch, net, loss, params, key, piece=piece)
         batch = batch._replace(x=received(net, batch.x, key))
         try:
             return rule.init(key, params, batch)
         except (TypeError, ValueError) as error:
-            _check_real(batch.x, error)
+            _check_real(net, batch.x, error)
             raise
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)
-        batch = checked_batch(batch, net, loss, params, key)
+        batch = checked_batch(batch, net, loss, params, key, piece=piece)
         batch = batch._replace(x=received(net, batch.x, key))
         try:
             return rule.grad(params, state, batch, key, gate)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             _check_state(state, lambda: rule.init(key, params, batch), error)
-            _check_real(batch.x, error)
+            _check_real(net, batch.x, error)
             raise
 
     def predict(params, state, x, key, context=(), asked=None):
@@ -186,7 +191,7 @@ def _checked_stream(stream: Rule, net: Net, loss: Loss) -> Rule:
             "stream: the net has an encoder in front, which makes a whole sequence of each input;"
             " give the net without it, and the encoder's moments as x"
         )
-    return _checked(stream, net, loss)
+    return _checked(stream, net, loss, piece=True)
 
 
 def refusing(reason: str) -> Rule:

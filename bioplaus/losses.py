@@ -75,8 +75,9 @@ def at_each_moment(loss: Loss) -> Loss:
     moments that are asked: sum_t asked_t loss(output_t, y_t).
 
     The sum, and not the mean, so that the losses of pieces of a sequence add up to that of the
-    whole. In a batch, y may be [B, C], or labels [B], for all moments alike, and `Batch.asked` says
-    which moments count; here those that do not are NaN in y. It declares the kind of outputs of
+    whole. In a batch, y may be floats [B, C], or labels [B], for all moments alike, and
+    `Batch.asked` says which moments count; here those that do not are NaN in y. Integers of two
+    axes are always labels [B, T]: one-hot rows are floats. It declares the kind of outputs of
     `loss`. Raises ValueError for other shapes.
 
         rule = bp.rules.backprop(net, bp.at_each_moment(bp.cross_entropy))

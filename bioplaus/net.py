@@ -128,8 +128,16 @@ def advance(
 def time_step(net: Net) -> float | None:
     """The length of a moment in ms; None for a net without layers over time.
 
-    Raises ValueError if layers disagree, or if a layer of one moment feeds one over time.
+    Raises ValueError if layers disagree, if a layer of one moment feeds one over time, and if a
+    layer over time was given another `neuron`, which would not run.
     """
+    for l, layer in enumerate(net):
+        if layer.time is not None and layer.neuron is not layer.time.neuron:
+            raise ValueError(
+                f"net: the neuron of layer {l}, which runs over time, was replaced, and the layer"
+                " would run as before; replace that of one moment,"
+                " layer.time.lift(lambda m: m._replace(neuron=...))"
+            )
     steps = [None if layer.time is None else layer.time.dt for layer in net]
     found = sorted({dt for dt in steps if dt is not None})
     if len(found) > 1:

@@ -67,9 +67,11 @@ def real(layer: str, x: Array) -> None:
     These are integers, and float16, in which gradients overflow.
     """
     if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype == jnp.float16:
+        remedy = "cast it, and scale images of 0..255 to 0..1: x.astype('float32') / 255"
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            remedy = f"cast spikes to float32, x.astype('float32'); of numbers of 0..255 {remedy}"
         raise ValueError(
-            f"{layer}: the input is {x.dtype}, expected float32 (or bfloat16, float64); cast it,"
-            " and scale images of 0..255 to 0..1: x.astype('float32') / 255"
+            f"{layer}: the input is {x.dtype}, expected float32 (or bfloat16, float64); {remedy}"
         )
 
 

@@ -165,14 +165,15 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
     def gained(gain):
         return _feedforward(moment, steps._replace(gains=(gain, *steps.gains)))
 
+    neuron, through = scanned_neuron(moment.neuron, steps), through_neurons(moment.neuron, steps)
     return Layer(
         init,
         synapse,
         credit,
-        scanned_neuron(moment.neuron, steps),
+        neuron,
         moment.off and lift(_without_noise),
         moment.composite,
-        Time(moment, steps.dt, lift, gained, start, run, through_neurons(moment.neuron, steps)),
+        Time(moment, steps.dt, lift, gained, start, run, through, neuron=neuron),
         affine=moment.affine,
     )
 
@@ -215,14 +216,15 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
     def gained(gain):
         return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
 
+    neuron = scanned_neuron(moment.neuron, steps)
     return Layer(
         init,
         synapse,
         credit,
-        scanned_neuron(moment.neuron, steps),
+        neuron,
         lift(_without_noise) if moment.off or back.off else None,
         True,  # errors cross `back` inside the layer, whatever layer it is
-        Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps)),
+        Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps), neuron=neuron),
         affine=moment.affine and back.affine,
     )
 

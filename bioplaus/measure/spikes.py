@@ -36,8 +36,8 @@ doi:10.1109/ISSCC.2014.6757323.
 
 
 class Rates(NamedTuple):
-    """[L]: of each layer, spikes per unit and moment, and in Hz. NaN for layers whose neurons do
-    not fire.
+    """[L]: of each layer, spikes per unit and moment, and in Hz: 0 for a layer of spiking neurons
+    that were silent, and NaN for a layer without spiking neurons, as a readout, which has no rate.
     """
 
     moment: Array
@@ -56,6 +56,7 @@ class BreakEven(NamedTuple):
 def spike_rates(net: Net, params: PyTree, x: Array, key: Key) -> Rates:
     """How often the neurons of each layer fire on x [B, T, ...].
 
+    The mean over layers that have a rate is jnp.nanmean(spike_rates(...).hz).
     Raises ValueError for a net without layers over time.
     """
     dt = _time_step("spike_rates", net)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.resets import Reset, subtract
+from bioplaus.neurons.resets import Reset, check_decay, subtract
 from bioplaus.neurons.spiking import TRIANGLE, in_ms
 from bioplaus.neurons.surrogate import Surrogate, spike
 from bioplaus.types import Neuron
@@ -62,6 +62,7 @@ def two_compartment(
                     f"two_compartment: the current is {current.shape}, expected [B, n, 2], of the"
                     " basal and the apical dendrite; bp.basal(layer) and bp.apical(layer) give it"
                 )
+            check_decay("two_compartment", reset, dt, 1 / (leak + basal + apical))
             g = jnp.asarray(leak + basal + apical, current.dtype)
             k = (basal * current[..., 0] + apical * current[..., 1]) / g
             a = jnp.exp(-g * dt)

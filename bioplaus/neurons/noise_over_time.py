@@ -24,7 +24,7 @@ from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
 from bioplaus.neurons.noise import gaussian_current, normal
 from bioplaus.neurons.rate import rate as rate_neuron
-from bioplaus.neurons.resets import Reset, subtract, to_zero
+from bioplaus.neurons.resets import Reset, check_decay, subtract, to_zero
 from bioplaus.neurons.siegert import siegert
 from bioplaus.neurons.spiking import TRIANGLE, decay, in_ms, in_steps, lif
 from bioplaus.neurons.surrogate import Surrogate, spike
@@ -160,6 +160,7 @@ def escape(
 
     def build(dt):
         def chance(v, current):
+            check_decay("escape", reset, dt, tau)
             a = decay(dt, tau, current)
             u = a * v + current
             # Above e^20 spikes per ms the neuron fires for certain: no overflow, and no NaN behind.

@@ -28,7 +28,7 @@ from jax.typing import ArrayLike
 
 from bioplaus.checks import of_neurons
 from bioplaus.hyper import NonNegative, Positive, declared
-from bioplaus.neurons.resets import SHIFTS, Reset, check_functions, subtract
+from bioplaus.neurons.resets import SHIFTS, Reset, check_decay, check_functions, subtract
 from bioplaus.neurons.surrogate import Surrogate, spike, triangle
 from bioplaus.types import Array, Neuron
 
@@ -137,7 +137,8 @@ def lif(
     The rate at a constant current I0 > threshold, (1 - a) I0 a moment, with reset to 0, is
     1 / (refractory + tau ln(I0 / (I0 - threshold))) per ms as dt -> 0. Gerstner, Kistler, Naud,
     Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch. Raises
-    ValueError for numbers outside their domains, and for a name in place of a function.
+    ValueError for numbers outside their domains, for a name in place of a function, and at moments
+    too long for its reset (`resets.check_decay`).
 
         over_time(dense(100, lif(tau=20.0, reset=bp.neurons.RESETS["to_zero"])))
     """
@@ -146,6 +147,7 @@ def lif(
 
     def build(dt):
         def fire(v, current, listens):
+            check_decay("lif", reset, dt, tau)
             a = decay(dt, tau, current)
             u = a * v + current
             z = listens * spike((u - threshold) / threshold, surrogate)
@@ -212,6 +214,7 @@ def alif(
 
         def step(state, current, key):
             del key
+            check_decay("alif", reset, dt, tau)
             a, r = (decay(dt, t, current) for t in (tau, tau_adapt))
             u = a * state.v + current
             z = spike((u - threshold - beta * state.b) / threshold, surrogate)

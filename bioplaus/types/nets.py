@@ -18,8 +18,9 @@ class Batch(NamedTuple):
     """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure
     turns to one-hot rows. context: for modulators.
 
-    For a net that answers at each moment, y is [B, T, C], or integer labels [B, T]. asked: [B, T],
-    which of those answers count; None for all of them.
+    For a net that answers at each moment, y is [B, T, C], or integer labels [B, T], or, for all
+    moments alike, floats [B, C] or labels [B]. asked: [B, T], which of those answers count; None
+    for all of them.
     """
 
     x: Array
@@ -231,6 +232,8 @@ class Time(NamedTuple):
     layer hears itself.
     encoder: of a net's first layer, whose inputs are then those of the encoder, and no sequences.
     bare: this layer without its encoder.
+    neuron: the layer's own `neuron`. Nets are refused whose layer has another: only `lift` changes
+    what runs.
     """
 
     moment: Layer
@@ -243,6 +246,7 @@ class Time(NamedTuple):
     closed: ClosedFn | None = None
     encoder: Encoder | None = None
     bare: "Layer | None" = None
+    neuron: Neuron | None = None
 
 
 Net = tuple[Layer, ...]

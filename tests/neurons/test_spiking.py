@@ -60,6 +60,21 @@ def test_values_of_a_leaky_integrator_and_charges_of_a_lif_mean_the_same_at_any_
         assert faded < 0.1 * kick
 
 
+@pytest.mark.parametrize("longest", [2.0, 79.0])
+def test_a_threshold_that_does_not_decay_is_taken_off_a_moment_later(longest):
+    """u_2 = a u_1 - theta + I after a spike, also where next to nothing is left of u_1."""
+    tau = 1 / longest
+    first, later = 1.5, 0.7
+    neuron = bp.lif(tau, reset=subtract_undecayed)
+    v, z = neuron.step(jnp.zeros((1, 1)), jnp.full((1, 1), first), jax.random.key(0))
+    assert z == 1
+    u = neuron.step(v, jnp.full((1, 1), later), jax.random.key(0))[0]
+    assert abs(float(u[0, 0]) - (math.exp(-longest) * first - 1 + later)) < 1e-12
+    decayed = bp.lif(tau).step(jnp.zeros((1, 1)), jnp.full((1, 1), first), jax.random.key(0))[0]
+    other = bp.lif(tau).step(decayed, jnp.full((1, 1), later), jax.random.key(0))[0]
+    assert abs(float((other - u)[0, 0])) > 0.8  # control: with the rest of u it would be gone
+
+
 def test_adaptation_by_hand():
     dt, beta, tau_adapt = 0.5, 0.4, 30.0
     currents = np.random.default_rng(0).uniform(0, 0.5, 120)

@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 import bioplaus as bp
@@ -83,6 +85,44 @@ DATA = {
         lambda: grad(MOMENTS, EACH, asked=jnp.ones(2)),
         r"asked is \(2,\)",
         r"expected \[B, T\]",
+    ),
+    "asked nowhere": (
+        lambda: grad(MOMENTS, EACH, asked=jnp.zeros((2, 5))),
+        "asked is false at every moment",
+        "or give None for all",
+    ),
+    "training data that are asked nowhere": (
+        lambda: bp.make_train(
+            MOMENTS,
+            bp.rules.backprop(MOMENTS, EACH),
+            optax.sgd(0.1),
+            bp.Batch(X, Y, (), jnp.zeros((2, 5), bool)),
+            batch_size=2,
+        ),
+        "asked is false at every moment",
+        "make it true at the moments whose answers count",
+    ),
+    "truth values for spikes": (
+        lambda: bp.init(POOLED, KEY, X.astype(bool)),
+        "the input is bool",
+        "cast spikes to float32",
+    ),
+    "integers for spikes": (
+        lambda: bp.init(POOLED, KEY, X.astype(int)),
+        "the input is int32",
+        "cast spikes to float32",
+    ),
+    "truth values for spikes of a trained net": (
+        lambda: bp.rules.forward_forward(POOLED, bp.cross_entropy).grad(
+            PARAMS[id(POOLED)], (), bp.Batch(X.astype(bool), Y), KEY
+        ),
+        "x is bool",
+        "cast spikes to float32",
+    ),
+    "floats of two axes that are no rows of classes": (
+        lambda: grad(MOMENTS, EACH, y=jnp.zeros((2, 5))),
+        r"y is \(2, 5\) where the net answers at each moment",
+        r"integer labels \(2, 5\), or \(2, 4\) for all moments",
     ),
     "asked of one answer": (
         lambda: grad(asked=jnp.ones((2, 5))),
@@ -171,11 +211,28 @@ def test_what_is_right_is_not_refused():
     """The same calls with nothing wrong."""
     grad()
     grad(MOMENTS, EACH, y=jnp.zeros((2, 5), int), asked=jnp.ones((2, 5)))
+    grad(MOMENTS, EACH, asked=jnp.zeros((2, 5)).at[0, 1].set(1))
     grad(gate=(jnp.ones((2, 5, 1)), None))
     predict(MOMENTS, asked=jnp.ones((2, 5)))
     advanced(MOMENTS, pasts_of(MOMENTS), X[:, :2])
     advanced(POOLED, pasts_of(POOLED))
     gained(bp.Gain(jnp.ones((2, 1, 4)), out=jnp.ones(4)))
+
+
+def test_integers_are_labels_where_there_are_as_many_moments_as_classes():
+    """T = C: integers [B, C] are labels of moments, and floats [B, C] one row for all of them."""
+    x, rows = X[:, :4], jnp.eye(4)[jnp.array([0, 1])]
+
+    def learned(y):
+        return jax.tree.leaves(grad(MOMENTS, EACH, x=x, y=y)[0])
+
+    for integers in (jnp.array([[3, 1, 0, 2], [0, 0, 2, 1]]), rows.astype(int)):
+        for a, b in zip(learned(integers), learned(jax.nn.one_hot(integers, 4)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    at_all = learned(jnp.broadcast_to(rows[:, None], (2, 4, 4)))
+    for a, b in zip(learned(rows), at_all, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.allclose(learned(rows.astype(int))[-1], at_all[-1])  # control
 
 
 def test_wrong_arguments_name_the_function():

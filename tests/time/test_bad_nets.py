@@ -1,10 +1,16 @@
 """Nets over time that are refused, each in one clear line."""
 
+import numpy as np
 import pytest
 from test_bad_inputs import EACH, KEY, ONE, OVER, POOLED, READ, X, untyped
 
 import bioplaus as bp
 from bioplaus.neurons import RESETS, surrogate
+
+
+def over(neuron, dt):
+    return (bp.over_time(bp.dense(4, neuron), dt=dt),)
+
 
 NETS = {
     "tau of 0": (lambda: bp.lif(tau=0.0), "lif: tau: .*got 0.0", "expected a number above 0"),
@@ -28,6 +34,21 @@ NETS = {
         lambda: untyped.lif(surrogate=surrogate.atan),
         "lif: surrogate: got the factory atan",
         "call it, bioplaus.neurons.atan()",
+    ),
+    "a reset that divides by a decay of nothing": (
+        lambda: bp.init(over(bp.lif(0.1, reset=RESETS["subtract_undecayed"]), 9.0), KEY, X),
+        "lif: reset: subtract_undecayed divides .* dt / tau is 90, expected at most 80",
+        "give a shorter dt, a longer tau, or another reset",
+    ),
+    "another neuron for a layer over time": (
+        lambda: bp.init((OVER._replace(neuron=bp.tanh()), READ), KEY, X),
+        "the neuron of layer 0, which runs over time, was replaced",
+        r"layer.time.lift\(lambda m: m._replace\(neuron=...\)\)",
+    ),
+    "another neuron for a layer of a rule's net": (
+        lambda: bp.rules.backprop((OVER, READ._replace(neuron=OVER.neuron)), EACH),
+        "the neuron of layer 1, which runs over time, was replaced",
+        "replace that of one moment",
     ),
     "a function for a layer": (
         lambda: untyped.rules.backprop((OVER, bp.mean_over_time), bp.cross_entropy),
@@ -140,3 +161,16 @@ def test_refused_in_one_line(name):
         act()
     raised.match(remedy.replace("()", r"\(\)"))
     assert "\n" not in str(raised.value)
+
+
+def test_what_the_errors_advise_is_right():
+    """The neuron of one moment acts; a reset works with other lengths of a moment."""
+    lifted = OVER.time.lift(lambda m: m._replace(neuron=bp.tanh()))
+    params = bp.init((lifted,), KEY, X)
+    trace = bp.forward((lifted,), params, X, KEY)
+    np.testing.assert_allclose(trace.output, np.tanh(trace.currents[0]), rtol=1e-6)
+    spikes = bp.forward((OVER,), params, X, KEY).output
+    assert not np.allclose(spikes, trace.output)  # control
+    undecayed = bp.lif(0.1, reset=RESETS["subtract_undecayed"])
+    bp.init(over(undecayed, 7.9), KEY, X)
+    bp.init(over(bp.lif(0.1), 9.0), KEY, X)

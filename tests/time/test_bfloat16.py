@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import bioplaus as bp
 from bioplaus.training.precision import bfloat16
@@ -61,6 +62,29 @@ def test_traced_numbers_do_not_change_dtypes():
         params = bp.init(net, KEY, X)
         return params, rule.grad(params, rule.init(KEY, params, batch), batch, KEY)[0]
 
-    params, grads = jax.eval_shape(run, jnp.float32(1.0), jnp.float32(0.1))
+    check_dtypes(*jax.eval_shape(run, jnp.float32(1.0), jnp.float32(0.1)))
+
+
+def check_dtypes(params, grads):
     same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), params, grads)
     assert all(jax.tree.leaves(same))
+
+
+@pytest.mark.parametrize("over_time", [False, True])
+def test_node_perturbation_takes_a_traced_size(over_time):
+    """A float32 tracer gives the gradient that the number gives."""
+    hidden = bp.over_time(bp.dense(5, bp.lif())) if over_time else bp.dense(5, bp.tanh())
+    net = (hidden, bp.after(bp.mean_over_time, bp.dense(C)) if over_time else bp.dense(C))
+    x = X if over_time else X[:, 0]
+    params, batch = bp.init(net, KEY, x), bp.Batch(x, jnp.arange(B))
+
+    def run(sigma):
+        rule = bfloat16(bp.rules.node_perturbation(net, bp.cross_entropy, sigma=sigma))
+        return rule.grad(params, (), batch, KEY)[0]
+
+    traced, other = (jax.jit(run)(jnp.float32(sigma)) for sigma in (0.5, 1.0))
+    check_dtypes(params, traced)
+    known = run(0.5)
+    for a, b, c in zip(*map(jax.tree.leaves, (traced, known, other)), strict=True):
+        np.testing.assert_allclose(a, b, atol=0.02 * float(abs(b).max()))
+        assert not np.allclose(a, c, atol=0.02 * float(abs(b).max()))  # control

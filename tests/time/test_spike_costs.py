@@ -169,3 +169,12 @@ def test_refusals():
     values = (bp.over_time(bp.dense(3, bp.leaky())),)
     with pytest.raises(ValueError, match="no synapses of the net receive spikes"):
         break_even(values, bp.init(values, KEY, SPIKES), SPIKES + 0.5, KEY, dense)
+
+
+def test_a_silent_layer_has_the_rate_0_and_a_readout_has_none():
+    net = NETS["lif"]
+    params = jax.tree.map(lambda p: p - 9.0, bp.init(net, KEY, SPIKES))
+    rates = spike_rates(net, params, SPIKES, KEY)
+    for found in rates:
+        np.testing.assert_array_equal(found, [0, 0, np.nan])
+    assert (spike_rates(net, bp.init(net, KEY, SPIKES), SPIKES, KEY).hz[:2] > 0).all()  # control

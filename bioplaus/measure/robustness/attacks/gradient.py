@@ -87,8 +87,9 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
 
     PGD along the teaching signal that feedback alignment would send to the input.
 
-    The signal is s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x. feedback: B_l for EVERY layer;
-    that of the first layer belongs to no rule, so draw it with `net.init`. At B = W this is `pgd`.
+    The signal is s_l = phi'(a_l) * (s_{l+1} B_{l+1}^T), down to x; in a recurrent layer it crosses
+    that layer's own synapses at B_l too. feedback: B_l for EVERY layer; that of the first layer
+    belongs to no rule, so draw it with `net.init`. At B = W this is `pgd`.
     It shows how wrong a reported robustness would have been.
     """
 
@@ -111,9 +112,12 @@ def attack_with_learning_signal(net: Net, params: PyTree, feedback: PyTree) -> A
             trace = forward(net, params, x, key)
             signal = error_of(of_answers(loss), trace.output, targets("attack", trace.output, y))[1]
             for l in reversed(range(len(net))):
-                k = layer_key(key, l)
-                signal = through(net[l], trace.currents[l], k, signal)
-                signal = send(net[l], params[l], feedback[l], trace.inputs[l], k, signal)
+                layer, p, b, k = net[l], params[l], feedback[l], layer_key(key, l)
+                if layer.time is None or layer.time.closed is None:
+                    signal = through(layer, trace.currents[l], k, signal)
+                else:
+                    signal = layer.time.closed(p, b, trace.currents[l], k, signal)
+                signal = send(layer, p, b, trace.inputs[l], k, signal, trace.heard[l])
             return signal
 
         start = jax.random.fold_in(key, START)
