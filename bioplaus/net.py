@@ -255,9 +255,10 @@ def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
 
 
 def _gained(neuron: Neuron, gain: Gain) -> Neuron:
-    def step(state, current, key):
-        state, output = neuron.step(state, current * jnp.asarray(gain.scale) + gain.offset, key)
-        return state, output * jnp.asarray(gain.out)
+    def step(state, current, key):  # in the dtypes of the neurons, also by gains of more bits
+        changed = (current * jnp.asarray(gain.scale) + gain.offset).astype(current.dtype)
+        state, output = neuron.step(state, changed, key)
+        return state, (output * jnp.asarray(gain.out)).astype(output.dtype)
 
     quiet = neuron.off and _gained(neuron.off, gain)
     average = neuron.mean and _gained(neuron.mean, gain)

@@ -32,7 +32,7 @@ ALLOWED = {
     "support": ("types", "outputs"),
     "entry": "types batches net outputs losses hyper encoders support".split(),
     "extensions": (),
-    "neurons": ("types", "hyper", "checks"),
+    "neurons": ("types", "arrays", "hyper", "checks"),
     "local": ("types", "salts", "net", "outputs", "losses"),
     "modulators": ("types", "salts", "net", "entry", "hyper", "extensions", "support"),
     "encoders": ("types", "salts", "net", "hyper"),

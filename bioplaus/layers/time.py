@@ -166,16 +166,9 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         return _feedforward(moment, steps._replace(gains=(gain, *steps.gains)))
 
     neuron, through = scanned_neuron(moment.neuron, steps), through_neurons(moment.neuron, steps)
-    return Layer(
-        init,
-        synapse,
-        credit,
-        neuron,
-        moment.off and lift(_without_noise),
-        moment.composite,
-        Time(moment, steps.dt, lift, gained, start, run, through, neuron=neuron),
-        affine=moment.affine,
-    )
+    off = moment.off and lift(_without_noise)
+    time = Time(moment, steps.dt, lift, gained, start, run, through, neuron=neuron)
+    return Layer(init, synapse, credit, neuron, off, moment.composite, time, affine=moment.affine)
 
 
 def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:

@@ -62,8 +62,9 @@ def two_compartment(
                     f"two_compartment: the current is {current.shape}, expected [B, n, 2], of the"
                     " basal and the apical dendrite; bp.basal(layer) and bp.apical(layer) give it"
                 )
-            check_decay("two_compartment", reset, dt, 1 / (leak + basal + apical))
-            g = jnp.asarray(leak + basal + apical, current.dtype)
+            sum_of_all = leak + basal + apical
+            check_decay("two_compartment", reset, dt, 1 / sum_of_all)
+            g = jnp.asarray(sum_of_all, current.dtype)
             k = (basal * current[..., 0] + apical * current[..., 1]) / g
             a = jnp.exp(-g * dt)
             u = k + a * (state - k)

@@ -131,14 +131,12 @@ def lif(
     rounded to moments, in which v stays at its reset value and what arrives is lost. reset: one of
     `RESETS`; by default what is above the threshold stays. surrogate: psi, which stands for dz/dx
     at x = (u - threshold) / threshold; `SURROGATES` has the factories, as `atan()`.
-    detached: no derivative passes the reset (as in Bellec et al., 2020, and in snnTorch), else all
-    of it.
+    detached: no derivative passes the reset (as in Bellec et al., 2020, and in snnTorch).
 
     The rate at a constant current I0 > threshold, (1 - a) I0 a moment, with reset to 0, is
     1 / (refractory + tau ln(I0 / (I0 - threshold))) per ms as dt -> 0. Gerstner, Kistler, Naud,
     Paninski, "Neuronal Dynamics", 2014, section 1.3, https://neuronaldynamics.epfl.ch. Raises
-    ValueError for numbers outside their domains, for a name in place of a function, and at moments
-    too long for its reset (`resets.check_decay`).
+    ValueError for numbers outside their domains, names for functions, and dt too long for a reset.
 
         over_time(dense(100, lif(tau=20.0, reset=bp.neurons.RESETS["to_zero"])))
     """

@@ -54,14 +54,14 @@ def node_perturbation(
         gates = gates_of(gate, signals, len(net))
         subkey = jax.random.fold_in(key, NODES)
         xi = [sample(layer_key(subkey, l), a.shape, a.dtype) for l, a in enumerate(trace.currents)]
-        # in the dtype of the currents, also where sigma is a tracer of more bits
-        offsets = [Gain(offset=(sigma * x).astype(x.dtype)) for x in xi]
-        perturbed = forward(with_gain(net, offsets), params, batch.x, key).output
+        perturbed = forward(
+            with_gain(net, [Gain(offset=sigma * x) for x in xi]), params, batch.x, key
+        ).output
         change = (loss(perturbed, batch.y) - losses) / sigma
         grads = []
         for l, layer in enumerate(net):
             signal = change.reshape(-1, *(1,) * (xi[l].ndim - 1)) * xi[l]
-            signal = signal.astype(xi[l].dtype)
+            signal = signal.astype(xi[l].dtype)  # sigma may be a tracer of more bits
             k, heard = layer_key(key, l), trace.heard[l]
             grads.append(pull(layer, params[l], trace.inputs[l], k, signal, gates[l], heard))
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)

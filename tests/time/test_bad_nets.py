@@ -165,6 +165,7 @@ def test_refused_in_one_line(name):
 
 def test_what_the_errors_advise_is_right():
     """The neuron of one moment acts; a reset works with other lengths of a moment."""
+    assert OVER.time is not None
     lifted = OVER.time.lift(lambda m: m._replace(neuron=bp.tanh()))
     params = bp.init((lifted,), KEY, X)
     trace = bp.forward((lifted,), params, X, KEY)
