@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -61,9 +62,11 @@ def build(
     """
     net = net or make_net(arm, example, classes, values)
     rate = values.get("optimiser.learning_rate", arm.optimiser.learning_rate)
-    base, loss = make_tx(arm.optimiser, arm.steps, rate), getattr(losses, arm.loss)
+    pieces = math.ceil(example.shape[1] / arm.online) if arm.online else 1  # of each sequence
+    updates, loss = arm.steps * pieces, getattr(losses, arm.loss)
+    base = make_tx(arm.optimiser, updates, rate)
     objective = loss if net[-1].time is None else losses.at_each_moment(loss)
-    tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, arm.steps)
+    tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, updates)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
