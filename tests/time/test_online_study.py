@@ -40,7 +40,7 @@ def test_a_schedule_ends_with_the_last_piece():
     state = tx.init(jnp.ones(()))
     for _ in range(18):
         update, state = tx.update(jnp.ones(()), state, jnp.ones(()))
-        rates.append(-float(update))
+        rates.append(-np.asarray(update).item())
     assert rates == pytest.approx([0.5 * (1 + np.cos(np.pi * t / 18)) for t in range(18)], abs=1e-6)
 
 
