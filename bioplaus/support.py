@@ -28,11 +28,21 @@ def needs_rewards(factory: Callable[..., Any]) -> bool:
     return getattr(_bare(factory), "rewards", False)
 
 
+def needs_time(factory: Callable[..., Any]) -> bool:
+    """Whether a rule's factory has declared that it refuses nets of one moment,
+    `learning_rule(time=OverTime(moment="why"))`."""
+    declared = over_time_of(factory)
+    return declared is not None and declared.moment is not None
+
+
 NEEDS_WORLD = (
     "it learns from the rewards of a world, and a data set has none: run it in a world, by"
     " bp.worlds.run (docs/rewards.md)"
 )
 """Why studies leave out a rule that needs rewards."""
+
+NEEDS_TIME = "it learns in nets over time alone: give --net spiking"
+"""Why comparisons of nets of one moment leave out a rule that needs time."""
 
 
 def _bare(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,11 +52,18 @@ def _bare(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_support(rule: str, declared: OverTime | None, net: Net, loss: Loss) -> None:
-    """Raise ValueError for a net over time that a rule declares to refuse."""
-    if declared is None or all(layer.time is None for layer in net):
+    """Raise ValueError for a net that a rule declares to refuse."""
+    if declared is None:
+        return
+    if all(layer.time is None for layer in net):
+        if declared.moment is not None:
+            raise ValueError(
+                f"{rule}: the net is one of a single moment, which this rule refuses:"
+                f" {declared.moment}; give layers over time, bp.over_time(bp.dense(100, bp.lif()))"
+            )
         return
     for l, layer in enumerate(net):
-        if wrong := _refusal(declared, layer):
+        if wrong := _refusal(declared, layer, l == len(net) - 1):
             what, reason = wrong
             raise ValueError(
                 f"{rule}: layer {l} {what}, which this rule refuses: {reason}; `bioplaus list"
@@ -59,8 +76,10 @@ def check_support(rule: str, declared: OverTime | None, net: Net, loss: Loss) ->
         )
 
 
-def _refusal(declared: OverTime, layer: Layer) -> tuple[str, str] | None:
+def _refusal(declared: OverTime, layer: Layer, last: bool) -> tuple[str, str] | None:
     """What of a layer is refused, and why; None if nothing is."""
+    if declared.rates is not None and not last and not layer.neuron.spikes:
+        return "has neurons that do not fire", declared.rates
     if layer.time is None:
         return None
     found = (
@@ -84,11 +103,12 @@ def words(declared: OverTime | None) -> str:
         return "not declared"
     if declared.nets is not None:
         return "no"
-    kinds = "spikes and rates"
+    kinds = "spikes and rates" if declared.rates is None else "spikes"
     if declared.spikes is not None:
         kinds = "rates" if declared.memory is None else "rates without memory"
     parts = [kinds]
     parts += ["no recurrent layers"] if declared.recurrent is not None else []
     parts += ["one answer a sequence"] if declared.each_moment is not None else []
     parts += ["streams"] if declared.streams else []
+    parts += ["needs time"] if declared.moment is not None else []
     return ", ".join(parts)

@@ -41,9 +41,11 @@ from bioplaus.rules.shared import (
     inverses,
     nudged,
     relax,
+    spike_timing,
     unsupervised,
+    unsupervised_spikes,
 )
-from bioplaus.testing import CONTRACT, perceptron
+from bioplaus.testing import CONTRACT, standard
 from bioplaus.types import RuleFactory
 
 
@@ -60,7 +62,18 @@ class Mutant(NamedTuple):
     module: ModuleType | None = None
 
 
-SHARED = (direct, relax, inference, inverses, nudged, heads, growth, unsupervised)
+SHARED = (
+    direct,
+    relax,
+    inference,
+    inverses,
+    nudged,
+    heads,
+    growth,
+    unsupervised,
+    spike_timing,
+    unsupervised_spikes,
+)
 """Each imports only those before it."""
 FILES = sorted(Path(__file__).parent.glob("mutations/*.py"))
 MUTANTS = tuple(Mutant(*m) for file in FILES for m in runpy.run_path(str(file))["MUTANTS"])
@@ -128,7 +141,7 @@ def killer(mutant: Mutant) -> str | None:
     if failed := first_failure(mutant.key, factory):
         return f"{failed.name}: {failed.value:.3g}, limit {failed.limit:g}"
     with jax.enable_x64():
-        case = perceptron(factory)
+        case = standard(factory)
         for item in CONTRACT.values():
             try:
                 item(case)

@@ -110,7 +110,8 @@ def _compare(command: Compare, rest: list[str]) -> int:
         else "common: one optimiser and learning rate for all rules"
     )
     print(f"settings: {settings}")
-    _say_left_out(command.rules)
+    if command.rules == "all":
+        _all(command.net)
     command.out = command.out or _new(Path("results") / f"compare-{command.data}")
     return _finish(run_jobs(study, command.out, jobs=command.jobs))
 
@@ -180,24 +181,26 @@ def _keys(text: str) -> list[str]:
     return keys
 
 
-def _say_left_out(rules: str | None) -> None:
-    """Print which rules `all` does not mean, and why."""
+def _all(net: str) -> list[str]:
+    """The rules that `all` means for a net, mlp or spiking; prints which are left out, and why."""
     from bioplaus.rules import RULES, of_labels
-    from bioplaus.support import NEEDS_WORLD
+    from bioplaus.support import NEEDS_TIME, NEEDS_WORLD, needs_rewards
 
-    for key in RULES.keys() - of_labels() if rules == "all" else ():
-        print(f"left out: {key}: {NEEDS_WORLD}")
+    keys = of_labels(over_time=net == "spiking")
+    for key, factory in RULES.items():
+        if key not in keys:
+            print(f"left out: {key}: {NEEDS_WORLD if needs_rewards(factory) else NEEDS_TIME}")
+    return keys
 
 
 def _tune(command: Tune, rest: list[str]) -> int:
-    from bioplaus.rules import BASELINES, of_labels
+    from bioplaus.rules import BASELINES
     from bioplaus.study.tune import tune
 
     del rest
     if min(command.trials, command.seeds, command.steps, command.epochs) < 1:
         raise UsageError("trials, seeds, steps and epochs must each be 1 or more")
-    _say_left_out(command.rules)
-    keys = of_labels() if command.rules == "all" else _keys(command.rules)
+    keys = _all(command.net) if command.rules == "all" else _keys(command.rules)
     tune(
         [*keys, *BASELINES],
         data=command.data,

@@ -19,9 +19,9 @@ import jax
 
 from bioplaus.extensions import with_extensions
 from bioplaus.identities.any_net import posed
-from bioplaus.identities.common import Check, Family, Problem, squashed
-from bioplaus.identities.over_time import Left, on_spiking_nets
-from bioplaus.losses import cross_entropy, mse
+from bioplaus.identities.common import SIGMOID, Check, Family, Problem
+from bioplaus.identities.over_time import Left, on_spiking_nets, small_problem
+from bioplaus.losses import cross_entropy
 from bioplaus.rules import BASELINES, RULES, available
 from bioplaus.types import Batch, Loss, Net, PyTree, RuleFactory
 
@@ -134,7 +134,7 @@ def _checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     family = families()[key]
     yield from family.checks(factory)
     if family.on_net:
-        for check in family.on_net(factory, squashed(mse)):
+        for check in family.on_net(factory, small_problem(factory, SIGMOID)):
             yield check._replace(name=f"sigmoid outputs: {check.name}")
 
 

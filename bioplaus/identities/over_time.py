@@ -11,11 +11,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.common import Check, Family, Problem, pose
+from bioplaus.identities.common import Check, Family, Problem, pose, problem
 from bioplaus.layers import after, dense, mean_over_time, over_time, recurrent
+from bioplaus.losses import mse
 from bioplaus.neurons import alif, lif
-from bioplaus.support import check_support, over_time_of
-from bioplaus.types import RuleFactory
+from bioplaus.support import check_support, needs_time, over_time_of
+from bioplaus.types import Neuron, RuleFactory
 
 
 class Left(NamedTuple):
@@ -51,18 +52,27 @@ def spiking() -> dict[str, Problem]:
     return {name: p._replace(batch=p.batch._replace(x=x)) for name, p in found.items()}
 
 
+def small_problem(factory: RuleFactory, output: Neuron) -> Problem:
+    """A perceptron with these outputs and half the squared error; a spiking net for a rule that
+    needs time."""
+    if not needs_time(factory):
+        return problem((7, 5, 4, 3), examples=6, output=output, loss=mse)
+    p = spiking()["a feed-forward spiking net"]
+    return p._replace(net=(*p.net[:-1], after(mean_over_time, dense(3, output))), loss=mse)
+
+
 def on_spiking_nets(key: str, family: Family, factory: RuleFactory) -> Iterator[Check | Left]:
     """The checks of a family on the nets of `spiking`, and where it has none."""
-    for name, problem in spiking().items():
+    for name, posed in spiking().items():
         try:
-            check_support(key, over_time_of(factory), problem.net, problem.loss)
+            check_support(key, over_time_of(factory), posed.net, posed.loss)
         except ValueError as refusal:
             yield Left(key, name, str(refusal), True)
             continue
-        loop = any(layer.time and layer.time.closed for layer in problem.net)
+        loop = any(layer.time and layer.time.closed for layer in posed.net)
         why = family.spiking or (family.recurrent if loop else "")
         if family.on_net is None or why:
             yield Left(key, name, why or "the family has no checks for any net", False)
             continue
-        for check in family.on_net(factory, problem):
+        for check in family.on_net(factory, posed):
             yield check._replace(name=f"{name}: {check.name}")

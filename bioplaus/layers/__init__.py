@@ -4,6 +4,7 @@ imports flax.
 
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.compartments import apical, basal
+from bioplaus.layers.fixed import fixed
 from bioplaus.layers.models import cnn, mlp
 from bioplaus.layers.short_term import short_term
 from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
@@ -15,6 +16,7 @@ __all__ = [
     "cnn",
     "conv",
     "dense",
+    "fixed",
     "flattened",
     "group_normed",
     "last_moment",

@@ -49,10 +49,11 @@ from bioplaus.rules.sign_concordant import (
     uniform_sign_concordant,
 )
 from bioplaus.rules.signal_propagation import signal_propagation
+from bioplaus.rules.stdp import rstdp, stdp
 from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
 from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
-from bioplaus.support import needs_rewards
+from bioplaus.support import needs_rewards, needs_time
 from bioplaus.types import RuleFactory
 
 RULES = {
@@ -103,15 +104,22 @@ RULES = {
     "krotov": krotov,
     "clapp": clapp,
     "eprop": eprop,
+    "stdp": stdp,
+    "rstdp": rstdp,
 }
 
 BASELINES = {"frozen": readout_only}
 
 
-def of_labels() -> list[str]:
+def of_labels(*, over_time: bool = True) -> list[str]:
     """The keys of RULES that learn from data with labels: what `all` means in a study. The others
-    need the rewards of a world."""
-    return [key for key, factory in RULES.items() if not needs_rewards(factory)]
+    need the rewards of a world. over_time: whether the net runs over time; without it, rules that
+    need time are left out, too."""
+    return [
+        key
+        for key, factory in RULES.items()
+        if not needs_rewards(factory) and (over_time or not needs_time(factory))
+    ]
 
 
 def available() -> dict[str, RuleFactory]:
@@ -170,9 +178,11 @@ __all__ = [
     "predictive_coding",
     "rate_regularised",
     "readout_only",
+    "rstdp",
     "sanger",
     "signal_propagation",
     "softhebb",
+    "stdp",
     "target_propagation",
     "three_factor",
     "uniform_sign_concordant",

@@ -103,7 +103,8 @@ def comparison(
     rules = CORE if rules is None else rules
     if not rules:
         raise StudyError("rules: got no key; give keys of rules, as in bp,fa, or all")
-    keys = [*dict.fromkeys([*(of_labels() if list(rules) == ["all"] else rules), "frozen"])]
+    rules = of_labels(over_time=False) if list(rules) == ["all"] else rules
+    keys = [*dict.fromkeys([*rules, "frozen"])]
     large, tuned = data in FOLDERS, {key: found for key, found in defaults().items() if key in keys}
     base: dict[str, Any] = {
         "data": data,

@@ -13,9 +13,17 @@ from collections.abc import Callable
 import jax
 
 from bioplaus.losses import cross_entropy
-from bioplaus.support import needs_rewards, over_time_of
+from bioplaus.support import needs_rewards, needs_time, over_time_of
 from bioplaus.testing.arguments import host_arrays, mean, refusals, shapes
-from bioplaus.testing.cases import Case, case, convolutional, perceptron, rewarded, spiking
+from bioplaus.testing.cases import (
+    Case,
+    case,
+    convolutional,
+    perceptron,
+    rewarded,
+    spiking,
+    standard,
+)
 from bioplaus.testing.gating import gates, unit_gates
 from bioplaus.testing.over_time import liveness
 from bioplaus.testing.programs import hyperparameters, one_trace, plain, transforms
@@ -46,6 +54,7 @@ __all__ = [
     "rewarded",
     "shapes",
     "spiking",
+    "standard",
     "transforms",
     "unit_gates",
 ]
@@ -63,18 +72,19 @@ def check_rule(
     defaults by `functools.partial`.
     net, batch: give both or neither. The default is a small perceptron and a small convolutional
     net, on random data, and a small spiking net if the factory declares that it takes one
-    (`learning_rule(time=...)`). For a factory that declares that it needs rewards
+    (`learning_rule(time=...)`); it is that net alone for a factory that needs time
+    (`OverTime(moment="why")`). For a factory that declares that it needs rewards
     (`learning_rule(rewards=True)`) it is a small spiking net that answers at each moment, with
     actions and rewards.
     """
     with jax.enable_x64():
         if net is not None and batch is not None:
             cases = [(case(factory, net, loss, batch), ITEMS)]
-        elif net is None and batch is None and needs_rewards(factory):
-            cases = [(rewarded(factory, loss), ITEMS)]
+        elif net is None and batch is None and (needs_rewards(factory) or needs_time(factory)):
+            cases = [(standard(factory, loss), ITEMS)]
         elif net is None and batch is None:
             cases = [
-                (perceptron(factory, loss), ITEMS),
+                (standard(factory, loss), ITEMS),
                 (convolutional(factory, loss), ON_EVERY_NET),
             ]
             declared = over_time_of(factory)

@@ -21,6 +21,7 @@ from bioplaus.layers import (
 from bioplaus.losses import at_each_moment, cross_entropy
 from bioplaus.net import init
 from bioplaus.neurons import lif, tanh
+from bioplaus.support import needs_rewards, needs_time
 from bioplaus.trees import cast, close, types
 from bioplaus.types import Batch, GradFn, Key, Loss, Net, PyTree, Rule, RuleFactory
 
@@ -74,6 +75,14 @@ def rewarded(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
     actions = np.eye(3)[np.arange(4) % 2]  # at all moments
     batch = Batch(jnp.asarray(x, float), jnp.asarray(actions), {"reward": jnp.asarray(reward)})
     return case(factory, net, at_each_moment(loss), batch)
+
+
+def standard(factory: RuleFactory, loss: Loss = cross_entropy) -> Case:
+    """The rule on the net that it is checked on in full: `perceptron`, or what it declares that it
+    needs."""
+    if needs_rewards(factory):
+        return rewarded(factory, loss)
+    return (spiking if needs_time(factory) else perceptron)(factory, loss)
 
 
 def random_batch(*shape: int) -> Batch:

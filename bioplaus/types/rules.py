@@ -116,6 +116,8 @@ class OverTime(NamedTuple):
     `at_each_moment`.
     still: None for a rule that teaches every layer, else the reason why hidden layers do not learn.
     streams: whether it also learns on streams, while time runs: then its `Rule.stream` exists.
+    moment, rates: of a rule that learns from spikes alone, why it refuses nets of one moment, and
+    hidden layers whose neurons do not fire.
     """
 
     nets: str | None = None
@@ -125,6 +127,8 @@ class OverTime(NamedTuple):
     each_moment: str | None = None
     still: str | None = None
     streams: bool = False
+    moment: str | None = None
+    rates: str | None = None
 
 
 class RuleFactory(Protocol):

@@ -13,7 +13,8 @@ from variants import RULES_AND_SLOW_COSTLY
 import bioplaus as bp
 from bioplaus.identities import FAMILIES, first_failure
 from bioplaus.identities.any_net import posed
-from bioplaus.identities.common import problem, squashed
+from bioplaus.identities.common import LINEAR, SIGMOID
+from bioplaus.identities.over_time import small_problem
 from bioplaus.rules import BASELINES, RULES
 
 pytestmark = pytest.mark.thorough
@@ -82,8 +83,8 @@ def test_mutants_of_nonlinear_outputs_fail_at_nonlinear_outputs_only(x64, key):
     """Mistakes that have no effect at linear outputs: only checks at nonlinear outputs fail."""
     (mutant,) = (m for m in MUTANTS if m.key == key and m.name.startswith("nonlinear outputs"))
     factory = factory_of(mutant)
-    assert first_failure(key, factory, problem((7, 5, 4, 3), examples=6, loss=bp.mse)) is None
-    assert first_failure(key, factory, squashed(bp.mse))
+    assert first_failure(key, factory, small_problem(factory, LINEAR)) is None
+    assert first_failure(key, factory, small_problem(factory, SIGMOID))
 
 
 def test_every_rule_has_a_mutant_of_nonlinear_outputs():
