@@ -10,6 +10,7 @@ not constrained.
     sparse     P(w) = mask * w
     low_bit    P(a) = q clip(round(a / q), -K, K),    K = 2^(bits - 1) - 1,
                for accumulators a <- clip(a + update, -K q, K q) and levels spaced by q
+    normalised  P(w)_ij = total w_ij / sum_i |w_ij|
 
     sparse = projections.sparse(0.1, jax.random.key(0))
     tx = optax.chain(optax.adam(1e-3), projections.dale(0.8), sparse)
@@ -17,7 +18,7 @@ not constrained.
 Any starting params will do: the first step brings them into the set, and they never leave it;
 `project` does so before the first step. Put several at the end of the chain, in the order low_bit,
 dale, sparse, or bounded, dale, sparse with 0 within the bounds: each then preserves the constraints
-of those before it. low_bit has bounds already. Weights that belong to a rule, such as feedback, are
+of those before it. low_bit has bounds already. normalised comes last, and keeps signs and zeros. Weights that belong to a rule, such as feedback, are
 other synapses: give them an optimiser without these constraints.
 
 dale: Dale, "Pharmacology and Nerve-endings", 1935; "Dale's principle" is Eccles's name for it.
@@ -29,9 +30,11 @@ units", ICLR 2021, https://openreview.net/forum?id=eU776ZYxEpz (the paper's arch
 another one). sparse: Litwin-Kumar, Harris, Axel, Sompolinsky, Abbott, "Optimal Degrees of Synaptic
 Connectivity", 2017, Neuron 93. low_bit, bounded: Courbariaux, Bengio, David, "BinaryConnect", 2015,
 arXiv:1511.00363 (accumulators a, clipped); fixed point, by the same authors, "Training deep neural
-networks with low precision multiplications", 2014, arXiv:1412.7024. Departures: dale gives each
+networks with low precision multiplications", 2014, arXiv:1412.7024. normalised: Turrigiano, "The self-tuning neuron:
+synaptic scaling of excitatory synapses", 2008, doi:10.1016/j.cell.2008.10.008. Departures: dale gives each
 unit the sign to which its starting weights lean, and only learning balances excitation and
-inhibition; low_bit has several bits, and always rounds to the nearest level.
+inhibition; low_bit has several bits, and always rounds to the nearest level; normalised scales at
+once, and not over hours.
 """
 
 import operator
@@ -176,6 +179,24 @@ def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformati
         return jax.tree.map(settle, _given(params), full, state.step), LowBit(full, state.step)
 
     return optax.masked(optax.GradientTransformation(init, update), are_weights)
+
+
+def normalised(total: float) -> optax.GradientTransformation:
+    """Synaptic scaling: the weights that arrive at a unit add up to `total`, each at its size.
+
+    All are scaled alike, so that their ratios stay: what one synapse gains, the others lose. Units
+    whose weights are all 0 stay so. Weights above an upper bound may come back above it. Raises
+    ValueError unless total is above 0.
+    """
+    if not total > 0:
+        raise ValueError(f"normalised: total is {total}, expected above 0")
+
+    def settle(_: PyTree, w: Array, update: Array) -> Array:
+        new = w + update
+        size = jnp.abs(new).sum(range(new.ndim - 1))
+        return jnp.where(size > 0, new * (total / jnp.where(size > 0, size, 1)) - w, update)
+
+    return optax.masked(_projection(lambda w: (), settle), are_weights)
 
 
 def project(tx: optax.GradientTransformation, params: PyTree) -> PyTree:
