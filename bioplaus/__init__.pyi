@@ -16,6 +16,7 @@ from .layers import basal as basal
 from .layers import cnn as cnn
 from .layers import conv as conv
 from .layers import dense as dense
+from .layers import fixed as fixed
 from .layers import flattened as flattened
 from .layers import group_normed as group_normed
 from .layers import last_moment as last_moment

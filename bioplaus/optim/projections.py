@@ -18,8 +18,9 @@ not constrained.
 Any starting params will do: the first step brings them into the set, and they never leave it;
 `project` does so before the first step. Put several at the end of the chain, in the order low_bit,
 dale, sparse, or bounded, dale, sparse with 0 within the bounds: each then preserves the constraints
-of those before it. low_bit has bounds already. normalised comes last, and keeps signs and zeros. Weights that belong to a rule, such as feedback, are
-other synapses: give them an optimiser without these constraints.
+of those before it. low_bit has bounds already; normalised comes last, and keeps signs and zeros.
+Weights that belong to a rule, such as feedback, are other synapses: give them an optimiser without
+these constraints.
 
 dale: Dale, "Pharmacology and Nerve-endings", 1935; "Dale's principle" is Eccles's name for it.
 Clipped to sign, four excitatory units to one inhibitory: Song, Yang, Wang, "Training
@@ -30,11 +31,11 @@ units", ICLR 2021, https://openreview.net/forum?id=eU776ZYxEpz (the paper's arch
 another one). sparse: Litwin-Kumar, Harris, Axel, Sompolinsky, Abbott, "Optimal Degrees of Synaptic
 Connectivity", 2017, Neuron 93. low_bit, bounded: Courbariaux, Bengio, David, "BinaryConnect", 2015,
 arXiv:1511.00363 (accumulators a, clipped); fixed point, by the same authors, "Training deep neural
-networks with low precision multiplications", 2014, arXiv:1412.7024. normalised: Turrigiano, "The self-tuning neuron:
-synaptic scaling of excitatory synapses", 2008, doi:10.1016/j.cell.2008.10.008. Departures: dale gives each
-unit the sign to which its starting weights lean, and only learning balances excitation and
-inhibition; low_bit has several bits, and always rounds to the nearest level; normalised scales at
-once, and not over hours.
+networks with low precision multiplications", 2014, arXiv:1412.7024. normalised: Turrigiano, "The
+self-tuning neuron: synaptic scaling of excitatory synapses", 2008, doi:10.1016/j.cell.2008.10.008.
+Departures: dale gives each unit the sign to which its starting weights lean, and only learning
+balances excitation and inhibition; low_bit has several bits, and always rounds to the nearest
+level; normalised scales at once, and not over hours.
 """
 
 import operator

@@ -33,9 +33,10 @@ KEY = jax.random.key(0)
 
 @pytest.mark.parametrize("key", RULES_AND_SLOW_VARIANTS)
 def test_every_rule_goes_through_a_study(key):
-    arm = Arm.model_validate(
-        {"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8}
-    )
+    settings = {"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8}
+    if needs_time(RULES.get(key, backprop)):
+        settings |= spiking_settings(DATA)
+    arm = Arm.model_validate(settings)
     built = build(arm, DATA.train.x[:1], 10)
     few = jax.tree.map(lambda a: a[:16], DATA.train)
     assert bp.measure.cost(built.rule(built.net), built.net, few, tx=built.tx).batch == 16

@@ -12,6 +12,7 @@ import pytest
 
 import bioplaus as bp
 from bioplaus.measure import card, describe
+from bioplaus.support import needs_time
 
 KEY = jax.random.key(0)
 SIZES = (6, 5, 4, 3)
@@ -48,6 +49,22 @@ def test_what_goes_back_through_the_moments(moments):
     )
     for name in ("hebb", "frozen"):
         assert found(name, FORWARD, moments).over_time == (moments, (0, 0, 0), 0), name
+
+
+@pytest.mark.parametrize("moments", [4, 7])
+def test_rules_that_need_time(moments):
+    """Spikes meet what is left of others at the synapse; rewards are gathered from the last moment
+    to the first, in place of a trace for each synapse. Nothing comes from another layer.
+    """
+    back = {"stdp": (0, 0, 0), "rstdp": (moments, moments, 0)}
+    assert back.keys() == {key for key, rule in bp.rules.RULES.items() if needs_time(rule)}
+    for name in back:
+        for net, deeper in ((FORWARD, 0), (LOOP, moments - 1)):
+            card = found(name, net, moments)
+            assert card.over_time == (moments, back[name], 0), name
+            assert (card.transport_words, card.feedback_words, card.crossed) == (0, 0, (0, 0, 0))
+            assert (card.forward_passes, card.random) == (1.0, 0)
+            assert card.locking == tuple(l + deeper for l in (2, 3, 4))
 
 
 @pytest.mark.parametrize("moments", [4, 7])

@@ -22,11 +22,12 @@ ENERGY = "ep pep nep hep chl cpl dendritic_microcircuit".split()
 INVERSES = "tp dtp drl ldrl".split()
 HEBBIAN = "hebb oja sanger bcm softhebb krotov".split()
 OWN_INPUTS = [*ENERGY, *INVERSES, *HEBBIAN, *"pc zil fpa epc ipc wm burstprop pepita dfc".split()]
+SPIKES_ALONE = "stdp rstdp".split()
 REFUSED = {
     "LIF": {*ENERGY, *INVERSES, "ipc", "wm", "pepita", "dfc"},
-    "leaky": {*ENERGY, *INVERSES, "pepita", "dfc"},
-    "tanh": {"dfc"},
-    "recurrent tanh": {*OWN_INPUTS},
+    "leaky": {*ENERGY, *INVERSES, *SPIKES_ALONE, "pepita", "dfc"},
+    "tanh": {*SPIKES_ALONE, "dfc"},
+    "recurrent tanh": {*OWN_INPUTS, *SPIKES_ALONE},
     "recurrent LIF": {*OWN_INPUTS},
 }
 
@@ -96,7 +97,7 @@ ONE_LABEL = {"phsic", "local_sim", "local_losses", "ff", "sigprop"}
 @pytest.mark.parametrize("key", [k for k in ALL if k != "dfc"])
 def test_an_answer_at_each_moment(key):
     """Rules that compare whole examples refuse it; others take labels of moments."""
-    net = net_of(bp.tanh(), pool=None)
+    net = net_of(bp.lif() if key in SPIKES_ALONE else bp.tanh(), pool=None)
     loss = bp.at_each_moment(bp.cross_entropy)
     if key in ONE_LABEL:
         with pytest.raises(ValueError, match="at_each_moment is refused"):
@@ -116,7 +117,7 @@ def same_for_all_examples(key, shape, dtype):
 
 NOISE = {"sample": same_for_all_examples}
 SEPARABLE = {key: {} for key in "fa dfa drtp pc burstprop hebb sigprop".split()}
-SEPARABLE |= {"local_pred": {}, "fg": {}, "np": NOISE}
+SEPARABLE |= {"local_pred": {}, "fg": {}, "np": NOISE, "rstdp": {}}
 
 
 @pytest.mark.parametrize(

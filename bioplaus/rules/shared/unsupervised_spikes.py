@@ -14,7 +14,7 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import advance, forward, layer_key, predictor, with_gain
 from bioplaus.pools import moment_shapes
 from bioplaus.rules.shared.spike_timing import Numbers, nothing_kept, risen, taught
-from bioplaus.types import Gain, Info, Loss, Net, PerExample, PerLayer, Rule
+from bioplaus.types import Gain, Info, Loss, Net, PerExample, PerLayer, Rule, StreamInfo
 
 
 class State(NamedTuple):
@@ -99,7 +99,7 @@ def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
         signal = spread(gates[-1], error) * error
         found = eligibility.learn(last, params[-1], state.readout, played, own, signal)
         state = Streams(learned, pasts, kept, found.traces)
-        info = Info(loss=losses.mean(), signals=signals, output=trace.output)
+        info = StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
         return (*grads, found.grads), state, info
 
     def stream_predict(params, state, x, key, context=(), **asked):
