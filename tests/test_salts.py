@@ -14,6 +14,7 @@ import bioplaus as bp
 from bioplaus import salts
 from bioplaus.net import layer_key
 from bioplaus.rules import RULES
+from bioplaus.support import needs_time
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)
@@ -33,7 +34,7 @@ BATCH = bp.Batch(jax.random.normal(jax.random.key(1), (WIDTH, WIDTH)), jnp.eye(W
 # weights drawn as W is, for the way back
 ALIGNED = "fa kp wm burstprop dendritic_microcircuit tp dtp drl ldrl".split()
 FEW = {"dfc": {"pretraining": 2}}  # settings that save time
-DRAW = {*ALIGNED, *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses".split()}
+DRAW = {*ALIGNED, *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses eprop".split()}
 
 
 def test_salts_differ_from_each_other_and_from_layer_indices():
@@ -135,7 +136,7 @@ def net_and_params(weights: str):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [key for key, rule in RULES.items() if not needs_time(rule)])
 def test_draws_of_rules_are_independent_of_the_weights(name, weights):
     """A rule's draws differ from the weights, though `bp.init` and `rule.init` get the same key.
 

@@ -17,7 +17,6 @@ from bioplaus.rules import BASELINES, RULES
 from bioplaus.support import needs_time
 from bioplaus.types import Layer
 
-
 ALL = RULES | BASELINES
 
 

@@ -20,7 +20,9 @@ from bioplaus.states import per_example, undeclared
 from bioplaus.study.arm import PROBE_EXAMPLES, compiled_of, fitted
 from bioplaus.study.build import build
 from bioplaus.study.schedules import schedules_of
+from bioplaus.study.sequences import spiking_settings
 from bioplaus.study.settings import Arm
+from bioplaus.support import needs_time
 from bioplaus.training.seeds import seed_keys
 from bioplaus.training.train import bind, replicate
 from bioplaus.types import Batch, PerExample, PyTree
@@ -43,7 +45,7 @@ def test_every_rule_goes_through_a_study(key):
     compiled, hyper = compiled_of(arm, DATA.train.x[:1], 10), schedules_of(arm)
     state = jax.eval_shape(replicate(bind(compiled.program, DATA.train, hyper)).init, seed_keys(2))
     found = jax.eval_shape(compiled.probe, state, DATA.test, hyper.end)
-    assert found["angle to backprop"].shape == (2, 3)
+    assert found["angle to backprop"].shape == (2, len(built.net))
 
 
 class Traces(NamedTuple):
@@ -120,13 +122,19 @@ def test_states_declare_what_depends_on_the_batch():
         "modulated": modulate(partial(three_factor, decay=0.5), bp.modulators.dopamine()),
         "mixed": bp.by_layer((RULES["ipc"], RULES["kp"], RULES["bp"])),
     }
-    net = bp.mlp((5, 6, 4, 3))
-    few, many = (
-        jax.eval_shape(lambda n=n: Batch(jnp.zeros((n, 5)), jnp.zeros((n, 3)))) for n in (4, 8)
-    )
-    params = jax.eval_shape(lambda x: bp.init(net, KEY, x), few.x)
+    layers, readout = [bp.over_time(bp.dense(n, bp.lif())) for n in (6, 4)], bp.dense(3)
+    nets = {
+        False: (bp.mlp((5, 6, 4, 3)), (5,)),
+        True: ((*layers, bp.after(bp.mean_over_time, readout)), (7, 5)),
+    }
     holding = set()
     for name, factory in rules.items():
+        net, shape = nets[needs_time(factory)]
+        few, many = (
+            jax.eval_shape(lambda n=n, s=shape: Batch(jnp.zeros((n, *s)), jnp.zeros((n, 3))))
+            for n in (4, 8)
+        )
+        params = jax.eval_shape(lambda x, net=net: bp.init(net, KEY, x), few.x)
         init = factory(net, bp.cross_entropy).init
         small, large = (jax.eval_shape(init, KEY, params, batch) for batch in (few, many))
         assert not undeclared(small, large), name
