@@ -60,6 +60,10 @@ def small_net(readout: Layer, *bound: Any) -> tuple[Layer, ...]:
     )
 
 
+def curve(numbers: dict[str, float], nearest: bool = False) -> Curve:
+    return Curve(*numbers.values(), dt=DT, nearest=nearest)
+
+
 POOLED = after(mean_over_time, dense(3))
 
 
@@ -125,20 +129,20 @@ def by_loops_checks(key: str, factory: RuleFactory, lasting: float) -> Iterator[
     p, other = posed(), {"tau_plus": 20.0}
     call = caller(factory, p)
     got = call(TRIPLETS)
-    want = every = by_loops(p, Curve(**TRIPLETS, dt=DT), lasting)
+    want = every = by_loops(p, curve(TRIPLETS), lasting)
     name = "dW equals the sum over all triplets of spikes"
     yield equal(key, name, weights(got.grads), want, 1e-12)
-    wrong = by_loops(p, Curve(**TRIPLETS | other, dt=DT), lasting)
+    wrong = by_loops(p, curve(TRIPLETS | other), lasting)
     gap = relative(weights(got.grads), wrong)
     yield large(key, "another tau_plus: relative difference", gap, 1e-2)
     size = max(np.abs(b).max() for b in biases(got.grads))
     yield small(key, "biases do not learn: largest change", size, 0.0)
     yield equal(key, "the readout equals backprop", got.grads[-1], truth(p)[-1], 1e-12)
     yield from apart(key, p, got.grads)
-    got, want = call(PAIRS), by_loops(p, Curve(**PAIRS, dt=DT), lasting)
+    got, want = call(PAIRS), by_loops(p, curve(PAIRS), lasting)
     yield equal(key, "pairs: dW equals the sum over all pairs", weights(got.grads), want, 1e-12)
     got = caller(factory, p, nearest=True)(TRIPLETS)
-    want = by_loops(p, Curve(**TRIPLETS, nearest=True, dt=DT), lasting)
+    want = by_loops(p, curve(TRIPLETS, True), lasting)
     yield equal(key, "nearest: dW equals the sum over last spikes", weights(got.grads), want, 1e-12)
     gap = relative(weights(got.grads), every)
     yield large(key, "nearest: differs from all spikes: relative difference", gap, 1e-2)
@@ -174,6 +178,7 @@ def stream_checks(key: str, factory: RuleFactory, lasting: dict[str, Any]) -> It
     rule = factory(p.net, p.loss, **TRIPLETS, **lasting)
     state = rule.init(p.key, p.params, p.batch)
     want = jax.jit(rule.grad)(p.params, state, p.batch, p.key, gate)[0]
+    assert rule.stream is not None
     grad = jax.jit(rule.stream.grad)
     start = rule.stream.init(p.key, p.params, p.batch)
 
@@ -202,15 +207,15 @@ def reward_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     call = caller(factory, p)
     open_, lasting = (None,), float(np.exp(-DT / LASTING))
     got = call(numbers, (gate, gate, *open_)).grads
-    want = by_loops(p, Curve(**TRIPLETS, dt=DT), lasting, gate)
+    want = by_loops(p, curve(TRIPLETS), lasting, gate)
     yield equal(key, "dW equals sum_t M_t e_t over triplets", weights(got), want, 1e-12)
-    alone = by_loops(p, Curve(**TRIPLETS, dt=DT), 0.0, gate)
+    alone = by_loops(p, curve(TRIPLETS), 0.0, gate)
     gap = relative(weights(got), alone)
     yield large(key, "without eligibility: relative difference", gap, 1e-2)
     late = np.zeros((3, T, 1))
     late[:, -1] = 1
     got = call(numbers, (late, late, *open_)).grads
-    want = by_loops(p, Curve(**TRIPLETS, dt=DT), lasting, late)
+    want = by_loops(p, curve(TRIPLETS), lasting, late)
     yield equal(
         key, "a reward at the end meets what is left of all pairs", weights(got), want, 1e-12
     )
@@ -220,7 +225,7 @@ def reward_checks(key: str, factory: RuleFactory) -> Iterator[Check]:
     size = min(np.abs(a).max() for a in weights(got))
     yield large(key, "R = 1 at the end: smallest change", size, 1e-3)
     brief = call(TRIPLETS | {"tau_eligibility": 1e-3}).grads
-    want = by_loops(p, Curve(**TRIPLETS, dt=DT), 0.0)
+    want = by_loops(p, curve(TRIPLETS), 0.0)
     yield equal(key, "tau_eligibility -> 0 and M = 1: equals stdp", weights(brief), want, 1e-12)
 
 

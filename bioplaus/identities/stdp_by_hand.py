@@ -16,13 +16,13 @@ class Curve(NamedTuple):
     tau_minus: float
     tau_x: float
     tau_y: float
+    dt: float
     nearest: bool = False
-    dt: float = 1.0
 
 
 def at_synapse(pre: np.ndarray, post: np.ndarray, curve: Curve) -> np.ndarray:
     """What each moment adds to one weight, [T]. pre, post: [T] of 0 and 1."""
-    fired, arrived = np.flatnonzero(post), np.flatnonzero(pre)
+    fired, arrived = np.flatnonzero(post).tolist(), np.flatnonzero(pre).tolist()
     change = np.zeros(len(pre))
     for t in fired:
         after_post = sum(decayed(t - s, curve.tau_y, curve) for s in before(fired, t, curve))
@@ -37,9 +37,9 @@ def at_synapse(pre: np.ndarray, post: np.ndarray, curve: Curve) -> np.ndarray:
     return change
 
 
-def before(spikes: np.ndarray, t: int, curve: Curve) -> np.ndarray:
+def before(spikes: list[int], t: int, curve: Curve) -> list[int]:
     """The spikes before moment t that count: all of them, or the last."""
-    earlier = spikes[spikes < t]
+    earlier = [s for s in spikes if s < t]
     return earlier[-1:] if curve.nearest else earlier
 
 

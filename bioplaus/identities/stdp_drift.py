@@ -53,7 +53,7 @@ def drift_checks(
         return -jnp.diagonal(rule.grad(params, state, batch, p.key)[0][0]["w"])
 
     for name, numbers in curves.items():
-        curve = Curve(**numbers, dt=DT)
+        curve = Curve(*numbers.values(), dt=DT)
         found = np.asarray(change(p.params, p.batch, numbers)).reshape(-1, UNITS)
         errors = found.std(1, ddof=1) / np.sqrt(UNITS)
         rest, stationary = (

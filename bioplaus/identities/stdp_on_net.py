@@ -10,7 +10,7 @@ import numpy as np
 
 from bioplaus.identities.any_net import apart, same, settings
 from bioplaus.identities.common import Check, Problem, truth
-from bioplaus.net import forward, layer_key
+from bioplaus.net import forward, layer_key, time_step
 from bioplaus.salts import SYNAPSE
 from bioplaus.types import PyTree, RuleFactory
 
@@ -29,11 +29,12 @@ def on_net(key: str, factory: RuleFactory, p: Problem) -> Iterator[Check]:
 def by_products(p: Problem, numbers: dict[str, Any]) -> list[PyTree]:
     """-dW of hidden layers of any synapses, for M = 1."""
     trace, found = forward(p.net, p.params, p.batch.x, p.key), []
+    dt = time_step(p.net)
     for l, layer in enumerate(p.net[:-1]):
-        z, (moments, dt) = trace.outputs[l], (trace.outputs[l].shape[1], layer.time.dt)
+        z, moments = trace.outputs[l], trace.outputs[l].shape[1]
         late = np.subtract.outer(np.arange(moments), np.arange(moments))
 
-        def left(a, tau, late=late, dt=dt):
+        def left(a, tau, late=late):
             past = np.where(late > 0, np.exp(-np.maximum(late, 0) * dt / tau), 0.0)
             return jax.tree.map(lambda a: jnp.einsum("ts,bs...->bt...", past, a), a)
 

@@ -74,6 +74,7 @@ def test_convolutions(x64):
     rule = bp.rules.rstdp((conv, answers), bp.at_each_moment(bp.cross_entropy))
     params = bp.init((conv, answers), KEY, x)
     batch = batch._replace(y=jnp.broadcast_to(batch.y[:, None], (3, T, C)))
+    assert rule.stream is not None
     with pytest.raises(ValueError, match="do not end in the shape of their units"):
         jax.eval_shape(rule.stream.init, KEY, params, batch)
 
@@ -112,8 +113,11 @@ def test_fixed_stops_derivatives_and_keeps_noise():
     assert not np.any(jax.grad(current)(params)["w"])
     assert np.any(jax.grad(functools.partial(current, layer=noisy))(params)["w"])  # control
     assert current(params) == current(params, noisy)
+    assert layer.off is not None
     assert layer.off.synapse(params, (), X[:, 0], KEY)[1].shape == (B, 4)
-    assert bp.fixed(bp.short_term(bp.dense(4))).at(2.0).rest is not None
+    at = bp.fixed(bp.short_term(bp.dense(4))).at
+    assert at is not None
+    assert at(2.0).rest is not None
     assert bp.fixed(bp.dense(4)).affine
     with pytest.raises(ValueError, match="fixed: the layer runs over time already"):
         bp.fixed(NETS["LIF"][0])

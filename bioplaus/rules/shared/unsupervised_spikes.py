@@ -36,6 +36,7 @@ class Streams(NamedTuple):
 def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
     """The rule of these numbers. Raises ValueError for synapses that are not affine."""
     depth, last = len(net) - 1, net[-1]
+    times = [layer.time for layer in net if layer.time is not None]
     for l, layer in enumerate(net[:-1]):
         if not layer.affine:
             raise ValueError(
@@ -61,7 +62,7 @@ def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
             g, left = taught(c, layer, params[l], arriving, z, gates[l], k, start)
             grads.append(g)
             after.append(left)
-            theta.append(risen(c, state.theta[l], z, layer.time.dt))
+            theta.append(risen(c, state.theta[l], z, times[l].dt))
         return grads, State(tuple(theta)), tuple(after)
 
     def grad(params, state, batch, key, gate=None):
@@ -74,17 +75,16 @@ def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
         grads += [pull(last, params[-1], trace.inputs[-1], own, signal, heard=trace.heard[-1])]
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
-    def predict(params, state, x, key, context=(), asked=None):
-        return predictor(excitable(state.theta))(params, (), x, key, context, asked)
+    def predict(params, state, x, key, context=(), **asked):
+        return predictor(excitable(state.theta))(params, (), x, key, context, **asked)
 
     def stream_init(key, params, batch):
         trace = forward(net, params, batch.x, key)
-        pasts = tuple(l.time.start(*a) for l, *a in zip(net, params, trace.inputs, strict=True))
+        pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
+        arriving = zip(trace.inputs, trace.heard, strict=True)
         kept = tuple(
-            nothing_kept(c, p, arriving, z)
-            for p, *arriving, z in zip(
-                params[:-1], trace.inputs, trace.heard, trace.outputs, strict=False
-            )
+            nothing_kept(c, *each)
+            for each in zip(params[:-1], arriving, trace.outputs, strict=False)
         )
         readout = eligibility.at_rest(last, params[-1], trace.currents[-1])
         return Streams(init(key, params, batch), pasts, kept, readout)
