@@ -293,20 +293,3 @@ def test_a_study_without_bits_is_bounded_or_free(words, bound):
 def test_bad_arguments_are_refused(make, match):
     with pytest.raises(ValueError, match=match):
         make()
-
-
-def test_normalised_holds_the_sum_and_the_ratios():
-    """Of the weights that arrive at a unit; those of a silent one, and biases, stay."""
-    tx = projections.normalised(2.0)
-    for w in moved(tx, CNN):
-        axes = tuple(range(2, w.ndim - 1))
-        np.testing.assert_allclose(np.abs(w).sum(axes), 2.0, rtol=1e-5)
-    start = tuple({**p, "w": p["w"].at[..., 0].set(0.0)} for p in PARAMS)
-    for p, q in zip(start, projected(tx, start), strict=True):
-        size = np.abs(p["w"]).sum(0)
-        np.testing.assert_allclose(q["w"][:, 1:], 2 * p["w"][:, 1:] / size[1:], rtol=1e-5)
-        assert not np.any(q["w"][:, 0])
-        assert not np.allclose(size[1:], 2.0, rtol=1e-2)  # control
-        np.testing.assert_array_equal(p["b"], q["b"])
-    with pytest.raises(ValueError, match="normalised: total is 0, expected above 0"):
-        projections.normalised(0)
