@@ -38,6 +38,14 @@ def run(code: str, **options) -> str:
     return done.stdout
 
 
+def test_the_python_of_the_readme_learns():
+    """All but the study at its end."""
+    code, _ = "\n".join(blocks(ROOT / "README.md", "python")).split("table =")
+    (accuracy,) = re.findall(r"accuracy ([\d.]+)", run(code, cwd=ROOT))
+    assert float(accuracy) > 0.9
+
+
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs_and_learns():
     code = "\n".join(blocks(ROOT / "README.md", "python"))
     said = run(code.replace('["bp", "fa", "dfa"]', '["fa"]'), cwd=ROOT)  # two arms less to compile

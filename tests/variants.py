@@ -1,8 +1,9 @@
 """Which rules `make test` asks for what costs most, and which are left to `make slow`.
 
 FIRST is one rule of each file of identities. The others of the file, its VARIANTS, share most of
-its code. The checks of a COSTLY rule take ten seconds or more. SHOWN keep the
-contract on every net in `make test`, the others of FIRST on one of them.
+its code. The checks of a COSTLY rule take ten seconds or more. SHOWN keep the contract on every net
+in `make test`, the others of FIRST on one of them. The identities of MANY_IDENTITIES take five
+seconds or more: `make test` checks those of one perceptron, `make slow` all.
 """
 
 import pytest
@@ -15,6 +16,7 @@ FIRST = tuple(
 VARIANTS = tuple(key for key in FAMILIES if key not in FIRST)
 COSTLY = ("dfc", "dendritic_microcircuit", "wm", "clapp", "ep")
 SHOWN = ("bp", "fa", "ep")
+MANY_IDENTITIES = "burstprop dfa drtp eprop ff hebb pep sigprop threefactor tp usf wp".split()
 
 
 def _slow(keys):
@@ -22,6 +24,10 @@ def _slow(keys):
 
 
 RULES_AND_SLOW_VARIANTS = (*FIRST, *_slow(VARIANTS))
+IDENTITIES = (
+    *(key for key in FIRST if key not in (*COSTLY, *MANY_IDENTITIES)),
+    *_slow((*COSTLY, *MANY_IDENTITIES, *VARIANTS)),
+)
 RULES_AND_SLOW_COSTLY = (
     *(key for key in FIRST if key not in COSTLY),
     *_slow((*COSTLY, *VARIANTS)),

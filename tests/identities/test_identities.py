@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from variants import RULES_AND_SLOW_COSTLY
+from variants import IDENTITIES
 
 from bioplaus.identities import FAMILIES, first_failure, verify
 from bioplaus.identities.common import cosine, equal, large, relative, slope, small
@@ -14,7 +14,7 @@ from bioplaus.rules import BASELINES, RULES
 pytestmark = pytest.mark.thorough
 
 
-@pytest.mark.parametrize("key", RULES_AND_SLOW_COSTLY)
+@pytest.mark.parametrize("key", IDENTITIES)
 def test_identities(key):
     checks = verify(key)
     assert not [c for c in checks if not c.passed]

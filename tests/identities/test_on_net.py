@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from mutants import MUTANTS, factory_of
-from variants import RULES_AND_SLOW_COSTLY
+from variants import MANY_IDENTITIES, RULES_AND_SLOW_COSTLY
 
 import bioplaus as bp
 from bioplaus.identities import FAMILIES, first_failure
@@ -20,6 +20,7 @@ from bioplaus.rules import BASELINES, RULES
 pytestmark = pytest.mark.thorough
 
 ALL = RULES | BASELINES
+SLOW = pytest.mark.slow
 
 
 def data(*shape, classes=3):
@@ -61,7 +62,9 @@ def test_every_rule_has_checks_for_any_net():
     assert all(family.on_net for family in FAMILIES.values())
 
 
-@pytest.mark.parametrize("key", ["fa", "dfa", "ldrl", "np"])
+@pytest.mark.parametrize(
+    "key", ["fa", "ldrl", *(pytest.param(k, marks=SLOW) for k in ("dfa", "np"))]
+)
 @pytest.mark.parametrize(
     "net", [RELU, CONV, NOISY, flax_net()], ids=["relu", "conv", "noisy", "flax"]
 )
@@ -91,7 +94,7 @@ def test_every_rule_has_a_mutant_of_nonlinear_outputs():
     assert {m.key for m in MUTANTS if m.name.startswith("nonlinear outputs")} == FAMILIES.keys()
 
 
-@pytest.mark.parametrize("key", ["bp", "kp", "pc"])
+@pytest.mark.parametrize("key", ["bp", "kp", "pc", *MANY_IDENTITIES])
 def test_on_a_perceptron(key):
     checks = bp.verify(key, *TANH)
     assert not [str(c) for c in checks if not c.passed]

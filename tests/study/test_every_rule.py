@@ -76,7 +76,7 @@ def test_only_per_example_state_is_replaced():
     assert fitted((np.ones((PROBE_EXAMPLES, 4)),), (np.zeros((PROBE_EXAMPLES, 4)),))[0].min() == 1
 
 
-@pytest.mark.parametrize("batch_size", [64, PROBE_EXAMPLES])
+@pytest.mark.parametrize("batch_size", [pytest.param(64, marks=pytest.mark.slow), PROBE_EXAMPLES])
 def test_angles_do_not_depend_on_traces_of_the_last_batch(batch_size):
     """Those of the same weights with no trace at all; a state left as it is shows others."""
     hyper = {"decay": 0.5}

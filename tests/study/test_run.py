@@ -108,6 +108,7 @@ def test_the_same_seeds_give_the_same_file(light, tmp_path):
     assert (again.folder / "report.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unreported")
 def test_the_written_study_runs_again(light, tmp_path):
     again = run_study(
@@ -145,6 +146,7 @@ def test_a_run_killed_before_its_study_was_written_starts(left, tmp_path):
     assert (tmp_path / "run" / "study.toml").read_text(encoding="utf-8") == 'name = "s"\n'
 
 
+@pytest.mark.slow
 def test_a_seed_that_diverges_is_reported(tmp_path):
     wild = {"kind": "sgd", "learning_rate": 1e20, "weight_decay": 0.0}
     base = {
@@ -166,6 +168,7 @@ def test_a_seed_that_diverges_is_reported(tmp_path):
     assert "diverged" in (tmp_path / "wild" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_rule_that_does_not_settle_gives_a_warning():
     base = {
         "steps": 10,
@@ -183,6 +186,7 @@ def test_a_rule_that_does_not_settle_gives_a_warning():
     assert any("did not settle" in w for w in wild.summary["warnings"])
 
 
+@pytest.mark.slow
 def test_compare_takes_a_net_and_arrays():
     draw = np.random.default_rng(0)
     x = draw.normal(size=(200, 5)).astype(np.float32)
@@ -195,6 +199,7 @@ def test_compare_takes_a_net_and_arrays():
     assert {r.net for r in found.rows} == {"own"}
 
 
+@pytest.mark.slow
 def test_noise_and_modulators_are_crossed_with_rules():
     grid = {
         "rule": ["bp", "dfa"],

@@ -31,6 +31,7 @@ def test_every_rule_has_the_same_trials_and_starts_as_it_comes():
     assert "steps" not in search("pc", 2)
 
 
+@pytest.mark.slow
 def test_it_finds_a_rate_that_learns_and_writes_a_study(tmp_path, capsys):
     out = tmp_path / "defaults.toml"
     assert (

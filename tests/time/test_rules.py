@@ -50,7 +50,13 @@ def longer(rule, net):
     return jax.eval_shape(lambda: rule.init(KEY, bp.init(net, KEY, batch.x), batch))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("leaky", "recurrent tanh") else ())
+        for n in NETS
+    ],
+)
 @pytest.mark.parametrize("key", ALL)
 def test_runs_or_refuses(key, name):
     """A refusal comes from the factory, in one line that names the layer; it is the table's."""
