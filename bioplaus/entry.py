@@ -33,7 +33,7 @@ P = ParamSpec("P")
 def learning_rule(factory: Callable[P, Rule], /) -> Callable[P, Rule]: ...
 @overload
 def learning_rule(
-    *, time: OverTime | None = None, rewards: bool = False
+    *, time: OverTime | None = None, rewards: bool = False, added: bool = False
 ) -> Callable[[Callable[P, Rule]], Callable[P, Rule]]: ...
 def learning_rule(
     factory: Callable[P, Rule] | None = None,
@@ -41,6 +41,7 @@ def learning_rule(
     *,
     time: OverTime | None = None,
     rewards: bool = False,
+    added: bool = False,
 ) -> Any:
     """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule, which adds the checks.
 
@@ -52,16 +53,21 @@ def learning_rule(
     and `check_rule` checks it on spikes. Without a declaration nothing is refused.
     rewards: whether the rule learns from the rewards of a world, `context["reward"]`, and not from
     labels (`bioplaus.worlds`). Studies leave such rules out, and `check_rule` gives them rewards.
+    added: whether `grad` takes a keyword `added`, (trace, gates) -> gradients, a tree of params, to
+    add to its own before weights of the rule change as those of the net do. `rate_regularised`
+    gives it to such rules.
 
         @bp.learning_rule
         @bp.learning_rule(time=bp.types.OverTime(spikes="it divides by the derivative"))
     """
     if factory is None:
-        return functools.partial(_entered, time=time, rewards=rewards)
-    return _entered(factory, time, rewards)
+        return functools.partial(_entered, time=time, rewards=rewards, added=added)
+    return _entered(factory, time, rewards, added)
 
 
-def _entered(factory: Callable[P, Rule], time: OverTime | None, rewards: bool) -> Callable[P, Rule]:
+def _entered(
+    factory: Callable[P, Rule], time: OverTime | None, rewards: bool, added: bool
+) -> Callable[P, Rule]:
     if getattr(factory, "_entered", None) is factory:
         return factory
 
@@ -78,6 +84,7 @@ def _entered(factory: Callable[P, Rule], time: OverTime | None, rewards: bool) -
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     made.over_time = time  # type: ignore[attr-defined]
     made.rewards = rewards  # type: ignore[attr-defined]
+    made.added = added  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 
@@ -162,12 +169,12 @@ def _checked(rule: Rule, net: Net, loss: Loss, piece: bool = False) -> Rule:
             _check_real(net, batch.x, error)
             raise
 
-    def grad(params, state, batch, key, gate=None):
+    def grad(params, state, batch, key, gate=None, **added):
         check_depth(net, params)
         batch = checked_batch(batch, net, loss, params, key, piece=piece)
         batch = batch._replace(x=received(net, batch.x, key))
         try:
-            return rule.grad(params, state, batch, key, gate)
+            return rule.grad(params, state, batch, key, gate, **added)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             _check_state(state, lambda: rule.init(key, params, batch), error)
             _check_real(net, batch.x, error)

@@ -35,6 +35,12 @@ def needs_time(factory: Callable[..., Any]) -> bool:
     return declared is not None and declared.moment is not None
 
 
+def takes_added(factory: Callable[..., Any]) -> bool:
+    """Whether a rule's factory has declared by `learning_rule(added=True)` that its `grad` takes
+    gradients to add to its own. Looks through `functools.partial`."""
+    return getattr(_bare(factory), "added", False)
+
+
 NEEDS_WORLD = (
     "it learns from the rewards of a world, and a data set has none: run it in a world, by"
     " bp.worlds.run (docs/rewards.md)"

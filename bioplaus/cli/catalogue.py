@@ -1,5 +1,5 @@
-"""The tables that `bioplaus list` prints: rules, neurons, encoders, modulators, data sets and
-profiles.
+"""The tables that `bioplaus list` prints: rules, neurons, surrogates, resets, encoders, modulators,
+data sets and profiles.
 """
 
 from bioplaus import data, modulators, neurons
@@ -24,6 +24,8 @@ def tables() -> dict[str, dict[str, str]]:
             k: _first_line(f)
             for k, f in (neurons.NEURONS | neurons.NOISES | neurons.SYNAPTIC_NOISES).items()
         },
+        "surrogates": {k: _first_line(f) for k, f in neurons.SURROGATES.items()},
+        "resets": {k: _first_line(f) for k, f in neurons.RESETS.items()},
         "encoders": {k: _first_line(f) for k, f in ENCODERS.items()},
         "modulators": {k: _first_line(f) for k, f in modulators.available().items()},
         "data": {k: _first_line(f) for k, f in data.available().items()},

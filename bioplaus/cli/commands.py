@@ -124,15 +124,26 @@ class Verify:
 
 @dataclass
 class List:
-    """List rules, neurons, encoders, modulators, data sets and energy profiles."""
+    """List rules, neurons, surrogates, resets, encoders, modulators, data sets and profiles."""
 
     what: Annotated[
         Positional[
-            Literal["rules", "neurons", "encoders", "modulators", "data", "profiles", "all"]
+            Literal[
+                "rules",
+                "neurons",
+                "surrogates",
+                "resets",
+                "encoders",
+                "modulators",
+                "data",
+                "profiles",
+                "all",
+            ]
         ],
         arg(metavar="KIND"),
     ] = "all"
-    """The kind to list: rules, neurons, encoders, modulators, data, profiles or all."""
+    """The kind to list: rules, neurons, surrogates, resets, encoders, modulators, data, profiles or
+    all."""
 
 
 @dataclass

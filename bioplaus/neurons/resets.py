@@ -20,9 +20,11 @@ def subtract(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
 
 
 def subtract_undecayed(u: Array, z: Array, theta: ArrayLike, a: Array) -> Array:
-    """v = u - theta z / a: the next moment's potential is a u - theta z + I, as in Bellec et al.,
-    2020, and in snnTorch, which take theta off one moment later. It needs an a above 0: neurons
-    raise ValueError for moments of more than 80 time constants (`check_decay`)."""
+    """v = u - theta z / a: the next moment's potential is a u - theta z + I.
+
+    Bellec et al., 2020, and snnTorch take theta off one moment later. It needs an a above 0:
+    neurons raise ValueError for moments of more than 80 time constants (`check_decay`).
+    """
     return u - theta * z / a
 
 

@@ -23,6 +23,7 @@ the same to backprop.
 from typing import Annotated, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from bioplaus.entry import learning_rule
@@ -43,14 +44,15 @@ class State(NamedTuple):
     opt: Annotated[Any, OptimiserOf(lambda state: state.feedback)]
 
 
-@learning_rule(time=ANY)
+@learning_rule(time=ANY, added=True)
 def kolen_pollack(
     net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAMW, scale: Real = 1.0
 ) -> Rule:
     """Equals backprop at B = W, and then stays there.
 
     tx: optimiser of B; give the one that trains the net, with its decoupled decay. scale:
-    multiplies the initial B.
+    multiplies the initial B. `grad` takes `added`, (trace, gates) -> gradients that both W and B
+    follow beside dW: of regularised rates (`rate_regularised`), so that W - B vanishes there too.
 
     Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. The update of
     B needs no further products.
@@ -60,13 +62,14 @@ def kolen_pollack(
         feedback = jax.tree.map(lambda b: scale * b, feedback_init(net, key, params, batch.x))
         return State(feedback, tx.init(feedback))
 
-    def grad(params, state, batch, key, gate=None):
+    def grad(params, state, batch, key, gate=None, added=None):
         trace = forward(net, params, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
-        grads = backward(
-            net, params, state.feedback, trace, error, key, gates_of(gate, signals, len(net))
-        )
+        gates = gates_of(gate, signals, len(net))
+        grads = backward(net, params, state.feedback, trace, error, key, gates)
+        if added is not None:
+            grads = jax.tree.map(jnp.add, grads, added(trace, gates))
         with jax.named_scope("auxiliary"):
             updates, opt = tx.update(fed_back(net, grads), state.opt, state.feedback)
             feedback = optax.apply_updates(state.feedback, updates)

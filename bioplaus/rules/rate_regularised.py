@@ -12,6 +12,9 @@ doi:10.1038/s41467-020-17236-y. Departures: e-prop carries this signal with elig
 leaves out the path through a recurrent layer's own synapses. Here E_l is descended exactly.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -20,7 +23,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, declared
 from bioplaus.local import gates_of, pull, through
 from bioplaus.net import Trace, forward, layer_key
-from bioplaus.support import needs_rewards, over_time_of
+from bioplaus.support import needs_rewards, over_time_of, takes_added
 from bioplaus.types import Array, Gate, Info, Key, Layer, Loss, Net, PyTree, Rule, RuleFactory
 
 
@@ -44,9 +47,11 @@ def rate_regularised(
         rule = factory(net, loss)
 
     Bind hyperparameters beforehand: rate_regularised(functools.partial(rule, sigma=0.1)). A gate
-    gates this part as it does the rule's. Modulate and encode on the outside, modulate(
-    rate_regularised(rule), modulator): what fires is the net that they hand on. The forward pass is
-    written a second time, and the compiler merges the two where the rule runs the net as it is.
+    gates this part as it does the rule's. Feedback weights that learn as the forward weights do
+    (Kolen-Pollack) change by this part too: both ends of a synapse see it. Modulate and encode on
+    the outside, modulate(rate_regularised(rule), modulator): what fires is the net that they hand
+    on. The forward pass is written a second time, and the compiler merges the two where the rule
+    runs the net as it is.
     """
 
     if not callable(factory):
@@ -57,25 +62,24 @@ def rate_regularised(
 
     @learning_rule(time=over_time_of(factory), rewards=needs_rewards(factory))
     def regularised(net: Net, loss: Loss) -> Rule:
-        rule, fires = factory(net, loss), tuple(_fires(layer) for layer in net)
-        if not any(fires):
+        rule = factory(net, loss)
+        if not any(_fires(layer) for layer in net):
             return rule
 
+        learn: Any = rule.grad
+
         def grad(params, state, batch, key, gate: Gate = None):
-            grads, state, info = rule.grad(params, state, batch, key, gate)
+            def own(trace, gates):
+                return _penalties(net, params, trace, gates, key, target, strength)
+
+            more = {"added": own} if takes_added(factory) else {}
+            grads, state, info = learn(params, state, batch, key, gate, **more)
             trace = forward(net, params, batch.x, key)
-            gates, grads, rates = gates_of(gate, info["signals"], len(net)), list(grads), []
-            for l, layer in enumerate(net):
-                if layer.time is not None and fires[l]:
-                    z = trace.outputs[l]
-                    rate = z.mean((0, 1)) / layer.time.dt
-                    excess = strength * (rate - target) / (z.shape[1] * layer.time.dt)
-                    signal = jnp.broadcast_to(excess, z.shape)
-                    own = _pulled(layer, params[l], trace, l, layer_key(key, l), signal, gates[l])
-                    grads[l] = jax.tree.map(jnp.add, grads[l], own)
-                    rates.append(rate.ravel())
-            info = RateInfo(**info, rate=jnp.concatenate(rates).mean())
-            return tuple(grads), state, info
+            if not more:
+                gates = gates_of(gate, info["signals"], len(net))
+                grads = jax.tree.map(jnp.add, grads, own(trace, gates))
+            rates = [_rate(layer, trace, l).ravel() for l, layer in enumerate(net) if _fires(layer)]
+            return grads, state, RateInfo(**info, rate=jnp.concatenate(rates).mean())
 
         return Rule(rule.init, grad, rule.predict)
 
@@ -84,6 +88,32 @@ def rate_regularised(
 
 def _fires(layer: Layer) -> bool:
     return layer.time is not None and layer.neuron.spikes
+
+
+def _rate(layer: Layer, trace: Trace, l: int) -> Array:
+    """Of each unit of layer l, spikes per ms."""
+    assert layer.time is not None
+    return trace.outputs[l].mean((0, 1)) / layer.time.dt
+
+
+def _penalties(
+    net: Net,
+    params: PyTree,
+    trace: Trace,
+    gates: Sequence[ArrayLike | None],
+    key: Key,
+    target: ArrayLike,
+    strength: ArrayLike,
+) -> PyTree:
+    """The gradient of each layer's E_l by its own parameters; 0 for layers that do not fire."""
+    found = [jax.tree.map(jnp.zeros_like, p) for p in params]
+    for l, layer in enumerate(net):
+        if layer.time is not None and _fires(layer):
+            z, moments = trace.outputs[l], trace.outputs[l].shape[1]
+            excess = strength * (_rate(layer, trace, l) - target) / (moments * layer.time.dt)
+            signal, k = jnp.broadcast_to(excess, z.shape), layer_key(key, l)
+            found[l] = _pulled(layer, params[l], trace, l, k, signal, gates[l])
+    return tuple(found)
 
 
 def _pulled(

@@ -1,5 +1,6 @@
 """Firing-rate regularisation: the gradient of each layer's own penalty, on top of any rule."""
 
+import functools
 from typing import cast
 
 import jax
@@ -148,3 +149,36 @@ def test_the_second_forward_pass_is_merged_with_the_first(problem):
 
     plain, regularised = loops(bp.rules.backprop), loops(bp.rate_regularised(bp.rules.backprop))
     assert plain < regularised <= plain + 4
+
+
+def test_feedback_weights_that_learn_follow_the_rates_too(problem):
+    """Kolen-Pollack: (W - B)_t = (1 - lr lambda)^t (W - B)_0, as without regularised rates."""
+    params, batch = problem
+    rate, decay, steps = 0.05, 0.4, 4
+    tx = optax.adamw(rate, weight_decay=decay)
+    kp = functools.partial(bp.rules.kolen_pollack, tx=tx)
+    factory = bp.rate_regularised(kp, TARGET, STRENGTH)
+    rule, alone = (f(net_of(), bp.cross_entropy) for f in (factory, kp))
+
+    def gaps(params, feedback):
+        pairs = [(w, b) for w, b in zip(params, feedback, strict=True) if b]
+        return [jax.tree.map(jnp.subtract, w, b) for w, b in pairs]
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def trained(apart):
+        w, state, opt = params, rule.init(KEY, params, batch), tx.init(params)
+        first = gaps(w, state.feedback)
+        for _ in range(steps):
+            grads, after, _ = rule.grad(w, state, batch, KEY)
+            if apart:  # control: B learns from the rule alone
+                after = alone.grad(w, state, batch, KEY)[1]
+            updates, opt = tx.update(grads, opt, w)
+            w, state = optax.apply_updates(w, updates), after
+        return first, gaps(w, state.feedback)
+
+    first, last = trained(False)
+    shrunk = jax.tree.map(lambda a: (1 - rate * decay) ** steps * a, first)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), last, shrunk)
+    other = trained(True)[1]
+    away = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), other, shrunk)
+    assert max(jax.tree.leaves(away)) > 1e-3

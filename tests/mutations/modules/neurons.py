@@ -171,14 +171,25 @@ MUTANTS = [
         (("off=off and off.at and off.at(dt)", "off=None"),),
         OF_SHORT_TERM,
     ),
-    (RATES, "rates drift from the target", (("rate - target", "target - rate"),), OF_RATES),
-    (RATES, "rates in moments", (("z.mean((0, 1)) / layer.time.dt", "z.mean((0, 1))"),), OF_RATES),
-    (RATES, "a sum over moments", (("(z.shape[1] * layer.time.dt)", "layer.time.dt"),), OF_RATES),
+    (
+        RATES,
+        "rates drift from the target",
+        (("_rate(layer, trace, l) - target", "target - _rate(layer, trace, l)"),),
+        OF_RATES,
+    ),
+    (RATES, "rates in moments", (("mean((0, 1)) / layer.time.dt", "mean((0, 1))"),), OF_RATES),
+    (RATES, "a sum over moments", (("(moments * layer.time.dt)", "layer.time.dt"),), OF_RATES),
     (RATES, "gate ignored", (("signal, gate, trace", "signal, None, trace"),), OF_RATES),
     (
         RATES,
         "no path through a recurrent layer",
         (("layer.time is None or layer.time.closed is None", "True"),),
+        OF_RATES,
+    ),
+    (
+        RATES,
+        "feedback weights that learn do not follow",
+        (("if takes_added(factory) else", "if False else"),),
         OF_RATES,
     ),
     (
