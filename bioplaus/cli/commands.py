@@ -124,7 +124,7 @@ class Verify:
 
 @dataclass
 class List:
-    """List rules, neurons, surrogates, resets, encoders, modulators, data sets and profiles."""
+    """List rules, neurons, their surrogates and resets, encoders, data sets and more."""
 
     what: Annotated[
         Positional[

@@ -16,6 +16,8 @@ def bernoulli(steps: Count, probability: PositiveProbability = 1.0) -> Encoder:
     probability: p, of a spike in a moment at x = 1. The derivative by x is p, and 0 outside of 0 to
     1. `decode`: the share of the moments with a spike, divided by p, whose variance is
     x (1 - p x) / (p steps).
+
+        in_front(net, bernoulli(steps=25))
     """
 
     def chance(x: Array) -> Array:
@@ -33,6 +35,8 @@ def poisson(steps: Count, rate: Positive = 100.0) -> Encoder:
     is P and the variance P (1 - P); as dt -> 0 the number of spikes is Poisson distributed. The
     derivative by x is that of P. `decode`: the rate of the process that has the observed share of
     moments without a spike, divided by r; infinite if each moment has one.
+
+        in_front(net, poisson(steps=25, rate=100.0))
     """
 
     def build(dt: float) -> Encoder:

@@ -24,6 +24,8 @@ def delta(threshold: Positive = 0.1) -> Encoder:
     Asynchronous Temporal Contrast Vision Sensor", 2008, doi:10.1109/JSSC.2007.914337.
 
     Raises ValueError for inputs that are not sequences.
+
+        in_front(net, delta(threshold=0.1))
     """
 
     def value(x: Array, key) -> Array:

@@ -9,7 +9,10 @@ from bioplaus.types import Array, Encoder
 
 @declared
 def constant(steps: Count) -> Encoder:
-    """x itself at each of `steps` moments: moment t of x [B, ...] is x."""
+    """x itself at each of `steps` moments: moment t of x [B, ...] is x.
+
+    in_front(net, constant(steps=25))
+    """
     return Encoder(lambda x, key: repeated(x, steps), lambda moments: moments.mean(1))
 
 
@@ -24,6 +27,8 @@ def rows(height: Count | None = None, width: Count | None = None) -> Encoder:
 
     Raises ValueError if only one of the two is given, for flat inputs without them, and for inputs
     of another size.
+
+        in_front(net, rows())
     """
     if (height is None) != (width is None):
         raise ValueError("rows: got one of height and width; give both, or neither")

@@ -57,6 +57,8 @@ def encoded(factory: RuleFactory, encoder: Encoder) -> RuleFactory:
 
     Everything else that takes the net, such as `bp.init`, `make_train` or a measure, needs
     `in_front(net, encoder)` too.
+
+        rule = encoded(bp.rules.backprop, bernoulli(steps=25))(net, bp.cross_entropy)
     """
 
     @functools.wraps(factory)
@@ -67,13 +69,19 @@ def encoded(factory: RuleFactory, encoder: Encoder) -> RuleFactory:
 
 
 def without_encoder(net: Net) -> Net:
-    """The net that takes `received(net, x, key)` in place of x: as it was before `in_front`."""
+    """The net that takes `received(net, x, key)` in place of x: as it was before `in_front`.
+
+    bare = without_encoder(in_front(net, bernoulli(steps=25)))
+    """
     time = net[0].time
     return net if time is None or time.bare is None else (time.bare, *net[1:])
 
 
 def received(net: Net, x: Array, key: Key) -> Array:
-    """What the net's first layer receives in `forward(net, params, x, key)`: x, or its moments."""
+    """What the net's first layer receives in `forward(net, params, x, key)`: x, or its moments.
+
+    moments = received(in_front(net, bernoulli(steps=25)), x, key)
+    """
     time = net[0].time
     if time is None or time.encoder is None:
         return x

@@ -18,6 +18,8 @@ def latency(steps: Several) -> Encoder:
 
     After Thorpe, Delorme, Van Rullen, "Spike-based strategies for rapid processing", 2001,
     doi:10.1016/S0893-6080(01)00083-1.
+
+        in_front(net, latency(steps=25))
     """
     last = steps - 1
 
@@ -45,6 +47,8 @@ def rank_order(steps: Count) -> Encoder:
     d z_t / dx = z_t. `decode`: 1 - t / steps, which has the order of x, and 0 without a spike.
 
     Thorpe, Gautrais, "Rank Order Coding", 1998, doi:10.1007/978-1-4615-4831-7_19.
+
+        in_front(net, rank_order(steps=25))
     """
 
     def spikes(x: Array) -> Array:

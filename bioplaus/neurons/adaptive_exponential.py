@@ -70,6 +70,8 @@ def adex(
 
     Brette, Gerstner, "Adaptive exponential integrate-and-fire model as an effective description of
     neuronal activity", 2005, doi:10.1152/jn.00686.2005.
+
+        over_time(dense(100, adex()), dt=0.5)
     """
 
     def init(current):

@@ -49,6 +49,8 @@ def two_compartment(
     spikes, which `synaptic` gives; its plateau potentials, means of A over a phase, belong to its
     learning rule. Guerguiev, Lillicrap, Richards, "Towards deep learning with segregated
     dendrites", 2017, doi:10.7554/eLife.22901. Raises ValueError for a current of another shape.
+
+        over_time(bp.basal(dense(100, two_compartment())))
     """
 
     def build(dt):

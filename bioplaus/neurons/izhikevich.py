@@ -59,6 +59,8 @@ def izhikevich(
     inhibition then makes a neuron fire; more substeps mend it.
 
     Izhikevich, "Simple model of spiking neurons", 2003, doi:10.1109/TNN.2003.820440.
+
+        over_time(dense(100, izhikevich()))
     """
 
     def rest(current):

@@ -22,6 +22,8 @@ def gaussian(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """Additive noise after the nonlinearity: h = f(a) + sigma xi.
 
     The mean is f(a), the variance sigma^2.
+
+        dense(100, gaussian(tanh(), 0.1))
     """
 
     of_neurons("gaussian", neuron)
@@ -38,6 +40,8 @@ def multiplicative(neuron: Neuron, sigma: NonNegative) -> Neuron:
 
     It is Gaussian dropout at sigma^2 = p_drop / (1 - p_drop). Srivastava et al., "Dropout: A Simple
     Way to Prevent Neural Networks from Overfitting", 2014, section 10.
+
+        dense(100, multiplicative(tanh(), 0.1))
     """
 
     of_neurons("multiplicative", neuron)
@@ -57,6 +61,8 @@ def poisson(neuron: Neuron, window: Positive) -> Neuron:
     T: window, in units of 1 / rate; as T grows the noise vanishes. A negative rate stands for that
     of an opposed (OFF) partner neuron. The sample has no derivative by its rate: credit uses that
     of the mean, dh/df = 1.
+
+        dense(100, poisson(relu(), 10.0))
     """
 
     of_neurons("poisson", neuron)
@@ -78,6 +84,8 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     nodes (the exact mean is a Phi(a/sigma) + sigma phi(a/sigma), with the standard normal
     distribution function Phi and density phi). Of neurons with a state the same average is taken of
     the state after each moment (a mean field), which ignores how noise spreads over moments.
+
+        dense(100, gaussian_current(tanh(), 0.1))
     """
     of_neurons("gaussian_current", neuron)
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
@@ -121,6 +129,8 @@ def synaptic_release(layer: Layer, p: PositiveProbability, *, each_moment: bool 
     Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps alleviate the
     stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for all synapses
     and does not learn.
+
+        synaptic_release(dense(100, tanh()), 0.5)
     """
     of_one_moment("synaptic_release", layer)
     once = _released_once(layer, p)

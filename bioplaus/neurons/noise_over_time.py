@@ -53,6 +53,8 @@ def ornstein_uhlenbeck(neuron: Neuron, sigma: NonNegative, tau: Positive = 20.0)
     such as `lif`, gets the charge eta at every moment: give it `membrane_noise` instead if its
     noise is to be the same at any dt. Uhlenbeck, Ornstein, "On the theory of the Brownian motion",
     1930, doi:10.1103/PhysRev.36.823.
+
+        over_time(dense(100, ornstein_uhlenbeck(lif(), 0.3, tau=5.0)))
     """
     of_neurons("ornstein_uhlenbeck", neuron)
 
@@ -83,6 +85,8 @@ def membrane_noise(neuron: Neuron, sigma: NonNegative, tau: Positive = 20.0) -> 
     For `lif(tau)` and others that take charge, whose potential then has the variance sigma^2 / 2
     around its course, in units of the potential. tau: that of the membrane, ms. It is
     `gaussian_current` of the level sigma sqrt((1 - a^2) / 2).
+
+        over_time(dense(100, membrane_noise(lif(tau=20.0), 0.3, tau=20.0)))
     """
     of_neurons("membrane_noise", neuron)
 
@@ -112,6 +116,8 @@ def diffusive_lif(
 
     The mean is the stationary one, dt siegert(I / (1 - a), sigma), a rate neuron without a state.
     Other arguments as of `lif`.
+
+        over_time(dense(100, diffusive_lif(sigma=0.5)))
     """
 
     def build(dt):
@@ -156,6 +162,8 @@ def escape(
     Gerstner, Kistler, Naud, Paninski, "Neuronal Dynamics", 2014, section 9.1,
     https://neuronaldynamics.epfl.ch/online/Ch9.S1.html. The score of such spikes is in Pfister,
     Toyoizumi, Barber, Gerstner, 2006, doi:10.1162/neco.2006.18.6.1318.
+
+        over_time(dense(100, escape(rate=0.1, steepness=5.0)))
     """
 
     def build(dt):

@@ -43,6 +43,8 @@ def siegert(
     sigma^2 / 2. tau, refractory: ms. The integral is taken by Gauss-Legendre quadrature at 60
     nodes. Siegert, "On the first passage time probability problem", 1951,
     doi:10.1103/PhysRev.81.617.
+
+        rate = siegert(0.8, 0.5, tau=20.0)
     """
     mu = jnp.asarray(mu)
     nodes, weights = (jnp.asarray(a, mu.dtype) for a in (NODES, WEIGHTS))

@@ -39,6 +39,8 @@ def in_ms(build: Callable[[float], Neuron]) -> Neuron:
     """The neuron that `build` makes for steps of dt ms: at 1 ms, until it is taken at others.
 
     build: dt in ms -> Neuron(init, step). It gives a neuron of yours its `at`.
+
+        in_ms(lambda dt: lif(tau=20.0).at(dt))
     """
 
     def at(dt):
@@ -202,6 +204,8 @@ def alif(
     Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking neurons",
     2020, doi:10.1038/s41467-020-17236-y, where the threshold is subtracted one moment later: give
     reset=subtract_undecayed.
+
+        over_time(dense(100, alif(tau=20.0, tau_adapt=200.0)))
     """
 
     check_functions("alif", reset, surrogate)
@@ -241,6 +245,8 @@ def synaptic(neuron: Neuron, tau: Positive = 5.0) -> Neuron:
 
     Around a rate neuron it is the unit of a continuous-time recurrent network: s is the potential v
     of tau dv/dt = -v + I, and the output is f(v); `synaptic(tanh(), 20.0)`.
+
+        over_time(dense(100, synaptic(lif(tau=20.0), tau=5.0)))
     """
 
     of_neurons("synaptic", neuron)

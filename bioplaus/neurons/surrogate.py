@@ -24,6 +24,8 @@ def triangle(gamma: Positive = 0.3) -> Surrogate:
 
     Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking neurons",
     2020, doi:10.1038/s41467-020-17236-y.
+
+        lif(surrogate=triangle(gamma=0.3))
     """
     return lambda x: jnp.maximum(0.0, 1.0 - jnp.abs(x)) * gamma
 
@@ -34,6 +36,8 @@ def fast_sigmoid(slope: Positive = 25.0) -> Surrogate:
 
     Zenke, Ganguli, "SuperSpike: supervised learning in multilayer spiking neural networks", 2018,
     doi:10.1162/neco_a_01086.
+
+        lif(surrogate=fast_sigmoid(slope=25.0))
     """
     return lambda x: 1.0 / (1.0 + slope * jnp.abs(x)) ** 2
 
@@ -44,6 +48,8 @@ def atan(alpha: Positive = 2.0) -> Surrogate:
 
     Fang et al., "Incorporating learnable membrane time constant to enhance learning of spiking
     neural networks", 2021, arXiv:2007.05785.
+
+        lif(surrogate=atan(alpha=2.0))
     """
     return lambda x: (alpha / 2) / (1.0 + (jnp.pi * alpha * x / 2) ** 2)
 

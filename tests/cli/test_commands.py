@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import tyro
 
 import bioplaus as bp
 from bioplaus.cli import dispatch as cli
+from bioplaus.cli.catalogue import tables
+from bioplaus.neurons import RESETS, SURROGATES
 from bioplaus.rules import available
 from bioplaus.study import Arm, StudyError, load, override
 from bioplaus.study.comparison import comparison
@@ -203,6 +206,15 @@ def test_commands_are_found_in_all_kinds_of_text():
 def test_a_wrong_command_is_detected(command, error, monkeypatch):
     with pytest.raises(error):
         check(written_out(command)[0], monkeypatch)
+
+
+def test_the_list_has_every_kind():
+    kinds = {*get_args(get_type_hints(cli.List)["what"])}
+    found = tables()
+    assert kinds == {*found, "all"}
+    for kind, known in (("surrogates", SURROGATES), ("resets", RESETS)):
+        assert found[kind].keys() == known.keys()
+        assert all(text.startswith(("psi(x) =", "v =")) for text in found[kind].values())
 
 
 def test_options_in_prose_exist():
