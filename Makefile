@@ -18,7 +18,7 @@ SUITE := PYTHONDONTWRITEBYTECODE= $(RUN) pytest -n 2 --dist loadfile --no-loadsc
 test: check
 	$(SUITE) -m "not slow"
 
-# What `make test` leaves out, for CI and before a release: variants of rules, all mutants, killed and resumed runs, whole studies.
+# What `make test` leaves out, for CI and before a release: variants of rules, further nets, all mutants, killed and resumed runs, whole studies.
 slow: $(VENV)/ready
 	$(SUITE) -m slow
 

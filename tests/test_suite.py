@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import variants
+from variants import COSTLY, FIRST, MANY_IDENTITIES, ON_ONE_NET, SHOWN
 from xla_flags import FOUND, QUICK, known
+
+from bioplaus.identities import FAMILIES
 
 
 def test_a_flag_is_set_only_where_xla_knows_it():
@@ -40,3 +44,17 @@ def test_ci_finds_the_newest_python_that_runs(tmp_path):
         for p in (found, sys.executable)
     }
     assert len(versions) == 1
+
+
+def test_no_check_is_lost_between_make_test_and_make_slow():
+    """Each list has every rule once, and what is slow has a check of its own in `make test`."""
+    lists = (
+        variants.RULES_AND_SLOW_VARIANTS,
+        variants.RULES_AND_SLOW_COSTLY,
+        variants.IDENTITIES,
+        variants.SHOWN_AND_SLOW_OTHERS,
+    )
+    for keys in lists:
+        assert sorted(getattr(k, "values", (k,))[0] for k in keys) == sorted(FAMILIES)
+    assert {*MANY_IDENTITIES} <= {*FIRST}
+    assert {*ON_ONE_NET, *COSTLY, *SHOWN} == {*FIRST}
