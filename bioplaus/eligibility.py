@@ -26,8 +26,9 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.local import pull
+from bioplaus.net import Trace, forward
 from bioplaus.salts import NEURON
-from bioplaus.types import Array, Key, Layer, Net, Neuron, PyTree
+from bioplaus.types import Array, Key, Layer, Net, Neuron, Past, PyTree
 
 
 class Traces(NamedTuple):
@@ -65,6 +66,14 @@ def behind(layer: Layer, readout: Layer) -> Layer:
     return layer._replace(neuron=Neuron(init, step))
 
 
+def begun(net: Net, params: PyTree, x: Array, key: Key) -> tuple[tuple[Past, ...], Trace]:
+    """The pasts of a net whose layers all run over time, before x, and a trace of x for shapes."""
+    trace = forward(net, params, x, key)
+    times = [layer.time for layer in net if layer.time is not None]
+    pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
+    return pasts, trace
+
+
 def at_rest(layer: Layer, params: PyTree, current: Array) -> Traces:
     """Before the first moment, when nothing has moved anything. current: [B, K, n], for its shape.
 
@@ -78,7 +87,7 @@ def at_rest(layer: Layer, params: PyTree, current: Array) -> Traces:
         )
     neurons = layer.neuron.init(current)
     eps = jax.tree.map(lambda w: jnp.zeros((len(current), *w.shape), w.dtype), params)
-    return Traces(neurons, tuple(eps for _ in _floats(neurons)[0]))
+    return Traces(neurons, tuple(eps for _ in floats(neurons)[0]))
 
 
 def learn(
@@ -96,12 +105,12 @@ def learn(
     loss by the output of `layer.neuron` at each moment, gates included.
     """
     x, heard, current = played
-    states, rebuilt = _floats(traces.neurons)
+    states, rebuilt = floats(traces.neurons)
     noise = jax.random.fold_in(key, NEURON)
 
     def run(states, current):
         after, output = layer.neuron.step(rebuilt(states), current, noise)
-        return (_floats(after)[0], output), after
+        return (floats(after)[0], output), after
 
     with jax.named_scope("credit"):
         (ends, output), back, after = jax.vjp(run, states, current, has_aux=True)
@@ -141,7 +150,7 @@ def _carried(start: PyTree, factors: list[Array], eps: tuple[PyTree, ...]) -> Py
     return jax.tree.map(summed, start, *eps)
 
 
-def _floats(neurons: PyTree) -> tuple[list[Array], Callable[[list[Array]], PyTree]]:
+def floats(neurons: PyTree) -> tuple[list[Array], Callable[[list[Array]], PyTree]]:
     """The arrays of floats in a state, and the way back; the number of the moment stays."""
     leaves, tree = jax.tree.flatten(neurons)
     real = [jnp.issubdtype(a.dtype, jnp.floating) for a in leaves]

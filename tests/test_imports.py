@@ -28,7 +28,7 @@ ALLOWED = {
     "hyper": (),
     "batches": ("types", "arrays", "net", "outputs"),
     "pools": ("types", "net"),
-    "eligibility": ("types", "salts", "local"),
+    "eligibility": ("types", "salts", "local", "net"),
     "support": ("types", "outputs"),
     "entry": "types batches net outputs losses hyper encoders support".split(),
     "extensions": (),

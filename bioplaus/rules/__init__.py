@@ -10,6 +10,7 @@ from bioplaus.rules.burst import burstprop
 from bioplaus.rules.clapp import clapp
 from bioplaus.rules.competitive import krotov, softhebb
 from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
+from bioplaus.rules.decolle import decolle
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
 from bioplaus.rules.difference_reconstruction import (
@@ -39,10 +40,12 @@ from bioplaus.rules.incremental_predictive_coding import incremental_predictive_
 from bioplaus.rules.kolen_pollack import kolen_pollack
 from bioplaus.rules.local_losses import local_losses, local_prediction, local_similarity
 from bioplaus.rules.node_perturbation import node_perturbation
+from bioplaus.rules.ottt import ottt
 from bioplaus.rules.pepita import pepita
 from bioplaus.rules.phsic import phsic
 from bioplaus.rules.predictive_coding import predictive_coding, zero_divergence_inference_learning
 from bioplaus.rules.rate_regularised import rate_regularised
+from bioplaus.rules.rtrl import rtrl
 from bioplaus.rules.sign_concordant import (
     batchwise_sign_concordant,
     fixed_sign_concordant,
@@ -104,6 +107,9 @@ RULES = {
     "krotov": krotov,
     "clapp": clapp,
     "eprop": eprop,
+    "decolle": decolle,
+    "ottt": ottt,
+    "rtrl": rtrl,
     "stdp": stdp,
     "rstdp": rstdp,
 }
@@ -145,6 +151,7 @@ __all__ = [
     "clapp",
     "contrastive_hebbian",
     "coupled_learning",
+    "decolle",
     "deep_feedback_control",
     "dendritic_microcircuit",
     "difference_reconstruction_loss",
@@ -172,6 +179,7 @@ __all__ = [
     "node_perturbation",
     "of_labels",
     "oja",
+    "ottt",
     "pepita",
     "phsic",
     "positive_equilibrium_propagation",
@@ -179,6 +187,7 @@ __all__ = [
     "rate_regularised",
     "readout_only",
     "rstdp",
+    "rtrl",
     "sanger",
     "signal_propagation",
     "softhebb",

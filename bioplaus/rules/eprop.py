@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from bioplaus.eligibility import at_rest, behind, learn, refusal
+from bioplaus.eligibility import at_rest, begun, behind, learn, refusal
 from bioplaus.entry import learning_rule, refusing
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, send, signals_of, spread, through
@@ -138,9 +138,7 @@ def eprop(
         return tuple(grads), state, Info(loss=losses.mean(), signals=signals)
 
     def stream_init(key, params, batch):
-        trace = forward(net, params, batch.x, key)
-        times = [layer.time for layer in net if layer.time is not None]  # that is, of all layers
-        pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
+        pasts, trace = begun(net, params, batch.x, key)
         traces = tuple(map(at_rest, filtered, params, trace.currents))
         return StreamState(init(key, params, batch), pasts, traces)
 
