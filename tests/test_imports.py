@@ -238,7 +238,8 @@ def test_files_are_short():
     }
     assert len(lengths) > 30
     assert not {f: n for f, n in lengths.items() if n > 300 and f not in TO_BE_SPLIT}
-    rules = [f for f in lengths if f.startswith("bioplaus/rules/")]
+    # the table of rules has a line or three for each of them
+    rules = [f for f in lengths if f.startswith("bioplaus/rules/") and "__init__" not in f]
     assert len(rules) > 30
     assert not {f: lengths[f] for f in rules if lengths[f] > 200}
 

@@ -10,11 +10,10 @@ time, and a synapse keeps one number for each of its inputs, not one for itself.
 Xiao, Meng, Zhang, He, Lin, "Online Training Through Time for Spiking Neural Networks", 2022,
 arXiv:2210.04195.
 Departures: a layer that hears itself takes what it heard as a further input, with a trace of its
-own; the weights change after each piece or sequence, not within it; no scaled weight
-standardisation.
+own; the weights change after each piece or sequence, not within it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -143,14 +142,14 @@ def instant(layer: Layer, neurons: PyTree, current: Array, key: Key, signal: Arr
         return jnp.moveaxis(jax.lax.scan(moment, neurons, moments)[1], 0, 1)
 
 
-def _at_rest(net: Net, trace: Trace) -> list[tuple[PyTree, Sums]]:
+def _at_rest(net: Net, trace: Trace) -> list[tuple[PyTree, Any]]:
     """What each layer has before the first moment: the state of its neurons, and its sums."""
 
     def first(layer, current, *came):
+        if layer.time is None:
+            return (), ()
         nothing = jax.tree.map(lambda a: jnp.zeros_like(a[:, 0]), came)
-        return layer.neuron.init(current), Sums(
-            nothing[0], nothing[1], jnp.zeros((), current.dtype)
-        )
+        return layer.neuron.init(current), Sums(*nothing, weight=jnp.zeros((), current.dtype))
 
     each = zip(net, trace.currents, trace.inputs, trace.heard, strict=True)
     return [first(*a) for a in each]

@@ -12,8 +12,6 @@ Williams, Zipser, "A Learning Algorithm for Continually Running Fully Recurrent 
 Departures: any net; spikes have surrogate derivatives, as in every rule.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -96,7 +94,7 @@ def rtrl(net: Net, loss: Loss) -> Rule:
 
 
 def _check_size(parameters: int, states: list[Array]) -> None:
-    n = max(1, sum(math.prod(s.shape[1:]) for s in states))
+    n = max(1, sum(s.size // len(s) for s in states))
     if parameters * n > LARGEST:
         raise ValueError(
             f"rtrl: {parameters} parameters and {n} states are {parameters * n} numbers for each"
