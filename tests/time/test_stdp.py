@@ -165,6 +165,25 @@ def test_homeostasis_evens_out_who_fires():
     assert after.mean() > 0.02
 
 
+def test_a_unit_has_one_current():
+    """Neurons of two compartments have two, of which a spike says nothing."""
+    hidden = bp.over_time(bp.basal(bp.dense(4, bp.two_compartment())))
+    net = (hidden, bp.after(bp.mean_over_time, bp.dense(C)))
+    with pytest.raises(ValueError, match=r"layer 0 has currents \(4, 2\) and outputs \(4,\)"):
+        gradient(bp.rules.stdp, net)
+
+
+@pytest.mark.parametrize("key", RULES)
+def test_costs(key):
+    """The update is two pullbacks of each hidden layer, at all moments, and one of the readout."""
+    net = net_of(bp.lif(), recurrent=True, sizes=(6,))
+    phases = bp.measure.cost(RULES[key](net, bp.cross_entropy), net, BATCH).phases
+    hidden, readout = T * (5 * 6 + 6 * 6), 6 * C
+    assert phases["forward"].macs == hidden + readout
+    assert phases["credit"].macs == 0
+    assert phases["update"].macs == 2 * hidden + readout
+
+
 @pytest.mark.parametrize("key", RULES)
 def test_runs_on_streams(key):
     """`bp.online`, in pieces of 2 moments: theta is kept, and a reset row has no older traces."""

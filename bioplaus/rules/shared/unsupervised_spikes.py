@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from bioplaus import eligibility
 from bioplaus.entry import refusing
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import advance, forward, layer_key, predictor, with_gain
+from bioplaus.net import advance, current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.pools import moment_shapes
 from bioplaus.rules.shared.spike_timing import Numbers, nothing_kept, risen, taught
 from bioplaus.types import Gain, Info, Loss, Net, PerExample, PerLayer, Rule, StreamInfo
@@ -50,7 +50,15 @@ def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
         return with_gain(net, [*(Gain(1 / (1 + a[None, None])) for a in theta), Gain()])
 
     def init(key, params, batch):
+        currents = current_shapes(net, params, batch, key)
         shapes = moment_shapes(net, params, batch, key)
+        for l, (a, z) in enumerate(zip(currents, shapes[:-1], strict=False)):
+            if a.shape[2:] != z.shape[1:]:
+                raise ValueError(
+                    f"{name}: a unit of layer {l} has currents {a.shape[2:]} and outputs"
+                    f" {z.shape[1:]}, and spikes meet where both are the same; give neurons of one"
+                    " compartment"
+                )
         return State(tuple(jnp.zeros(a.shape[1:], a.dtype) for a in shapes[:-1]))
 
     def hidden(params, state, trace, gates, key, kept):
