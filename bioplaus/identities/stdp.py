@@ -186,7 +186,7 @@ def stream_checks(key: str, factory: RuleFactory, lasting: dict[str, Any]) -> It
         state, total, t = start, jax.tree.map(jnp.zeros_like, p.params), 0
         for k in lengths:
             piece = Batch(p.batch.x[:, t : t + k], p.batch.y[:, t : t + k])
-            state = state._replace(kept=start.kept) if forgets else state
+            state = state._replace(traces=(start.traces[0], state.traces[1])) if forgets else state
             got, state, _ = grad(p.params, state, piece, p.key, gate[:, t : t + k])
             total, t = jax.tree.map(jnp.add, total, got), t + k
         return total

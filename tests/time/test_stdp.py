@@ -196,6 +196,8 @@ def test_runs_on_streams(key):
     assert info["output"].shape == (B, 2, C)
     assert np.any(state.rule.learned.theta[0])
     reset = jnp.arange(B) == 0
-    traces = step(state, bp.Batch(0 * X[:, 2:4], moments[:, 2:4]), reset)[0].rule.kept[0].traces
+    traces = (
+        step(state, bp.Batch(0 * X[:, 2:4], moments[:, 2:4]), reset)[0].rule.traces[0][0].traces
+    )
     assert not np.any(traces.r1[0][0])
     assert np.any(traces.r1[0][1:])

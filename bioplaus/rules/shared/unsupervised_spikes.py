@@ -14,23 +14,13 @@ from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import advance, current_shapes, forward, layer_key, predictor, with_gain
 from bioplaus.pools import moment_shapes
 from bioplaus.rules.shared.spike_timing import Numbers, nothing_kept, risen, taught
-from bioplaus.types import Gain, Info, Loss, Net, PerExample, PerLayer, Rule, StreamInfo
+from bioplaus.types import Gain, Info, Loss, Net, PerLayer, Rule, StreamInfo, StreamState
 
 
 class State(NamedTuple):
     """theta: of each hidden layer, [n_l], in units of the threshold; 0 at first."""
 
     theta: PerLayer
-
-
-class Streams(NamedTuple):
-    """learned: as of whole sequences. pasts: of `net.advance`. kept: of each hidden layer. readout:
-    of `bioplaus.eligibility`."""
-
-    learned: State
-    pasts: PerExample
-    kept: PerExample
-    readout: PerExample
 
 
 def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
@@ -87,26 +77,26 @@ def from_spikes(name: str, net: Net, loss: Loss, c: Numbers) -> Rule:
         return predictor(excitable(state.theta))(params, (), x, key, context, **asked)
 
     def stream_init(key, params, batch):
-        trace = forward(net, params, batch.x, key)
-        pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
+        pasts, trace = eligibility.begun(net, params, batch.x, key)
         arriving = zip(trace.inputs, trace.heard, strict=True)
         kept = tuple(
             nothing_kept(c, *each)
             for each in zip(params[:-1], arriving, trace.outputs, strict=False)
         )
         readout = eligibility.at_rest(last, params[-1], trace.currents[-1])
-        return Streams(init(key, params, batch), pasts, kept, readout)
+        return StreamState(init(key, params, batch), pasts, (kept, readout))
 
     def stream_grad(params, state, batch, key, gate=None):
         pasts, trace = advance(excitable(state.learned.theta), params, state.pasts, batch.x, key)
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, own = gates_of(gate, signals, len(net)), layer_key(key, depth)
-        grads, learned, kept = hidden(params, state.learned, trace, gates, key, state.kept)
+        before, readout = state.traces
+        grads, learned, kept = hidden(params, state.learned, trace, gates, key, before)
         played = trace.inputs[-1], trace.heard[-1], trace.currents[-1]
         signal = spread(gates[-1], error) * error
-        found = eligibility.learn(last, params[-1], state.readout, played, own, signal)
-        state = Streams(learned, pasts, kept, found.traces)
+        found = eligibility.learn(last, params[-1], readout, played, own, signal)
+        state = StreamState(learned, pasts, (kept, found.traces))
         info = StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
         return (*grads, found.grads), state, info
 
