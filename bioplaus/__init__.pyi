@@ -8,6 +8,7 @@ from . import neurons as neurons
 from . import rules as rules
 from . import study as study
 from . import testing as testing
+from . import worlds as worlds
 from .entry import learning_rule as learning_rule
 from .identities import verify as verify
 from .layers import after as after

@@ -6,7 +6,7 @@ into a key that has no other use.
 """
 
 # For the key of a seed, in `bioplaus.training.program`.
-ORDER, WEIGHTS, RULE, NOISE, AUGMENT = range(5)
+ORDER, WEIGHTS, RULE, NOISE, AUGMENT, WORLD = range(6)
 
 # For the key of a layer, `net.layer_key(key, l)`. A layer over time folds its NEURON key with the
 # moment, counted from rest, and its SYNAPSE key with RECURRENT (below) for its own. An encoder in
@@ -47,4 +47,5 @@ CONTROL = 0xDFC  # deep_feedback_control: noise that teaches Q
 HEADS = 0xEAD5  # local_losses: first weights of the heads
 RECURRENT = 0xBAC  # layers.time: a recurrent layer's own synapses
 ENCODER = 0xE2C  # encoders.in_front: spikes of the inputs
+ACTIONS = 0xAC7  # td: which action is taken
 COMPOSED = 0xB71A  # by_layer: one key for each different rule

@@ -34,6 +34,7 @@ import jax
 from bioplaus.identities import first_failure
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.rules.shared import (
+    acting,
     direct,
     growth,
     heads,
@@ -63,6 +64,7 @@ class Mutant(NamedTuple):
 
 
 SHARED = (
+    acting,
     direct,
     relax,
     inference,

@@ -12,7 +12,7 @@ from entries import BATCH, KEY, LABELS, NET, PARAMS, X, Y, grad
 from flax import nnx
 
 import bioplaus as bp
-from bioplaus.rules import RULES
+from bioplaus.rules import of_labels
 
 
 def test_a_sequence_is_refused():
@@ -124,7 +124,7 @@ def ids_net():
 CHANGES_INPUTS = ("pepita", "ff", "sigprop", "clapp")
 
 
-@pytest.mark.parametrize("key", RULES)
+@pytest.mark.parametrize("key", of_labels(over_time=False))
 def test_token_ids_are_learned_from_or_refused_in_words(key):
     ids, net = jnp.array([0, 3, 6, 2, 2, 5]), ids_net()
     params = bp.init(net, KEY, ids)

@@ -41,6 +41,8 @@ ALLOWED = {
     "rules": (
         "types salts net outputs local pools entry hyper support eligibility rules.shared".split()
     ),
+    # its eligibility is that of e-prop
+    "rules.td": "types net outputs losses local entry hyper rules.shared rules.eprop".split(),
     "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),

@@ -109,6 +109,35 @@ def halves(values: list[float]) -> tuple[list[float], list[float]]:
     return values[: len(values) // 2], values[len(values) // 2 :]
 
 
+def test_fremaux_2013():
+    """With eligibility the track is learned, without it, or by the dopamine of others, it is not;
+    nor is the cart-pole by the dopamine of others."""
+    found = defaultdict(list)
+    with (PAPERS / "fremaux2013" / "results.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            scale = 100 if (row["world"], row["measure"]) == ("linear_track", LAST) else 1
+            found[row["world"], row["agent"], row["measure"]].append(scale * float(row["value"]))
+    rows = said("fremaux2013")
+    for (world, agent, measure), values in found.items():
+        assert len(values) == 5
+        cell = (
+            printed(values, 1)
+            if measure == LAST
+            else ", ".join("never" if v == float("inf") else f"{v:.0f}" for v in sorted(values))
+        )
+        kind = "track" if world == "linear_track" else "cart-pole"
+        assert re.search(rf"\| {kind}, [^|]*\| {agent} \|.*{re.escape(cell)} \|", rows), cell
+    best = {
+        world: min(found[world, "actor-critic", LAST]) for world in ("linear_track", "cart_pole")
+    }
+    assert best["linear_track"] > 95 > 90 > max(found["linear_track", "no eligibility", LAST])
+    assert max(found["linear_track", "shuffled", LAST]) < 75
+    assert best["cart_pole"] > 10 * max(found["cart_pole", "shuffled", LAST])
+
+
+LAST = "last 100 trials"
+
+
 def test_dellaferrera_2022():
     """PEPITA is within 0.4 points of 97.7 %, above a frozen layer, and below backprop.
 

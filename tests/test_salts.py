@@ -13,8 +13,7 @@ import pytest
 import bioplaus as bp
 from bioplaus import salts
 from bioplaus.net import layer_key
-from bioplaus.rules import RULES
-from bioplaus.support import needs_time
+from bioplaus.rules import RULES, of_labels
 from bioplaus.types import Rule
 
 KEY = jax.random.key(0)
@@ -136,7 +135,7 @@ def net_and_params(weights: str):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("name", [key for key, rule in RULES.items() if not needs_time(rule)])
+@pytest.mark.parametrize("name", of_labels(over_time=False))
 def test_draws_of_rules_are_independent_of_the_weights(name, weights):
     """A rule's draws differ from the weights, though `bp.init` and `rule.init` get the same key.
 

@@ -54,6 +54,7 @@ from bioplaus.rules.sign_concordant import (
 from bioplaus.rules.signal_propagation import signal_propagation
 from bioplaus.rules.stdp import rstdp, stdp
 from bioplaus.rules.target_propagation import difference_target_propagation, target_propagation
+from bioplaus.rules.td import td
 from bioplaus.rules.three_factor import three_factor
 from bioplaus.rules.weight_mirror import weight_mirror
 from bioplaus.support import needs_rewards, needs_time
@@ -74,6 +75,7 @@ RULES = {
     "fg": forward_gradient,
     "afg": activity_forward_gradient,
     "threefactor": three_factor,
+    "td": td,
     "phsic": phsic,
     "tp": target_propagation,
     "dtp": difference_target_propagation,
@@ -193,6 +195,7 @@ __all__ = [
     "softhebb",
     "stdp",
     "target_propagation",
+    "td",
     "three_factor",
     "uniform_sign_concordant",
     "weight_mirror",

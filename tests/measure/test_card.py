@@ -13,14 +13,11 @@ from bioplaus.losses import cross_entropy
 from bioplaus.measure.card import card, describe
 from bioplaus.net import forward
 from bioplaus.neurons import synaptic_release, tanh
-from bioplaus.rules import BASELINES, RULES
-from bioplaus.support import needs_time
+from bioplaus.rules import BASELINES, of_labels
 from bioplaus.types import Layer
 
-ALL = RULES | BASELINES
 
-
-@pytest.mark.parametrize("name", [key for key, rule in ALL.items() if not needs_time(rule)])
+@pytest.mark.parametrize("name", [*of_labels(over_time=False), *BASELINES])
 def test_every_rule(name):
     """Those that need time are in time/test_card_over_time.py."""
     assert card(made(name), NET, BATCH) == EXPECTED[name]

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from variants import RULES_AND_SLOW_VARIANTS
+from variants import LABELLED_AND_SLOW_VARIANTS
 
 import bioplaus as bp
 from bioplaus.measure.alignment import angles
 from bioplaus.modulators import modulate
-from bioplaus.rules import BASELINES, RULES, backprop, three_factor
+from bioplaus.rules import BASELINES, RULES, backprop, of_labels, three_factor
 from bioplaus.states import per_example, undeclared
 from bioplaus.study.arm import PROBE_EXAMPLES, compiled_of, fitted
 from bioplaus.study.build import build
@@ -33,7 +33,7 @@ DATA = bp.data.load("digits")
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize("key", RULES_AND_SLOW_VARIANTS)
+@pytest.mark.parametrize("key", LABELLED_AND_SLOW_VARIANTS)
 def test_every_rule_goes_through_a_study(key):
     settings = {"rule": key, "net": {"hidden": [12, 12]}, "batch_size": 16, "steps": 8}
     if needs_time(RULES.get(key, backprop)):
@@ -115,7 +115,7 @@ def test_states_declare_what_depends_on_the_batch():
     declared as well.
     """
     rules = {
-        **RULES,
+        **{key: RULES[key] for key in of_labels()},
         **BASELINES,
         "traces": partial(three_factor, decay=0.5, delay=2),
         "momentum": partial(RULES["ipc"], momentum=0.5),

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 import bioplaus as bp
-from bioplaus.rules import BASELINES, RULES
+from bioplaus.rules import BASELINES, RULES, of_labels
 
 B, T, N, C = 4, 6, 5, 3
 KEY = jax.random.key(0)
 WIDE = jax.nn.initializers.normal(0.8)
-ALL = RULES | BASELINES
+ALL = {key: RULES[key] for key in of_labels()} | BASELINES
 X = (jax.random.uniform(jax.random.key(1), (B, T, N)) < 0.5).astype(jnp.float32)
 Y = jax.nn.one_hot(jnp.arange(B) % C, C)
 
