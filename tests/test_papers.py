@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bioplaus.measure.statistics import interval
@@ -258,3 +259,27 @@ def test_zenke_2021():
             assert sum(passing) < sum(frozen)
         else:
             assert sum(passing) / 3 == pytest.approx(sum(cut) / 3, abs=1.5)
+
+
+def test_bellec_2020():
+    """e-prop solves the tasks with adaptive neurons, and with LIF neurons it cannot wait 600 ms."""
+    text, found = said("bellec2020"), defaultdict(list)
+    with (PAPERS / "bellec2020" / "results.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            key = row["task"], row["neuron"], row["rule"]
+            found[key].append(float(row["score"]))
+    assert {len(scores) for scores in found.values()} == {5}
+    learners = [f"e-prop, {feedback}" for feedback in ("random", "symmetric", "adaptive")]
+    for (task, _, _), scores in found.items():
+        if np.isfinite(scores).all():
+            mean, *ends = (
+                f"{x:.2g}" if task == "pattern" else f"{x:.1f}"
+                for x in (np.mean(scores), min(scores), max(scores))
+            )
+            assert f"| {mean} ({ends[0]} to {ends[1]}) |" in text
+    for rule in learners:
+        assert min(found["evidence", "ALIF", rule]) >= 90
+        assert max(found["evidence", "LIF", rule]) < 65
+        assert min(found["recall", "ALIF", rule]) > max(found["recall", "ALIF", "frozen"])
+        assert max(found["pattern", "ALIF", rule]) < 0.01
+    assert min(found["evidence", "ALIF", "bptt"]) > max(found["evidence", "ALIF", learners[0]])

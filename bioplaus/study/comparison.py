@@ -92,7 +92,8 @@ def comparison(
     """The study that `compare` runs: the given rules (or 'all') and the frozen baseline.
 
     With net = spiking it is the net of `bioplaus.study.sequences.spiking_settings`, 3 seeds and 300
-    steps, where `all` are the rules that take such a net. With net = mlp it is:
+    steps, where `all` are the rules that take such a net; a rule that takes LIF neurons alone gives
+    them to all, and the name of the study says so. With net = mlp it is:
     Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps.
     Data sets that are downloaded: hidden layers 256-256, batches of 128, 3 seeds, and for each rule
     the epochs in bioplaus/defaults.toml, at most 5. arrays: the user's data, if they have no name.
@@ -148,7 +149,16 @@ def _spiking_comparison(
     if list(taken) == ["all"]:
         taken = [key for key in of_labels() if _takes(base, key, use)]
     keys = [*dict.fromkeys([*taken, "frozen"])]
-    return Study(name=f"compare {data}, spiking", base=base, grid={"rule": keys})
+    name = f"compare {data}, spiking"
+    # One net for all: some rules, as ottt, take LIF neurons and no adaptive ones.
+    plain = base | {"neuron": {"kind": "lif"}}
+    picky = [key for key in keys if not _takes(base, key, use) and _takes(plain, key, use)]
+    if picky:
+        base, name = (
+            plain,
+            f"{name}: LIF neurons, because {', '.join(picky)} takes no adaptive ones",
+        )
+    return Study(name=name, base=base, grid={"rule": keys})
 
 
 def _takes(base: dict[str, Any], rule: str, data: Dataset) -> bool:
