@@ -283,3 +283,16 @@ def test_bellec_2020():
         assert min(found["recall", "ALIF", rule]) > max(found["recall", "ALIF", "frozen"])
         assert max(found["pattern", "ALIF", rule]) < 0.01
     assert min(found["evidence", "ALIF", "bptt"]) > max(found["evidence", "ALIF", learners[0]])
+
+
+def test_diehl_cook_2015():
+    """Digits without labels from 10,000 images, beside random weights and thresholds of 1."""
+    found, text = found_in("diehlcook2015"), said("diehlcook2015")
+    accuracy = {rule: values for (rule, measure), values in found.items() if measure == "accuracy"}
+    learned = accuracy.pop("stdp")
+    mean = sum(learned) / len(learned)
+    assert min(learned) > 75 > 30 > max(max(values) for values in accuracy.values())
+    assert len(accuracy) == 3
+    assert f"{mean:.1f} %, {abs(mean - 87.0):.1f} points from the published figure" in text
+    for values in (learned, *accuracy.values()):
+        assert f"| {', '.join(f'{v:.2f}' for v in values)} |" in text
