@@ -216,9 +216,10 @@ def drawn_actions(factory: RuleFactory) -> Iterator[Check]:
     params = ({"w": jnp.zeros((1, 4)), "b": jnp.r_[logits, 2.0]},)
     net, none = (over_time(dense(4)),), jnp.zeros((agents, moments), bool)
     batch = Batch(x, jnp.zeros((agents, moments, 4)), {"reward": jnp.zeros(none.shape)}, none)
-    rule = factory(net, LOSS)
+    stream = factory(net, LOSS).stream
+    assert stream is not None
     key = jax.random.key(8)
-    info: Any = rule.grad(params, rule.init(key, params, batch), batch, key)[2]
+    info: Any = stream.grad(params, stream.init(key, params, batch), batch, key)[2]
     actions, p = np.asarray(info["action"]), np.asarray(jax.nn.softmax(logits))
     seen = np.stack([(actions == a).mean() for a in range(3)])
     z = np.abs(seen - p) / np.sqrt(p * (1 - p) / actions.size)
