@@ -39,6 +39,7 @@ FEEDBACK = 0x0FB  # net.feedback_init: feedback weights
 DIRECTIONS = 0x0FD  # forward_gradient, weight_perturbation: directions of the weights
 NEGATIVES = 0x0FF  # forward_forward: wrong labels
 MODULATOR = 0x30D  # modulate: the modulator's first state
+SOMA = 0x50A  # dendritic_prediction: spikes of the output neurons
 CLASSES = 0x516  # signal_propagation: noise of the classes' signals
 INVERSES = 0x7A6  # target propagation: noise at which the inverses learn
 FIRST_GLIMPSE = 0xC1A  # clapp: the two views of an input

@@ -42,6 +42,7 @@ from bioplaus.rules.shared import (
     inverses,
     nudged,
     relax,
+    soma,
     spike_timing,
     unsupervised,
     unsupervised_spikes,
@@ -66,6 +67,7 @@ class Mutant(NamedTuple):
 SHARED = (
     acting,
     direct,
+    soma,
     relax,
     inference,
     inverses,

@@ -33,7 +33,10 @@ BATCH = bp.Batch(jax.random.normal(jax.random.key(1), (WIDTH, WIDTH)), jnp.eye(W
 # weights drawn as W is, for the way back
 ALIGNED = "fa kp wm burstprop dendritic_microcircuit tp dtp drl ldrl".split()
 FEW = {"dfc": {"pretraining": 2}}  # settings that save time
-DRAW = {*ALIGNED, *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses eprop".split()}
+DRAW = {
+    *ALIGNED,
+    *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses eprop guerguiev".split(),
+}
 
 
 def test_salts_differ_from_each_other_and_from_layer_indices():

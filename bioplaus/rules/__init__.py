@@ -13,6 +13,7 @@ from bioplaus.rules.contrastive import contrastive_hebbian, coupled_learning
 from bioplaus.rules.decolle import decolle
 from bioplaus.rules.deep_feedback_control import deep_feedback_control
 from bioplaus.rules.dendritic_microcircuit import dendritic_microcircuit
+from bioplaus.rules.dendritic_prediction import dendritic_prediction
 from bioplaus.rules.difference_reconstruction import (
     difference_reconstruction_loss,
     local_difference_reconstruction_loss,
@@ -46,6 +47,7 @@ from bioplaus.rules.phsic import phsic
 from bioplaus.rules.predictive_coding import predictive_coding, zero_divergence_inference_learning
 from bioplaus.rules.rate_regularised import rate_regularised
 from bioplaus.rules.rtrl import rtrl
+from bioplaus.rules.segregated_dendrites import segregated_dendrites
 from bioplaus.rules.sign_concordant import (
     batchwise_sign_concordant,
     fixed_sign_concordant,
@@ -114,6 +116,8 @@ RULES = {
     "rtrl": rtrl,
     "stdp": stdp,
     "rstdp": rstdp,
+    "urbanczik_senn": dendritic_prediction,
+    "guerguiev": segregated_dendrites,
 }
 
 BASELINES = {"frozen": readout_only}
@@ -156,6 +160,7 @@ __all__ = [
     "decolle",
     "deep_feedback_control",
     "dendritic_microcircuit",
+    "dendritic_prediction",
     "difference_reconstruction_loss",
     "difference_target_propagation",
     "direct_feedback_alignment",
@@ -191,6 +196,7 @@ __all__ = [
     "rstdp",
     "rtrl",
     "sanger",
+    "segregated_dendrites",
     "signal_propagation",
     "softhebb",
     "stdp",

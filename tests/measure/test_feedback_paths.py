@@ -32,6 +32,10 @@ def counted(name, examples=7):
         # noise through the weights, and its correlation with the response
         ("wm", PLAIN | {"auxiliary": 2 * X}),
         ("drtp", PLAIN | {"credit": CLASSES * HIDDEN}),
+        # a plateau potential in each of two phases
+        ("guerguiev", PLAIN | {"credit": 2 * CLASSES * HIDDEN}),
+        # the last layer alone
+        ("urbanczik_senn", {"forward": F, "update": 4 * 3}),
     ],
 )
 def test_macs(name, expected):

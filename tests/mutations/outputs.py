@@ -11,6 +11,7 @@ FLAT = WHAT + "phi'(a_L) dropped"
 HIDDEN = " if l < len(net) - 1 else "
 
 BACK = "signal = through(layer, trace.currents[l], k, signal)"
+MOMENTS = "through(layer, trace.currents[l], k, signal)"
 TAUGHT = "through(layer, trace.currents[l], k, taught[l])"
 TARGET = "through(layer, trace.currents[l], k[l], taught[l])"
 LAYER = "through(layer, trace.currents[l], k, taught)"
@@ -95,6 +96,17 @@ MUTANTS = [
     *((key, WHAT + "clamped by dL/da_L", ((PROBABILITIES, "True"),)) for key in ("chl", "cpl")),
     ("burstprop", FLAT, (("through(net[l], a, k, error)", "error"),)),
     ("dendritic_microcircuit", FLAT, flat(RATES, "(a[l] - u[l])")),
+    (
+        "urbanczik_senn",
+        FLAT,
+        (
+            (
+                "through(last, trace.currents[-1], k, spread(gates[-1], signal) * signal)",
+                "spread(gates[-1], signal) * signal",
+            ),
+        ),
+    ),
+    ("guerguiev", FLAT, flat(MOMENTS, "signal")),
     ("dfc", FLAT, flat("(alone[l] - rates[l])", "-offsets[l]")),
     (
         "pepita",

@@ -31,7 +31,9 @@ def test_units_of_two_compartments_have_two_currents_and_one_output(x64):
 
     deep = (hidden(6), hidden(5), bp.after(bp.mean_over_time, bp.dense(C)))
     batch = bp.Batch(jnp.asarray(X), jnp.asarray(Y))
-    for key in "drtp local_pred local_losses clapp sigprop phsic ff np threefactor".split():
+    for (
+        key
+    ) in "drtp local_pred local_losses clapp sigprop phsic ff np threefactor guerguiev".split():
         rule = RULES[key](deep, bp.cross_entropy)
         params, grads = jax.eval_shape(functools.partial(learned, deep, rule, batch))
         assert params == grads, key
