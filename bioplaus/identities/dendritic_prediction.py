@@ -143,7 +143,8 @@ def recursion(
     """dW = (1/B) sum_t PSP_t^T (rho(o_t) - S_t) h(o_t), PSP_t = k PSP_{t-1} + (1 - k) input_t."""
     k, peak, slope = np.exp(-1 / tau), SOMA["peak"], SOMA["slope"]
     inputs = np.concatenate([hidden, np.ones_like(hidden[..., :1])], -1)
-    psp, total = np.zeros_like(inputs[:, 0]), 0.0
+    psp = np.zeros_like(inputs[:, 0])
+    total = np.zeros((inputs.shape[-1], fired.shape[-1]))
     for t in range(inputs.shape[1]):
         psp = k * psp + (1 - k) * inputs[:, t]
         rate = peak / (1 + np.exp(-slope * (output[:, t] - SOMA["threshold"])))
@@ -176,7 +177,8 @@ def spikes_of(factory: RuleFactory, p: Problem, output: np.ndarray) -> tuple[np.
 def _small_teacher(factory: RuleFactory) -> Iterator[Check]:
     """The delta rule, with an error for each unit of rho'^2 / rho e."""
     p, weak = problem(), 1e-6
-    grads = gradient(factory, p, **SOMA | {"nudge": weak}, spikes=False)[0][-1]
+    soma: dict[str, Any] = {**SOMA, "nudge": weak}
+    grads = gradient(factory, p, **soma, spikes=False)[0][-1]
 
     def weighted(output, y):
         error = jax.grad(lambda o: p.loss(o, y).sum())(output)

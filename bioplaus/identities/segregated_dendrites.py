@@ -209,7 +209,7 @@ def by_moments(p: Problem, asked: np.ndarray, feedback: np.ndarray, plateau: boo
 def _limit(factory: RuleFactory, p: Problem) -> Iterator[Check]:
     """A weak teacher and weak feedback: direct feedback alignment of the error rho'(o) e."""
     weak, scale = 1e-6, 1e-3
-    soma = SOMA | {"nudge": weak}
+    soma: dict[str, Any] = {**SOMA, "nudge": weak}
 
     def weighted(output, y):
         error = jax.grad(lambda o: p.loss(o, y).sum())(output)

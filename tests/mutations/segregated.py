@@ -67,7 +67,7 @@ MUTANTS = [
     (
         "urbanczik_senn",
         "the teacher pushes the wrong way",
-        (("output - nudge * error", "output + nudge * error"),),
+        (("output - jnp.asarray(nudge)", "output + jnp.asarray(nudge)"),),
         soma,
     ),
     ("urbanczik_senn", "threshold dropped", (("(potential - soma.threshold)", "potential"),), soma),
