@@ -21,13 +21,11 @@ soma, and moves nothing else; rates are of a moment instead of continuous time; 
 the attenuation of the dendrite is in the units of its potential.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from bioplaus.eligibility import at_rest, learn, refusal
+from bioplaus.eligibility import at_rest, begun, learn, refusal
 from bioplaus.entry import learning_rule, refusing
 from bioplaus.hyper import Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
@@ -41,23 +39,16 @@ from bioplaus.types import (
     Loss,
     Net,
     OverTime,
-    PerExample,
     PyTree,
     Rule,
     StreamInfo,
+    StreamState,
 )
 
 READOUT_ALONE = OverTime(
     still="a teacher reaches the somata of the output neurons alone, whose dendrites learn",
     streams=True,
 )
-
-
-class Streams(NamedTuple):
-    """pasts: of `net.advance`, one a layer. traces: of `eligibility.learn`, of the last layer."""
-
-    pasts: PerExample
-    traces: PerExample
 
 
 @learning_rule(time=READOUT_ALONE)
@@ -108,10 +99,8 @@ def dendritic_prediction(
         return _with_still(params, own), state, Info(loss=losses.mean(), signals=signals)
 
     def stream_init(key, params, batch):
-        trace = forward(net, params, batch.x, key)
-        times = [layer.time for layer in net if layer.time is not None]  # that is, of all layers
-        pasts = tuple(t.start(*a) for t, *a in zip(times, params, trace.inputs, strict=True))
-        return Streams(pasts, at_rest(last, params[-1], trace.currents[-1]))
+        pasts, trace = begun(net, params, batch.x, key)
+        return StreamState((), pasts, at_rest(last, params[-1], trace.currents[-1]))
 
     def stream_grad(params, state, batch, key, gate=None):
         pasts, trace = advance(net, params, state.pasts, batch.x, key)
@@ -123,7 +112,7 @@ def dendritic_prediction(
         signal = spread(gates[-1], signal) * signal
         own = learn(last, params[-1], state.traces, played, layer_key(key, top), signal)
         info = StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
-        return _with_still(params, own.grads), Streams(pasts, own.traces), info
+        return _with_still(params, own.grads), StreamState((), pasts, own.traces), info
 
     predict, why = predictor(net), refusal(net)
     stream = Rule(stream_init, stream_grad, predict)

@@ -57,7 +57,7 @@ MUTANTS = [
     (
         "urbanczik_senn",
         "streams: traces start anew",
-        (("Streams(pasts, own.traces)", "Streams(pasts, state.traces)"),),
+        (("StreamState((), pasts, own.traces)", "StreamState((), pasts, state.traces)"),),
     ),
     (
         "urbanczik_senn",
