@@ -1,12 +1,14 @@
 """Actor-critic agents in three worlds: with the error of predicted reward, and without its parts.
 
-    python papers/fremaux2013/run.py             (about 1 CPU-minute)
+    python papers/fremaux2013/run.py [--out results.csv] [--figure rewards.svg]
 
-writes results.csv beside this file and docs/rewards.svg. Five seeds of each agent live together, in
-one program for each world; a seed is eight worlds with one agent. Learning rates were chosen on
-seeds 0 to 3, of 0.01, 0.03, 0.1, 0.3 and 1; the results are of seeds 10 to 14.
+writes results.csv beside this file and docs/rewards.svg, in about 1 CPU-minute. Five seeds of each
+agent live together, in one program for each world; a seed is eight worlds whose agents share their
+weights. Learning rates were chosen on seeds 0 to 3, of 0.01, 0.03, 0.1, 0.3 and 1; the results are
+of seeds 10 to 14.
 """
 
+import argparse
 import csv
 import functools
 from pathlib import Path
@@ -107,7 +109,7 @@ def curve(ax, trials, values, bounds, colour: str, name: str) -> None:
     ax.fill_between(x, of.low, of.high, color=colour, alpha=0.14, linewidth=0)
 
 
-def draw(track, cart_pole, rpe) -> None:
+def draw(track, cart_pole, rpe, file: Path) -> None:
     with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]
         fig, (first, second, third) = panels(3, 3, 2.4)
         for colour, trial in zip(COLOURS, CONDITIONED, strict=False):
@@ -122,7 +124,7 @@ def draw(track, cart_pole, rpe) -> None:
             ax.set(title=title, xlabel="trials")
         for ax in (first, second):
             ax.legend()
-        FIGURE.write_text(to_svg(fig, "rewards") + "\n", encoding="utf-8")
+        file.write_text(to_svg(fig, "rewards") + "\n", encoding="utf-8")
 
 
 def rows_of(world: str, found, level: float, values):
@@ -133,17 +135,21 @@ def rows_of(world: str, found, level: float, values):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=HERE / "results.csv")
+    parser.add_argument("--figure", type=Path, default=FIGURE)
+    told = parser.parse_args()
     track = lived(bp.worlds.linear_track(2, delay=5, limit=60), SPIKING, TRACK, 4000, 0.95)
     cart_pole = lived(bp.worlds.cart_pole(500), ONE_LAYER, CART_POLE, 10_000, 0.95)
     rows = [
         *rows_of("linear_track", track, 0.9, lambda t: t.reward),
         *rows_of("cart_pole", cart_pole, 100, lambda t: t.moments),
     ]
-    with (HERE / "results.csv").open("w", newline="", encoding="utf-8") as file:
+    with told.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("world", "agent", "seed", "measure", "value"))
         writer.writerows(rows)
-    draw(track, cart_pole, conditioned())
+    draw(track, cart_pole, conditioned(), told.figure)
     for name in dict.fromkeys((w, a, m) for w, a, _, m, _ in rows):
         values = [v for w, a, _, m, v in rows if (w, a, m) == name]
         print(*name, [round(v, 2) for v in values], interval(np.array(values))[:3])
