@@ -11,6 +11,8 @@ import pytest
 from nets import wide
 
 import bioplaus as bp
+from bioplaus.rules import RULES
+from bioplaus.support import needs_rewards, over_time_of
 from bioplaus.training import checkpoints
 from bioplaus.types import Batch, Rule
 
@@ -280,3 +282,48 @@ def test_what_cannot_train_on_pieces_is_refused(name):
     made = getattr(bp.rules, rule)(NET, LOSS)
     with pytest.raises(ValueError, match=words):
         bp.make_train(NET, made, TX, DATA, batch_size=2, online=online)
+
+
+# --- Every rule
+
+LIF = (
+    bp.recurrent(bp.dense(6, bp.lif(5.0), weights=wide), bp.dense(6, weights=wide)),
+    bp.over_time(bp.dense(C, bp.leaky(8.0), weights=wide)),
+)
+ONLINE = [
+    key
+    for key, factory in RULES.items()
+    if (declared := over_time_of(factory)) and declared.streams and not needs_rewards(factory)
+]
+
+
+@pytest.mark.parametrize("key", RULES)
+def test_a_rule_has_a_form_for_streams_if_it_says_so(key):
+    declared = over_time_of(RULES[key])
+    try:
+        rule = RULES[key](LIF, LOSS)
+    except ValueError:  # it refuses such nets
+        assert declared is not None
+        assert not declared.streams
+        return
+    assert (rule.stream is not None) == (declared is not None and declared.streams)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ONLINE)
+def test_every_rule_with_a_form_for_streams_trains_on_pieces(key):
+    """One piece of all moments is the whole sequence; smaller ones change the weights, too."""
+
+    def after(online):
+        rule = RULES[key](LIF, LOSS)
+        run = bp.make_train(LIF, rule, optax.sgd(0.1), DATA, batch_size=B, online=online)
+        begin = run.init(jax.random.key(3))
+        first = jax.tree.map(jnp.copy, begin.params)
+        return first, run.advance(begin, 1)[0]
+
+    (first, whole), (_, once), (_, pieces) = (after(k) for k in (None, T, 3))
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in pairs(whole.params, once.params))
+    assert jax.tree.structure(whole) == jax.tree.structure(pieces)
+    for state in (once, pieces):
+        assert all(np.isfinite(a).all() for a in jax.tree.leaves(state.params))
+        assert not all(np.allclose(a, b, atol=1e-7) for a, b in pairs(state.params, first))
