@@ -1,6 +1,6 @@
 """Mutants of learning on streams: of its loop, and of what neurons and layers declare for it."""
 
-ONLINE = "tests/time/test_online.py"
+ONLINE = "tests/time/test_online.py tests/time/test_online_training.py"
 DECLARED = "tests/time/test_declarations.py"
 SPIKING, BASIC = "bioplaus.neurons.spiking", "bioplaus.layers.basic"
 LOOP, STEPS = "bioplaus.training.online", "bioplaus.training.steps"
