@@ -90,7 +90,7 @@ def test_bad_worlds_are_refused_in_one_line():
 
 
 def test_the_card_tells_what_td_needs():
-    """Local in time: nothing is carried back, and the memory does not grow with the moments."""
+    """No forward weight goes backwards: hidden neurons are taught by random feedback."""
     batch = BATCH._replace(y=jnp.zeros((B, K, 3)))
     stream = td(NET, LOSS).stream
     assert stream is not None
