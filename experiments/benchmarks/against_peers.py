@@ -1,13 +1,13 @@
 """Training speed and memory against other libraries, each in an environment of its own.
 
-    python experiments/benchmarks/against_peers.py [--tasks "T1,T2,T2 conv,T3,T4,T5,T6,T7"]
-        [--rounds 7] [--repos DIR] [--out peers.json]
+    python experiments/benchmarks/against_peers.py [--rounds 7] [--repos DIR] [--out peers.json]
+        [--tasks "T1,T2,T2 conv,T3,T4,T5,T5 online,T6,T7"]
 
 T1 backprop, T2 feedback alignment (and LeNet-5), T3 predictive coding, T4 equilibrium propagation,
-T5 spiking nets, T6 forward-forward and SoftHebb, T7 eight seeds of T1; see peers/tasks.py. The
-environments are made with pip in --cache and kept. A peer that cannot be installed or run is left
-out, and the reason is printed. Peers that the package index does not have are run from clones of
-their repositories in --repos.
+T5 spiking nets (online: learning forward in time), T6 forward-forward and SoftHebb, T7 eight seeds
+of T1; see peers/tasks.py. The environments are made with pip in --cache and kept. A peer that
+cannot be installed or run is left out, and the reason is printed. Peers that the package index does
+not have are run from clones of their repositories in --repos.
 
 Every program is a process that trains on request. All are warmed up (which compiles) and given a
 number of steps that takes about --seconds. They then run in turn, round after round, never two at

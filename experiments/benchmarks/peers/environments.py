@@ -49,6 +49,7 @@ PEERS = {
     ),
     "forward_forward": Peer(TORCH, clone="loeweX/Forward-Forward"),
     "spyx": Peer(("spyx==1.0.0", "jax==0.10.2", "jaxlib==0.10.2")),
+    "braintrace": Peer(("braintrace==0.2.6", "brainstate==0.5.4", "jax==0.10.2", "jaxlib==0.10.2")),
     "snntorch": Peer((*TORCH, "snntorch==1.0.0", "norse==1.1.0")),
     "norse": Peer((*TORCH, "snntorch==1.0.0", "norse==1.1.0")),  # shares that environment
 }

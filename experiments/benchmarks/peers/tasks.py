@@ -74,6 +74,16 @@ def settling(steps: int) -> Group:
     )
 
 
+def online(title: str, rule: str, **told: Any) -> Group:
+    """The peer's form is the same in all: one gradient a moment, summed over the sequence."""
+    return Group(
+        f"{title}, LIF 700-128-20, 100 moments, Adam, one core, CPU time",
+        SPIKING | told,
+        Entry("bioplaus", {"rule": rule}),
+        (Entry("braintrace", {"form": "pp_prop"}, 0.8),),
+    )
+
+
 TASKS: dict[str, tuple[Group, ...]] = {
     "T1": (
         Group(
@@ -154,6 +164,16 @@ TASKS: dict[str, tuple[Group, ...]] = {
                 Entry("norse", aim=4.0),
             ),
         ),
+    ),
+    "T5 online": (
+        # All take one step of Adam a sequence. ottt is factorised as pp_prop is: a trace for each
+        # input, none for each synapse. It and e-prop give the exact eligibility of these neurons;
+        # pp_prop low-passes what inputs and what neurons did apart, which is an approximation.
+        online("ottt on whole sequences", "ottt"),
+        online("ottt on streams, a piece of all 100 moments", "ottt", pieces=100),
+        online("ottt on streams, a moment at a time", "ottt", pieces=1),
+        online("eprop on whole sequences", "eprop"),
+        online("eprop on streams, a piece of all 100 moments", "eprop", pieces=100),
     ),
     "T6": (
         # theirs has a running mean of activities and a readout of two layers, ours the mean of a

@@ -58,6 +58,36 @@ def net_of(t: dict) -> bp.Net:
     return bp.layers.cnn(classes, neuron, padding=0) if "image" in t else bp.mlp(t["sizes"], neuron)
 
 
+def in_pieces(rule: bp.Rule, moments: int) -> bp.Rule:
+    """The rule on streams: its gradients of pieces of this many moments, summed from rest on.
+
+    It reports the signals of the last piece.
+    """
+    stream = rule.stream
+    assert stream is not None
+
+    def grad(params, state, batch, key, gate=None):
+        pieces = jax.numpy.moveaxis(
+            batch.x.reshape(len(batch.x), -1, moments, batch.x.shape[-1]), 1, 0
+        )
+
+        def one(carry, piece):
+            streamed, total = carry
+            grads, streamed, info = stream.grad(params, streamed, batch._replace(x=piece), key)
+            return (streamed, jax.tree.map(jax.numpy.add, total, grads)), (
+                info["loss"],
+                info["signals"],
+            )
+
+        rest = stream.init(key, params, batch._replace(x=pieces[0]))._replace(learned=state)
+        start = rest, jax.tree.map(jax.numpy.zeros_like, params)
+        (last, total), (losses, signals) = jax.lax.scan(one, start, pieces)
+        signals = jax.tree.map(lambda each: each[-1], signals)
+        return total, last.learned, bp.types.Info(loss=losses.sum(), signals=signals)
+
+    return bp.Rule(rule.init, grad, rule.predict)
+
+
 t = task()
 if "moments" in t:
     x, labels = spikes(t["moments"], t["sizes"][0], t["sizes"][-1], time_first=False)
@@ -76,6 +106,8 @@ optimisers = {
 }
 tx = optimisers[t.get("optimiser", "adam")]
 rule = bp.rules.RULES[t["rule"]](net, loss, **t.get("hyperparameters", {}))
+if "pieces" in t:
+    rule = in_pieces(rule, t["pieces"])
 run = make_train(net, rule, tx, data, batch_size=t["batch"])
 if "seeds" in t:
     run = replicate(run)
