@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.layers.gains import gained_step, gains_at_moments
 from bioplaus.local import by_vjp
 from bioplaus.salts import NEURON
 from bioplaus.types import (
@@ -231,7 +232,7 @@ def _moment(
     neuron: Neuron, steps: Steps, current: Array, key: Key, hear: Hear | None
 ) -> tuple[Moment, tuple[Array, list[Array]]]:
     """One moment, and the sequences that the scan takes, time first."""
-    gains, gains_at = _gains_at_moments(steps.gains, current)
+    gains, gains_at = gains_at_moments(steps.gains, neuron, current)
 
     def moment(past, at):
         current, gains = at
@@ -244,7 +245,7 @@ def _moment(
         if hear is not None:
             synapses, own = hear(synapses, z)
             current = current + own
-        neurons, z = _gained_step(
+        neurons, z = gained_step(
             neuron, gains_at(gains), neurons, current, jax.random.fold_in(key, t)
         )
         if hear is None:
@@ -252,48 +253,3 @@ def _moment(
         return Past(t + 1, synapses, z, neurons), (current, z)
 
     return moment, (jnp.moveaxis(current, 1, 0), gains)
-
-
-def _gained_step(
-    neuron: Neuron, gains: tuple[Gain, ...], state: PyTree, current: Array, key: Key
-) -> tuple[PyTree, Array]:
-    dtype = current.dtype  # which gains of more bits do not change: the scan needs it to stay
-    for gain in gains:
-        current = current * jnp.asarray(gain.scale) + gain.offset
-    state, output = neuron.step(state, current.astype(dtype), key)
-    dtype = output.dtype
-    for gain in reversed(gains):
-        output = output * jnp.asarray(gain.out)
-    return state, output.astype(dtype)
-
-
-def _gains_at_moments(
-    gains: tuple[Gain, ...], current: Array
-) -> tuple[list[Array], Callable[[list[Array]], tuple[Gain, ...]]]:
-    """What the scan takes of the gains, time first, and the way back to gains of one moment.
-
-    Gains of a piece belong to that piece: its first moment takes their first entry.
-    Raises ValueError for a gain that is not [], [n], [B, 1, n] or [B, T, n].
-    """
-    leaves, tree = jax.tree.flatten(gains)
-    leaves = [jnp.asarray(g) for g in leaves]
-    for g in leaves:
-        axes = current.shape[current.ndim - g.ndim :] if g.ndim in (0, 1, current.ndim) else ()
-        if len(axes) != g.ndim or any(k not in (1, n) for k, n in zip(g.shape, axes, strict=True)):
-            raise ValueError(
-                f"gain: got shape {g.shape} where a layer's current is {current.shape}; under time"
-                " a gain is a scalar, [n], [B, 1, n] or [B, T, n]"
-            )
-    moving = [g.ndim == current.ndim and g.shape[1] > 1 for g in leaves]
-
-    def gains_at(rows):
-        rows = iter(rows)
-        return tree.unflatten(
-            [
-                next(rows) if m else (g[:, 0] if g.ndim == current.ndim else g)
-                for m, g in zip(moving, leaves, strict=True)
-            ]
-        )
-
-    xs = [jnp.moveaxis(g, 1, 0) for m, g in zip(moving, leaves, strict=True) if m]
-    return xs, gains_at

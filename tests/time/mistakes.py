@@ -8,11 +8,12 @@ from typing import NamedTuple
 import test_bad_inputs as bad
 import test_bad_nets as bad_nets
 import test_truths as truths
+import test_two_compartments as two
 import test_wrappers as wrappers
 from nets import Case
 
 from bioplaus import net
-from bioplaus.layers import moments, time
+from bioplaus.layers import gains, moments, time
 
 F, R = False, True
 
@@ -163,20 +164,27 @@ LAYERS = [
         FEEDFORWARD,
     ),
     Mistake(
-        moments,
+        gains,
         "the scale acts on the output",
         "current = current * jnp.asarray(gain.scale) + gain.offset",
         "current = current + gain.offset",
         wrappers.test_gains_act_on_the_neurons_in_each_place,
     ),
     Mistake(
-        moments,
+        gains,
         "out is overlooked",
         "output = output * jnp.asarray(gain.out)",
         "output = output * 1",
         wrappers.test_gains_act_on_the_neurons_in_each_place,
     ),
-    Mistake(moments, "gains of any shape", "if len(axes) != g.ndim or", "if False and", GAINS),
+    Mistake(gains, "gains of any shape", "if len(axes) != g.ndim or", "if False and", GAINS),
+    Mistake(
+        gains,
+        "out fits the current",
+        "fitted[name == 'out']",
+        "fitted[0]",
+        two.test_scale_and_offset_fit_the_currents_and_out_the_output,
+    ),
     Mistake(
         moments,
         "moments folded time first",

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import bioplaus as bp
 from bioplaus.rules import RULES
@@ -53,3 +54,30 @@ def test_units_of_two_compartments_have_two_currents_and_one_output(x64):
     want = jax.jit(bp_.grad)(params, (), batch, KEY)[0][0]["w"]
     assert all(np.allclose(got, want, rtol=1e-5, atol=1e-9) for got in run(aligned))
     assert not any(np.allclose(got, want, rtol=1e-2) for got in run(states))
+
+
+def test_scale_and_offset_fit_the_currents_and_out_the_output():
+    """By hand: the layer's own currents, changed, through the neurons, and their output changed."""
+    layer, x = hidden(6), jnp.asarray(X)
+    params = bp.init((layer,), KEY, x)
+    draw = np.random.default_rng(2)
+    scale, offset, out = (
+        jnp.asarray(draw.uniform(0.5, 1.5, shape)) for shape in ((2,), (B, T, 6, 2), (6,))
+    )
+
+    def found(**gain):
+        return bp.forward(bp.with_gain((layer,), (bp.Gain(**gain),)), params, x, KEY)
+
+    for gain, what in (({"out": out[:4]}, "output"), ({"scale": out}, "current")):
+        with pytest.raises(ValueError, match=f"gain: got shape .* where a layer's {what} is"):
+            found(**gain)
+    plain = found()
+    changed = bp.local.fire(layer, plain.currents[0] * scale + offset, KEY)
+    assert changed.sum() > 0
+    for each in (out, out * jnp.ones((B, 1, 1)), out * jnp.ones((B, T, 1))):
+        got = found(scale=scale, offset=offset, out=each).output
+        assert float(jnp.abs(got - changed * out).max()) < 1e-6
+    assert float(jnp.abs(plain.output * out - changed * out).max()) > 0.1  # control: no scale
+    lost = found(out=jnp.arange(6.0) > 2).output
+    assert not lost[..., :3].any()
+    assert plain.output[..., :3].any()
