@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
+from bioplaus.net import fire
 from bioplaus.rules import RULES
 
 B, T, N, C = 4, 6, 5, 3
@@ -72,7 +73,7 @@ def test_scale_and_offset_fit_the_currents_and_out_the_output():
         with pytest.raises(ValueError, match=f"gain: got shape .* where a layer's {what} is"):
             found(**gain)
     plain = found()
-    changed = bp.local.fire(layer, plain.currents[0] * scale + offset, KEY)
+    changed = fire(layer, plain.currents[0] * scale + offset, KEY)
     assert changed.sum() > 0
     for each in (out, out * jnp.ones((B, 1, 1)), out * jnp.ones((B, T, 1))):
         got = found(scale=scale, offset=offset, out=each).output
