@@ -222,7 +222,8 @@ def test_options_in_prose_exist():
     known = {"key", "rules", "help", "version"}
     for kind in (cli.Compare, cli.Run, cli.Tune):
         known |= set(kind.__dataclass_fields__)
-    for script in (*(ROOT / "experiments").rglob("*.py"), ROOT / "docs" / "make.py"):
+    scripts = (f for room in ("experiments", "papers") for f in (ROOT / room).rglob("*.py"))
+    for script in (*scripts, ROOT / "docs" / "make.py"):
         known |= set(
             re.findall(r'add_argument\(\s*"--([\w-]+)"', script.read_text(encoding="utf-8"))
         )
