@@ -35,7 +35,8 @@ ALIGNED = "fa kp wm burstprop dendritic_microcircuit tp dtp drl ldrl".split()
 FEW = {"dfc": {"pretraining": 2}}  # settings that save time
 DRAW = {
     *ALIGNED,
-    *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses eprop guerguiev".split(),
+    *"frsf dfa drtp dfc pepita sigprop clapp local_sim local_losses".split(),
+    *"eprop decolle guerguiev".split(),
 }
 
 

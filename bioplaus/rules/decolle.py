@@ -63,8 +63,9 @@ def decolle(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
 
     def local_error(layer, head, z, y):
         """The derivative of the layer's own loss by its output z."""
-        with jax.named_scope("credit"):
+        with jax.named_scope("forward"):
             answer = jnp.tensordot(z, head, head.ndim - 1)
+        with jax.named_scope("credit"):
             if layer.time is None or at_moments(loss):
                 error = error_of(loss, answer, y)[1]
             else:  # one label for all moments

@@ -44,19 +44,20 @@ def rtrl(net: Net, loss: Loss) -> Rule:
         states, rebuilt = floats(pasts)
         _check_size(theta.size, states)
 
-        def run(theta, states):
-            after, trace = advance(net, unravel(theta), rebuilt(states), batch.x, key)
+        def run(params, states):
+            after, trace = advance(net, params, rebuilt(states), batch.x, key)
             return (loss(trace.output, batch.y), floats(after)[0]), (after, trace.output)
 
         def along(direction, tangents):
             """What one parameter does."""
-            primal, change, aux = jax.jvp(run, (theta, states), (direction, tangents), has_aux=True)
+            primal, change, aux = jax.jvp(
+                run, (params, states), (unravel(direction), tangents), has_aux=True
+            )
             return change, (primal[0], *aux)
 
-        with jax.named_scope("credit"):
-            changes, (losses, after, output) = jax.vmap(
-                along, in_axes=(0, -1), out_axes=((-1, -1), None)
-            )(jnp.eye(theta.size, dtype=theta.dtype), tangents)
+        changes, (losses, after, output) = jax.vmap(
+            along, in_axes=(0, -1), out_axes=((-1, -1), None)
+        )(jnp.eye(theta.size, dtype=theta.dtype), tangents)
         signals = signals_of(loss, losses, output, batch.y)
         gates = gates_of(gate, signals, len(net))
         with jax.named_scope("update"):

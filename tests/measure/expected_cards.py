@@ -58,6 +58,18 @@ EXPECTED = {
     "brsf": PLAIN._replace(transport_bits=X, random=X // 4),  # a number a weight and batch of four
     "dfa": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(5, 5, 4)),
     "drtp": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(2, 3, 4)),
+    "eprop": PLAIN._replace(feedback_words=CLASSES * HIDDEN, locking=(5, 5, 4)),
+    "ottt": PLAIN._replace(transport_words=X),
+    # the layer's own readout forward and back
+    "decolle": PLAIN._replace(
+        feedback_words=CLASSES * HIDDEN,
+        forward_passes=(F + CLASSES * HIDDEN) / F,
+        locking=(4, 5, 4),
+    ),
+    # each parameter's tangents pass all layers
+    "rtrl": PLAIN._replace(
+        forward_passes=(F + (F + HIDDEN + CLASSES) * (F + X)) / F, locking=(4, 4, 4)
+    ),
     "np": PLAIN._replace(forward_passes=2.0, locking=(4, 4, 4), random=HIDDEN + CLASSES),
     # a batch of four
     "wp": PLAIN._replace(

@@ -176,13 +176,14 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)), encoding="utf-8")
     assert arms(load(tmp_path / "study.toml")) == arms(study)
     # written where they are used
-    later = {"jitter", "stream", "precision", "schedules", "encoder", "rates"}
+    later = {"jitter", "stream", "online", "precision", "schedules", "encoder", "rates"}
     assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
     used = Study(
         name="s",
         base={
             "jitter": 1,
             "stream": 2,
+            "online": 4,
             "precision": "bfloat16",
             "encoder": {"kind": "rows"},
             "rates": {"strength": 1.0},
