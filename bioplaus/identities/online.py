@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioplaus.identities.any_net import by_layer, current_of, same
+from bioplaus.identities.any_net import by_layer, current_of, quiet, same
 from bioplaus.identities.common import (
     Check,
     Family,
@@ -17,11 +17,12 @@ from bioplaus.identities.common import (
     pose,
     problem,
     relative,
+    squashed,
     truth,
 )
 from bioplaus.identities.eprop import NEURONS, in_pieces, moments
 from bioplaus.layers import after, dense, mean_over_time, over_time, recurrent
-from bioplaus.losses import at_each_moment, mse
+from bioplaus.losses import at_each_moment, bernoulli, mse
 from bioplaus.net import fire, forward, layer_key
 from bioplaus.neurons import gaussian_current, lif
 from bioplaus.outputs import at_moments
@@ -149,6 +150,7 @@ def decolle_checks(factory: RuleFactory) -> Iterator[Check]:
     doubled = gradient(factory, p, scale=2.0)[1]
     want = jax.tree.map(lambda g: 2.0 * g, state.heads)
     yield equal("decolle", "scale multiplies G", doubled.heads, want, 1e-12)
+    yield from decolle_on_net(factory, squashed(bernoulli), ", outputs are probabilities")
     pooled = pose(
         (over_time(dense(6, lif(TAU))), after(mean_over_time, dense(3))), (3, 8, 4), 3, gain=2.0
     )
@@ -165,6 +167,8 @@ def decolle_on_net(factory: RuleFactory, p: Problem, name: str = "") -> Iterator
     want = local_descent(p, heads)
     yield same("decolle", "jax.grad of each layer's own loss" + name, grads, want)
     yield same("decolle", "the last layer equals backprop" + name, grads[-1:], truth(p)[-1:])
+    through_all = relative(by_layer(grads[:-1]), by_layer(truth(p)[:-1]))
+    yield large("decolle", "backprop: relative difference, hidden layers" + name, through_all, 0.1)
     others = relative(by_layer(grads[:-1]), by_layer(local_descent(p, [-g for g in heads])[:-1]))
     yield large("decolle", "other readouts: relative difference" + name, others, 0.1)
 
@@ -177,6 +181,8 @@ def local_descent(p: Problem, heads: list[np.ndarray]) -> PyTree:
         if l == last:
             return p.loss(out, p.batch.y)
         answer = jnp.tensordot(out, heads[l], heads[l].ndim - 1)
+        if p.net[last].time is None:  # these have output neurons without a state
+            answer = fire(quiet(p).net[last], answer, p.key)
         if p.net[l].time is None or at_moments(p.loss):
             return p.loss(answer, p.batch.y)
         return jax.vmap(lambda o: p.loss(o, p.batch.y), 1)(answer).mean(0)  # moments first

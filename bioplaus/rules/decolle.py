@@ -1,11 +1,13 @@
 """DECOLLE: each layer is taught at each moment by a fixed random readout of its own.
 
-    o_t = z_t G_l,    e_t = dL(o_t, y_t) / do_t,    s_t = psi_t (e_t G_l^T)
+    o_t = z_t G_l,    e_t = dL(phi_L(o_t), y_t) / do_t,    s_t = psi_t (e_t G_l^T)
     dW_l = (1/B) sum_t P_t^T s_t
 z_t: [B, n_l] output of hidden layer l at moment t;  G_l: [n_l, C], N(0, scale^2 / n_l), never
-learned;  e_t: [B, C] error of the layer's own answer;  psi_t: derivative of the output by the
-potential;  P_t: [B, n_in] input of the layer, low-passed by its neurons. No error leaves a layer,
-and none goes back in time but by P. The last layer learns from its own error.
+learned;  e_t: [B, C] error of the layer's own answer;  phi_L: the output neurons of the net without
+their noise, since L takes their outputs, if they have no state, else the identity;  psi_t:
+derivative of the output by the potential;  P_t: [B, n_in] input of the layer, low-passed by its
+neurons. No error leaves a layer, and none goes back in time but by P. The last layer learns from
+its own error.
 
 Kaiser, Mostafa, Neftci, "Synaptic Plasticity Dynamics for Deep Continuous Local Learning
 (DECOLLE)", 2020, doi:10.3389/fnins.2020.00424.
@@ -14,6 +16,7 @@ where the paper takes the local readout of the last hidden layer; where a sequen
 the loss of each moment is divided by their number; rates are regularised by `rate_regularised`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,11 +26,11 @@ from bioplaus.eligibility import at_rest, begun, learn, refusal
 from bioplaus.entry import learning_rule, refusing
 from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
-from bioplaus.net import advance, forward, layer_key, predictor
+from bioplaus.net import advance, forward, layer_key, noise_mode, predictor
 from bioplaus.outputs import at_moments
 from bioplaus.pools import moment_shapes
 from bioplaus.rules.shared.over_time import ONLINE
-from bioplaus.types import Info, Loss, Net, PerLayer, Rule, StreamInfo, StreamState
+from bioplaus.types import Array, Info, Layer, Loss, Net, PerLayer, Rule, StreamInfo, StreamState
 
 
 class State(NamedTuple):
@@ -50,6 +53,11 @@ def decolle(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     F forward, 2 C sum_l n_l T credit over hidden layers l, F update.
     """
 
+    phi = _answers(net[-1])
+
+    def of_answer(o, y):
+        return loss(phi(o), y)
+
     def init(key, params, batch):
         *hidden, last = moment_shapes(net, params, batch, key)
         classes = last.shape[-1]
@@ -66,10 +74,12 @@ def decolle(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
         with jax.named_scope("forward"):
             answer = jnp.tensordot(z, head, head.ndim - 1)
         with jax.named_scope("credit"):
-            if layer.time is None or at_moments(loss):
-                error = error_of(loss, answer, y)[1]
+            if layer.time is None:
+                error = error_of(of_answer, answer, y)[1]
+            elif at_moments(loss):
+                error = error_of(lambda o, y: loss(jax.vmap(phi, 1, 1)(o), y), answer, y)[1]
             else:  # one label for all moments
-                each = jax.vmap(lambda o: error_of(loss, o, y)[1], 1, 1)
+                each = jax.vmap(lambda o: error_of(of_answer, o, y)[1], 1, 1)
                 error = each(answer) / answer.shape[1]
             return jnp.tensordot(error, head, [[-1], [-1]])
 
@@ -113,3 +123,12 @@ def decolle(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     predict, why = predictor(net), refusal(net)
     stream = refusing(f"decolle: {why}") if why else Rule(stream_init, stream_grad, predict)
     return Rule(init, grad, predict, stream)
+
+
+def _answers(last: Layer) -> Callable[[Array], Array]:
+    """phi_L, of one moment [B, C]."""
+    quiet = noise_mode((last,), "off")[0]
+    neuron = quiet.neuron if quiet.time is None else quiet.time.moment.neuron
+    if jax.tree.leaves(jax.eval_shape(lambda: neuron.init(jnp.zeros((1, 1))))):
+        return lambda o: o
+    return lambda o: neuron.step((), o, jax.random.key(0))[1]

@@ -131,4 +131,9 @@ MUTANTS = [
         WHAT + "the path ends at the output",
         ((THROUGH, f"(signal if l == len(net) - 1 else {THROUGH})"),),
     ),
+    (
+        "decolle",
+        "readouts without the output neurons",
+        (("return loss(phi(o), y)", "return loss(o, y)"),),
+    ),
 ]
