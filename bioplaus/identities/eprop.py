@@ -64,6 +64,7 @@ def checks(factory: RuleFactory) -> Iterator[Check]:
     yield from _symmetric(factory)
     for name in NEURONS:
         yield from _in_pieces(factory, name)
+    yield from _gated(factory)
     yield from _adaptive(factory)
 
 
@@ -157,14 +158,19 @@ def unrolled(p: Problem, params: PyTree, cut: bool) -> jax.Array:
 
 
 def in_pieces(
-    stream: Rule, p: Problem, cuts: list[int], state: PyTree, kept: bool = True
+    stream: Rule,
+    p: Problem,
+    cuts: list[int],
+    state: PyTree,
+    kept: bool = True,
+    gate: tuple[jax.Array, ...] | None = None,
 ) -> tuple[PyTree, PyTree]:
     """(sum of the gradients of pieces, the last state). kept: whether a piece goes on where the
-    one before has ended; else each begins at rest."""
+    one before has ended; else each begins at rest. gate: of all moments, one for each layer."""
     grad, at, total, first = jax.jit(stream.grad), 0, None, state
     for length in cuts:
-        piece = jax.tree.map(lambda a, at=at, n=length: a[:, at : at + n], p.batch)
-        grads, state, _ = grad(p.params, state if kept else first, piece, p.key)
+        piece, gates = jax.tree.map(lambda a, at=at, n=length: a[:, at : at + n], (p.batch, gate))
+        grads, state, _ = grad(p.params, state if kept else first, piece, p.key, gates)
         total = grads if total is None else jax.tree.map(jnp.add, total, grads)
         at += length
     return total, state
@@ -172,10 +178,8 @@ def in_pieces(
 
 def _in_pieces(factory: RuleFactory, name: str) -> Iterator[Check]:
     neuron = gaussian_current(NEURONS[name], 0.3)
-    p = moments(
-        neuron,
-        **{"Izhikevich's neurons": {"scale": 20.0}, "LIF neurons": {"wide": 2}}.get(name, {}),
-    )
+    scale = 20.0 if name == "Izhikevich's neurons" else 1.0  # so that they fire
+    p = moments(neuron, scale=scale, wide=2 if name == "LIF neurons" else 1)
     rule = factory(p.net, p.loss)
     assert rule.stream is not None
     state = rule.stream.init(jax.random.key(6), p.params, p.batch)
@@ -186,6 +190,22 @@ def _in_pieces(factory: RuleFactory, name: str) -> Iterator[Check]:
     forgetful = in_pieces(rule.stream, p, [3, 1, 1, 3], state, kept=False)[0]
     forgot = relative(by_layer(forgetful), by_layer(whole))
     yield large("eprop", f"pieces that forget the ones before, {name}", forgot, 1e-2)
+
+
+def _gated(factory: RuleFactory) -> Iterator[Check]:
+    """A gate of moments acts on the errors of these moments, wherever a sequence is cut."""
+    p = moments(NEURONS["LIF neurons"])
+    draw = np.random.default_rng(5)
+    gate = tuple(jnp.asarray(draw.random(shape)) for shape in ((3, 8, 6), (3, 8, 1)))
+    rule = factory(p.net, p.loss)
+    assert rule.stream is not None
+    state = rule.stream.init(jax.random.key(6), p.params, p.batch)
+    whole = jax.jit(rule.grad)(p.params, state.learned, p.batch, p.key, gate)[0]
+    got = in_pieces(rule.stream, p, [1] * 8, state, gate=gate)[0]
+    yield same("eprop", "a gate of moments, in pieces of one moment", got, whole, 1e-11)
+    free = jax.jit(rule.grad)(p.params, state.learned, p.batch, p.key)[0]
+    gap = relative(by_layer(free), by_layer(whole))
+    yield large("eprop", "no gate: relative difference", gap, 0.1)
 
 
 # --- Adaptive feedback

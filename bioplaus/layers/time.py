@@ -168,6 +168,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
     neuron, through = scanned_neuron(moment.neuron, steps), through_neurons(moment.neuron, steps)
     off = moment.off and lift(_without_noise)
     time = Time(moment, steps.dt, lift, gained, start, run, through, neuron=neuron)
+    time = time._replace(horizon=steps.horizon, gains=steps.gains)
     return Layer(init, synapse, credit, neuron, off, moment.composite, time, affine=moment.affine)
 
 
@@ -210,6 +211,7 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
 
     neuron = scanned_neuron(moment.neuron, steps)
+    time = Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps), neuron=neuron)
     return Layer(
         init,
         synapse,
@@ -217,7 +219,7 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         neuron,
         lift(_without_noise) if moment.off or back.off else None,
         True,  # errors cross `back` inside the layer, whatever layer it is
-        Time(moment, steps.dt, lift, gained, *_loop(moment, back, steps), neuron=neuron),
+        time._replace(horizon=steps.horizon, gains=steps.gains),
         affine=moment.affine and back.affine,
     )
 

@@ -127,11 +127,17 @@ def eprop(
         losses, error = error_of(loss, trace.output, batch.y)
         signals = signals_of(loss, losses, trace.output, batch.y)
         gates, grads, signal = gates_of(gate, signals, len(net)), [], error
-        at_readout = through(last, trace.currents[-1], layer_key(key, len(net) - 1), error)
+        top = layer_key(key, len(net) - 1)
+        at_readout = through(last, trace.currents[-1], top, error)
         taught = [*to_hidden(params, state, trace, at_readout, key), error]
         for l, layer in enumerate(net):
             k, current = layer_key(key, l), trace.currents[l]
-            signal = through(layer, current, k, spread(gates[l], taught[l]) * taught[l])
+            signal = spread(gates[l], taught[l]) * taught[l]
+            if leaks and l < len(net) - 1 and jnp.ndim(gates[l]) > 1:
+                # A gate of moments is that of the error, which the readout's leak then takes back.
+                first = to_hidden(params, state, trace, error, key)[l]
+                signal = through(last, first, top, spread(gates[l], first) * first)
+            signal = through(layer, current, k, signal)
             grads.append(pull(layer, params[l], trace.inputs[l], k, signal, heard=trace.heard[l]))
         outputs = [of_sequence(net, *a) for a in zip(net[:-1], trace.outputs, strict=False)]
         state = followed(state, signal, outputs)
@@ -166,8 +172,7 @@ def eprop(
         state = StreamState(followed(state.learned, gated, outputs[:-1]), pasts, traces)
         return grads, state, StreamInfo(loss=losses.mean(), signals=signals, output=trace.output)
 
-    predict = predictor(net)
-    leaks = _leaks(last)
+    predict, leaks = predictor(net), _leaks(last)
     why = refusal(net) or (NO_FILTER if leaks is None else None)
     if why:
         return Rule(init, grad, predict, refusing(f"eprop: {why}"))

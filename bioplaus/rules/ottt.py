@@ -5,7 +5,7 @@
 e_t: [B, C] derivative of the loss by the answer at moment t;  g_t[l]: [B, n_l] signal at the
 current of layer l;  psi_t: derivative of the output by the current, at the state that is there;
 x_t: [B, n_in] input of the layer;  a: leak of its neurons, exp(-dt / tau). No error goes back in
-time, and a synapse keeps one number for each of its inputs, not one for itself.
+time, and what is kept is one number for each input of a layer, not for each synapse.
 
 Xiao, Meng, Zhang, He, Lin, "Online Training Through Time for Spiking Neural Networks", 2022,
 arXiv:2210.04195.
@@ -52,26 +52,28 @@ def ottt(net: Net, loss: Loss) -> Rule:
     """Backprop in depth at each moment, and eligibility in time.
 
     Equals e-prop with symmetric feedback for one hidden layer whose readout has no state, and
-    backprop on nets of one moment. It represents neurons that only leak, with one leak for the
-    layer: a LIF whose reset no error passes, `leaky`, and neurons without a state; and affine
-    synapses, as bp.dense and bp.conv. The factory raises ValueError for others.
+    backprop on nets of one moment. Its neurons have no state, or only leak, by one number for
+    the layer, as `leaky` and a LIF whose reset no error passes; its synapses are affine, as those
+    of bp.dense and bp.conv. The factory raises ValueError for others, for `horizon`, and for gains
+    that change from moment to moment.
 
         rule = bp.rules.ottt(net, bp.at_each_moment(bp.cross_entropy))
         init, step = bp.online(net, rule, optax.adam(1e-3))
 
-    Cost, in the letters of docs/rules.md: F forward, X credit, F update; memory of a stream, B n_in
-    numbers for each layer.
+    Cost, in the letters of docs/rules.md: F forward, X credit, F update. A stream keeps a number
+    for each input of a layer.
     """
     for l, layer in enumerate(net):
-        _check(l, layer)
+        if what := _unfit(layer):
+            raise ValueError(f"ottt: layer {l} {what}, or take another rule, as eprop")
 
     def learned(params, trace, starts, error, gates, key):
         """(grads, traces after a piece). starts: of each layer (states of neurons, Sums)."""
         signal, grads = error, [()] * len(net)
         after = [kept for _, kept in starts]
         for l in reversed(range(len(net))):
-            layer, k, x, heard = net[l], layer_key(key, l), trace.inputs[l], trace.heard[l]
-            current = trace.currents[l]
+            layer, k, current = net[l], layer_key(key, l), trace.currents[l]
+            x, heard = trace.inputs[l], trace.heard[l]
             if layer.time is None:
                 at_current = through(layer, current, k, signal)
                 gated = spread(gates[l], at_current) * at_current
@@ -179,22 +181,19 @@ def _low_passed(
         return mean(sums.inputs), jax.tree.map(mean, sums.heard), count, after
 
 
-def _check(l: int, layer: Layer) -> None:
-    if layer.time is None:
-        return
-    neuron = layer.time.moment.neuron
+def _unfit(layer: Layer) -> str | None:
+    """What of a layer has no low-passed input for its eligibility; None if nothing."""
+    time = layer.time
+    if time is None:
+        return None
     if not layer.affine:
-        raise ValueError(
-            f"ottt: the synapses of layer {l} are not affine, so that low-passed inputs do not say"
-            " what they sent; give bp.dense(n) layers, or another rule, as eprop"
-        )
-    if neuron.leak is None:
-        plain = not jax.tree.leaves(jax.eval_shape(lambda: neuron.init(jnp.zeros((1, 1)))))
-    else:
-        plain = jax.eval_shape(neuron.leak, jnp.zeros((1, 1))).shape == ()
-    if not plain:
-        raise ValueError(
-            f"ottt: the neurons of layer {l} do more than leak by one number, so that no low-passed"
-            " input is their eligibility; give bp.lif(tau) with a detached reset that subtracts,"
-            " or another rule, as eprop"
-        )
+        return "has synapses that are not affine; give bp.dense(n)"
+    if time.horizon is not None:
+        return f"has horizon = {time.horizon}, and no gradient here goes back in time; leave it out"
+    if any(jnp.ndim(g) > 2 and jnp.shape(g)[1] > 1 for g in jax.tree.leaves(time.gains)):
+        return "has gains that change from moment to moment; give gains [n] or [B, 1, n]"
+    leak, one = time.moment.neuron.leak, jnp.zeros((1, 1))
+    state = jax.tree.leaves(jax.eval_shape(time.moment.neuron.init, one))
+    if state and (leak is None or jax.eval_shape(leak, one).shape):
+        return "has neurons that do more than leak by one number; give bp.lif(tau) as it is"
+    return None

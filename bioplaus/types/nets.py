@@ -234,6 +234,8 @@ class Time(NamedTuple):
     bare: this layer without its encoder.
     neuron: the layer's own `neuron`. Nets are refused whose layer has another: only `lift` changes
     what runs.
+    horizon: moments of a stretch within which gradients pass; None for all.
+    gains: what `gained` has added, the newest first.
     """
 
     moment: Layer
@@ -247,6 +249,8 @@ class Time(NamedTuple):
     encoder: Encoder | None = None
     bare: "Layer | None" = None
     neuron: Neuron | None = None
+    horizon: int | None = None
+    gains: tuple[Gain, ...] = ()
 
 
 Net = tuple[Layer, ...]

@@ -4,15 +4,21 @@ from bioplaus import eligibility
 from bioplaus.rules.shared import direct
 
 SKIP = "if not adaptive:\n            return state"
+GATED = "signal = spread(gates[l], taught[l]) * taught[l]"
 
 MUTANTS = [
+    (
+        "eprop",
+        "a gate of moments acts behind the readout's leak",
+        (("if leaks and l < len(net) - 1 and", "if False and"),),
+    ),
     (
         "eprop",
         "phi' dropped",
         (
             (
-                "through(layer, current, k, spread(gates[l], taught[l]) * taught[l])",
-                "spread(gates[l], taught[l]) * taught[l]",
+                "signal = through(layer, current, k, signal)",
+                "pass",
             ),
         ),
     ),
@@ -21,22 +27,22 @@ MUTANTS = [
         "gate ignored",
         (
             (
-                "signal = through(layer, current, k, spread(gates[l], taught[l]) * taught[l])",
-                "signal = through(layer, current, k, taught[l])",
+                GATED,
+                "signal = taught[l]",
             ),
         ),
     ),
     (
         "eprop",
         "one gate for all layers",
-        (("k, spread(gates[l], taught[l])", "k, spread(gates[0], taught[l])"),),
+        ((GATED, GATED.replace("gates[l]", "gates[0]")),),
     ),
     (
         "eprop",
         "the error at the answer, not behind its leak",
         (
             (
-                "through(last, trace.currents[-1], layer_key(key, len(net) - 1), error)",
+                "through(last, trace.currents[-1], top, error)",
                 "error",
             ),
         ),

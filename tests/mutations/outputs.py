@@ -59,7 +59,7 @@ MUTANTS = [
     (
         "eprop",
         WHAT + "B carries dL/dh_L",
-        (("through(last, trace.currents[-1], layer_key(key, len(net) - 1), error)", "error"),),
+        (("through(last, trace.currents[-1], top, error)", "error"),),
     ),
     ("drtp", FLAT, flat(TAUGHT, "taught[l]")),
     (

@@ -33,7 +33,8 @@ def images():
 WIDE = (bp.over_time(bp.dense(1000, bp.alif())), READOUT)  # 7,002 parameters, 2,002 states
 MANY = (bp.dense(120), bp.dense(C))  # 11,162 parameters, no state
 
-OTTT = "do more than leak by one number"
+OTTT = "more than leak by one number"
+GAINS = (bp.Gain(jnp.ones((B, 2, 4))), bp.Gain())
 REFUSED = {
     "ottt, a reset that errors pass": (bp.rules.ottt, over(bp.lif(detached=False)), OTTT),
     "ottt, a reset to zero": (
@@ -53,6 +54,16 @@ REFUSED = {
         bp.rules.ottt,
         (bp.over_time(bp.short_term(bp.dense(4, bp.lif()))), READOUT),
         "not affine",
+    ),
+    "ottt, truncated backprop through time": (
+        bp.rules.ottt,
+        (bp.over_time(bp.dense(4, bp.lif()), horizon=3), READOUT),
+        "horizon = 3",
+    ),
+    "ottt, gains of each moment": (
+        bp.rules.ottt,
+        bp.with_gain(over(bp.lif()), GAINS),
+        "from moment to moment",
     ),
     "rtrl, a wide net": (bp.rules.rtrl, WIDE, "rtrl is for tiny nets"),
 }
@@ -107,6 +118,8 @@ def test_what_a_rule_can_represent_is_taken():
     for net in (over(bp.lif()), over(bp.leaky()), over(bp.tanh())):
         begins(bp.rules.ottt, net)
         begins(bp.rules.ottt, net, stream=True)
+    still = (bp.Gain(jnp.ones((B, 1, 4)), jnp.zeros(4)), bp.Gain(2.0))
+    begins(bp.rules.ottt, bp.with_gain(over(bp.lif()), still), stream=True)
     begins(bp.rules.ottt, images(), stream=True, x=(B, 2, 5, 5, 1))
     begins(bp.rules.decolle, over(bp.alif()), stream=True)
     begins(bp.rules.rtrl, over(bp.alif()), stream=True)
