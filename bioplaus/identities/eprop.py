@@ -196,7 +196,7 @@ def _gated(factory: RuleFactory) -> Iterator[Check]:
     """A gate of moments acts on the errors of these moments, wherever a sequence is cut."""
     p = moments(NEURONS["LIF neurons"])
     draw = np.random.default_rng(5)
-    gate = tuple(jnp.asarray(draw.random(shape)) for shape in ((3, 8, 6), (3, 8, 1)))
+    gate = tuple(jnp.asarray(draw.random(shape)) for shape in ((3, 8, 1),) * 2)
     rule = factory(p.net, p.loss)
     assert rule.stream is not None
     state = rule.stream.init(jax.random.key(6), p.params, p.batch)
