@@ -58,7 +58,34 @@ def dense(
             )
         return state, x @ params["w"] + params["b"]
 
-    return Layer(init, synapse, by_vjp(synapse), neuron, affine=True)
+    def credit(params, feedback, state, x, key, signal):
+        del state, key
+        w, b = params["w"], params["b"]
+        with jax.named_scope("update"):
+            grads = {
+                "w": _outer(x, signal).astype(w.dtype),
+                "b": signal.sum(0).astype(b.dtype),
+            }
+        with jax.named_scope("credit"), jax.named_scope("feedback"):
+            return grads, (signal @ feedback["w"].T).astype(x.dtype)
+
+    return Layer(init, synapse, credit, neuron, affine=True)
+
+
+MANY = 4096
+"""Rows from which the product of `_outer` is taken the other way round."""
+
+
+def _outer(x: Array, signal: Array) -> Array:
+    """x^T s, the sum over examples: x [B, n_in], s [B, n] -> [n_in, n].
+
+    Of many rows, as the moments of sequences are, a CPU has (s^T x)^T sooner: with 12,800 rows, 700
+    inputs and 128 neurons in 87 % of the time, with 128 inputs and 20 neurons in a third of it. The
+    barrier keeps XLA from turning the product back.
+    """
+    if len(x) < MANY:
+        return x.T @ signal
+    return jax.lax.optimization_barrier(signal.T @ x).T
 
 
 def real(layer: str, x: Array) -> None:
