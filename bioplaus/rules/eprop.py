@@ -133,7 +133,7 @@ def eprop(
         for l, layer in enumerate(net):
             k, current = layer_key(key, l), trace.currents[l]
             signal = spread(gates[l], taught[l]) * taught[l]
-            if leaks and l < len(net) - 1 and jnp.ndim(gates[l]) > 1:
+            if leaks and l < len(net) - 1 and jnp.ndim(0.0 if (g := gates[l]) is None else g) > 1:
                 # A gate of moments is that of the error, which the readout's leak then takes back.
                 first = to_hidden(params, state, trace, error, key)[l]
                 signal = through(last, first, top, spread(gates[l], first) * first)
