@@ -35,11 +35,23 @@ def checked_data(batch: Any) -> Batch:
     moment at all is asked.
     """
     batch = as_batch(batch)
-    context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
+    context = checked_context(batch.context)
     _check_some_asked(batch)
     found = Batch(_without_nan(batch.x), _targets(batch), context, _asked(batch))
     check_lengths(found)
     return found
+
+
+def checked_context(context: Any) -> PyTree:
+    """A batch's context: (), or a dict of JAX arrays. Raises ValueError for anything else."""
+    if isinstance(context, tuple) and not context:
+        return context
+    if not isinstance(context, dict):
+        raise ValueError(
+            f"batch: context is {type(context).__name__}; expected (), or a dict of arrays"
+            " [B, ...] by the names under which they are read, as {'task': numbers}"
+        )
+    return {name: as_array(f"batch: context[{name!r}]", a) for name, a in context.items()}
 
 
 def _asked(batch: Batch) -> Array | None:
@@ -100,7 +112,7 @@ def checked_batch(
         _check_some_asked(batch)
     x, y, asked = checked_inputs(batch.x), _targets(batch), _asked(batch)
     check_sequences(net, x)
-    context = jax.tree.map(functools.partial(as_array, "batch: context"), batch.context)
+    context = checked_context(batch.context)
     check_lengths(Batch(x, y, context, asked))
     if at_moments(loss):
         return Batch(x, _targets_of_moments(batch, y, asked, x, net, params, key), context, asked)
@@ -209,9 +221,8 @@ def _without_nan(x: Any) -> Array:
 
 def check_lengths(batch: Batch) -> None:
     """Raise ValueError unless x, y and every array of the context have equally many examples."""
-    contexts = {
-        f"context[{i}]": a for i, a in enumerate(jax.tree.leaves(batch.context)) if np.ndim(a)
-    }
+    entries = dict(batch.context)  # () has none
+    contexts = {f"context[{name!r}]": a for name, a in entries.items() if np.ndim(a)}
     asked = {} if batch.asked is None else {"asked": batch.asked}
     parts = {"x": batch.x, "y": batch.y} | asked | contexts
     sizes = {name: (np.shape(a) or ("no axis",))[0] for name, a in parts.items()}

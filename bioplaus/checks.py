@@ -1,4 +1,6 @@
-"""Checks of what is given to layers and nets: each error is one line that says what to do."""
+"""Checks of what is given to layers, nets and what reads a context: each error is one line that
+says what to do.
+"""
 
 from typing import Any
 
@@ -29,6 +31,21 @@ def of_neurons(where: str, neuron: Any) -> None:
             f"{where}: got {getattr(neuron, '__name__', type(neuron).__name__)}, expected a"
             f" neuron, as bp.tanh(); in a layer it is the second argument, bp.dense(100, bp.tanh())"
         )
+
+
+def context_entry(context: PyTree, key: str, reader: str, expected: str) -> Array:
+    """What a context holds under `key`.
+
+    reader: what reads it. expected: what it should be, for the message of the ValueError that is
+    raised if there is no such entry.
+    """
+    if key not in context:
+        names = ", ".join(map(repr, context)) or "no entries"
+        raise ValueError(
+            f"{reader}: the batch's context has {names}, and {key!r} is read; expected {expected},"
+            f" in Batch(x, y, context={{{key!r}: ...}})"
+        )
+    return jnp.asarray(context[key])
 
 
 LAST = "give what the last bp.advance returned first, or None at rest"

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bioplaus.batches import check_sequences, checked_batch, checked_inputs
+from bioplaus.batches import check_sequences, checked_batch, checked_context, checked_inputs
 from bioplaus.encoders.front import received, without_encoder
 from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
@@ -184,7 +184,7 @@ def _checked(rule: Rule, net: Net, loss: Loss, piece: bool = False) -> Rule:
         check_depth(net, params)
         x = checked_inputs(x)
         check_sequences(net, x)
-        x = received(net, x, key)
+        x, context = received(net, x, key), checked_context(context)
         if asked is None:
             return rule.predict(params, state, x, key, context)
         return rule.predict(params, state, x, key, context, asked=asked)  # type: ignore[call-arg]

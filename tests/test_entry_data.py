@@ -43,11 +43,12 @@ def test_numpy_tuples_and_labels_are_a_batch(key):
     ("batch", "message"),
     [
         (bp.Batch(X, Y[:4]), "x 6, y 4"),
-        (bp.Batch(X, Y, jnp.zeros((5, 2))), r"context\[0\] 5"),
+        (bp.Batch(X, Y, {"cue": jnp.zeros((5, 2))}), r"context\['cue'\] 5"),
+        (bp.Batch(X, Y, jnp.zeros((6, 2))), r"context is ArrayImpl; expected \(\), or a dict"),
         (bp.Batch(X, Y[:, 0]), r"integer labels \[B\]"),
         (bp.Batch(np.ma.masked_array(X, X > 0), Y), "masked array"),  # type: ignore[arg-type]
         (bp.Batch([[1.0], [1.0, 2.0]] * 3, Y), "expected an array of numbers"),  # type: ignore[arg-type]
-        (bp.Batch(X, Y, "task"), "expected an array of numbers"),
+        (bp.Batch(X, Y, {"task": "first"}), r"context\['task'\] is str, expected an array of"),
         (bp.Batch(X, LABELS + 1), "label 3 for 3"),  # type: ignore[arg-type]
         (bp.Batch(X[:0], Y[:0]), "1 example or more"),
         (bp.Batch(X.at[2, 1].set(jnp.nan), Y), "x holds NaN"),
@@ -77,7 +78,7 @@ def test_make_train_compares_numbers_of_examples():
         ((X, LABELS.astype(np.int64) + 2**32), "holds 4294967298"),
         ((X.at[2, 1].set(jnp.nan), Y), "x holds NaN"),
         ((X, Y.at[2, 1].set(jnp.nan)), "y holds NaN"),
-        ((X, Y, 3.0), "no axis of examples"),
+        ((X, Y, {"task": 3.0}), "no axis of examples"),
         ({"x": X, "y": Y}, "expected bp.Batch"),
     ],
 )

@@ -34,7 +34,7 @@ ALLOWED = {
     "extensions": (),
     "neurons": ("types", "arrays", "hyper", "checks"),
     "local": ("types", "salts", "net", "outputs", "losses"),
-    "modulators": ("types", "salts", "net", "entry", "hyper", "extensions", "support"),
+    "modulators": "types salts checks net entry hyper extensions support".split(),
     "encoders": ("types", "salts", "net", "hyper"),
     "rules.shared": "types salts net outputs local neurons pools entry eligibility".split(),
     "layers": ("types", "salts", "net", "local", "neurons", "hyper", "checks", "pools"),

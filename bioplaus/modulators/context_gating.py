@@ -18,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.checks import context_entry
 from bioplaus.hyper import Count, Probability, declared
 from bioplaus.salts import MASKS
 from bioplaus.types import Array, Gain, Modulator, PyTree
@@ -30,17 +31,21 @@ class State(NamedTuple):
 
 
 @declared
-def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
-    """Masks the outputs of the hidden layers according to `batch.context`. It has no gate on
+def context_gating(contexts: Count, *, keep: Probability = 0.2, key: str = "task") -> Modulator:
+    """Masks the outputs of the hidden layers according to `batch.context[key]`. It has no gate on
     plasticity and does not learn.
 
-    contexts: their number. keep: the fraction of units that a context uses. Raises ValueError if
-    the batch's context is not an integer array [B]. A context out of range gives NaN, because its
-    value is not known when the net is compiled.
+    contexts: their number. keep: the fraction of units that a context uses. key: the name under
+    which the batch's context holds the number of each example's context, integers [B]; ValueError
+    is raised for anything else. A number out of range gives NaN, because its value is not known
+    when the net is compiled.
+
+        bp.modulators.modulate(bp.rules.backprop, context_gating(5))
+        bp.Batch(x, y, context={"task": numbers})
     """
 
-    def init(key, currents):
-        masks_key = jax.random.fold_in(key, MASKS)
+    def init(rng, currents):
+        masks_key = jax.random.fold_in(rng, MASKS)
 
         def draw(l, current):
             shape = (contexts, *(1,) * (len(current.shape) - 2), current.shape[-1])
@@ -51,7 +56,7 @@ def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
         return State(tuple(draw(l, a) for l, a in enumerate(currents[:-1])))
 
     def gain(state, context):
-        c = _checked(context)
+        c = _numbers(context, key)
         rows = jnp.where(c < 0, contexts, c)  # a negative index would count from the end
         return (
             *(Gain(out=m.at[rows].get(mode="fill", fill_value=jnp.nan)) for m in state.masks),
@@ -65,12 +70,12 @@ def context_gating(contexts: Count, *, keep: Probability = 0.2) -> Modulator:
     return Modulator(init, gain, gate)
 
 
-def _checked(context: PyTree) -> Array:
-    wanted = "expected integers [B], one context per example, in Batch(x, y, context)"
-    if not hasattr(context, "dtype"):
-        raise ValueError(f"context_gating: the batch's context is {context!r}; {wanted}")
-    if jnp.ndim(context) != 1 or not jnp.issubdtype(context.dtype, jnp.integer):
+def _numbers(context: PyTree, key: str) -> Array:
+    """The number of each example's context, [B]."""
+    expected = "integers [B], the number of each example's context"
+    c = context_entry(context, key, "context_gating", expected)
+    if c.ndim != 1 or not jnp.issubdtype(c.dtype, jnp.integer):
         raise ValueError(
-            f"context_gating: the batch's context is {context.dtype}{list(context.shape)}; {wanted}"
+            f"context_gating: context[{key!r}] is {c.dtype}{list(c.shape)}; expected {expected}"
         )
-    return jnp.asarray(context, jnp.int32)
+    return c.astype(jnp.int32)

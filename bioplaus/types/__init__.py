@@ -17,7 +17,7 @@ Shapes: B examples, T moments, n units, n_l of layer l, C outputs. [] is a scala
     batch    a `Batch` of B examples
     x        inputs [B, ...] of a net, or of a layer
     current  what a layer's synapses send into its neurons [B, n]
-    context  task or state signals, a tree of arrays [B, ...]; () if there are none
+    context  task or state signals: a dict {name: array [B, ...]}; () if there are none
 """
 
 from bioplaus.types.modulators import (

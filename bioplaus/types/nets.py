@@ -16,7 +16,9 @@ Loss = Callable[[Array, Array], Array]
 
 class Batch(NamedTuple):
     """Examples. x: [B, ...]; y: [B, C], or integer labels [B], which every rule, loss and measure
-    turns to one-hot rows. context: for modulators.
+    turns to one-hot rows. context: what else is known of each example, as the number of its task: a
+    dict {name: array [B, ...]}, or (). Whatever reads it says under which name, in a parameter
+    `key`, so that several readers share one context.
 
     For a net that answers at each moment, y is [B, T, C], or integer labels [B, T], or, for all
     moments alike, floats [B, C] or labels [B]. asked: [B, T], which of those answers count; None

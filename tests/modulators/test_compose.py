@@ -21,7 +21,7 @@ from bioplaus.types import Gain, Modulator, Signals
 
 B, N = 4, 3
 CURRENTS = (jax.ShapeDtypeStruct((B, N), "float32"), jax.ShapeDtypeStruct((B, 2), "float32"))
-CONTEXT = jnp.arange(B) % 2
+CONTEXT = {"task": jnp.arange(B) % 2}
 SIGNALS = Signals(*jax.random.uniform(jax.random.key(0), (4, B)))
 KEY = jax.random.key(1)
 

@@ -9,7 +9,7 @@ import pytest
 
 from bioplaus.layers import conv, dense, flattened, mlp
 from bioplaus.losses import cross_entropy
-from bioplaus.modulators import context_gating, modulate
+from bioplaus.modulators import compose, context_gating, modulate
 from bioplaus.net import init
 from bioplaus.neurons import gaussian, relu, sigmoid
 from bioplaus.rules import RULES
@@ -22,7 +22,9 @@ KEY, B, N = jax.random.key(0), 6, 20
 def start():
     net = mlp((4, N, N, 3), gaussian(sigmoid(), 0.3))  # a sigmoid unit is never silent by itself
     batch = Batch(
-        jax.random.normal(KEY, (B, 4)), jax.nn.one_hot(jnp.arange(B) % 3, 3), jnp.full(B, 1)
+        jax.random.normal(KEY, (B, 4)),
+        jax.nn.one_hot(jnp.arange(B) % 3, 3),
+        {"task": jnp.full(B, 1)},
     )
     return net, init(net, KEY, batch.x), batch
 
@@ -80,9 +82,9 @@ def test_each_example_has_its_own_context():
     rule, params, state, batch = problem(RULES["bp"])
     contexts = jnp.array([0, 1, 2, 2, 1, 0])
     predict = jax.jit(rule.predict)
-    mixed = predict(params, state, batch.x, KEY, contexts)
+    mixed = predict(params, state, batch.x, KEY, {"task": contexts})
     for c in range(3):
-        alone = predict(params, state, batch.x, KEY, jnp.full(B, c))
+        alone = predict(params, state, batch.x, KEY, {"task": jnp.full(B, c)})
         np.testing.assert_allclose(mixed[contexts == c], alone[contexts == c], rtol=1e-5)
         assert not np.allclose(mixed[contexts != c], alone[contexts != c], rtol=1e-3)
 
@@ -92,7 +94,7 @@ def test_a_channel_is_one_unit():
     batch = Batch(
         jax.random.normal(KEY, (B, 3, 3, 1)),
         jax.nn.one_hot(jnp.arange(B) % 2, 2),
-        jnp.zeros(B, jnp.int32),
+        {"task": jnp.zeros(B, jnp.int32)},
     )
     rule = modulate(RULES["bp"], context_gating(2, keep=0.5))(net, cross_entropy)
     params = init(net, KEY, batch.x)
@@ -104,25 +106,49 @@ def test_a_channel_is_one_unit():
 
 
 @pytest.mark.parametrize(
-    "context", [(), 1, jnp.zeros(B), jnp.zeros((B, 1), jnp.int32), jnp.zeros((), jnp.int32)]
+    ("context", "message"),
+    [
+        ((), r"context_gating: the batch's context has no entries, and 'task' is read"),
+        ({"cue": jnp.zeros(B, jnp.int32)}, "context has 'cue', and 'task' is read"),
+        ({"task": jnp.zeros(B)}, r"context\['task'\] is float32\[6\]; expected integers \[B\]"),
+        ({"task": jnp.zeros((B, 1), jnp.int32)}, r"is int32\[6, 1\]; expected integers \[B\]"),
+        ({"task": 1}, r"is int32\[\]; expected integers \[B\]"),
+        (jnp.zeros(B, jnp.int32), r"batch: context is ArrayImpl; expected \(\), or a dict"),
+    ],
 )
-def test_no_usable_context_is_an_error(context):
+def test_no_usable_context_is_an_error(context, message):
     rule, params, state, batch = problem(RULES["bp"])
     for call in (
         functools.partial(rule.grad, params, state, batch._replace(context=context), KEY),
         functools.partial(rule.predict, params, state, batch.x, KEY, context),
     ):
-        with pytest.raises(
-            ValueError, match=r"context_gating: the batch's context is .* expected integers \[B\]"
-        ):
+        with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_several_readers_share_a_context():
+    """Each reads under its own name, and an entry that nothing reads changes nothing."""
+    net, params, batch = start()
+    parts = (context_gating(3, keep=0.5), context_gating(3, keep=0.5, key="place"))
+    rule = modulate(RULES["bp"], compose(*parts))(net, cross_entropy)
+    state = rule.init(KEY, params, batch)
+
+    def predict(task, place):
+        context = {"task": jnp.full(B, task), "place": jnp.full(B, place), "cue": jnp.ones((B, 2))}
+        return rule.predict(params, state, batch.x, KEY, context)
+
+    one = modulate(RULES["bp"], parts[0])(net, cross_entropy)
+    alone = one.predict(params, one.init(KEY, params, batch), batch.x, KEY, batch.context)
+    np.testing.assert_array_equal(predict(1, 1), alone)  # the same masks twice
+    assert not np.allclose(predict(1, 2), alone, rtol=1e-2)
+    assert not np.allclose(predict(2, 1), predict(2, 2), rtol=1e-2)
 
 
 def test_a_context_out_of_range_is_not_silent():
     modulator = context_gating(3)
     hidden, _ = modulator.gain(
         modulator.init(KEY, (jax.ShapeDtypeStruct((B, N), "float32"),) * 2),
-        jnp.array([-1, 0, 2, 3]),
+        {"task": jnp.array([-1, 0, 2, 3])},
     )
     np.testing.assert_array_equal(np.isnan(hidden.out).all(-1), [True, False, False, True])
     np.testing.assert_array_equal(np.isnan(hidden.out).any(-1), [True, False, False, True])

@@ -231,7 +231,7 @@ def test_modulating_twice_applies_both():
 @pytest.mark.parametrize("name", MODULATORS)
 def test_labels_do_not_reach_a_modulator_at_evaluation(name):
     net, params, batch = problem()
-    batch = batch._replace(context=jnp.arange(B) % 2)
+    batch = batch._replace(context={"task": jnp.arange(B) % 2})
     modulator = MODULATORS[name](2) if name == "context_gating" else MODULATORS[name]()
     rule = modulate(backprop, modulator)(net, cross_entropy)
     state = rule.init(KEY, params, batch)

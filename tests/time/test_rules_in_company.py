@@ -19,7 +19,7 @@ def test_modulators_give_gains_and_gates_that_time_takes(name):
     hyper = {"contexts": 2} if name == "context_gating" else {}
     factory = modulate(RULES["dfa"], MODULATORS[name](**hyper))
     net = NETS["recurrent LIF"]
-    batch = bp.Batch(X, Y, jnp.arange(B) % 2)
+    batch = bp.Batch(X, Y, {"task": jnp.arange(B) % 2})
 
     def run():
         params = bp.init(net, KEY, X)

@@ -10,7 +10,7 @@ from bioplaus.types import Array, Batch
 
 def rewards_of(batch: Batch) -> tuple[Array, Array]:
     """Rewards [B, K]; and 0 where a trial has ended, else 1. Raises ValueError without rewards."""
-    context = batch.context if isinstance(batch.context, dict) else {}
+    context = batch.context
     if "reward" not in context:
         raise ValueError(
             "rewards: the batch has none; give context={'reward': r}, r [B, K] the reward of the"
