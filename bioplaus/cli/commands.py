@@ -25,8 +25,10 @@ class Compare:
     """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
-    net: str = "mlp"
-    """mlp, or spiking: 100 recurrent ALIF neurons, which sequences such as spoken-digits need."""
+    net: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    """mlp, or spiking: 100 recurrent ALIF neurons. Default: spiking for sequences, as spoken-digits
+    are, else mlp.
+    """
     seeds: Annotated[int | None, NUMBER] = None
     """Number of seeds, trained together.
     Default: 5; 3 on data sets that are downloaded, and on a spiking net.
@@ -92,7 +94,7 @@ class Tune:
     """Keys of rules, separated by commas, or all. The frozen baseline is always added."""
     data: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, or another set; see `bioplaus list data`."""
-    net: str = "mlp"
+    net: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """mlp, or spiking, as of `bioplaus compare`."""
     trials: int = 24
     """Number of trials for each rule."""

@@ -111,7 +111,7 @@ def _compare(command: Compare, rest: list[str]) -> int:
     )
     print(f"settings: {settings}")
     if command.rules == "all":
-        _all(command.net)
+        _all(command.net, command.data)
     command.out = command.out or _new(Path("results") / f"compare-{command.data}")
     return _finish(run_jobs(study, command.out, jobs=command.jobs))
 
@@ -181,12 +181,14 @@ def _keys(text: str) -> list[str]:
     return keys
 
 
-def _all(net: str) -> list[str]:
-    """The rules that `all` means for a net, mlp or spiking; prints which are left out, and why."""
+def _all(net: str | None, data: str) -> list[str]:
+    """The rules that `all` means for a net; prints which are left out, and why. None: the net that
+    the data take."""
     from bioplaus.rules import RULES, of_labels
+    from bioplaus.study.sequences import net_kind
     from bioplaus.support import NEEDS_TIME, NEEDS_WORLD, needs_rewards
 
-    keys = of_labels(over_time=net == "spiking")
+    keys = of_labels(over_time=net_kind(net, data) == "spiking")
     for key, factory in RULES.items():
         if key not in keys:
             print(f"left out: {key}: {NEEDS_WORLD if needs_rewards(factory) else NEEDS_TIME}")
@@ -200,7 +202,7 @@ def _tune(command: Tune, rest: list[str]) -> int:
     del rest
     if min(command.trials, command.seeds, command.steps, command.epochs) < 1:
         raise UsageError("trials, seeds, steps and epochs must each be 1 or more")
-    keys = _all(command.net) if command.rules == "all" else _keys(command.rules)
+    keys = _all(command.net, command.data) if command.rules == "all" else _keys(command.rules)
     tune(
         [*keys, *BASELINES],
         data=command.data,

@@ -50,6 +50,11 @@ LOADERS: dict[str, Callable[[], Dataset]] = {
 }
 """name -> the function that reads it. `bioplaus list` prints the first line of its docstring."""
 
+SEQUENCES = frozenset(
+    name for name in LOADERS if name not in ("digits", "mnist", "fashion-mnist", "cifar10")
+)
+"""The sets whose examples are sequences [T, ...], which a net over time takes."""
+
 DATASETS = {name: (loader.__doc__ or "").split("\n")[0] for name, loader in LOADERS.items()}
 """name -> a one-line description."""
 
@@ -88,6 +93,7 @@ def load(name: str) -> Dataset:
 __all__ = [
     "DATASETS",
     "LOADERS",
+    "SEQUENCES",
     "DataError",
     "Dataset",
     "augment",

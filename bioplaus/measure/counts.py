@@ -120,6 +120,22 @@ class Cost(NamedTuple):
         }
 
 
+def repeated(cost: Cost, times: Count) -> Cost:
+    """The cost of so many updates, as of the pieces of a sequence, each with the same counts.
+
+    What an update must hold of its forward pass (`residency`) is that of one.
+    """
+    return cost._replace(
+        cells={
+            where: Counts(*(times * count for count in counts))
+            for where, counts in cost.cells.items()
+        },
+        state_words=times * cost.state_words,
+        traffic=tuple(Traffic(tensor, times * words) for tensor, words in cost.traffic),
+        inference_macs=times * cost.inference_macs,
+    )
+
+
 def total(cost: Cost) -> Counts:
     """Counts summed over phases and layers."""
     return _sum(cost.cells.values())

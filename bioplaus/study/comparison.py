@@ -20,6 +20,9 @@ from bioplaus.types import Net
 SPIKING_CORE = ("bp", "fa", "kp", "usf", "dfa", "local_losses")
 """The rules of `compare` on a spiking net: those that take spikes and answer within minutes."""
 
+SPIKING_CURVES = ("input_noise", "weight_noise", "lesion", "hidden_spike_deletion")
+"""The robustness curves of `compare` on a spiking net."""
+
 SPIKING_BUDGET = {"seeds": 3, "steps": 300}
 """Seeds and steps of `compare` on a spiking net, unless others are given."""
 
@@ -45,7 +48,8 @@ def compare(
 
     rules: keys of `bp.rules.RULES`, or 'all' that learn from labels; None for CORE, and
     SPIKING_CORE on a spiking net.
-    net: a net, or mlp or spiking, those of `comparison`; None for mlp. data: the name of a data
+    net: a net, or mlp or spiking, those of `comparison`; None for spiking if the data are
+    sequences, else mlp. data: the name of a data
     set, (x, y), or a Dataset. seeds, steps: None for 5 seeds and 1,000 steps; on a data set that is
     downloaded, for 3 seeds and at most 5 epochs; on a spiking net, for 3 seeds and 300 steps. own:
     use the settings that tuning found for each rule, instead of common ones. out: a new folder for
@@ -65,7 +69,7 @@ def compare(
     study = comparison(
         names,
         data=data if isinstance(data, str) else "digits",
-        net=net if isinstance(net, str) else NETS[0],
+        net=net if isinstance(net, str) or net is None else NETS[0],
         arrays=arrays,
         seeds=seeds,
         steps=steps,
@@ -83,7 +87,7 @@ def comparison(
     rules: Sequence[str] | None,
     *,
     data: str,
-    net: str = "mlp",
+    net: str | None = None,
     arrays: Dataset | None = None,
     seeds: int | None = None,
     steps: int | None = None,
@@ -91,15 +95,16 @@ def comparison(
 ) -> Study:
     """The study that `compare` runs: the given rules (or 'all') and the frozen baseline.
 
-    With net = spiking it is the net of `bioplaus.study.sequences.spiking_settings`, 3 seeds and 300
-    steps, where `all` are the rules that take such a net; a rule that takes LIF neurons alone gives
-    them to all, and the name of the study says so. With net = mlp it is:
+    net: None for spiking if the data are sequences, else mlp. With net = spiking it is the net of
+    `bioplaus.study.sequences.spiking_settings`, 3 seeds and 300 steps, where `all` are the rules
+    that take such a net; a rule that takes LIF neurons alone gives them to all, and the name of the
+    study says so. With net = mlp it is:
     Digits, arrays and data sets of other packages: hidden layers 128-128, 5 seeds, 1,000 steps.
     Data sets that are downloaded: hidden layers 256-256, batches of 128, 3 seeds, and for each rule
     the epochs in bioplaus/defaults.toml, at most 5. arrays: the user's data, if they have no name.
     own: use the settings that tuning found for each rule, instead of the defaults of `Arm`.
     """
-    if net_kind(net) == "spiking":
+    if net_kind(net, data, arrays) == "spiking":
         return _spiking_comparison(rules, data, arrays, seeds=seeds, steps=steps, own=own)
     rules = CORE if rules is None else rules
     if not rules:
@@ -141,7 +146,7 @@ def _spiking_comparison(
             " out for a spiking net"
         )
     asked = {k: v for k, v in {"seeds": seeds, "steps": steps}.items() if v is not None}
-    base: dict[str, Any] = {"data": data} | SPIKING_BUDGET | asked
+    base: dict[str, Any] = {"data": data, "curves": SPIKING_CURVES} | SPIKING_BUDGET | asked
     arms(Study(name="names", base=base))  # names are checked before data are read
     use = datasets.load(data) if arrays is None else arrays
     base |= spiking_settings(use)

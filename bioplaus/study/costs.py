@@ -13,7 +13,7 @@ import numpy as np
 
 from bioplaus.measure.card import card, describe
 from bioplaus.measure.cost import cost, effective
-from bioplaus.measure.counts import Cost, total
+from bioplaus.measure.counts import Cost, Count, per, repeated, total
 from bioplaus.measure.energy import Energy, Profile, energy, profiles, to_accuracy
 from bioplaus.optim.economy import Efficiency, efficiency
 from bioplaus.record import TRAINING, Condition, Label, Row
@@ -36,6 +36,7 @@ from bioplaus.study.arm import Trained
 from bioplaus.study.build import Built
 from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.seeds import seed_key
+from bioplaus.training.steps import in_the_middle
 from bioplaus.types import Batch
 
 HEADLINE_PROFILE = "horowitz45"  # the energy profile of the headline table
@@ -76,9 +77,11 @@ class Costs(NamedTuple):
 def costs_of(
     arm: Arm, built: Built, train: Batch, trained: Trained, machines: dict[str, Profile]
 ) -> Costs:
-    """The costs of one update on a batch of the arm's size.
+    """The costs of training on a batch of the arm's size: of one update or, of an arm that learns
+    online, of one for each piece of the sequences.
 
-    Effective counts are those of the trained net of the first seed that did not diverge.
+    Effective counts are those of the trained net of the first seed that did not diverge; online, of
+    the piece in the middle.
     """
     batch = jax.tree.map(lambda a: a[: arm.batch_size], train)
     rule, net = built.rule(built.net), built.net
@@ -88,17 +91,23 @@ def costs_of(
     )
     seeds = [jax.tree.map(lambda a, s=s: a[s], on_host) for s in range(arm.seeds)]
     state = seeds[next((s for s in range(arm.seeds) if s not in trained.diverged), 0)]
-    dense = cost(rule, net, batch, tx=built.tx)
+    described = describe(card(rule, net, batch))
+    pieces: Count = 1
+    if arm.online:
+        pieces = per(batch.x.shape[1], min(arm.online, batch.x.shape[1]))
+        rule, state, batch = in_the_middle(rule, state, batch, seed_key(0), arm.online)
+    dense = repeated(cost(rule, net, batch, tx=built.tx), pieces)
     run = effective(
         rule, net, batch, seed_key(0), params=state.params, state=state.rule, tx=built.tx
     )
+    run = repeated(run, pieces)
     energies = {name: energy(dense if p.clocked else run, p) for name, p in machines.items()}
     return Costs(
         dense,
         run,
         energies,
         [efficiency(s.opt, s.params) for s in seeds],
-        describe(card(rule, net, batch)),
+        described,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from bioplaus.data import Dataset
+from bioplaus.data import SEQUENCES, Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.study.nets import DEFAULT_DT, encoder_of
 from bioplaus.study.settings import Arm, StudyError, nearest
@@ -19,8 +19,15 @@ ENCODED = {"kind": "bernoulli", "steps": 25}
 """The encoder of a spiking net that `compare` and `tune` build for data that are no sequences."""
 
 
-def net_kind(name: str) -> str:
-    """The name itself. Raises StudyError for one that is not in NETS."""
+def net_kind(name: str | None, data: str, arrays: Dataset | None = None) -> str:
+    """The name itself; None: spiking for data that are sequences, else mlp.
+
+    data: the name of the data set. arrays: the user's data, in its place. Raises StudyError for a
+    name that is not in NETS.
+    """
+    if name is None:
+        sequences = data in SEQUENCES if arrays is None else arrays.dt is not None
+        return "spiking" if sequences else "mlp"
     if name not in NETS:
         raise StudyError(f"net: there is no {name!r}{nearest(name, NETS)}")
     return name

@@ -57,7 +57,7 @@ def tune(
     rules: Sequence[str],
     *,
     data: str = "digits",
-    net: str = "mlp",
+    net: str | None = None,
     trials: int = 24,
     seeds: int = 3,
     steps: int = 1000,
@@ -67,16 +67,17 @@ def tune(
 ) -> dict[str, Any]:
     """Tune rules. Returns rule -> its best settings, in the form of [rules] in a study.
 
-    net: mlp, or spiking for the net of `bioplaus.study.sequences.spiking_settings`. epochs: written
-    with the settings, as the length of trainings that use them. out: the file to write after each
-    rule, see `bioplaus.study.tuned`; rules that have scores in it are not tuned again, so that a
-    run that was stopped can be resumed. say: prints a line for each rule. Raises
-    StudyError, before any work, for an unknown rule or net, for a rule that refuses the net, and
-    for a file that has another budget, is not one of `bioplaus tune`, or cannot be written.
+    net: None for spiking if the data are sequences, else mlp; spiking is the net of
+    `bioplaus.study.sequences.spiking_settings`. epochs: written with the settings, as the length of
+    trainings that use them. out: the file to write after each rule, see `bioplaus.study.tuned`;
+    rules that have scores in it are not tuned again, so that a run that was stopped can be resumed.
+    say: prints a line for each rule. Raises StudyError, before any work, for an unknown rule or
+    net, for a rule that refuses the net, and for a file that has another budget, is not one of
+    `bioplaus tune`, or cannot be written.
     """
     if not 1 <= trials <= MAX_TRIALS:
         raise StudyError(f"trials: got {trials}, expected 1 to {MAX_TRIALS:,} for each rule")
-    finalists = min(FINALISTS, trials)
+    finalists, net = min(FINALISTS, trials), net_kind(net, data)
     budget = Budget(
         data=data,
         net=net,
@@ -118,7 +119,7 @@ def _arms(
     # names are checked before data are read
     arms(Study(name="tune", base=base, grid={"rule": [*rules]}))
     use = datasets.load(data)
-    if net_kind(net) == "spiking":
+    if net == "spiking":
         settings = spiking_settings(use)
         base |= settings | {"optimiser": settings["optimiser"] | OPTIMISER}
     found = arms(Study(name="tune", base=base, grid={"rule": [*rules]}))

@@ -62,20 +62,12 @@ def along(
     """
     stream, length = stream_of(rule), batch.x.shape[1]
 
-    def piece(start: ArrayLike, n: int) -> Batch:
-        def cut(a: Array) -> Array:
-            return jax.lax.dynamic_slice_in_dim(a, start, n, 1)
-
-        y = cut(batch.y) if batch.y.ndim == 3 else batch.y  # [B, C] is one target for all moments
-        asked = None if batch.asked is None else cut(batch.asked)
-        return Batch(cut(batch.x), y, batch.context, asked)
-
     def learn(state: TrainState, start: ArrayLike, n: int) -> tuple[TrainState, dict[str, Array]]:
-        state, info = learned(stream, tx, state, piece(start, n), key)
+        state, info = learned(stream, tx, state, _piece(batch, start, n), key)
         return state, scalars(info)
 
     moments = min(moments, length)
-    rest = stream.init(key, state.params, piece(0, moments))
+    rest = stream.init(key, state.params, _piece(batch, 0, moments))
     running = state._replace(rule=on_streams(rest, state.rule))
     starts = moments * jnp.arange(length // moments)
     running, seen = jax.lax.scan(lambda s, at: learn(s, at, moments), running, starts)
@@ -84,6 +76,33 @@ def along(
         seen = jax.tree.map(lambda a, b: jnp.append(a, b), seen, last)
     seen = {name: _summary(name, a) for name, a in seen.items()}
     return running._replace(step=state.step + 1, rule=whole(running.rule)), seen
+
+
+def in_the_middle(
+    rule: Rule, state: TrainState, batch: Batch, key: Key, moments: int
+) -> tuple[Rule, TrainState, Batch]:
+    """The rule's form for streams, its state in the middle of the sequences, and the piece there.
+
+    moments: of a piece. The weights stay those of `state` on the way.
+    """
+    stream, length = stream_of(rule), batch.x.shape[1]
+    moments = min(moments, length)
+    start = (length - moments) // 2
+    running = on_streams(stream.init(key, state.params, _piece(batch, 0, moments)), state.rule)
+    if start:
+        running = stream.grad(state.params, running, _piece(batch, 0, start), key)[1]
+    return stream, state._replace(rule=running), _piece(batch, start, moments)
+
+
+def _piece(batch: Batch, start: ArrayLike, moments: int) -> Batch:
+    """The moments of sequences from `start` on, as a batch of streams."""
+
+    def cut(a: Array) -> Array:
+        return jax.lax.dynamic_slice_in_dim(a, start, moments, 1)
+
+    y = cut(batch.y) if batch.y.ndim == 3 else batch.y  # [B, C] is one target for all moments
+    asked = None if batch.asked is None else cut(batch.asked)
+    return Batch(cut(batch.x), y, batch.context, asked)
 
 
 def _summary(name: str, of_pieces: Array) -> Array:

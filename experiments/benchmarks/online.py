@@ -11,7 +11,9 @@ pieces are compared with those of the whole.
 Programs run in turn on one core and are timed in CPU time; a ratio is that within a round: median
 [min, max]. Memory is what XLA plans for one call, arguments and results included: for a stream, of
 one piece of K moments, whatever has been before it; for backprop, of a sequence of T moments. MACs
-are those that `bioplaus.measure.cost` counts, per moment and stream.
+are those that `bioplaus.measure.cost` counts, per moment and stream. Energy, too, is per moment and
+stream, of a gradient and a step of gradient descent, at the median of the constants of the profile
+horowitz45: a word moves at the price of the smallest memory that holds its tensor.
 """
 
 import argparse
@@ -24,10 +26,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from timing import memory, one_core, ratio, rounds, runner
 
 import bioplaus as bp
-from bioplaus.measure.cost import total_macs, traced
+from bioplaus.measure.cost import cost
+from bioplaus.measure.counts import total
+from bioplaus.measure.energy import energy, profiles
 from bioplaus.types import Neuron, Rule
 
 INPUTS, HIDDEN, CLASSES, B, T, RATE = 100, 64, 10, 16, 100, 0.03
@@ -124,28 +129,33 @@ def timed(count: int) -> dict[str, Any]:
 
 
 def planned() -> dict[str, Any]:
-    """MiB of one call, and MACs per moment and stream."""
+    """MiB of one call, and MACs and nJ per moment and stream."""
     report = {}
     for name, neuron in NEURONS.items():
         net = net_of(neuron)
         calls = {f"bptt T = {n}": (bp.rules.backprop(net, LOSS), n) for n in LENGTHS}
-        stream = on_streams(bp.rules.eprop(net, LOSS))
-        calls |= {f"stream K = {k}": (stream, k) for k in (1, 20)}
+        rules = {"eprop": bp.rules.eprop, "ottt": bp.rules.ottt}
+        if name != "lif":
+            del rules["ottt"]  # it takes no adaptive neurons
+        for key, rule in rules.items():
+            stream = on_streams(rule(net, LOSS))
+            calls |= {f"{key} K = {k}": (stream, k) for k in PIECES}
         report[name] = {call: planned_of(net, *which) for call, which in calls.items()}
-        shown = "   ".join(
-            f"{c} {mib:.2f} MiB, {n:.0f} MACs" for c, (mib, n) in report[name].items()
-        )
-        print(f"{name:5} {shown}", flush=True)
+        for call, (mib, macs, nj) in report[name].items():
+            print(f"{name:5} {call:14} {mib:.2f} MiB {macs:10,.0f} MACs {nj:8,.0f} nJ", flush=True)
     return report
 
 
-def planned_of(net: bp.Net, rule: Rule, moments: int) -> tuple[float, float]:
-    """(MiB, MACs per moment and stream) of a gradient of this many moments."""
+def planned_of(net: bp.Net, rule: Rule, moments: int) -> tuple[float, float, float]:
+    """(MiB, MACs and nJ per moment and stream) of a gradient of this many moments."""
     batch = batch_of(moments)
     params = bp.init(net, KEY, batch.x)
     state = rule.init(KEY, params, batch)
     mib = memory(lambda p, s, b: rule.grad(p, s, b, KEY)[:2], params, state, batch)
-    return mib, total_macs(traced(rule, net, batch).program) / (B * moments)
+    counts = cost(rule, net, batch, tx=optax.sgd(0.1))
+    joules = energy(counts, profiles()["horowitz45"]).E_total.median
+    macs = total(counts).macs  # the optimiser has none
+    return mib, float(macs) / moments, 1e9 * joules / moments
 
 
 def main() -> None:

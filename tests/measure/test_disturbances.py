@@ -29,7 +29,11 @@ PARAMS = jax.jit(lambda: nets.init(NET, KEY, X))()
 W = jnp.asarray(RNG.normal(size=(40, 25)), jnp.float32)
 IMAGES = X.reshape(30, 3, 4, 1)
 DEEPER = tuple(f"lesion_layer_{l}" for l in range(3, 9))  # layers that NET has not
-OF_SPIKES = ("spike_jitter", "spike_deletion")  # of nets over time, in tests/time
+OF_SPIKES = (
+    "spike_jitter",
+    "spike_deletion",
+    "hidden_spike_deletion",
+)  # of nets over time, in tests/time
 
 
 def test_every_disturbance_starts_at_the_net_itself():

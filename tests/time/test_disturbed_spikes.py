@@ -17,6 +17,7 @@ from bioplaus.measure.robustness import (
     suite,
     under_attack,
 )
+from bioplaus.net import forward
 from bioplaus.neurons import identity
 
 KEY = jax.random.key(0)
@@ -150,6 +151,27 @@ def test_deletion():
         for f in (0.3, 0.9)
     ]
     np.testing.assert_allclose(left, [0.7, 0.1], atol=5 * np.sqrt(0.25 / x.size))
+
+
+def test_hidden_spikes_are_deleted_at_each_moment_anew():
+    """The share is lost, others are as before; a lesion takes whole neurons in their place."""
+    x = jnp.tile(SPIKES, (64, 1, 1))
+    net = (bp.over_time(bp.dense(5, bp.lif(threshold=0.5), weights=WIDE)), NET[-1])
+    params = bp.init(net, KEY, x)
+    sent = forward(net, params, x, KEY).outputs[0]
+    for name, moves in (("hidden_spike_deletion", True), ("lesion", False)):
+        at = disturbed(CURVES[name], net, params, x, KEY)
+        deleted, weights, same = at(0.3)
+        left = forward(deleted, weights, same, KEY).outputs[0]
+        assert ((left == sent) | (left == 0)).all()
+        kept = np.where(np.asarray(sent) > 0, left, np.nan)
+        by_neuron = np.nanmean(kept, (0, 1))
+        fired = np.isfinite(by_neuron)
+        inside = (by_neuron[fired] > 0.05) & (by_neuron[fired] < 0.95)
+        assert inside.all() == moves, name
+        if moves:
+            assert np.nanmean(kept) == pytest.approx(0.7, abs=0.05)
+        np.testing.assert_array_equal(forward(*at(0.0), KEY).outputs[0], sent)
 
 
 @pytest.mark.parametrize(("name", "severity"), [("spike_jitter", 5.0), ("spike_deletion", 0.5)])

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
+from bioplaus.measure.cost import cost
+from bioplaus.measure.counts import total
 from bioplaus.record import read_rows
 from bioplaus.study import Study, StudyError, run_study
 from bioplaus.study.build import build
@@ -54,6 +56,23 @@ def test_a_study_trains_on_pieces(tmp_path):
         accuracy[online] = [r.value for r in rows]
     assert accuracy[0] != accuracy[3]
     assert np.isfinite(accuracy[3]).all()
+
+
+def test_costs_are_those_of_all_pieces(tmp_path):
+    """MACs of 7 moments in pieces of 1: those of 7 pieces, not those of a whole sequence."""
+    study = Study(name="online", base=BASE | {"online": 1, "energy": True})
+    run_study(study, data=DATA, out=tmp_path / "out", show=False)
+    found = {
+        r.where.name: r.value
+        for r in read_rows(tmp_path / "out" / "results.csv")
+        if r.measure == "macs"
+    }
+    built = build(arm(online=1), jnp.asarray(X[:1]), 2)
+    rule = built.rule(built.net)
+    batch = bp.Batch(jnp.asarray(X[:8], jnp.float32), jnp.eye(2)[jnp.arange(8) % 2])
+    piece = total(cost(rule.stream, built.net, batch._replace(x=batch.x[:, :1]))).macs
+    assert found["training"] == float(MOMENTS * piece)
+    assert found["training"] != float(total(cost(rule, built.net, batch)).macs)
 
 
 REFUSED = {

@@ -15,7 +15,7 @@ from bioplaus.study.comparison import comparison
 from bioplaus.study.labels import label_of
 from bioplaus.study.nets import make_net
 from bioplaus.study.plan import plan
-from bioplaus.study.sequences import in_moments
+from bioplaus.study.sequences import in_moments, net_kind
 from bioplaus.study.settings import Arm
 from bioplaus.study.spec import arms, resolved
 from bioplaus.study.tune import tune
@@ -278,3 +278,23 @@ def test_all_rules_of_a_comparison_are_those_that_take_spikes():
     assert plan(study.model_copy(update={"grid": {"rule": ["fa"]}}), check=False)
     with pytest.raises(StudyError, match="there is no 'spikes'"):
         tune(["bp"], net="spikes")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        (None, "spoken-digits", "spiking"),
+        (None, "store-recall", "spiking"),
+        (None, "digits", "mlp"),
+        ("mlp", "spoken-digits", "mlp"),
+        ("spiking", "digits", "spiking"),
+    ],
+)
+def test_sequences_take_a_spiking_net_unless_one_is_named(name, data, kind):
+    assert net_kind(name, data) == kind
+
+
+def test_the_sets_of_sequences_are_declared():
+    """Each set that is made here says whether it has moments, as `SEQUENCES` does."""
+    for name in ("digits", "store-recall", "evidence-accumulation", "random-manifolds"):
+        assert (bp.data.load(name).dt is not None) == (name in bp.data.SEQUENCES), name

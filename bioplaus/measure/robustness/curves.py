@@ -224,6 +224,9 @@ CURVES: Mapping[str, Disturbance] = {
         spikes.jitter, JITTER, "jitter of input spikes (standard deviation, ms)"
     ),
     "spike_deletion": Disturbance(spikes.deletion, FRACTION, "input spikes deleted (fraction)"),
+    "hidden_spike_deletion": Disturbance(
+        spikes.of_hidden, FRACTION, "hidden spikes deleted (fraction)"
+    ),
 }
 """The disturbances that a study may name. `lesion` of synapses at severity 0 is the stuck-at-0
 fault. Append new ones: the position of a disturbance is part of the key of its draws.

@@ -1,12 +1,14 @@
-"""Disturbances of the spikes that a net over time receives. Each function is (net, params, x, key)
+"""Disturbances of the spikes of a net over time. Each function is (net, params, x, key)
 -> (severity -> (net, params, x)).
 
     jitter      a spike at moment t moves to round(t + s xi / dt),    xi standard normal
     deletion    a spike is lost with probability s
-s: the severity, of jitter in ms; dt: length of a moment in ms. The spikes are the inputs [B, T,
-...], of 0 and 1, or those of the encoder in front of the net. They are disturbed independently. A
-spike that jitter moves before the first moment or after the last is lost, and two spikes of an
-input that meet at a moment are one.
+    of_hidden   a spike of a hidden neuron is lost with probability s, on its way to all others
+s: the severity, of jitter in ms; dt: length of a moment in ms. Jitter and
+deletion are of the spikes that the net receives: the inputs [B, T, ...], of 0 and 1, or those of
+the encoder in front of it. All spikes are disturbed independently. A spike that jitter moves before
+the first moment or after the last is lost, and two spikes of an input that meet at a moment are
+one.
 """
 
 from collections.abc import Callable
@@ -16,8 +18,9 @@ import jax.numpy as jnp
 
 from bioplaus.arrays import concrete
 from bioplaus.encoders import in_front, without_encoder
-from bioplaus.net import time_step
-from bioplaus.types import Array, Key, Net, PyTree
+from bioplaus.measure.robustness.units import sample
+from bioplaus.net import forward, time_step, with_gain
+from bioplaus.types import Array, Gain, Key, Net, PyTree
 
 Change = Callable[[Array, Array], Array]
 """(spikes [B, T, ...], severity) -> disturbed spikes."""
@@ -51,6 +54,26 @@ def deletion(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
         return lambda spikes, share: jnp.where(rank < share, 0, spikes)
 
     return _changed("spike_deletion", net, params, x, change)
+
+
+def of_hidden(net: Net, params: PyTree, x: Array, key: Key) -> Callable:
+    """Delete a random share of the spikes that hidden neurons send, at each moment anew.
+
+    h_{j,t} <- m_{j,t} h_{j,t}, with m = 0 with probability s; outputs that are no spikes are lost
+    likewise. Raises ValueError for a net without hidden layers over time.
+    """
+    if not any(layer.time is not None for layer in net[:-1]):
+        raise ValueError(
+            "hidden_spike_deletion: the net has no hidden layer over time; leave this curve out"
+        )
+    outputs = jax.eval_shape(lambda: forward(net, params, x, key).outputs[:-1])
+    rank = sample(jax.random.uniform, outputs, key)
+
+    def at(share):
+        kept = [Gain(out=(r >= share).astype(r.dtype)) for r in rank]
+        return with_gain(net, [*kept, Gain()]), params, x
+
+    return at
 
 
 def _changed(
