@@ -70,6 +70,7 @@ def test_costs_are_those_of_all_pieces(tmp_path):
     built = build(arm(online=1), jnp.asarray(X[:1]), 2)
     rule = built.rule(built.net)
     batch = bp.Batch(jnp.asarray(X[:8], jnp.float32), jnp.eye(2)[jnp.arange(8) % 2])
+    assert rule.stream is not None
     piece = total(cost(rule.stream, built.net, batch._replace(x=batch.x[:, :1]))).macs
     assert found["training"] == float(MOMENTS * piece)
     assert found["training"] != float(total(cost(rule, built.net, batch)).macs)
