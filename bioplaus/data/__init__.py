@@ -4,7 +4,8 @@
 user's arrays.
 
 noisy: degraded training data. augment: changes images at each presentation. tasks: a data set as a
-sequence of tasks. corrupted: the published MNIST-C and CIFAR-10-C.
+sequence of tasks. clutter: images on canvases, alone or beside another one. corrupted: the
+published MNIST-C and CIFAR-10-C.
 """
 
 import difflib
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from bioplaus.data import (
     augment,
     cifar10,
+    clutter,
     corrupted,
     digits,
     events,
@@ -98,6 +100,7 @@ __all__ = [
     "Dataset",
     "augment",
     "available",
+    "clutter",
     "corrupted",
     "events",
     "load",

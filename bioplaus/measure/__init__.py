@@ -7,7 +7,7 @@ statistics.
 modules of those names are imported by their full path.
 """
 
-from bioplaus.measure import brain, energy, error, representation, robustness
+from bioplaus.measure import brain, energy, error, receptive, representation, robustness
 from bioplaus.measure.accuracy import accuracy, evaluate
 from bioplaus.measure.aggregate import bootstrap, iqm, optimality_gap, probability_of_improvement
 from bioplaus.measure.alignment import angles, feedback_angle
@@ -65,6 +65,7 @@ __all__ = [
     "paired_interval",
     "paired_p",
     "probability_of_improvement",
+    "receptive",
     "recorded",
     "representation",
     "retention",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bioplaus.extensions import with_extensions
 from bioplaus.hyper import declared
 from bioplaus.modulators.acetylcholine import acetylcholine
+from bioplaus.modulators.attention import feature_attention, spatial_attention
 from bioplaus.modulators.compose import compose
 from bioplaus.modulators.context_gating import context_gating
 from bioplaus.modulators.dopamine import corrective, dopamine, signed
@@ -49,9 +50,11 @@ __all__ = [
     "context_gating",
     "corrective",
     "dopamine",
+    "feature_attention",
     "modulate",
     "noradrenaline",
     "signed",
+    "spatial_attention",
     "threshold",
     "unmodulated",
 ]

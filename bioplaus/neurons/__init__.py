@@ -18,6 +18,7 @@ from bioplaus.neurons.noise_over_time import (
     membrane_noise,
     ornstein_uhlenbeck,
 )
+from bioplaus.neurons.normalisation import divisive
 from bioplaus.neurons.rate import (
     gelu,
     hard_sigmoid,
@@ -77,6 +78,7 @@ __all__ = [
     "alif",
     "atan",
     "diffusive_lif",
+    "divisive",
     "escape",
     "fast_sigmoid",
     "gaussian",
