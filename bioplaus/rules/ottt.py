@@ -54,8 +54,8 @@ def ottt(net: Net, loss: Loss) -> Rule:
     Equals e-prop with symmetric feedback for one hidden layer whose readout has no state, and
     backprop on nets of one moment. Its neurons have no state, or only leak, by one number for
     the layer, as `leaky` and a LIF whose reset no error passes; its synapses are affine, as those
-    of bp.dense and bp.conv. The factory raises ValueError for others, for `horizon`, and for gains
-    that change from moment to moment.
+    of bp.dense and bp.conv. The factory raises ValueError for others and for `horizon`, and `grad`
+    for gains that change from moment to moment.
 
         rule = bp.rules.ottt(net, bp.at_each_moment(bp.cross_entropy))
         init, step = bp.online(net, rule, optax.adam(1e-3))
@@ -83,8 +83,7 @@ def ottt(net: Net, loss: Loss) -> Rule:
                 at_current = instant(layer, neurons, current, k, signal)
                 gated = spread(gates[l], at_current) * at_current
                 x_bar, heard_bar, count, after[l] = _low_passed(layer, current, x, heard, kept)
-                # The mean input so far, and a signal as many times as large: weights meet the sum
-                # of the inputs, and biases the number of moments.
+                # Mean inputs and a signal `count` times as large: biases get the number of moments.
                 grads[l] = pull(layer, params[l], x_bar, k, count * gated, heard=heard_bar)
             if l:
                 signal = send(layer, params[l], params[l], x, k, at_current, heard)
@@ -124,9 +123,14 @@ def ottt(net: Net, loss: Loss) -> Rule:
 
 def instant(layer: Layer, neurons: PyTree, current: Array, key: Key, signal: Array) -> Array:
     """psi_t * signal at each moment: as `local.through`, with the states taken as they are there.
-
-    neurons: the state before the first moment, as `layer.neuron` has it.
+    neurons: the state before the first moment, as `layer.neuron` has it. ValueError: gains
+    [B, T, n], with which a net only answers.
     """
+    gains = jax.tree.leaves(layer.time.gains) if layer.time else ()
+    if any(jnp.ndim(g) > 2 and jnp.shape(g)[1] > 1 for g in gains):
+        raise ValueError(
+            "ottt: gains change from moment to moment; give [n] or [B, 1, n], or take eprop"
+        )
     noise = jax.random.fold_in(key, NEURON)
 
     def moment(neurons, at):
@@ -153,8 +157,7 @@ def _at_rest(net: Net, trace: Trace) -> list[tuple[PyTree, Any]]:
         nothing = jax.tree.map(lambda a: jnp.zeros_like(a[:, 0]), came)
         return layer.neuron.init(current), Sums(*nothing, weight=jnp.zeros((), current.dtype))
 
-    each = zip(net, trace.currents, trace.inputs, trace.heard, strict=True)
-    return [first(*a) for a in each]
+    return [first(*a) for a in zip(net, trace.currents, trace.inputs, trace.heard, strict=True)]
 
 
 def _low_passed(
@@ -190,8 +193,6 @@ def _unfit(layer: Layer) -> str | None:
         return "has synapses that are not affine; give bp.dense(n)"
     if time.horizon is not None:
         return f"has horizon = {time.horizon}, and no gradient here goes back in time; leave it out"
-    if any(jnp.ndim(g) > 2 and jnp.shape(g)[1] > 1 for g in jax.tree.leaves(time.gains)):
-        return "has gains that change from moment to moment; give gains [n] or [B, 1, n]"
     leak, one = time.moment.neuron.leak, jnp.zeros((1, 1))
     state = jax.tree.leaves(jax.eval_shape(time.moment.neuron.init, one))
     if state and (leak is None or jax.eval_shape(leak, one).shape):

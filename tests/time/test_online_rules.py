@@ -60,11 +60,6 @@ REFUSED = {
         (bp.over_time(bp.dense(4, bp.lif()), horizon=3), READOUT),
         "horizon = 3",
     ),
-    "ottt, gains of each moment": (
-        bp.rules.ottt,
-        bp.with_gain(over(bp.lif()), GAINS),
-        "from moment to moment",
-    ),
     "rtrl, a wide net": (bp.rules.rtrl, WIDE, "rtrl is for tiny nets"),
 }
 
@@ -74,6 +69,16 @@ def test_nets_that_a_rule_cannot_represent_are_refused_in_one_line(name):
     with pytest.raises(ValueError, match=REFUSED[name][2]) as error:
         begins(*REFUSED[name][:2])
     assert "\n" not in str(error.value)
+
+
+def test_gains_of_each_moment_are_refused_by_what_learns_from_them():
+    """A net with such gains answers, as with deleted spikes, and `ottt` does not learn from it."""
+    net = bp.with_gain(over(bp.lif()), GAINS)
+    rule, x = bp.rules.ottt(net, LOSS), jnp.zeros((B, 2, 4))
+    params = bp.init(net, KEY, x)
+    assert rule.predict(params, (), x, KEY).shape[0] == B
+    with pytest.raises(ValueError, match="from moment to moment"):
+        rule.grad(params, (), Batch(x, jnp.zeros((B, 2, C))), KEY)
 
 
 STREAMS: dict[str, Any] = {
