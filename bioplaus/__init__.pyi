@@ -9,12 +9,14 @@ from . import rules as rules
 from . import study as study
 from . import testing as testing
 from . import worlds as worlds
+from .context import in_context as in_context
 from .entry import learning_rule as learning_rule
 from .identities import verify as verify
 from .layers import after as after
 from .layers import apical as apical
 from .layers import basal as basal
 from .layers import cnn as cnn
+from .layers import contextual as contextual
 from .layers import conv as conv
 from .layers import dense as dense
 from .layers import fixed as fixed

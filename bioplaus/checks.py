@@ -84,3 +84,22 @@ def _kinds(past: Past) -> Past:
 
 def _words(kinds: Past) -> str:
     return str(kinds).replace("'", "")
+
+
+def of_two_parts(params: PyTree) -> None:
+    """Raise ValueError unless params are those of a recurrent layer."""
+    if not isinstance(params, dict) or params.keys() != {"in", "back"}:
+        raise ValueError(
+            "recurrent: params are not those of a recurrent layer, {'in': those of the layer,"
+            " 'back': those of its own synapses}; make them with bp.init(net, key, x)"
+        )
+
+
+def knows_itself(where: str, heard: PyTree) -> None:
+    """Raise ValueError unless a recurrent layer is told what it heard of itself, an array."""
+    if isinstance(heard, tuple):
+        raise ValueError(
+            f"recurrent: {where} was not told what the layer heard of itself; pass"
+            " heard=trace.heard[l] to bioplaus.local.pull and send. A rule that makes its own"
+            " inputs for layers cannot train recurrent layers"
+        )

@@ -19,11 +19,12 @@ import numpy as np
 import optax
 
 from bioplaus.batches import check_sequences, checked_batch, checked_context, checked_inputs
+from bioplaus.context import hearing
 from bioplaus.encoders.front import received, without_encoder
 from bioplaus.hyper import check, optimisers
 from bioplaus.losses import per_example
 from bioplaus.net import check_depth, time_step
-from bioplaus.support import check_support
+from bioplaus.support import check_hears, check_support
 from bioplaus.types import Array, Layer, Loss, Net, OverTime, PyTree, Rule
 
 P = ParamSpec("P")
@@ -33,7 +34,11 @@ P = ParamSpec("P")
 def learning_rule(factory: Callable[P, Rule], /) -> Callable[P, Rule]: ...
 @overload
 def learning_rule(
-    *, time: OverTime | None = None, rewards: bool = False, added: bool = False
+    *,
+    time: OverTime | None = None,
+    rewards: bool = False,
+    added: bool = False,
+    context: str | None = None,
 ) -> Callable[[Callable[P, Rule]], Callable[P, Rule]]: ...
 def learning_rule(
     factory: Callable[P, Rule] | None = None,
@@ -42,6 +47,7 @@ def learning_rule(
     time: OverTime | None = None,
     rewards: bool = False,
     added: bool = False,
+    context: str | None = None,
 ) -> Any:
     """Decorator of a rule factory (net, loss, *, hyperparameters) -> Rule, which adds the checks.
 
@@ -56,17 +62,23 @@ def learning_rule(
     added: whether `grad` takes a keyword `added`, (trace, gates) -> gradients, a tree of params, to
     add to its own before weights of the rule change as those of the net do. `rate_regularised`
     gives it to such rules.
+    context: why the rule refuses layers that hear a context (`Layer.given`), with ValueError in the
+    factory. None if it takes them: the rule is then made anew in the context of each call.
 
         @bp.learning_rule
         @bp.learning_rule(time=bp.types.OverTime(spikes="it divides by the derivative"))
     """
     if factory is None:
-        return functools.partial(_entered, time=time, rewards=rewards, added=added)
-    return _entered(factory, time, rewards, added)
+        return functools.partial(_entered, time=time, rewards=rewards, added=added, context=context)
+    return _entered(factory, time, rewards, added, context)
 
 
 def _entered(
-    factory: Callable[P, Rule], time: OverTime | None, rewards: bool, added: bool
+    factory: Callable[P, Rule],
+    time: OverTime | None,
+    rewards: bool,
+    added: bool,
+    context: str | None,
 ) -> Callable[P, Rule]:
     if getattr(factory, "_entered", None) is factory:
         return factory
@@ -78,8 +90,11 @@ def _entered(
         own = [name for name in optimisers(factory) if hyper.get(name) is not None]
         hyper |= {name: checked_tx(hyper[name]) for name in own}
         loss = per_example(loss)
-        check_support(getattr(factory, "__name__", "rule"), time, net, loss)
-        return _checked(factory(without_encoder(net), loss, **hyper), net, loss)  # type: ignore[call-arg]
+        name = getattr(factory, "__name__", "rule")
+        check_support(name, time, net, loss)
+        check_hears(name, context, net)
+        rule = hearing(without_encoder(net), lambda net: factory(net, loss, **hyper))  # type: ignore[call-arg]
+        return _checked(rule, net, loss)  # type: ignore[call-arg]
 
     made._entered = made  # itself, as for losses below  # type: ignore[attr-defined]
     made.over_time = time  # type: ignore[attr-defined]

@@ -82,6 +82,19 @@ def check_support(rule: str, declared: OverTime | None, net: Net, loss: Loss) ->
         )
 
 
+def check_hears(rule: str, refusal: str | None, net: Net) -> None:
+    """Raise ValueError for layers that hear a context, under a rule that declares to refuse them.
+
+    refusal: why it does; None if it takes them.
+    """
+    hears = [l for l, layer in enumerate(net) if layer.given is not None]
+    if hears and refusal is not None:
+        raise ValueError(
+            f"{rule}: layer {hears[0]} hears a context, which this rule refuses: {refusal}; give"
+            " the layer without bp.contextual, or the context as inputs"
+        )
+
+
 def _refusal(declared: OverTime, layer: Layer, last: bool) -> tuple[str, str] | None:
     """What of a layer is refused, and why; None if nothing is."""
     if declared.rates is not None and not last and not layer.neuron.spikes:

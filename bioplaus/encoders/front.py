@@ -120,13 +120,14 @@ def _encoded(layer: Layer, encoder: Encoder) -> Layer:
     def changed(make: Any) -> Any:
         return lambda change: _encoded(make(change), encoder)
 
-    noisy = layer.off is not None or encoder.mean is not None
+    noisy, given = layer.off is not None or encoder.mean is not None, layer.given
     return layer._replace(
         init=lambda key, x: layer.init(key, zeros(x)),
         synapse=synapse,
         credit=credit,
         off=_encoded(layer.off or layer, encoder.mean or encoder) if noisy else None,
         affine=False,
+        given=given and (lambda context: _encoded(given(context), encoder)),
         time=time._replace(
             lift=changed(time.lift),
             gained=changed(time.gained),

@@ -4,6 +4,7 @@ imports flax.
 
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.compartments import apical, basal
+from bioplaus.layers.contextual import contextual
 from bioplaus.layers.fixed import fixed
 from bioplaus.layers.models import cnn, mlp
 from bioplaus.layers.short_term import short_term
@@ -14,6 +15,7 @@ __all__ = [
     "apical",
     "basal",
     "cnn",
+    "contextual",
     "conv",
     "dense",
     "fixed",

@@ -167,7 +167,7 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         with jax.named_scope("credit"):
             return grads, back(below)[0]
 
-    rest, at = layer.rest, layer.at
+    rest, at, given = layer.rest, layer.at, layer.given
     return layer._replace(
         init=lambda key, x: layer.init(key, function(x)),
         synapse=synapse,
@@ -177,6 +177,7 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         at=at and (lambda dt: after(function, at(dt))),
         pool=function if is_pool(function) else layer.pool,
         affine=False,
+        given=given and (lambda context: after(function, given(context))),
     )
 
 
@@ -252,7 +253,7 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
         grads, below = layer.credit(params["inner"], feedback["inner"], state, x, key, signal)
         return {"inner": grads, "norm": g_norm}, below
 
-    rest, at = layer.rest, layer.at
+    rest, at, given = layer.rest, layer.at, layer.given
     return layer._replace(
         init=init,
         synapse=synapse,
@@ -261,4 +262,5 @@ def group_normed(groups: int, layer: Layer, *, epsilon: float = 1e-5) -> Layer:
         rest=rest and (lambda params, x: rest(params["inner"], x)),
         at=at and (lambda dt: group_normed(groups, at(dt), epsilon=epsilon)),
         affine=False,
+        given=given and (lambda context: group_normed(groups, given(context), epsilon=epsilon)),
     )

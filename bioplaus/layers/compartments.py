@@ -44,10 +44,11 @@ def _on_dendrite(name: str, layer: Layer, which: int) -> Layer:
     def credit(params, feedback, state, x, key, signal):
         return layer.credit(params, feedback, state, x, key, signal[..., which])
 
-    at = layer.at
+    at, given = layer.at, layer.given
     return layer._replace(
         synapse=synapse,
         credit=credit,
         off=layer.off and _on_dendrite(name, layer.off, which),
         at=at and (lambda dt: _on_dendrite(name, at(dt), which)),
+        given=given and (lambda context: _on_dendrite(name, given(context), which)),
     )

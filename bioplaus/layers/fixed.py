@@ -29,10 +29,11 @@ def fixed(layer: Layer) -> Layer:
         grads, below = layer.credit(params, feedback, state, x, key, signal)
         return jax.tree.map(jnp.zeros_like, grads), below
 
-    at = layer.at
+    at, given = layer.at, layer.given
     return layer._replace(
         synapse=synapse,
         credit=credit,
         off=layer.off and fixed(layer.off),
         at=at and (lambda dt: fixed(at(dt))),
+        given=given and (lambda context: fixed(given(context))),
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from bioplaus.context import at_moments, within
 from bioplaus.layers.gains import gained_step, gains_at_moments
 from bioplaus.local import by_vjp
 from bioplaus.salts import NEURON
@@ -28,12 +29,14 @@ from bioplaus.types import (
 
 class Steps(NamedTuple):
     """How a layer runs. dt: ms; horizon: moments of a stretch within which gradients pass, None for
-    all; unroll: moments in one turn of the scan; gains: newest first."""
+    all; unroll: moments in one turn of the scan; gains: newest first; context: what the layer has
+    heard, None for nothing."""
 
     dt: float
     horizon: int | None
     unroll: int
     gains: tuple[Gain, ...] = ()
+    context: PyTree | None = None
 
 
 def first_current(layer: Layer, params: PyTree, x: Array) -> Array:
@@ -70,35 +73,49 @@ def past_at_rest(moment: Layer, params: PyTree, x: Array, output: PyTree) -> Pas
 # --- Synapses at all moments
 
 
-def over_moments(layer: Layer) -> tuple[Callable[..., tuple[PyTree, Array]], CreditFn]:
+def over_moments(
+    layer: Layer, context: PyTree | None = None
+) -> tuple[Callable[..., tuple[PyTree, Array]], CreditFn]:
     """The synapses on sequences, from a state or from rest (None), and their `credit` from rest.
 
-    Without a state the moments are folded into the examples; with one they are scanned.
+    Without a state the moments are folded into the examples; with one they are scanned. context:
+    what the layer hears, arrays [B, ...] for all moments or [B, T, ...]; None for nothing.
     """
     rest = layer.rest
     if rest is None:
 
+        def hearing(x):
+            return within(layer, jax.tree.map(_fold, at_moments(context, x)))
+
         def folded(params, state, x, key):
-            _, current = layer.synapse(params, (), _fold(x), key)
+            _, current = hearing(x).synapse(params, (), _fold(x), key)
             return () if state is None else state, _unfold(current, x)
 
         def credit(params, feedback, state, x, key, signal):
             del state
-            grads, below = layer.credit(params, feedback, (), _fold(x), key, _fold(signal))
+            grads, below = hearing(x).credit(params, feedback, (), _fold(x), key, _fold(signal))
             return grads, below.reshape(x.shape)
 
         return folded, credit
 
     def scanned(params, state, x, key):
         state = rest(params, x[:, 0]) if state is None else state
+
+        def moment(state, at):
+            x, here = at
+            return within(layer, here).synapse(params, state, x, key)
+
+        sequences = jax.tree.map(time_first, (x, at_moments(context, x)))
         with jax.named_scope(MOMENTS):
-            state, current = jax.lax.scan(
-                lambda s, x: layer.synapse(params, s, x, key), state, jnp.moveaxis(x, 1, 0)
-            )
+            state, current = jax.lax.scan(moment, state, sequences)
         return state, jnp.moveaxis(current, 0, 1)
 
     by_state = by_vjp(lambda p, s, x, k: scanned(p, None, x, k))
     return scanned, by_state
+
+
+def time_first(a: Array) -> Array:
+    return jnp.moveaxis(a, 1, 0)
 
 
 def _fold(x: Array) -> Array:
@@ -109,31 +126,30 @@ def _unfold(current: Array, x: Array) -> Array:
     return current.reshape(*x.shape[:2], *current.shape[1:])
 
 
-def echo(
-    back: Layer, params: PyTree, feedback: PyTree, key: Key, like: Array
-) -> Callable[[PyTree, Array], tuple[PyTree, Array]]:
+def echo(back: Layer, params: PyTree, feedback: PyTree, key: Key, like: Array) -> "Hear":
     """Synapses that add nothing to a known current, and carry errors back through `feedback`."""
     if back.rest is not None:
 
-        def silenced(state, z):
-            state, current = back.synapse(feedback, state, z, key)
+        def silenced(state, z, context):
+            state, current = within(back, context).synapse(feedback, state, z, key)
             return state, current - jax.lax.stop_gradient(current)
 
         return silenced
 
     # All that it needs comes as arguments: a custom_vjp in a scan may not close over tracers.
     @jax.custom_vjp
-    def silent(z, params, feedback, key):
-        del params, feedback, key
+    def silent(z, params, feedback, key, context):
+        del params, feedback, key, context
         return jnp.zeros(like.shape, z.dtype)
 
     def backward(saved, signal):
-        z, params, feedback, key = saved
+        z, params, feedback, key, context = saved
         with jax.named_scope("feedback"):
-            return back.credit(params, feedback, (), z, key, signal)[1], None, None, None
+            below = within(back, context).credit(params, feedback, (), z, key, signal)[1]
+        return below, None, None, None, None
 
     silent.defvjp(lambda *args: (silent(*args), args), backward)
-    return lambda state, z: (state, silent(z, params, feedback, key))
+    return lambda state, z, context: (state, silent(z, params, feedback, key, context))
 
 
 # --- Neurons at all moments
@@ -154,11 +170,13 @@ def scanned_neuron(neuron: Neuron, steps: Steps) -> Neuron:
     return Neuron(init, step, off, average, spikes=neuron.spikes)
 
 
-Hear = Callable[[PyTree, Array], tuple[PyTree, Array]]
-"""(state of a layer's own synapses, its output one moment before) -> (state, current)."""
+Hear = Callable[[PyTree, Array, PyTree | None], tuple[PyTree, Array]]
+"""(state of a layer's own synapses, its output one moment before, the context of this moment) ->
+(state, current)."""
 
-Moment = Callable[[Past, tuple[Array, list[Array]]], tuple[Past, tuple[PyTree, Array]]]
-"""One turn of the scan: (past, (current, gains)) -> (past, (current, output)), of one moment."""
+Moment = Callable[[Past, tuple[Array, list[Array], PyTree]], tuple[Past, tuple[PyTree, Array]]]
+"""One turn of the scan: (past, (current, gains, context)) -> (past, (current, output)), of one
+moment."""
 
 
 def scan_moments(
@@ -196,10 +214,10 @@ def through_moments(
         return moment(past, at)[0], past
 
     def back(carry, at):
-        (later, found), (t, (number, *state), (here, gains)) = carry, at
+        (later, found), (t, (number, *state), (here, *others)) = carry, at
 
         def one(state, here):
-            after, (_, output) = moment(Past(number, *state), (here, gains))
+            after, (_, output) = moment(Past(number, *state), (here, *others))
             return list(after[1:]), output
 
         at_output = jax.lax.dynamic_index_in_dim(signal, t, 1, keepdims=False)
@@ -230,12 +248,13 @@ def through_neurons(neuron: Neuron, steps: Steps) -> ThroughFn:
 
 def _moment(
     neuron: Neuron, steps: Steps, current: Array, key: Key, hear: Hear | None
-) -> tuple[Moment, tuple[Array, list[Array]]]:
+) -> tuple[Moment, tuple[Array, list[Array], PyTree]]:
     """One moment, and the sequences that the scan takes, time first."""
+    context = None if hear is None else at_moments(steps.context, current)
     gains, gains_at = gains_at_moments(steps.gains, neuron, current)
 
     def moment(past, at):
-        current, gains = at
+        current, gains, here = at
         t, synapses, z, neurons = past
         if steps.horizon is not None:
             cut = t % steps.horizon == 0
@@ -243,7 +262,7 @@ def _moment(
                 lambda a: jnp.where(cut, jax.lax.stop_gradient(a), a), (synapses, z, neurons)
             )
         if hear is not None:
-            synapses, own = hear(synapses, z)
+            synapses, own = hear(synapses, z, here)
             current = current + own
         neurons, z = gained_step(
             neuron, gains_at(gains), neurons, current, jax.random.fold_in(key, t)
@@ -252,4 +271,4 @@ def _moment(
             return Past(t + 1, synapses, (), neurons), ((), z)
         return Past(t + 1, synapses, z, neurons), (current, z)
 
-    return moment, (jnp.moveaxis(current, 1, 0), gains)
+    return moment, (time_first(current), gains, jax.tree.map(time_first, context))

@@ -79,16 +79,21 @@ def short_term(
             u = use + (u + use * (1 - u) * x - use) * decay(dt, tau_facilitate, x)
             return Resources(u, r, after), current
 
-        off = inside.off and short_term(
-            inside.off, use=use, tau_recover=tau_recover, tau_facilitate=tau_facilitate
-        )
+        def behind(other: Layer) -> Layer:
+            made = short_term(
+                other, use=use, tau_recover=tau_recover, tau_facilitate=tau_facilitate
+            )
+            return made.at(dt) if made.at else made
+
+        given = inside.given
         return inside._replace(
             synapse=synapse,
             credit=by_vjp(synapse),
-            off=off and off.at and off.at(dt),
+            off=inside.off and behind(inside.off),
             rest=rest,
             at=build,
             affine=False,
+            given=given and (lambda context: behind(given(context))),
         )
 
     return build(1.0)

@@ -12,10 +12,13 @@ takes. So backprop is backprop through time, feedback alignment has random feedb
 time, and `through` and `pull` alone are local in time.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from bioplaus.checks import of_one_moment
+from bioplaus.checks import knows_itself, of_one_moment, of_two_parts
+from bioplaus.context import changed, within
 from bioplaus.hyper import Count, Milliseconds, declared
 from bioplaus.layers.moments import (
     Steps,
@@ -137,7 +140,7 @@ def _sequence(where: str, x: Array) -> None:
 
 
 def _feedforward(moment: Layer, steps: Steps) -> Layer:
-    swept, credit = over_moments(moment)
+    swept, credit = over_moments(moment, steps.context)
 
     def init(key, x):
         _sequence("over_time", x)
@@ -160,7 +163,7 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
         return Played((), current, output, Past(t, synapses, (), neurons))
 
     def lift(change):
-        return _feedforward(change(moment), steps)
+        return _feedforward(changed(moment, change), steps)
 
     def gained(gain):
         return _feedforward(moment, steps._replace(gains=(gain, *steps.gains)))
@@ -169,12 +172,14 @@ def _feedforward(moment: Layer, steps: Steps) -> Layer:
     off = moment.off and lift(_without_noise)
     time = Time(moment, steps.dt, lift, gained, start, run, through, neuron=neuron)
     time = time._replace(horizon=steps.horizon, gains=steps.gains)
-    return Layer(init, synapse, credit, neuron, off, moment.composite, time, affine=moment.affine)
+    given = _given((moment,), steps, lambda steps: _feedforward(moment, steps))
+    layer = Layer(init, synapse, credit, neuron, off, moment.composite, time, affine=moment.affine)
+    return layer._replace(given=given)
 
 
 def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
-    swept, credit_in = over_moments(moment)
-    swept_back, credit_back = over_moments(back)
+    swept, credit_in = over_moments(moment, steps.context)
+    swept_back, credit_back = over_moments(back, steps.context)
 
     def init(key, x):
         _sequence("recurrent", x)
@@ -192,20 +197,20 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         return {"in": inner, "back": own}
 
     def synapse(params, heard, x, key):
-        _heard("synapse", heard)
+        knows_itself("synapse", heard)
         k_in, k_back = _keys(key)
         current = swept(params["in"], None, x, k_in)[1]
         return (), current + swept_back(params["back"], None, heard, k_back)[1]
 
     def credit(params, feedback, heard, x, key, signal):
-        _heard("credit", heard)
+        knows_itself("credit", heard)
         k_in, k_back = _keys(key)
         inner, below = credit_in(params["in"], feedback["in"], (), x, k_in, signal)
         own, _ = credit_back(params["back"], feedback["back"], (), heard, k_back, signal)
         return {"in": inner, "back": own}, below
 
     def lift(change):
-        return _recurrent(change(moment), change(back), steps)
+        return _recurrent(changed(moment, change), changed(back, change), steps)
 
     def gained(gain):
         return _recurrent(moment, back, steps._replace(gains=(gain, *steps.gains)))
@@ -221,7 +226,17 @@ def _recurrent(moment: Layer, back: Layer, steps: Steps) -> Layer:
         True,  # errors cross `back` inside the layer, whatever layer it is
         time._replace(horizon=steps.horizon, gains=steps.gains),
         affine=moment.affine and back.affine,
+        given=_given((moment, back), steps, lambda steps: _recurrent(moment, back, steps)),
     )
+
+
+def _given(
+    parts: tuple[Layer, ...], steps: Steps, make: Callable[[Steps], Layer]
+) -> Callable[[PyTree], Layer] | None:
+    """`Layer.given` of a layer over time. parts: what it is made of. make: the layer in steps."""
+    if steps.context is not None or all(part.given is None for part in parts):
+        return None
+    return lambda context: make(steps._replace(context=context))
 
 
 def _keys(key: Key) -> tuple[Key, Key]:
@@ -231,7 +246,7 @@ def _keys(key: Key) -> tuple[Key, Key]:
 
 def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, ThroughFn, ClosedFn]:
     """`start`, `run`, `through` and `closed` of a recurrent layer."""
-    swept = over_moments(moment)[0]
+    swept = over_moments(moment, steps.context)[0]
 
     def start(params, x):
         _sequence("recurrent", x)
@@ -242,12 +257,12 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Thr
     def run(params, past, x, key):
         _sequence("recurrent", x)
         k_in, k_back = _keys(jax.random.fold_in(key, SYNAPSE))
-        _of_two_parts(params)
+        of_two_parts(params)
         t, (s_in, s_back), z, neurons = start(params, x) if past is None else past
         s_in, current = swept(params["in"], s_in, x, k_in)
 
-        def hear(state, z):
-            return back.synapse(params["back"], state, z, k_back)
+        def hear(state, z, context):
+            return within(back, context).synapse(params["back"], state, z, k_back)
 
         after, (current, output) = scan_moments(
             moment.neuron,
@@ -278,20 +293,3 @@ def _loop(moment: Layer, back: Layer, steps: Steps) -> tuple[StartFn, RunFn, Thr
 
 def _without_noise(layer: Layer) -> Layer:
     return layer.off or layer
-
-
-def _of_two_parts(params: PyTree) -> None:
-    if not isinstance(params, dict) or params.keys() != {"in", "back"}:
-        raise ValueError(
-            "recurrent: params are not those of a recurrent layer, {'in': those of the layer,"
-            " 'back': those of its own synapses}; make them with bp.init(net, key, x)"
-        )
-
-
-def _heard(where: str, heard: PyTree) -> None:
-    if isinstance(heard, tuple):
-        raise ValueError(
-            f"recurrent: {where} was not told what the layer heard of itself; pass"
-            " heard=trace.heard[l] to bioplaus.local.pull and send. A rule that makes its own"
-            " inputs for layers cannot train recurrent layers"
-        )

@@ -40,6 +40,7 @@ from typing import NamedTuple
 import jax
 import optax
 
+from bioplaus.context import in_context
 from bioplaus.measure.counts import Cost, Count, Counts, Traffic, counted, per
 from bioplaus.measure.program import Program, dependents, trace
 from bioplaus.measure.program.flow import forward_axes, layers_of, reads_of
@@ -139,14 +140,13 @@ def inference(
         params if numbers is None else numbers[0],
         None if numbers is None else numbers[1],
     )
-    answer = trace(lambda p, s, x, k: rule.predict(p, s, x, k), t.params, t.state, t.batch.x, t.key)
-    p, s, x, _ = answer.inputs
-    answer = answer._replace(inputs=(p, s, (x,), answer.inputs[3]))
-    data = dependents(answer, [x])
+    answer = _answer(rule, t)
+    p, s, given, _ = answer.inputs
+    data = dependents(answer, jax.tree.leaves(given))
     products = (
         None
         if numbers is None
-        else products_of(answer, (*numbers[:2], (batch.x,), numbers[2]), data)[0]
+        else products_of(answer, (*numbers[:2], (batch.x, batch.context), numbers[2]), data)[0]
     )
     size, sums = batch.x.shape[0], forward_axes(t.one_pass)
     forwards = reads_of(answer._replace(outputs=((), ())), sums).forward
@@ -174,7 +174,9 @@ def traced(
         if state is None
         else jax.eval_shape(lambda s: s, state)
     )
-    one_pass = trace(lambda p, x, k: forward(net, p, x, k).output, params, batch.x, key)
+    one_pass = trace(
+        lambda p, b, k: forward(in_context(net, b.context), p, b.x, k).output, params, batch, key
+    )
     return Traced(
         trace(lambda *a: rule.grad(*a)[:2], params, state, batch, key),
         one_pass,
@@ -182,6 +184,14 @@ def traced(
         state,
         batch,
         key,
+    )
+
+
+def _answer(rule: Rule, t: Traced) -> Program:
+    """The program of one answer: (params, state, (x, context), key) -> output."""
+    given = t.batch.x, t.batch.context
+    return trace(
+        lambda p, s, g, k: rule.predict(p, s, g[0], k, g[1]), t.params, t.state, given, t.key
     )
 
 
@@ -223,7 +233,7 @@ def _cost(
         traffic[words] += 2 * words
     if tx is not None:
         _optimised(tx, t.params, cells, traffic)
-    answer = trace(lambda *a: rule.predict(*a), t.params, t.state, t.batch.x, t.key)
+    answer = _answer(rule, t)
     size = t.batch.x.shape[0]
     dense = _assembled(
         t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size)

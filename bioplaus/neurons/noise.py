@@ -134,9 +134,12 @@ def synaptic_release(layer: Layer, p: PositiveProbability, *, each_moment: bool 
     """
     of_one_moment("synaptic_release", layer)
     once = _released_once(layer, p)
-    at = layer.at
-    placed = at and (lambda dt: synaptic_release(at(dt), p, each_moment=each_moment))
-    once = once._replace(off=layer.off or layer, at=placed)
+    at, given = layer.at, layer.given
+    once = once._replace(
+        off=layer.off or layer,
+        at=at and (lambda dt: synaptic_release(at(dt), p, each_moment=each_moment)),
+        given=given and (lambda c: synaptic_release(given(c), p, each_moment=each_moment)),
+    )
     return _at_each_moment(once, layer) if each_moment else once
 
 

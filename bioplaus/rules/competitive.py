@@ -38,7 +38,7 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability, Several
 from bioplaus.local import spread
 from bioplaus.rules.shared.growth import LayerBatch, inhibited, product
-from bioplaus.rules.shared.over_time import FEEDFORWARD
+from bioplaus.rules.shared.over_time import FEEDFORWARD, ONE_ARRAY
 from bioplaus.rules.shared.unsupervised import unsupervised
 from bioplaus.types import Array, Loss, Net, PyTree, Rule
 
@@ -48,7 +48,7 @@ def repelling(v: Array) -> Array:
     return jax.nn.softmax(v) * jnp.where(v == v.max(-1, keepdims=True), 1, -1)
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def softhebb(
     net: Net,
     loss: Loss,
@@ -99,7 +99,7 @@ def softhebb(
     return unsupervised(net, loss, growth, averaging, homeostasis)
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def krotov(
     net: Net,
     loss: Loss,

@@ -36,7 +36,7 @@ from bioplaus.hyper import NonNegative, Positive, Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import Trace, check_depth, layer_key, play
 from bioplaus.outputs import declared_by
-from bioplaus.rules.shared.over_time import SEQUENCES
+from bioplaus.rules.shared.over_time import OTHER_EXAMPLES, SEQUENCES
 from bioplaus.salts import NEGATIVES
 from bioplaus.types import Array, Info, Key, Layer, Loss, Net, PyTree, Rule
 
@@ -49,7 +49,7 @@ def drawn(key: Key, y: Array, logits: Array) -> Array:
     )
 
 
-@learning_rule(time=SEQUENCES)
+@learning_rule(time=SEQUENCES, context=OTHER_EXAMPLES)
 def forward_forward(
     net: Net,
     loss: Loss,

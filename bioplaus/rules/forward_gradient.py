@@ -45,7 +45,7 @@ from bioplaus.net import (
     predictor,
     with_gain,
 )
-from bioplaus.rules.shared.over_time import ANY
+from bioplaus.rules.shared.over_time import ANY, OTHER_EXAMPLES
 from bioplaus.salts import ACTIVITIES, DIRECTIONS
 from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 
@@ -53,7 +53,7 @@ from bioplaus.types import Array, Gain, Info, Loss, Net, Rule
 Sample = Callable[..., Array]
 
 
-@learning_rule(time=ANY)
+@learning_rule(time=ANY, context=OTHER_EXAMPLES)
 def forward_gradient(
     net: Net, loss: Loss, *, shared: bool = True, sample: Sample = jax.random.normal
 ) -> Rule:
@@ -76,7 +76,7 @@ def forward_gradient(
     return _along_weights(net, loss, slope, shared, sample)
 
 
-@learning_rule(time=ANY)
+@learning_rule(time=ANY, context=OTHER_EXAMPLES)
 def weight_perturbation(
     net: Net,
     loss: Loss,

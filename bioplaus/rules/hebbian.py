@@ -35,12 +35,12 @@ from bioplaus.entry import learning_rule
 from bioplaus.hyper import NonNegative, Positive, Probability
 from bioplaus.local import spread
 from bioplaus.rules.shared.growth import Growth, LayerBatch, inhibited, product
-from bioplaus.rules.shared.over_time import FEEDFORWARD
+from bioplaus.rules.shared.over_time import FEEDFORWARD, ONE_ARRAY
 from bioplaus.rules.shared.unsupervised import unsupervised
 from bioplaus.types import Array, Loss, Net, Rule
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def hebb(
     net: Net,
     loss: Loss,
@@ -67,7 +67,7 @@ def hebb(
     )
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def oja(
     net: Net,
     loss: Loss,
@@ -88,7 +88,7 @@ def oja(
     )
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def sanger(
     net: Net,
     loss: Loss,
@@ -108,7 +108,7 @@ def sanger(
     )
 
 
-@learning_rule(time=FEEDFORWARD)
+@learning_rule(time=FEEDFORWARD, context=ONE_ARRAY)
 def bcm(
     net: Net,
     loss: Loss,

@@ -32,7 +32,7 @@ from bioplaus.hyper import Real
 from bioplaus.local import error_of, gates_of, pull, signals_of, spread, through
 from bioplaus.net import current_shapes, forward, layer_key, predictor
 from bioplaus.pools import of_sequence, to_moments
-from bioplaus.rules.shared.over_time import SEQUENCES
+from bioplaus.rules.shared.over_time import OTHER_EXAMPLES, SEQUENCES
 from bioplaus.salts import CLASSES
 from bioplaus.types import Array, Info, Loss, Net, Rule
 
@@ -43,7 +43,7 @@ class State(NamedTuple):
     contexts: Array
 
 
-@learning_rule(time=SEQUENCES)
+@learning_rule(time=SEQUENCES, context=OTHER_EXAMPLES)
 def signal_propagation(net: Net, loss: Loss, *, scale: Real = 0.1) -> Rule:
     """Layers learn from signals of the classes that travel forward: nothing travels back.
 

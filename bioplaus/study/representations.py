@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.context import in_context
 from bioplaus.measure.representation import (
     cka_table,
     dead_units,
@@ -105,13 +106,14 @@ def likeness_rows(
 def _layers(of: Deployed, state: TrainState, few: Batch) -> tuple[tuple[Array, ...], Trace, Array]:
     """Activities of hidden layers, the forward pass, and whether the arm answers by it."""
     key = seed_key(0)
+    net = in_context(of.net, few.context)
     trace, answer = (
-        forward(of.net, state.params, few.x, key),
+        forward(net, state.params, few.x, key),
         of.answer(state, few)(few.x, key),
     )
-    off = jnp.abs(net_answer(of.net, trace.output, few.asked) - answer).max()
+    off = jnp.abs(net_answer(net, trace.output, few.asked) - answer).max()
     return (
-        hidden_activities(of.net, trace),
+        hidden_activities(net, trace),
         trace,
         off <= FORWARD_TOLERANCE * jnp.abs(answer).max(),
     )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioplaus.context import in_context
 from bioplaus.measure.spikes import Recorded, recorded, spike_rates
 from bioplaus.net import time_step
 from bioplaus.record import Condition, Label, Row
@@ -28,10 +29,9 @@ def rate_rows(deployed: Deployed, test: Batch, label: Label, over: Callable[...,
     """
     if time_step(deployed.net) is None:
         return []
-    few = test.x[:PROBE_EXAMPLES]
-    rates = jax.jit(over(lambda s: spike_rates(deployed.net, s.params, few, seed_key(0))))(
-        deployed.state
-    )
+    few: Batch = jax.tree.map(lambda a: a[:PROBE_EXAMPLES], test)
+    net = in_context(deployed.net, few.context)
+    rates = jax.jit(over(lambda s: spike_rates(net, s.params, few.x, seed_key(0))))(deployed.state)
     return [
         Row.of(label, seed, Condition(layer=l + 1), measure, value)
         for measure, values in ((RATE, rates.moment), (RATE_HZ, rates.hz))
@@ -54,8 +54,10 @@ def example_of(p: Plan, trained: Trained) -> dict[str, Any] | None:
         return None
     seed = next((s for s in range(p.arm.seeds) if s not in trained.diverged), 0)
     params = jax.tree.map(lambda a: jnp.asarray(a)[seed], deployed.state.params)
-    layers = jax.jit(lambda p, x: [_arrays(r) for r in recorded(deployed.net, p, x, seed_key(0))])(
-        params, jnp.asarray(p.data.test.x[:1])
+    first: Batch = jax.tree.map(lambda a: jnp.asarray(a[:1]), p.data.test)
+    net = in_context(deployed.net, first.context)
+    layers = jax.jit(lambda p, x: [_arrays(r) for r in recorded(net, p, x, seed_key(0))])(
+        params, first.x
     )
     kinds = [layer for layer in deployed.net if layer.time is not None]
     found = [

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from bioplaus.context import has_moments
 from bioplaus.states import on_streams, whole
 from bioplaus.types import Array, Batch, Info, Key, PyTree, Rule
 
@@ -102,7 +103,8 @@ def _piece(batch: Batch, start: ArrayLike, moments: int) -> Batch:
 
     y = cut(batch.y) if batch.y.ndim == 3 else batch.y  # [B, C] is one target for all moments
     asked = None if batch.asked is None else cut(batch.asked)
-    return Batch(cut(batch.x), y, batch.context, asked)
+    context = jax.tree.map(lambda a: cut(a) if has_moments(a, batch.x) else a, batch.context)
+    return Batch(cut(batch.x), y, context, asked)
 
 
 def _summary(name: str, of_pieces: Array) -> Array:

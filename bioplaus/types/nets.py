@@ -120,6 +120,9 @@ class Layer(NamedTuple):
 
     `affine`: whether the current is linear in the input but for a part that no input changes, and
     linear in each parameter, as x w + b is.
+
+    `given(context)` is the layer whose synapses have heard the context of a batch, `Batch.context`;
+    its own `given` is None. None for a layer that hears none. Layers that wrap others carry it.
     """
 
     init: LayerInitFn
@@ -133,6 +136,7 @@ class Layer(NamedTuple):
     at: "Callable[[float], Layer] | None" = None
     pool: Callable[[Array], Array] | None = None
     affine: bool = False
+    given: "Callable[[PyTree], Layer] | None" = None
 
 
 # --- Excitability

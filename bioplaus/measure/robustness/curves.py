@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.context import in_context
 from bioplaus.hyper import Count, declared
 from bioplaus.measure.accuracy import answered
 from bioplaus.measure.robustness import shifts, spikes, synapses, units
@@ -103,10 +104,11 @@ def curve(
     if disturbance.of_range:
         check_bounds(batch.x, bounds)
     unit = bounds[1] - bounds[0] if disturbance.of_range else 1.0
+    there = in_context(net, batch.context)
 
     def draw(d):
         k = jax.random.fold_in(key, d)
-        at = disturbed(disturbance, net, params, batch.x, jax.random.fold_in(k, DISTURB))
+        at = disturbed(disturbance, there, params, batch.x, jax.random.fold_in(k, DISTURB))
 
         def answers(severity):
             changed, weights, x = at(severity)

@@ -30,3 +30,7 @@ INVERTS = OverTime(
     spikes=NO_SPIKE_MOVES,
 )
 """Target propagation, whose inverses take each layer back, moment by moment."""
+
+OTHER_EXAMPLES = "it gives layers other examples than those of the batch, and these have no context"
+ONE_ARRAY = "it grows one array of weights from the activity at its two ends, and no gains"
+"""Why rules refuse layers that hear a context, `learning_rule(context=...)`."""
