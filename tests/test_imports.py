@@ -20,6 +20,7 @@ ALLOWED = {
     "types": (),
     "salts": (),
     "checks": ("types",),
+    "context": ("types",),
     "states": ("types",),
     "net": ("types", "salts", "checks"),
     "arrays": ("types",),
@@ -30,23 +31,25 @@ ALLOWED = {
     "pools": ("types", "net"),
     "eligibility": ("types", "salts", "local", "net"),
     "support": ("types", "outputs"),
-    "entry": "types batches net outputs losses hyper encoders support".split(),
+    "entry": "types batches context net outputs losses hyper encoders support".split(),
     "extensions": (),
     "neurons": ("types", "arrays", "hyper", "checks"),
     "local": ("types", "salts", "net", "outputs", "losses"),
     "modulators": "types salts checks net entry hyper extensions support".split(),
     "encoders": ("types", "salts", "net", "hyper"),
     "rules.shared": "types salts net outputs local neurons pools entry eligibility".split(),
-    "layers": ("types", "salts", "net", "local", "neurons", "hyper", "checks", "pools"),
+    "layers": "types salts context net local neurons hyper checks pools".split(),
     "rules": (
         "types salts net outputs local pools entry hyper support eligibility rules.shared".split()
     ),
     # its eligibility is that of e-prop
     "rules.td": "types net outputs losses local entry hyper rules.shared rules.eprop".split(),
-    "measure": "types arrays salts states net outputs losses hyper batches entry encoders".split(),
+    "measure": (
+        "types arrays salts states context net outputs losses hyper batches entry encoders".split()
+    ),
     "measure.robustness.attacks": "types salts net local outputs losses hyper entry".split(),
     "data": ("types", "extensions"),
-    "training": ("types", "salts", "states", "net", "batches", "entry", "files"),
+    "training": "types salts states context net batches entry files".split(),
     "files": (),
     "optim": ("types", "hyper"),
     "record": ("files", "measure"),

@@ -62,13 +62,15 @@ def short_term(
             " feedback for them; wrap a layer of one array of weights, as bp.dense"
         )
 
+    numbers = {"use": use, "tau_recover": tau_recover, "tau_facilitate": tau_facilitate}
+
     def rest(params, x):
         inner = () if layer.rest is None else layer.rest(params, x)
         u = jnp.broadcast_to(jnp.asarray(use, wide(x).dtype), x.shape)
         return Resources(u, jnp.ones_like(u), inner)
 
     def build(dt: float) -> Layer:
-        inside = layer.at(dt) if layer.at else layer
+        inside = _at(layer, dt)
 
         def synapse(params, state, x, key):
             u, r, inner = state
@@ -80,10 +82,7 @@ def short_term(
             return Resources(u, r, after), current
 
         def behind(other: Layer) -> Layer:
-            made = short_term(
-                other, use=use, tau_recover=tau_recover, tau_facilitate=tau_facilitate
-            )
-            return made.at(dt) if made.at else made
+            return _at(short_term(other, **numbers), dt)
 
         given = inside.given
         return inside._replace(
@@ -97,3 +96,7 @@ def short_term(
         )
 
     return build(1.0)
+
+
+def _at(layer: Layer, dt: float) -> Layer:
+    return layer.at(dt) if layer.at else layer
