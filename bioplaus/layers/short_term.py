@@ -56,12 +56,7 @@ def short_term(
     composite, and where it runs without time.
     """
     of_one_moment("short_term", layer)
-    if layer.composite:
-        raise ValueError(
-            "short_term: errors cross weights inside of the layer, and a layer with a state has no"
-            " feedback for them; wrap a layer of one array of weights, as bp.dense"
-        )
-
+    _not_composite(layer)
     numbers = {"use": use, "tau_recover": tau_recover, "tau_facilitate": tau_facilitate}
 
     def rest(params, x):
@@ -96,6 +91,14 @@ def short_term(
         )
 
     return build(1.0)
+
+
+def _not_composite(layer: Layer) -> None:
+    if layer.composite:
+        raise ValueError(
+            "short_term: errors cross weights inside of the layer, and a layer with a state has no"
+            " feedback for them; wrap a layer of one array of weights, as bp.dense"
+        )
 
 
 def _at(layer: Layer, dt: float) -> Layer:
