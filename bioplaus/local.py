@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from bioplaus.gains import spans
 from bioplaus.losses import bernoulli, binary_cross_entropy, cross_entropy, mse
 from bioplaus.net import Trace, fire, layer_key
 from bioplaus.outputs import at_moments, declared_by, entropy, over_asked, right_or_unknown
@@ -69,7 +70,7 @@ def pull(
 ) -> PyTree:
     """Gradient on one layer's parameters: (1/B) sum_b g_b (d current / d params)^T s_b.
 
-    signal: s, [B, n]. gate: g, None, [], [B] or [B, n].
+    signal: s, [B, n]. gate: g, None, [], [B] or with all axes of the signal.
     """
     signal = _gated(signal, gate) / signal.shape[0]
     return _credit(layer, params, params, x, key, signal, heard)[0]
@@ -199,19 +200,17 @@ def gates_of(gate: Gate, signals: Signals, depth: int) -> tuple[ArrayLike | None
 
 
 def spread(gate: ArrayLike | None, like: Array) -> Array:
-    """A gate, None (open), [], [B] or [B, n_post], in the shape of `like` [B, n_post].
+    """A gate, None (open), [], [B] or with all axes, in the shape of `like`, a layer's signal.
 
-    Where `like` has more axes, a gate with all of them may have 1 in place of any but the first:
-    under time, like = [B, T, n_post], a gate [B, T, 1] is one number for each moment. Raises
-    ValueError for a gate of another shape.
+    With all axes, each may be 1: where `like` is [B, H, W, n], a gate [B, 1, 1, n] is one number
+    for each channel, and [B, H, W, 1] one for each place; under time, [B, T, 1] is one for each
+    moment. Raises ValueError for a gate of another shape.
     """
     gate = jnp.ones((), like.dtype) if gate is None else jnp.asarray(gate, like.dtype)
-    all_axes = gate.ndim == like.ndim > 2 and gate.shape[:1] == like.shape[:1]
-    spreads = all_axes and all(n in (1, m) for n, m in zip(gate.shape, like.shape, strict=True))
-    if gate.ndim and gate.shape not in (like.shape[:1], like.shape) and not spreads:
+    if gate.ndim and gate.shape != like.shape[:1] and not spans(gate.shape, like.shape):
         raise ValueError(
             f"gate: got shape {gate.shape} where a layer's signal is {like.shape}; give a scalar,"
-            f" [B] = {like.shape[:1]}, or all axes, {like.shape}"
+            f" [B] = {like.shape[:1]}, or all axes, each 1 or as in {like.shape}"
         )
     return jnp.broadcast_to(
         gate.reshape(gate.shape + (1,) * (like.ndim - gate.ndim)) if gate.ndim else gate, like.shape

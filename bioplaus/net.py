@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from bioplaus.checks import check_past, checked_pasts
+from bioplaus.gains import gained
 from bioplaus.salts import END, FEEDBACK, FIRST, NEURON, SYNAPSE
 from bioplaus.types import (
     Array,
@@ -15,7 +16,6 @@ from bioplaus.types import (
     Key,
     Layer,
     Net,
-    Neuron,
     Past,
     Played,
     PredictFn,
@@ -239,7 +239,10 @@ def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
     """The net with changed excitability: output = out * neuron(scale * current + offset).
 
     gains: one for each layer. They may be tracers and may differ between examples. Modulators,
-    lesions and perturbations all act through this function.
+    lesions and perturbations all act through this function. Raises ValueError for another number of
+    gains; a forward pass raises it for a gain of a shape that `Gain` does not allow.
+
+        bp.with_gain(net, [bp.Gain(out=kept[:, None, None, :]), bp.Gain()])    # kept: [B, channels]
     """
     if len(gains) != len(net):
         raise ValueError(
@@ -247,24 +250,11 @@ def with_gain(net: Net, gains: Sequence[Gain]) -> Net:
             " each layer"
         )
     return tuple(
-        layer._replace(neuron=_gained(layer.neuron, g))
+        layer._replace(neuron=gained(layer.neuron, g))
         if layer.time is None
         else layer.time.gained(g)
         for layer, g in zip(net, gains, strict=True)
     )
-
-
-def _gained(neuron: Neuron, gain: Gain) -> Neuron:
-    def step(state, current, key):  # in the dtypes of the neurons, also by gains of more bits
-        changed = (current * jnp.asarray(gain.scale) + gain.offset).astype(current.dtype)
-        state, output = neuron.step(state, changed, key)
-        return state, (output * jnp.asarray(gain.out)).astype(output.dtype)
-
-    quiet = neuron.off and _gained(neuron.off, gain)
-    average = neuron.mean and _gained(neuron.mean, gain)
-    at = neuron.at
-    placed = at and (lambda dt: _gained(at(dt), gain))
-    return Neuron(neuron.init, step, quiet, average, placed, neuron.spikes)
 
 
 def noise_mode(net: Net, mode: Literal["on", "off", "mean"]) -> Net:

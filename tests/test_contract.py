@@ -168,6 +168,15 @@ def unit_gate_averaged(grad, params, state, batch, key, gate):
     return grad(params, state, batch, key, gate)
 
 
+def place_gate_averaged(grad, params, state, batch, key, gate):
+    if isinstance(gate, tuple):
+        gate = tuple(
+            g if jnp.ndim(g) < 3 else jnp.broadcast_to(jnp.mean(g, (1, 2), keepdims=True), g.shape)
+            for g in gate
+        )
+    return grad(params, state, batch, key, gate)
+
+
 def batch_sum(grad, params, state, batch, *args):
     grads, *rest = grad(params, state, batch, *args)
     return (jax.tree.map(lambda g: g * len(batch.y), grads), *rest)
@@ -245,6 +254,7 @@ BROKEN = {
     "one gate for all layers": ("gates", broken(first_gate_for_all)),
     "a gate of any shape": ("gates", broken(any_gate_shape)),
     "a unit's gate averaged": ("unit_gates", broken(unit_gate_averaged)),
+    "a place's gate averaged": ("place_gates", broken(place_gate_averaged)),
     "a sum over the batch": ("mean", broken(batch_sum)),
     "arrays of JAX alone": ("host_arrays", broken(jax_arrays_alone)),
     "labels and inputs cut to fit": ("refusals", broken(short_batch)),
@@ -253,11 +263,14 @@ BROKEN = {
 }
 
 
+WHERE = {"liveness": spiking, "place_gates": convolutional}  # all others on a perceptron
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_rejects(x64, name):
     item, factory = BROKEN[name]
     with pytest.raises(AssertionError, match=f"^{item}:"):
-        CONTRACT[item]((spiking if item == "liveness" else perceptron)(factory))
+        CONTRACT[item](WHERE.get(item, perceptron)(factory))
 
 
 def test_a_rule_that_does_not_learn_may_declare_it(x64):

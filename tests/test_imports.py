@@ -22,7 +22,8 @@ ALLOWED = {
     "checks": ("types",),
     "context": ("types",),
     "states": ("types",),
-    "net": ("types", "salts", "checks"),
+    "gains": ("types",),
+    "net": ("types", "salts", "checks", "gains"),
     "arrays": ("types",),
     "outputs": ("types", "arrays"),
     "losses": ("types", "arrays", "outputs"),
@@ -34,11 +35,11 @@ ALLOWED = {
     "entry": "types batches context net outputs losses hyper encoders support".split(),
     "extensions": (),
     "neurons": ("types", "arrays", "hyper", "checks"),
-    "local": ("types", "salts", "net", "outputs", "losses"),
+    "local": ("types", "salts", "gains", "net", "outputs", "losses"),
     "modulators": "types salts checks net entry hyper extensions support".split(),
     "encoders": ("types", "salts", "net", "hyper"),
     "rules.shared": "types salts net outputs local neurons pools entry eligibility".split(),
-    "layers": "types salts context net local neurons hyper checks pools".split(),
+    "layers": "types salts context gains net local neurons hyper checks pools".split(),
     "rules": (
         "types salts net outputs local pools entry hyper support eligibility rules.shared".split()
     ),

@@ -1,11 +1,14 @@
 """Nets: forward, init, excitability, noise modes."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import bioplaus as bp
+from bioplaus.local import spread
 from bioplaus.net import current_shapes, feedback_init, layer_key
 from bioplaus.types import Batch
 
@@ -84,6 +87,45 @@ def test_gain_by_hand():
     got = bp.forward(bp.with_gain(NET, gains), PARAMS, X, KEY).output
     np.testing.assert_allclose(got, want, atol=1e-5)
     assert np.abs(got - bp.forward(NET, PARAMS, X, KEY).output).max() > 0.1
+
+
+IMAGES = jax.random.normal(jax.random.key(2), (4, 6, 6, 1))
+CONV = (
+    bp.conv(3, 3, bp.tanh()),
+)  # its current is [4, 4, 4, 3]: examples, rows and columns, 4 each
+
+
+def convolved(g):
+    params = bp.init(CONV, KEY, IMAGES)
+    return bp.forward(bp.with_gain(CONV, [bp.Gain(out=g)]), params, IMAGES, KEY).output
+
+
+def test_gains_of_channels_and_of_places():
+    """Each array in the place where it belongs, although examples, rows and columns are as many."""
+    free, g = convolved(1.0), jnp.arange(1.0, 13.0).reshape(4, 3)
+    channels, places = g[:, None, None, :], jnp.arange(1.0, 17.0).reshape(1, 4, 4, 1)
+    for gain in (g[0], channels, places, channels * places):
+        np.testing.assert_allclose(convolved(gain), free * np.asarray(gain), rtol=1e-6)
+    assert not np.allclose(convolved(channels), free * g, rtol=1e-2)  # columns for examples
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 1), (4, 4, 3), (4,), (2, 1, 1, 3), (1, 4, 4, 4, 3)])
+def test_a_gain_is_a_scalar_or_of_units_or_has_all_axes(shape):
+    message = (
+        rf"gain: got shape {re.escape(str(shape))} where a layer's output is \(4, 4, 4, 3\); give"
+        r" a scalar, \[n\] = \(3,\), or all axes, each 1 or as in \(4, 4, 4, 3\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        convolved(jnp.ones(shape))
+    net, params = bp.with_gain(CONV, [bp.Gain(jnp.ones(shape))]), bp.init(CONV, KEY, IMAGES)
+    with pytest.raises(ValueError, match="where a layer's current is"):
+        bp.forward(net, params, IMAGES, KEY)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3,), (4, 1), (2, 4, 4, 3), (4, 4, 3)])
+def test_a_gate_is_a_scalar_or_of_examples_or_has_all_axes(shape):
+    with pytest.raises(ValueError, match=r"gate: got shape .* \[B\] = \(4,\), or all axes, each"):
+        spread(jnp.ones(shape), jnp.ones((4, 4, 4, 3)))
 
 
 def test_default_gain_changes_nothing():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bioplaus.gains import fitted
 from bioplaus.types import Array, Gain, Key, Neuron, PyTree
 
 
@@ -29,15 +30,17 @@ def gains_at_moments(
 
     current: [B, T, ...] of a piece. `scale` and `offset` have the shape of it, `out` that of the
     output, which neurons of several compartments have without an axis. Gains of a piece belong to
-    that piece: its first moment takes their first entry. Raises ValueError for a gain that is not
-    [], [n], [B, 1, n] or [B, T, n].
+    that piece: its first moment takes their first entry. Raises ValueError for a gain of another
+    shape than `Gain` allows.
     """
     if not gains:
         return [], lambda rows: ()
-    fitted = _fitted("current", current.shape), _fitted("output", _output_shape(neuron, current))
-    places = [fitted[name == "out"] for _ in gains for name in Gain._fields]
+    inside, sent = ("current", current.shape), ("output", _output_shape(neuron, current))
+    gains = tuple(
+        Gain(fitted(g.scale, *inside), fitted(g.offset, *inside), fitted(g.out, *sent))
+        for g in gains
+    )
     leaves, tree = jax.tree.flatten(gains)
-    leaves = [fit(jnp.asarray(g)) for fit, g in zip(places, leaves, strict=True)]
     moving = [g.ndim > 1 and g.shape[1] > 1 for g in leaves]
 
     def gains_at(rows):
@@ -61,18 +64,3 @@ def _output_shape(neuron: Neuron, current: Array) -> tuple[int, ...]:
 
     one = jax.eval_shape(first, current[:, 0]).shape
     return (one[0], current.shape[1], *one[1:])
-
-
-def _fitted(what: str, shape: tuple[int, ...]) -> Callable[[Array], Array]:
-    """A check that a gain fits a layer's `what`, of that shape."""
-
-    def fit(g):
-        axes = shape[len(shape) - g.ndim :] if g.ndim in (0, 1, len(shape)) else ()
-        if len(axes) != g.ndim or any(k not in (1, n) for k, n in zip(g.shape, axes, strict=True)):
-            raise ValueError(
-                f"gain: got shape {g.shape} where a layer's {what} is {shape}; under time a gain is"
-                " a scalar, [n], [B, 1, n] or [B, T, n]"
-            )
-        return g
-
-    return fit

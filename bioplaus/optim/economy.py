@@ -71,23 +71,24 @@ class Efficiency(NamedTuple):
     inefficiency: float
 
 
-def metered(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+def metered(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """tx, with a meter of the changes that it makes. `efficiency` reads it. Goes outermost; holds a
-    copy of the params.
+    copy of the params. Extra arguments of `update` go to tx.
     """
+    metered_tx = optax.with_extra_args_support(tx)
 
     def init(params: PyTree) -> Spent:
         zero = (jnp.zeros(()), jnp.zeros(()))
         return Spent(tx.init(params), jax.tree.map(jnp.array, params), zero, zero)
 
-    def update(updates: PyTree, state: Any, params: PyTree = None):
-        changes, inner = tx.update(updates, state.inner, params)
+    def update(updates: PyTree, state: Any, params: PyTree = None, **extra):
+        changes, inner = metered_tx.update(updates, state.inner, params, **extra)
         leaves = jax.tree.leaves(changes)
         energy = _added(state.energy, sum(_sum(jnp.abs(u)) for u in leaves))
         count = _added(state.updates, sum(_sum((u != 0).astype(u.dtype)) for u in leaves))
         return changes, Spent(inner, state.start, energy, count)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def efficiency(spent: Spent, params: PyTree) -> Efficiency:

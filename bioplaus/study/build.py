@@ -15,6 +15,7 @@ from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
 from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
+from bioplaus.optim import gated
 from bioplaus.rules import available, rate_regularised
 from bioplaus.study.nets import level_of, make_net, neuron_numbers, over_moments, under
 from bioplaus.study.optimisers import (
@@ -67,6 +68,7 @@ def build(
     base = make_tx(arm.optimiser, updates, rate)
     objective = loss if net[-1].time is None else losses.at_each_moment(loss)
     tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, updates)
+    tx = gated(tx) if arm.optimiser.gated else tx
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]

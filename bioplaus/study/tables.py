@@ -163,6 +163,10 @@ class OptimiserSpec(Settings):
     """If given, the largest norm of the gradient of all parameters together. A larger gradient is
     scaled down to it, before all else.
     """
+    gated: bool = Field(default=False, exclude_if=unset)
+    """Whether the gate of a modulator scales the update that the optimiser makes, by
+    `bioplaus.optim.gated`, and not the gradient, by whose size Adam divides.
+    """
     factor: float = Field(default=0.1, gt=0)
     """The factor by which the schedule step multiplies the rate at each milestone."""
     dale: bool = False

@@ -24,12 +24,12 @@ from bioplaus.testing.cases import (
     spiking,
     standard,
 )
-from bioplaus.testing.gating import gates, unit_gates
+from bioplaus.testing.gating import gates, place_gates, unit_gates
 from bioplaus.testing.over_time import liveness
 from bioplaus.testing.programs import hyperparameters, one_trace, plain, transforms
 from bioplaus.types import Batch, Loss, Net, RuleFactory
 
-ON_EVERY_NET = (shapes, one_trace, gates, unit_gates, refusals)
+ON_EVERY_NET = (shapes, one_trace, gates, unit_gates, place_gates, refusals)
 ON_SPIKES = (shapes, liveness)
 ITEMS = (plain, transforms, hyperparameters, mean, host_arrays, liveness, *ON_EVERY_NET)
 CONTRACT: dict[str, Callable[[Case], None]] = {item.__name__: item for item in ITEMS}
@@ -49,6 +49,7 @@ __all__ = [
     "mean",
     "one_trace",
     "perceptron",
+    "place_gates",
     "plain",
     "refusals",
     "rewarded",

@@ -84,13 +84,52 @@ def _alone(c: Case, single: PyTree) -> None:
 
 
 def unit_gates(c: Case) -> None:
-    """Gates per unit, [B, n_post]: a closed unit learns nothing, and the others learn as before.
+    """Gates per unit: a closed unit learns nothing, and the others learn as before.
 
-    A rule whose update is not a pullback of signals may raise ValueError instead.
+    The gates are [B, n_post], and one number for each channel where a layer has further axes:
+    [B, 1, 1, n_post]. A rule whose update is not a pullback of signals may raise ValueError
+    instead.
     """
     currents = [a.shape for a in current_shapes(c.net, c.params, c.batch, c.key)]
-    half = [np.broadcast_to(np.arange(s[-1]) % 2.0, s) for s in currents]
-    stack = tuple(np.stack([h, 1 - h]) for h in half)
+    shapes = [(s[0], *(1,) * (len(s) - 2), s[-1]) for s in currents]
+    odd = _complementary(
+        "unit_gates", c, [np.broadcast_to(np.arange(s[-1]) % 2.0, s) for s in shapes]
+    )
+    for l, shape in enumerate(currents if odd else ()):
+        units = [leaf[..., ::2] for leaf in jax.tree.leaves(odd[l]) if leaf.shape[-1] == shape[-1]]
+        assert not any(np.any(u) for u in units), (
+            f"unit_gates: closed units of layer {l} still learn"
+        )
+
+
+def place_gates(c: Case) -> None:
+    """Gates per place, [B, H, W, 1], or per moment, [B, T, 1]: the parts that places contribute to
+    a gradient add up to it, and no gate stands for another.
+
+    Layers without such axes have a gate of ones. A rule may raise ValueError instead, as for
+    `unit_gates`.
+    """
+    currents = [a.shape for a in current_shapes(c.net, c.params, c.batch, c.key)]
+    gates = [np.indices((*s[:-1], 1))[1:-1].sum(0) % 2.0 if s[1:-1] else None for s in currents]
+    placed = [l for l, g in enumerate(gates) if g is not None]
+    if not placed:
+        return
+    halves = [np.full(s, 0.5) if g is None else g for g, s in zip(gates, currents, strict=True)]
+    odd = _complementary("place_gates", c, halves)
+    if odd:
+        free = c.grad(c.params, c.state, c.batch, c.key)[0]
+        half = [jax.tree.map(lambda a: a / 2, free[l]) for l in placed]
+        learning = [any(np.any(a) for a in jax.tree.leaves(h)) for h in half]
+        assert not any(
+            close(odd[l], h) and moves for l, h, moves in zip(placed, half, learning, strict=True)
+        ), "place_gates: half of the places teach just what half of the gradient does"
+
+
+def _complementary(item: str, c: Case, gates: list[np.ndarray]) -> PyTree | None:
+    """The gradient at these gates of the layers, which with that at 1 - gates must add up to the
+    whole; None for a rule that refuses them.
+    """
+    stack = tuple(np.stack([g, 1 - g]) for g in gates)
     try:
         every = jax.device_get(
             jax.jit(jax.vmap(lambda gate: c.grad(c.params, c.state, c.batch, c.key, gate)[0]))(
@@ -98,16 +137,12 @@ def unit_gates(c: Case) -> None:
             )
         )
     except ValueError:
-        return
-    odd, even = (jax.tree.map(lambda a, i=i: a[i], every) for i in (0, 1))
+        return None
+    one, other = (jax.tree.map(lambda a, i=i: a[i], every) for i in (0, 1))
     free = c.grad(c.params, c.state, c.batch, c.key)[0]
     agree(
-        "unit_gates: the gradients at two complementary gates do not add up to that without gates",
-        jax.tree.map(np.add, odd, even),
+        f"{item}: the gradients at two complementary gates do not add up to that without gates",
+        jax.tree.map(np.add, one, other),
         free,
     )
-    for l, shape in enumerate(currents):
-        units = [leaf[..., ::2] for leaf in jax.tree.leaves(odd[l]) if leaf.shape[-1] == shape[-1]]
-        assert not any(np.any(u) for u in units), (
-            f"unit_gates: closed units of layer {l} still learn"
-        )
+    return one

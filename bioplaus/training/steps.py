@@ -29,10 +29,16 @@ class TrainState(NamedTuple):
 def learned(
     rule: Rule, tx: optax.GradientTransformation, state: TrainState, batch: Batch, key: Key
 ) -> tuple[TrainState, Any]:
-    """The state after a rule's gradients and the change of weights that tx makes of them."""
+    """The state after a rule's gradients and the change of weights that tx makes of them.
+
+    A tx that takes extra arguments is told the mean gate on plasticity of a modulated rule, `gate`.
+    """
     grads, after, info = rule.grad(state.params, state.rule, batch, key)
     with jax.named_scope("optimiser"):
-        updates, opt = tx.update(grads, state.opt, state.params)
+        told = {"gate": info["gate"]} if "gate" in info else {}
+        updates, opt = optax.with_extra_args_support(tx).update(
+            grads, state.opt, state.params, **told
+        )
         params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, state.key, params, opt, after), info
 

@@ -143,8 +143,12 @@ class Layer(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """A layer's excitability: output = out * neuron(scale * current + offset). Each [], [n] or [B,
-    n]; over time [], [n], [B, 1, n] or [B, T, n].
+    """A layer's excitability: output = out * neuron(scale * current + offset).
+
+    Each number is a scalar, [n], or has all axes of the current (`out`: of the output), each 1 or
+    as long as there: [B, n] of a dense layer; of a convolution [B, 1, 1, n] for its channels and
+    [B, H, W, 1] for its places; over time [B, 1, n] or [B, T, n]. The forward pass raises
+    ValueError for any other shape.
     """
 
     scale: ArrayLike = 1.0

@@ -25,8 +25,9 @@ class Signals(NamedTuple):
 
 
 Gates = ArrayLike | tuple[ArrayLike | None, ...] | None
-"""One gate for all layers, or a tuple of one per layer; each [], [B] or [B, n_l]; None is open. For
-layers over time each is [], [B], or has all axes: [B, T, n_l], any but B may be 1."""
+"""One gate for all layers, or a tuple of one per layer; None is open. Each is [], [B], or has all
+axes of the layer's current, each 1 or as long as there: [B, n_l] of a dense layer; of a convolution
+[B, 1, 1, n_l] for its channels and [B, H, W, 1] for its places; over time [B, T, n_l]."""
 
 
 class GateFn(Protocol):

@@ -147,12 +147,12 @@ DATA = {
     "a gate of moments without all axes": (
         lambda: grad(gate=(jnp.ones((2, 5)), None)),
         r"gate: got shape \(2, 5\)",
-        r"give a scalar, \[B\] = \(2,\), or all axes, \(2, 5, 4\)",
+        r"give a scalar, \[B\] = \(2,\), or all axes, each 1 or as in \(2, 5, 4\)",
     ),
     "a gain of examples and units": (
         lambda: gained(bp.Gain(jnp.ones((2, 4)))),
         r"gain: got shape \(2, 4\)",
-        r"\[B, 1, n\] or \[B, T, n\]",
+        r"give a scalar, \[n\] = \(4,\), or all axes, each 1 or as in \(2, 5, 4\)",
     ),
     "a gain of other units": (lambda: gained(bp.Gain(out=jnp.ones(3))), r"got shape \(3,\)", "n"),
     "the pasts of another net": (

@@ -193,5 +193,5 @@ def lesioned(
     gains = []
     for r, layer in zip(rank, net[:-1], strict=True):
         out = jnp.where(r < fraction, 0.0, 1.0 / left).astype(r.dtype)
-        gains.append(Gain(out=out if layer.time is None else out[None, None]))
+        gains.append(Gain(out=out[None] if layer.time is None else out[None, None]))
     return with_gain(net, [*gains, Gain()])
