@@ -157,24 +157,16 @@ def any_gate_shape(grad, params, state, batch, key, gate):
     return grad(params, state, batch, key, gate)
 
 
-def unit_gate_averaged(grad, params, state, batch, key, gate):
-    if isinstance(gate, tuple):
-        gate = tuple(
-            g
-            if g is None or jnp.ndim(g) < 2
-            else jnp.broadcast_to(jnp.mean(g, -1, keepdims=True), g.shape)
-            for g in gate
-        )
-    return grad(params, state, batch, key, gate)
+def gate_averaged(*axes):
+    def mean(g):
+        few = g is None or g.ndim <= max(1, *axes)
+        return g if few else jnp.broadcast_to(g.mean(axes, keepdims=True), g.shape)
 
+    def change(grad, params, state, batch, key, gate):
+        gate = tuple(map(mean, gate)) if isinstance(gate, tuple) else gate
+        return grad(params, state, batch, key, gate)
 
-def place_gate_averaged(grad, params, state, batch, key, gate):
-    if isinstance(gate, tuple):
-        gate = tuple(
-            g if jnp.ndim(g) < 3 else jnp.broadcast_to(jnp.mean(g, (1, 2), keepdims=True), g.shape)
-            for g in gate
-        )
-    return grad(params, state, batch, key, gate)
+    return change
 
 
 def batch_sum(grad, params, state, batch, *args):
@@ -253,8 +245,8 @@ BROKEN = {
     "a gate that is not linear": ("gates", broken(gate_squared)),
     "one gate for all layers": ("gates", broken(first_gate_for_all)),
     "a gate of any shape": ("gates", broken(any_gate_shape)),
-    "a unit's gate averaged": ("unit_gates", broken(unit_gate_averaged)),
-    "a place's gate averaged": ("place_gates", broken(place_gate_averaged)),
+    "a unit's gate averaged": ("unit_gates", broken(gate_averaged(-1))),
+    "a place's gate averaged": ("place_gates", broken(gate_averaged(1, 2))),
     "a sum over the batch": ("mean", broken(batch_sum)),
     "arrays of JAX alone": ("host_arrays", broken(jax_arrays_alone)),
     "labels and inputs cut to fit": ("refusals", broken(short_batch)),
@@ -263,14 +255,12 @@ BROKEN = {
 }
 
 
-WHERE = {"liveness": spiking, "place_gates": convolutional}  # all others on a perceptron
-
-
 @pytest.mark.parametrize("name", BROKEN)
 def test_rejects(x64, name):
     item, factory = BROKEN[name]
+    net = {"liveness": spiking, "place_gates": convolutional}.get(item, perceptron)
     with pytest.raises(AssertionError, match=f"^{item}:"):
-        CONTRACT[item](WHERE.get(item, perceptron)(factory))
+        CONTRACT[item](net(factory))
 
 
 def test_a_rule_that_does_not_learn_may_declare_it(x64):

@@ -95,7 +95,9 @@ def unit_gates(c: Case) -> None:
     odd = _complementary(
         "unit_gates", c, [np.broadcast_to(np.arange(s[-1]) % 2.0, s) for s in shapes]
     )
-    for l, shape in enumerate(currents if odd else ()):
+    if odd is None:
+        return
+    for l, shape in enumerate(currents):
         units = [leaf[..., ::2] for leaf in jax.tree.leaves(odd[l]) if leaf.shape[-1] == shape[-1]]
         assert not any(np.any(u) for u in units), (
             f"unit_gates: closed units of layer {l} still learn"
@@ -116,7 +118,7 @@ def place_gates(c: Case) -> None:
         return
     halves = [np.full(s, 0.5) if g is None else g for g, s in zip(gates, currents, strict=True)]
     odd = _complementary("place_gates", c, halves)
-    if odd:
+    if odd is not None:
         free = c.grad(c.params, c.state, c.batch, c.key)[0]
         half = [jax.tree.map(lambda a: a / 2, free[l]) for l in placed]
         learning = [any(np.any(a) for a in jax.tree.leaves(h)) for h in half]

@@ -1,6 +1,7 @@
 """Gates behind the optimiser, against optimisers with another learning rate."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,7 @@ def test_which_examples_count_more_is_left_to_the_gradient():
             0
         ]
         tx = gated(ADAM)
-        ours = tx.update(grads, tx.init(params), params, gate=info["gate"])[0]
+        ours = tx.update(grads, tx.init(params), params, gate=info.get("gate"))[0]
         return ours, ADAM.update(plain, ADAM.init(params), params)[0]
 
     ours, weighted = first_update(gates)
@@ -80,7 +81,7 @@ def test_closed_gates_change_nothing_and_no_gate_is_open():
     tx, params = gated(ADAM), {"w": jnp.ones(3)}
     grads, state = {"w": jnp.array([1.0, -2.0, 3.0])}, tx.init(params)
     _, state = tx.update(grads, state, params, gate=1.0)
-    closed = tx.update(jax.tree.map(jnp.zeros_like, grads), state, params, gate=0.0)
+    closed: Any = tx.update(jax.tree.map(jnp.zeros_like, grads), state, params, gate=0.0)
     assert not np.any(closed[0]["w"])
     assert same(closed[1], state, rtol=0)
     free, ungated = tx.update(grads, state, params), ADAM.update(grads, state, params)
@@ -96,7 +97,7 @@ def test_a_study_sets_it(kind):
         arm = {"kind": kind, "gated": behind, "weight_decay": 0.0}
         tx = build(Arm.model_validate({"optimiser": arm}), X[:1], 3).tx
         params = {"w": jnp.ones(3)}
-        give = optax.with_extra_args_support(tx).update
+        give: Any = optax.with_extra_args_support(tx).update
         return give({"w": jnp.ones(3)}, tx.init(params), params, gate=0.5)[0]["w"]
 
     assert np.allclose(update(True) / update(False), {"sgd": 1.0, "adam": 0.5}[kind], rtol=1e-4)
