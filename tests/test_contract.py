@@ -159,8 +159,9 @@ def any_gate_shape(grad, params, state, batch, key, gate):
 
 def gate_averaged(*axes):
     def mean(g):
-        few = g is None or g.ndim <= max(1, *axes)
-        return g if few else jnp.broadcast_to(g.mean(axes, keepdims=True), g.shape)
+        if g is None or g.ndim <= max(1, *axes):
+            return g
+        return jnp.broadcast_to(g.mean(axes, keepdims=True), g.shape)
 
     def change(grad, params, state, batch, key, gate):
         gate = tuple(map(mean, gate)) if isinstance(gate, tuple) else gate
