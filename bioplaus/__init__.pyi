@@ -6,6 +6,7 @@ from . import measure as measure
 from . import modulators as modulators
 from . import neurons as neurons
 from . import rules as rules
+from . import structure as structure
 from . import study as study
 from . import testing as testing
 from . import worlds as worlds

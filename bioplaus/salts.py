@@ -49,4 +49,5 @@ HEADS = 0xEAD5  # local_losses: first weights of the heads
 RECURRENT = 0xBAC  # layers.time: a recurrent layer's own synapses
 ENCODER = 0xE2C  # encoders.in_front: spikes of the inputs
 ACTIONS = 0xAC7  # td: which action is taken
+BORN = 0xB02  # structure.turnover: the weights of new units
 COMPOSED = 0xB71A  # by_layer: one key for each different rule

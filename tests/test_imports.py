@@ -53,6 +53,7 @@ ALLOWED = {
     "training": "types salts states context net batches entry files".split(),
     "files": (),
     "optim": ("types", "hyper"),
+    "structure": ("types", "salts", "net", "hyper", "optim"),
     "record": ("files", "measure"),
 }
 

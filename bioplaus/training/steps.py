@@ -31,11 +31,13 @@ def learned(
 ) -> tuple[TrainState, Any]:
     """The state after a rule's gradients and the change of weights that tx makes of them.
 
-    A tx that takes extra arguments is told the mean gate on plasticity of a modulated rule, `gate`.
+    A tx that takes extra arguments is told the batch and the key of the step and, of a modulated
+    rule, its mean gate on plasticity, `gate`.
     """
     grads, after, info = rule.grad(state.params, state.rule, batch, key)
     with jax.named_scope("optimiser"):
-        told = {"gate": info["gate"]} if "gate" in info else {}
+        told: dict[str, Any] = {"batch": batch, "key": key}
+        told |= {"gate": info["gate"]} if "gate" in info else {}
         updates, opt = optax.with_extra_args_support(tx).update(
             grads, state.opt, state.params, **told
         )
