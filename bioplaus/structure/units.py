@@ -81,21 +81,22 @@ def turnover(
 
     def init(params: PyTree) -> Turnover:
         check_dense("turnover", net, params)
-        sizes = [p["b"] for p in params[:-1]]
-        units = tuple(Units(*[jnp.zeros_like(b)] * 3, jnp.zeros((), b.dtype)) for b in sizes)
+        sizes = [jnp.zeros_like(p["b"]) for p in params[:-1]]
+        units = tuple(Units(b, b, b, jnp.zeros((), b.dtype)) for b in sizes)
         return Turnover(tx.init(params), units, none_yet())
 
-    def update(grads: PyTree, state: Any, params: PyTree = None, **told):
+    def update(updates: PyTree, state: Any, params: PyTree = None, **told):
         batch, key = told_of("turnover", params, told)
         outputs = forward(net, params, batch.x, key).outputs[:-1]
-        updates, inner = optimiser.update(grads, state.inner, params, **told)
+        changes, inner = optimiser.update(updates, state.inner, params, **told)
         seen = tuple(
             _seen(units, h, p["w"], decay)
             for units, h, p in zip(state.units, outputs, params[1:], strict=True)
         )
         chosen = [_chosen(units, rate, maturity, decay) for units in seen]
         fresh = init_net(net, jax.random.fold_in(key, BORN), batch.x)
-        new, gone = optax.apply_updates(params, updates), _nothing(params)
+        new: PyTree = optax.apply_updates(params, changes)
+        gone = _nothing(params)
         for l, (_, dead, mean) in enumerate(chosen):
             new = _reborn(l, new, fresh[l], dead, mean if transfer else 0 * mean)
             gone = _forgotten(l, gone, dead)
@@ -104,8 +105,8 @@ def turnover(
             dead.sum() * (new[l]["w"].shape[0] + new[l + 1]["w"].shape[1])
             for l, (_, dead, _) in enumerate(chosen)
         )
-        changes = jax.tree.map(jnp.subtract, new, params)
         after = tuple(units for units, _, _ in chosen)
+        changes = jax.tree.map(jnp.subtract, new, params)
         return changes, Turnover(inner, after, counted(state.rebuilt, moved))
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -1,5 +1,7 @@
 """Turnover of units: the function is kept, the least useful die, and their moments with them."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,20 +16,20 @@ KEY = jax.random.key(0)
 NET = bp.mlp([6, 8, 5, 3], bp.relu())
 X = jax.random.normal(KEY, (32, 6))
 BATCH = bp.Batch(X, jax.nn.one_hot(jnp.arange(32) % 3, 3))
-DRAWN = bp.init(NET, KEY, X)
-CONSTANT = (  # unit 2 of the first layer answers 0.7 to everything
+DRAWN: Any = bp.init(NET, KEY, X)
+CONSTANT: Any = (  # unit 2 of the first layer answers 0.7 to everything
     {"w": DRAWN[0]["w"].at[:, 2].set(0), "b": DRAWN[0]["b"].at[2].set(0.7)},
     *DRAWN[1:],
 )
-ZEROS = jax.tree.map(jnp.zeros_like, DRAWN)
+ZEROS: Any = jax.tree.map(jnp.zeros_like, DRAWN)
 
 
-def step(tx, params, opt, grads=ZEROS, key=KEY):
+def step(tx, params, opt, grads=ZEROS, key=KEY) -> tuple[Any, Any]:
     updates, opt = tx.update(grads, opt, params, batch=BATCH, key=key)
     return optax.apply_updates(params, updates), opt
 
 
-def ready(tx, params, least, steps=3):
+def ready(tx, params, least, steps=3) -> tuple[Any, Any]:
     """(params, state) after some steps without gradients; the next one replaces unit `least` of the
     first layer."""
     opt = tx.init(params)
