@@ -1,5 +1,6 @@
 """Neuromodulators, and rules under them. MODULATORS: name -> factory, (hyperparameters) ->
-Modulator.
+Modulator, of those that a study file can name. Attention takes tables of places or preferences that
+belong to one net, and is made in Python.
 """
 
 from collections.abc import Callable

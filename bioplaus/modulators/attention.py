@@ -119,7 +119,7 @@ def _attention(name: str, layer: int, init, key: str) -> Modulator:
     """A modulator of one layer, whose state has a gain for each context."""
 
     def gain(state, context):
-        scale = rows_of(name, state.gains, context, key)
+        scale = rows_of(state.gains, context, key, name)
         return tuple(Gain(scale) if l == layer else Gain() for l in range(len(state.layers)))
 
     def gate(state, signals):

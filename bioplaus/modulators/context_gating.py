@@ -16,12 +16,11 @@ activities relax away from 0.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from bioplaus.checks import context_entry
 from bioplaus.hyper import Count, Probability, declared
+from bioplaus.modulators.contexts import rows_of
 from bioplaus.salts import MASKS
-from bioplaus.types import Array, Gain, Modulator, PyTree
+from bioplaus.types import Array, Gain, Modulator
 
 
 class State(NamedTuple):
@@ -56,26 +55,11 @@ def context_gating(contexts: Count, *, keep: Probability = 0.2, key: str = "task
         return State(tuple(draw(l, a) for l, a in enumerate(currents[:-1])))
 
     def gain(state, context):
-        c = _numbers(context, key)
-        rows = jnp.where(c < 0, contexts, c)  # a negative index would count from the end
-        return (
-            *(Gain(out=m.at[rows].get(mode="fill", fill_value=jnp.nan)) for m in state.masks),
-            Gain(),
-        )
+        rows = (rows_of(m, context, key, "context_gating") for m in state.masks)
+        return (*(Gain(out=r) for r in rows), Gain())
 
     def gate(state, signals):
         del signals
         return state, None
 
     return Modulator(init, gain, gate)
-
-
-def _numbers(context: PyTree, key: str) -> Array:
-    """The number of each example's context, [B]."""
-    expected = "integers [B], the number of each example's context"
-    c = context_entry(context, key, "context_gating", expected)
-    if c.ndim != 1 or not jnp.issubdtype(c.dtype, jnp.integer):
-        raise ValueError(
-            f"context_gating: context[{key!r}] is {c.dtype}{list(c.shape)}; expected {expected}"
-        )
-    return c.astype(jnp.int32)

@@ -122,15 +122,14 @@ def test_a_context_out_of_range_is_not_silent():
 @pytest.mark.parametrize(
     ("context", "said"),
     [
-        ((), r"context is \(\)"),
-        (WHERE, r"context is int32\[4\]"),
-        ({"task": WHERE}, r"context has \['task'\]"),
-        ({"place": WHERE.astype(float)}, r"context is float32\[4\]"),
-        ({"place": WHERE[:, None]}, r"context is int32\[4, 1\]"),
+        ((), "the batch's context has no entries, and 'place' is read"),
+        ({"task": WHERE}, "the batch's context has 'task', and 'place' is read"),
+        ({"place": WHERE.astype(float)}, r"context\['place'\] is float32\[4\]"),
+        ({"place": WHERE[:, None]}, r"context\['place'\] is int32\[4, 1\]"),
     ],
 )
 def test_no_usable_context_is_an_error(context, said):
-    with pytest.raises(ValueError, match=f"spatial_attention: the batch's {said}; expected int"):
+    with pytest.raises(ValueError, match=f"spatial_attention: {said}; expected int"):
         run(spatial_attention(0, PLACES, width=1.0), context)
 
 
