@@ -4,8 +4,8 @@
 user's arrays.
 
 noisy: degraded training data. augment: changes images at each presentation. tasks: a data set as a
-sequence of tasks. clutter: images on canvases, alone or beside another one. corrupted: the
-published MNIST-C and CIFAR-10-C.
+sequence of tasks. label_maps: contexts that decide its labels. clutter: images on canvases, alone
+or beside another one. corrupted: the published MNIST-C and CIFAR-10-C.
 """
 
 import difflib
@@ -18,6 +18,7 @@ from bioplaus.data import (
     corrupted,
     digits,
     events,
+    label_maps,
     mnist,
     noisy,
     patterns,
@@ -32,6 +33,7 @@ from bioplaus.extensions import with_extensions
 
 LOADERS: dict[str, Callable[[], Dataset]] = {
     "digits": digits.load,
+    "digits-in-contexts": label_maps.load_digits,
     "mnist": mnist.load_mnist,
     "fashion-mnist": mnist.load_fashion_mnist,
     "cifar10": cifar10.load,
@@ -103,6 +105,7 @@ __all__ = [
     "clutter",
     "corrupted",
     "events",
+    "label_maps",
     "load",
     "noisy",
     "own",

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bioplaus.data.dataset import Dataset, bounds_of, one_hot, picked, uniform
+from bioplaus.types import PyTree
 
 SIMILAR = {
     "mnist": {7: 1, 2: 7, 5: 6, 6: 5, 3: 8},
@@ -34,11 +35,13 @@ SIMILAR = {
 
 
 class Flipped(NamedTuple):
-    """The training examples with a wrong label. x: [N, ...]. given, truth: one-hot [N, C]."""
+    """The training examples with a wrong label. x: [N, ...]. given, truth: one-hot [N, C]. context:
+    as of a Batch."""
 
     x: np.ndarray
     given: np.ndarray
     truth: np.ndarray
+    context: PyTree = ()
 
 
 def with_noise(
@@ -97,9 +100,8 @@ def with_noise(
     wrong = given != truth
     given, truth = one_hot(given, classes), one_hot(truth, classes)
     train = train._replace(x=x, y=given if classed else train.y)
-    return data._replace(name=name, train=train, note=note), Flipped(
-        x[wrong], given[wrong], truth[wrong]
-    )
+    flipped = Flipped(x[wrong], given[wrong], truth[wrong], picked(train, wrong).context)
+    return data._replace(name=name, train=train, note=note), flipped
 
 
 def _check_classed(data: Dataset, fits: bool) -> None:

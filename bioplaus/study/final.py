@@ -125,7 +125,7 @@ def _measured(
     clean = _scores(exam, deployed.answer(state, test)(test.x, key), test.y)
     found = {(measure, CLEAN.name): value for measure, value in clean.items()}
     if len(flipped.x):
-        wrong = Batch(jnp.asarray(flipped.x), jnp.asarray(flipped.truth))
+        wrong = Batch(jnp.asarray(flipped.x), jnp.asarray(flipped.truth), flipped.context)
         outputs = deployed.answer(state, wrong)(wrong.x, key)
         found[MEMORISED.key, FLIPPED.name] = accuracy(
             outputs, jnp.asarray(flipped.given), exam.loss

@@ -9,7 +9,16 @@ import jax.numpy as jnp
 
 from bioplaus.encoders import ENCODERS, in_front
 from bioplaus.hyper import Hyperparameter, hyperparameters
-from bioplaus.layers import cnn, dense, last_moment, mean_over_time, mlp, over_time, recurrent
+from bioplaus.layers import (
+    cnn,
+    contextual,
+    dense,
+    last_moment,
+    mean_over_time,
+    mlp,
+    over_time,
+    recurrent,
+)
 from bioplaus.layers.basic import Initializer, after, flattened
 from bioplaus.neurons import (
     NEURONS,
@@ -60,7 +69,7 @@ def make_net(arm: Arm, example: Array, classes: int, values: Mapping[str, Any] =
             sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
         )
         net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
-    return tuple(released(arm.neuron, layer, values) for layer in net)
+    return tuple(cued(arm, released(arm.neuron, layer, values)) for layer in net)
 
 
 def spiking(
@@ -76,7 +85,8 @@ def spiking(
 
     def moment(n: int, neuron: Neuron | None = None, *, many: bool = True) -> Layer:
         layer = dense(n, neuron, weights=weights)
-        return released(arm.neuron, layer, values, each_moment=many and arm.neuron.each_moment)
+        each_moment = many and arm.neuron.each_moment
+        return cued(arm, released(arm.neuron, layer, values, each_moment=each_moment))
 
     layers = [moment(n, neuron) for n in spec.hidden]
     layers[0] = flattened(layers[0])  # a moment may be a row of an image, with channels
@@ -158,6 +168,11 @@ def released(
         return layer
     level = values.get("neuron.level", spec.level)
     return SYNAPTIC_NOISES[spec.noise](layer, level, each_moment=each_moment)
+
+
+def cued(arm: Arm, layer: Layer) -> Layer:
+    """The layer with gains that hear the cue of the data, if the arm's net has them."""
+    return layer if arm.net.cue is None else contextual(layer, arm.net.cue)
 
 
 def level_of(noise: Callable[..., Any]) -> Hyperparameter:

@@ -30,6 +30,10 @@ class NetSpec(Settings):
     """Whether to draw the hidden weights of an mlp from a uniform distribution above 0, with the
     mean square of the normal one. The last layer is then drawn from N(0, 0.25 / fan_in).
     """
+    cue: Count | None = Field(default=None, exclude_if=unset)
+    """If given, every layer hears the cue of the data, of so many numbers, by gains that the rule
+    learns (`bioplaus.contextual`). Data that have one: digits-in-contexts, of 3 numbers.
+    """
     recurrent: bool = Field(default=False, exclude_if=unset)
     """Whether each hidden layer of a spiking net also hears its own output of the moment before."""
     dt: float | None = Field(default=None, gt=0, exclude_if=unset)
