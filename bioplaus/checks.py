@@ -43,7 +43,8 @@ def context_entry(context: PyTree, key: str, reader: str, expected: str) -> Arra
         names = ", ".join(map(repr, context)) or "no entries"
         raise ValueError(
             f"{reader}: the batch's context has {names}, and {key!r} is read; expected {expected},"
-            f" in Batch(x, y, context={{{key!r}: ...}})"
+            f" in Batch(x, y, context={{{key!r}: ...}}); in a study, give data that have it, as"
+            " digits-in-contexts has 'task' and 'cue'"
         )
     return jnp.asarray(context[key])
 

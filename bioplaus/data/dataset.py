@@ -214,11 +214,13 @@ def centred(data: Dataset) -> Dataset:
     )
 
 
-def batch(x: np.ndarray, y: np.ndarray, asked: np.ndarray | None = None) -> Batch:
+def batch(
+    x: np.ndarray, y: np.ndarray, asked: np.ndarray | None = None, context: Any = ()
+) -> Batch:
     """A Batch of numpy arrays. JAX accepts them, and moves them to the device when they are first
     used.
     """
-    return Batch(cast(Any, x), cast(Any, y), asked=cast(Any, asked))
+    return Batch(cast(Any, x), cast(Any, y), context, cast(Any, asked))
 
 
 def picked(of: Batch, which: Any) -> Batch:

@@ -29,8 +29,9 @@ SCENARIOS = ("task", "domain", "class")
 
 
 class Tasks(NamedTuple):
-    """train, test: the tasks stacked, x [T, N, ...], y [T, N, C]. mask: [T, C], 1 for the outputs
-    that may answer in a task.
+    """train, test: the tasks stacked, x [T, N, ...], y [T, N, C], with the number of the task in
+    `context["task"]` [T, N], which no net hears unless something reads it. mask: [T, C], 1 for the
+    outputs that may answer in a task.
 
     N is that of the smallest task; of the others the first N examples in the data set's order are
     used.
@@ -63,7 +64,7 @@ def split(data: Dataset, scenario: str, *, size: int = 2) -> Tasks:
         n = min(map(len, rows))
         rows = np.stack([r[:n] for r in rows])
         y = labels[rows] % size if scenario == "domain" else labels[rows]
-        return batch(np.asarray(b.x)[rows], one_hot(y, outputs))
+        return _numbered(np.asarray(b.x)[rows], one_hot(y, outputs))
 
     allowed = np.zeros((len(groups), outputs), np.float32)
     for t, group in enumerate(groups):
@@ -92,12 +93,19 @@ def permuted(data: Dataset, tasks: int, *, examples: int | None = None) -> Tasks
     def part(b: Batch) -> Batch:
         x, y = np.asarray(b.x)[:examples], np.asarray(b.y)[:examples]
         flat = x.reshape(len(x), -1)
-        return batch(np.stack([flat[:, o].reshape(x.shape) for o in orders]), np.stack([y] * tasks))
+        shuffled = np.stack([flat[:, o].reshape(x.shape) for o in orders])
+        return _numbered(shuffled, np.stack([y] * tasks))
 
     mask = np.ones((tasks, data.train.y.shape[1]), np.float32)
     return Tasks(
         f"permuted {data.name}, domain-incremental", part(data.train), part(data.test), mask
     )
+
+
+def _numbered(x: np.ndarray, y: np.ndarray) -> Batch:
+    """Tasks x [T, N, ...], y [T, N, C], with their numbers."""
+    numbers = np.broadcast_to(np.arange(len(x), dtype=np.int32)[:, None], x.shape[:2])
+    return batch(x, y, context={"task": np.ascontiguousarray(numbers)})
 
 
 def _check_classes(where: str, data: Dataset) -> None:

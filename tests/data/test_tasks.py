@@ -21,6 +21,7 @@ def test_split(scenario):
         np.testing.assert_array_equal(tasks.train.x[t], DIGITS.train.x[rows])
         y = np.asarray(tasks.train.y[t]).argmax(1)
         np.testing.assert_array_equal(y, LABELS[rows] % 2 if scenario == "domain" else LABELS[rows])
+        np.testing.assert_array_equal(tasks.train.context["task"][t], np.full(min(counts), t))
         open_ = set(np.flatnonzero(tasks.mask[t]))
         assert open_ == (
             {2 * t, 2 * t + 1} if scenario == "task" else set(range(tasks.mask.shape[-1]))
@@ -37,6 +38,10 @@ def test_permuted():
         assert (flat[t] != flat[0]).any()
         np.testing.assert_array_equal(tasks.train.y[t], DIGITS.train.y[:20])
     assert (flat[1] != flat[2]).any()
+    for part in (tasks.train, tasks.test):
+        np.testing.assert_array_equal(
+            part.context["task"], np.arange(3)[:, None] * np.ones((3, 20))
+        )
     order = np.argsort(np.random.PCG64(1).random_raw(64))
     np.testing.assert_array_equal(
         np.asarray(tasks.test.x[1]).reshape(20, 64),

@@ -71,7 +71,7 @@ BAD = {
     "cnn on tiny images": (GOOD + '[base.net]\nkind = "cnn"\n', "use mlp"),
     "context that the data lack": (
         GOOD + '[base.modulator]\nkind = "context_gating"\nhyper = {contexts = 2}\n',
-        "context",
+        "context has no entries, and 'task' is read",
     ),
     "modulator without what it needs": (
         GOOD + '[base.modulator]\nkind = "context_gating"\n',

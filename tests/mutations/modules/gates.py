@@ -1,7 +1,9 @@
 """Mutants of the shapes of gains, of gates behind the optimiser, and of stabilised synapses."""
 
 NET, GATED = "tests/test_net.py", "tests/optim/test_gated.py"
+HELD = "tests/optim/test_stabilisation.py"
 GAINS, GATES = "bioplaus.gains", "bioplaus.optim.gates"
+STABILISATION = "bioplaus.optim.stabilisation"
 
 MUTANTS = [
     (
@@ -39,5 +41,29 @@ MUTANTS = [
         "closed gates move the optimiser's state",
         (("jnp.where(is_open, new, old)", "new"),),
         f"{GATED}::test_closed_gates_change_nothing_and_no_gate_is_open",
+    ),
+    (
+        STABILISATION,
+        "the path of the pulled gradient",
+        (("state.path, updates, changes", "state.path, pulled, changes"),),
+        f"{HELD}::test_the_pull_is_that_of_the_surrogate_loss",
+    ),
+    (
+        STABILISATION,
+        "half of the pull",
+        (("2 * strength", "strength"),),
+        f"{HELD}::test_the_pull_is_that_of_the_surrogate_loss",
+    ),
+    (
+        STABILISATION,
+        "distance without its square",
+        (("(p - anchor) ** 2", "abs(p - anchor)"),),
+        f"{HELD}::test_importance_is_the_path_integral_of_the_loss",
+    ),
+    (
+        STABILISATION,
+        "importance of the last task alone",
+        (("importance + jnp.maximum", "0 * importance + jnp.maximum"),),
+        f"{HELD}::test_importance_adds_up",
     ),
 ]
