@@ -44,6 +44,8 @@ from .net import time_step as time_step
 from .net import with_gain as with_gain
 from .neurons import adex as adex
 from .neurons import alif as alif
+from .neurons import correlated as correlated
+from .neurons import device_noise as device_noise
 from .neurons import diffusive_lif as diffusive_lif
 from .neurons import escape as escape
 from .neurons import gaussian as gaussian
@@ -57,10 +59,13 @@ from .neurons import leaky_relu as leaky_relu
 from .neurons import lif as lif
 from .neurons import membrane_noise as membrane_noise
 from .neurons import multiplicative as multiplicative
+from .neurons import noisy_credit as noisy_credit
 from .neurons import ornstein_uhlenbeck as ornstein_uhlenbeck
 from .neurons import poisson as poisson
+from .neurons import quantal as quantal
 from .neurons import rate as rate
 from .neurons import relu as relu
+from .neurons import siegert_rate as siegert_rate
 from .neurons import sigmoid as sigmoid
 from .neurons import softmax as softmax
 from .neurons import softplus as softplus
@@ -69,6 +74,7 @@ from .neurons import synaptic_release as synaptic_release
 from .neurons import tanh as tanh
 from .neurons import two_compartment as two_compartment
 from .optim import economy as economy
+from .optim import langevin as langevin
 from .optim import projections as projections
 from .outputs import outputs_are as outputs_are
 from .pools import pools_moments as pools_moments

@@ -32,7 +32,7 @@ from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
 from bioplaus.study.forms import MAX_COUNT
-from bioplaus.study.nets import level_of
+from bioplaus.study.nets import further_of, has_numbers, level_of
 from bioplaus.study.settings import Arm, Study
 from bioplaus.study.tables import ContrastSpec, ScheduleSpec
 
@@ -73,7 +73,9 @@ def settings_page() -> str:
         table("noise", {k: level_of(f) for k, f in (NOISES | SYNAPTIC_NOISES).items()}),
     ]
     parts += [
-        "What `neuron.level` is for each kind of `neuron.noise`.\n",
+        "What `neuron.level` is for each kind of `neuron.noise`. Further keys of"
+        " `neuron.noise_hyper`:\n",
+        *(table(k, more) for k, f in (NOISES | SYNAPTIC_NOISES).items() if (more := further_of(f))),
         *disturbances(),
         RULES_HEAD,
     ]
@@ -82,7 +84,7 @@ def settings_page() -> str:
         "## Hyperparameters of modulators\n\nKeys of `modulator.hyper`.\n",
         *factories(MODULATORS, "hyper"),
     ]
-    moving = {key: f for key, f in NEURONS.items() if f().at is not None}
+    moving = {key: f for key, f in NEURONS.items() if has_numbers(key)}
     for what, known in (
         ("neuron", moving),
         ("neuron.surrogate", SURROGATES),

@@ -6,11 +6,12 @@ from bioplaus.neurons.adaptive_exponential import ADEX_PATTERNS, adex
 from bioplaus.neurons.dendrites import two_compartment
 from bioplaus.neurons.izhikevich import IZHIKEVICH_CLASSES, izhikevich
 from bioplaus.neurons.noise import (
+    bernoulli,
+    correlated,
     gaussian,
     gaussian_current,
     multiplicative,
     poisson,
-    synaptic_release,
 )
 from bioplaus.neurons.noise_over_time import (
     diffusive_lif,
@@ -32,9 +33,10 @@ from bioplaus.neurons.rate import (
     tanh,
 )
 from bioplaus.neurons.resets import RESETS
-from bioplaus.neurons.siegert import siegert
+from bioplaus.neurons.siegert import siegert, siegert_rate
 from bioplaus.neurons.spiking import alif, in_ms, leaky, lif, synaptic
 from bioplaus.neurons.surrogate import SURROGATES, atan, fast_sigmoid, spike, triangle
+from bioplaus.neurons.synaptic_noise import device_noise, noisy_credit, quantal, synaptic_release
 
 NEURONS = {
     "tanh": tanh,
@@ -46,6 +48,7 @@ NEURONS = {
     "softplus": softplus,
     "softmax": softmax,
     "identity": identity,
+    "siegert": siegert_rate,
     "leaky": leaky,
     "lif": lif,
     "alif": alif,
@@ -60,11 +63,18 @@ NOISES = {
     "gaussian_current": gaussian_current,
     "multiplicative": multiplicative,
     "poisson": poisson,
+    "bernoulli": bernoulli,
+    "correlated": correlated,
     "membrane_noise": membrane_noise,
     "ornstein_uhlenbeck": ornstein_uhlenbeck,
 }
 
-SYNAPTIC_NOISES = {"synaptic_release": synaptic_release}
+SYNAPTIC_NOISES = {
+    "synaptic_release": synaptic_release,
+    "quantal": quantal,
+    "device_noise": device_noise,
+    "noisy_credit": noisy_credit,
+}
 
 __all__ = [
     "ADEX_PATTERNS",
@@ -77,6 +87,9 @@ __all__ = [
     "adex",
     "alif",
     "atan",
+    "bernoulli",
+    "correlated",
+    "device_noise",
     "diffusive_lif",
     "divisive",
     "escape",
@@ -93,11 +106,14 @@ __all__ = [
     "lif",
     "membrane_noise",
     "multiplicative",
+    "noisy_credit",
     "ornstein_uhlenbeck",
     "poisson",
+    "quantal",
     "rate",
     "relu",
     "siegert",
+    "siegert_rate",
     "sigmoid",
     "softmax",
     "softplus",

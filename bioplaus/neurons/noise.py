@@ -1,20 +1,19 @@
-"""Noise: functions Neuron -> Neuron, or Layer -> Layer for noise of synapses.
+"""Noise of neurons: functions Neuron -> Neuron. That of synapses is in `synaptic_noise`.
 
 The forward pass and the credit see the same noise sample, because both use the same key. With sigma
-= 0 (or p = 1) results are bit-identical to those without noise. xi is standard normal, independent
-for every unit and example. Each noisy neuron has an `off` and a `mean` form.
+= 0 results are bit-identical to those without noise. xi is standard normal, independent for every
+unit and example. Each noisy neuron has an `off` and a `mean` form.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
-from bioplaus.checks import of_neurons, of_one_moment
-from bioplaus.hyper import NonNegative, Positive, PositiveProbability, declared
-from bioplaus.types import Array, Key, Layer, Neuron, PyTree
+from bioplaus.checks import of_neurons
+from bioplaus.hyper import NonNegative, Positive, Probability, declared
+from bioplaus.types import Array, Key, Neuron
 
 
 @declared
@@ -76,6 +75,61 @@ def poisson(neuron: Neuron, window: Positive) -> Neuron:
 
 
 @declared
+def bernoulli(neuron: Neuron, window: Positive) -> Neuron:
+    """One spike or none in a time window: h = sign(f) z / T, P(z = 1) = min(|f| T, 1).
+
+    f = f(a). As long as |f| T <= 1 the mean is f(a), the variance |f| (1 - |f| T) / T, and the Fano
+    factor of z is 1 - |f| T: spikes are more regular than those of `poisson`. Beyond, neurons fire
+    in every window, and the output is sign(f) / T.
+
+    T: window, in units of 1 / rate, short enough for the rates that occur: `tanh` needs T <= 1. A
+    negative rate stands for that of an opposed (OFF) partner neuron. The sample has no derivative
+    by its rate: credit uses that of the mean, dh/df = 1, and 0 beyond |f| T = 1. Dayan, Abbott,
+    "Theoretical Neuroscience", 2001, section 1.4, where each short window has one spike at most.
+
+        dense(100, bernoulli(tanh(), 0.5))
+    """
+    of_neurons("bernoulli", neuron)
+
+    def expected(output):
+        return jnp.clip(output, -1 / window, 1 / window).astype(output.dtype)
+
+    def perturb(output, key):
+        mean = expected(output)
+        rate = jax.lax.stop_gradient(mean)
+        fires = jax.random.bernoulli(key, jnp.abs(rate) * window).astype(output.dtype)
+        return mean + (jnp.sign(rate) * fires / window - rate)
+
+    return _noisy(neuron, perturb, expected)
+
+
+@declared
+def correlated(neuron: Neuron, sigma: NonNegative, correlation: Probability = 0.1) -> Neuron:
+    """Additive noise that the units of a layer share in part.
+
+        h_i = f(a_i) + sigma (sqrt(1 - c) xi_i + sqrt(c) xi)
+    xi is drawn once for each example (and moment), xi_i for each unit too. The mean is f(a_i), the
+    variance sigma^2, the correlation of two units c. The mean of n units has the variance
+    sigma^2 (c + (1 - c) / n), which more units do not bring below c sigma^2. correlation: c.
+    Zohary, Shadlen, Newsome, "Correlated neuronal discharge rate and its implications for
+    psychophysical performance", 1994, doi:10.1038/370140a0.
+
+        dense(100, correlated(tanh(), 0.5, 0.2))
+    """
+    of_neurons("correlated", neuron)
+
+    def perturb(output, key):
+        own, shared = (jax.random.fold_in(key, i) for i in range(2))
+        one = output[(slice(None), *(slice(1),) * (output.ndim - 1))]  # of each example
+        noise = jnp.sqrt(1.0 - correlation) * normal(own, output) + (
+            jnp.sqrt(correlation) * normal(shared, one)
+        )
+        return output + (sigma * noise).astype(output.dtype)
+
+    return _noisy(neuron, perturb)
+
+
+@declared
 def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     """Additive noise before the nonlinearity: h = f(a + sigma xi).
 
@@ -111,102 +165,34 @@ def gaussian_current(neuron: Neuron, sigma: NonNegative) -> Neuron:
     return Neuron(neuron.init, step, neuron.off or neuron, mean, placed, neuron.spikes)
 
 
-@declared
-def synaptic_release(layer: Layer, p: PositiveProbability, *, each_moment: bool = False) -> Layer:
-    """Every synapse releases with probability p.
+def _noisy(
+    neuron: Neuron,
+    perturb: Callable[[Array, Key], Array],
+    expected: Callable[[Array], Array] | None = None,
+) -> Neuron:
+    """The neuron whose output is perturbed. expected: output -> its mean, where that differs."""
 
-    The weight is w_ij b_ij / p, with b_ij ~ Bernoulli(p) drawn once per synapse and batch.
-
-    Over time the draw is one for the whole sequence: inside of `over_time` and `recurrent` a
-    synapse that fails does so at all moments. each_moment: draw anew at each moment. The synapses
-    then run in the scan, with the number of moments so far as their state, and a layer of one
-    moment is refused.
-
-    The mean weight is w. The current has the variance (1 - p) / p sum_i (w_ij x_i)^2, independent
-    across the units of the layer (dropout of a unit would be shared by all of its targets). Weights
-    are the leaves with two axes or more; biases do not fail. Feedback weights release with the same
-    sample. Raises ValueError for a layer over time: wrap the layer of one moment in it. Schug,
-    Benzing, Steger, "Presynaptic stochasticity improves energy efficiency and helps alleviate the
-    stability-plasticity dilemma", 2021, eLife 10:e69884. Departure: p is the same for all synapses
-    and does not learn.
-
-        synaptic_release(dense(100, tanh()), 0.5)
-    """
-    of_one_moment("synaptic_release", layer)
-    once = _released_once(layer, p)
-    at, given = layer.at, layer.given
-    once = once._replace(
-        off=layer.off or layer,
-        at=at and (lambda dt: synaptic_release(at(dt), p, each_moment=each_moment)),
-        given=given and (lambda c: synaptic_release(given(c), p, each_moment=each_moment)),
-    )
-    return _at_each_moment(once, layer) if each_moment else once
-
-
-class Counted(NamedTuple):
-    """The state of synapses that draw at each moment. t: moments so far []; synapses: their own."""
-
-    t: Array
-    synapses: PyTree
-
-
-def _at_each_moment(noisy: Layer, layer: Layer) -> Layer:
-    """Noisy synapses whose key is another at each moment."""
-
-    def rest(params, x):
-        # a float, as every state is: counts are exact in float32 up to 2^24 moments
-        return Counted(jnp.zeros(()), () if layer.rest is None else layer.rest(params, x))
-
-    def synapse(params, state, x, key):
-        at = jax.random.fold_in(key, state.t.astype(jnp.int32))
-        synapses, current = noisy.synapse(params, state.synapses, x, at)
-        return Counted(state.t + 1, synapses), current
-
-    return noisy._replace(synapse=synapse, rest=rest)
-
-
-def _released_once(layer: Layer, p: ArrayLike) -> Layer:
-    def released(weights, key):
-        leaves, tree = jax.tree.flatten(weights)
-        keys = [jax.random.fold_in(key, i) for i in range(len(leaves))]
-        return tree.unflatten(
-            [
-                w * _bernoulli(k, p, w) / p if w.ndim >= 2 else w
-                for k, w in zip(keys, leaves, strict=True)
-            ]
-        )
-
-    def synapse(params, state, x, key):
-        noise_key, inner = jax.random.split(key)
-        return layer.synapse(released(params, noise_key), state, x, inner)
-
-    def credit(params, feedback, state, x, key, signal):
-        noise_key, inner = jax.random.split(key)
-        grads, below = layer.credit(
-            released(params, noise_key), released(feedback, noise_key), state, x, inner, signal
-        )
-        # d(w b / p) / dw = b / p: a synapse that did not release does not learn
-        return released(grads, noise_key), below
-
-    return layer._replace(synapse=synapse, credit=credit, affine=False)
-
-
-def _noisy(neuron: Neuron, perturb) -> Neuron:
     def step(state, current, key):
         noise_key, inner = jax.random.split(key)
         state, output = neuron.step(state, current, inner)
         return state, perturb(output, noise_key)
 
-    at = neuron.at
-    placed = at and (lambda dt: _noisy(at(dt), perturb))
-    return Neuron(
-        neuron.init, step, neuron.off or neuron, neuron.mean or neuron, placed, neuron.spikes
-    )
+    at, mean = neuron.at, neuron.mean or neuron
+    if expected is not None:
+        mean = _mapped(mean, expected)
+    placed = at and (lambda dt: _noisy(at(dt), perturb, expected))
+    return Neuron(neuron.init, step, neuron.off or neuron, mean, placed, neuron.spikes)
+
+
+def _mapped(neuron: Neuron, function: Callable[[Array], Array]) -> Neuron:
+    """The neuron, without noise, whose output is a function of what it was."""
+
+    def step(state, current, key):
+        state, output = neuron.step(state, current, key)
+        return state, function(output)
+
+    return Neuron(neuron.init, step, spikes=neuron.spikes)
 
 
 def normal(key: Key, like: Array) -> Array:
     return jax.random.normal(key, like.shape, like.real.dtype)  # real where the states are complex
-
-
-def _bernoulli(key: Key, p: ArrayLike, like: Array) -> Array:
-    return jax.random.bernoulli(key, p, like.shape).astype(like.dtype)

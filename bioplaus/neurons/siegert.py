@@ -18,7 +18,8 @@ from jax.scipy.special import erfcx
 from jax.typing import ArrayLike
 
 from bioplaus.hyper import NonNegative, Positive, Real, declared
-from bioplaus.types import Array
+from bioplaus.neurons.rate import rate
+from bioplaus.types import Array, Neuron
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)
 FARTHEST = 8.0
@@ -53,3 +54,28 @@ def siegert(
     middle, half = (low + high) / 2, (high - low) / 2
     integral = half * (erfcx(-(middle[..., None] + half[..., None] * nodes)) @ weights)
     return jnp.asarray(1 / (refractory + tau * math.sqrt(math.pi) * integral))
+
+
+@declared
+def siegert_rate(
+    sigma: Positive = 0.5,
+    *,
+    window: Positive = 50.0,
+    tau: Positive = 20.0,
+    refractory: NonNegative = 2.0,
+    threshold: Real = 1.0,
+) -> Neuron:
+    """A rate neuron with the mean answer of a noisy LIF neuron: f(a) = T siegert(a, sigma, ...).
+
+    f(a): spikes that are expected in T ms at the mean potential a. It is smooth, above 0, and at
+    most T / refractory; its derivative is exact, so that any rule trains such nets. window: T, ms.
+    sigma: noise of the potential, whose variance is sigma^2 / 2. Others as of `siegert`.
+
+        dense(100, siegert_rate(sigma=0.5))
+    """
+
+    def expected(a):
+        found = siegert(a, sigma, tau=tau, refractory=refractory, threshold=threshold)
+        return jnp.asarray(window * found, a.dtype)
+
+    return rate(expected)

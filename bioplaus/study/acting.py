@@ -132,9 +132,19 @@ READERS = (
         "applies to neurons with noise, and neuron.noise is none",
     ),
     Reader(
+        ("neuron.noise_hyper",),
+        _noisy,
+        "applies to neurons with noise, and neuron.noise is none",
+    ),
+    Reader(
         ("neuron.each_moment",),
         lambda a, own_net: a.net.kind == "spiking" and a.neuron.noise in SYNAPTIC_NOISES,
         "applies to noise of synapses in net.kind = spiking",
+    ),
+    Reader(
+        ("optimiser.temperature",),
+        lambda a, own_net: a.optimiser.kind == "sgd",
+        "applies to kind = sgd, whose noise is that of Langevin dynamics",
     ),
     Reader(
         ("optimiser.milestones", "optimiser.factor"),

@@ -17,7 +17,14 @@ from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import gated
 from bioplaus.rules import available, rate_regularised
-from bioplaus.study.nets import level_of, make_net, neuron_numbers, over_moments, under
+from bioplaus.study.nets import (
+    further_of,
+    has_numbers,
+    level_of,
+    make_net,
+    neuron_numbers,
+    under,
+)
 from bioplaus.study.optimisers import (
     by_largest,
     clipping,
@@ -151,16 +158,22 @@ def numbers_of(arm: Arm) -> dict[str, Hyperparameter]:
 
 def _numbers_of_kinds(arm: Arm) -> dict[str, Hyperparameter]:
     """`numbers_of` for the tables whose numbers stand beside their `kind`."""
-    known = hyperparameters(NEURONS[arm.neuron.kind]) if over_moments(arm.neuron) else {}
+    known = hyperparameters(NEURONS[arm.neuron.kind]) if has_numbers(arm.neuron.kind) else {}
     found = _numbers("neuron", known, neuron_numbers(arm.neuron), NeuronSpec.model_fields)
-    for head, spec, kinds in (
+    noise = (NOISES | SYNAPTIC_NOISES).get(arm.neuron.noise)
+    kinds: list[tuple[str, dict[str, Hyperparameter], dict[str, Any], tuple[str, ...]]] = [
+        ("neuron.noise_hyper", further_of(noise) if noise else {}, arm.neuron.noise_hyper, ())
+    ]
+    for head, spec, of in (
         ("neuron.surrogate", arm.neuron.surrogate, SURROGATES),
         ("encoder", arm.encoder, ENCODERS),
     ):
-        known = hyperparameters(kinds[spec.kind]) if spec.kind in kinds else {}
+        known = hyperparameters(of[spec.kind]) if spec.kind in of else {}
+        kinds.append((head, known, spec.numbers, ("kind",)))
+    for head, known, given, beside in kinds:
         # compiled in: derivatives that are defined by hand cannot hold traced numbers
         known = {n: h._replace(kind=float) if h.traced else h for n, h in known.items()}
-        found |= _numbers(head, known, spec.numbers, ("kind",))
+        found |= _numbers(head, known, given, beside)
     return found
 
 

@@ -130,6 +130,11 @@ def over_moments(spec: NeuronSpec) -> bool:
     return NEURONS[spec.kind]().at is not None
 
 
+def has_numbers(kind: str) -> bool:
+    """Whether a kind of neuron has numbers beside slope and threshold, which are fields."""
+    return bool(hyperparameters(NEURONS[kind]).keys() - {"slope", "threshold"})
+
+
 def takes(spec: NeuronSpec, name: str) -> bool:
     """Whether the kind of neuron has a parameter of this name."""
     return name in inspect.signature(NEURONS[spec.kind]).parameters
@@ -142,7 +147,7 @@ def resets_by_name(spec: NeuronSpec) -> bool:
 
 def noisy_neuron(spec: NeuronSpec, values: Mapping[str, Any]) -> Neuron:
     """The hidden neurons, with their noise."""
-    if over_moments(spec):
+    if has_numbers(spec.kind):
         traced = {name: v for name, v in under("neuron.", values).items() if takes(spec, name)}
         given: dict[str, Any] = neuron_numbers(spec) | traced
         if resets_by_name(spec):
@@ -156,7 +161,8 @@ def noisy_neuron(spec: NeuronSpec, values: Mapping[str, Any]) -> Neuron:
     if spec.tau_syn is not None:
         neuron = synaptic(neuron, values.get("neuron.tau_syn", spec.tau_syn))
     if spec.noise in NOISES:
-        return NOISES[spec.noise](neuron, values.get("neuron.level", spec.level))
+        level = values.get("neuron.level", spec.level)
+        return NOISES[spec.noise](neuron, level, **spec.noise_hyper)
     return neuron
 
 
@@ -167,7 +173,7 @@ def released(
     if spec.noise not in SYNAPTIC_NOISES:
         return layer
     level = values.get("neuron.level", spec.level)
-    return SYNAPTIC_NOISES[spec.noise](layer, level, each_moment=each_moment)
+    return SYNAPTIC_NOISES[spec.noise](layer, level, each_moment=each_moment, **spec.noise_hyper)
 
 
 def cued(arm: Arm, layer: Layer) -> Layer:
@@ -179,6 +185,12 @@ def level_of(noise: Callable[..., Any]) -> Hyperparameter:
     """The strength of a noise: the number of it that has no default."""
     (level,) = (h for h in hyperparameters(noise).values() if h.required)
     return level
+
+
+def further_of(noise: Callable[..., Any]) -> dict[str, Hyperparameter]:
+    """The numbers of a noise beside its level; `each_moment` is a setting of its own."""
+    known = hyperparameters(noise).items()
+    return {n: h for n, h in known if not h.required and n != "each_moment"}
 
 
 def under(head: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from bioplaus.optim import projections
+from bioplaus.optim import langevin, projections
 from bioplaus.study.tables import OptimiserSpec
 from bioplaus.training.seeds import seed_key
 
@@ -22,11 +22,10 @@ def make_tx(
         "momentum": lambda: optax.trace(0.9),
         "adam": optax.scale_by_adam,
     }
-    return optax.chain(
-        kinds[spec.kind](),
-        optax.add_decayed_weights(spec.weight_decay),
-        optax.scale_by_learning_rate(rate),
-    )
+    last = optax.scale_by_learning_rate(rate)
+    if spec.temperature:
+        last = langevin(rate, spec.temperature, seed_key(0))
+    return optax.chain(kinds[spec.kind](), optax.add_decayed_weights(spec.weight_decay), last)
 
 
 def clipping(spec: OptimiserSpec) -> list[optax.GradientTransformation]:

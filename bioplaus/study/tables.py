@@ -98,8 +98,10 @@ class NeuronSpec(OfKind):
     """
     level: float = Field(default=0.0, ge=0)
     """Strength of the noise. It is the standard deviation sigma, but the length of the counting
-    window for poisson, and the release probability for synaptic_release.
+    window for poisson and bernoulli, and the release probability for synaptic_release and quantal.
     """
+    noise_hyper: dict[str, int | float] = Field(default={}, exclude_if=unset)
+    """Further numbers of the noise, such as the correlation of correlated."""
     each_moment: bool = Field(default=False, exclude_if=unset)
     """Whether the synapses of a spiking net draw their noise anew at each moment. If not, they draw
     once for each sequence. Noise of neurons is always drawn at each moment.
@@ -146,6 +148,10 @@ class OptimiserSpec(Settings):
     """Plain gradient descent, with momentum 0.9, or Adam."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """The learning rate."""
+    temperature: float = Field(default=0.0, ge=0, exclude_if=unset)
+    """Temperature of Langevin dynamics, in units of the loss: every update has noise of variance
+    2 x learning rate x temperature. Needs kind = sgd.
+    """
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay, scaled by the learning rate as in AdamW. The default for kp, which
     needs a decay, is 0.3.

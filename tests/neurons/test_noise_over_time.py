@@ -239,3 +239,26 @@ def test_means_are_those_of_the_stationary_noise_and_of_mean_fields():
     u = math.exp(-1 / TAU) * (x[0, 0] - p[0]) + x[0, 0]
     p.append(1 - np.exp(-0.1 * np.exp(5 * (u - 1))))
     np.testing.assert_allclose(fire(field, x, KEY)[0], np.stack(p), rtol=1e-5, atol=1e-6)
+
+
+def test_the_siegert_neuron_trains_with_the_rates_of_the_formula(x64):
+    """Its output is T r(a); the credit of `bp` is the derivative of that, by differences."""
+    net = (bp.dense(3, bp.siegert_rate(0.4, window=80.0, refractory=2.0)), bp.dense(2))
+    rng = np.random.default_rng(1)
+    shapes = ((4, 3), (3,), (3, 2), (2,))
+    w, b, v, c = (jnp.asarray(rng.normal(0.5, 0.5, shape)) for shape in shapes)
+    params = ({"w": w, "b": b}, {"w": v, "b": c})
+    batch = bp.Batch(jnp.asarray(rng.random((5, 4))), jax.nn.one_hot(jnp.arange(5) % 2, 2))
+    trace = bp.forward(net, params, batch.x, KEY)
+    rates = siegert(trace.currents[0], 0.4, tau=20.0, refractory=2.0)
+    np.testing.assert_allclose(trace.outputs[0], 80 * rates, rtol=1e-12)
+    grads = bp.rules.RULES["bp"](net, bp.mse).grad(params, (), batch, KEY)[0]
+
+    @jax.jit
+    def loss(shift):
+        moved = ({"w": w.at[1, 2].add(shift), "b": b}, params[1])
+        return bp.mse(bp.forward(net, moved, batch.x, KEY).output, batch.y).mean()
+
+    slope = (loss(1e-6) - loss(-1e-6)) / 2e-6
+    np.testing.assert_allclose(grads[0]["w"][1, 2], slope, rtol=1e-5)
+    assert abs(grads[0]["w"][1, 1] / slope - 1) > 1e-2
