@@ -27,6 +27,7 @@ from .layers import last_moment as last_moment
 from .layers import mean_over_time as mean_over_time
 from .layers import mlp as mlp
 from .layers import over_time as over_time
+from .layers import plastic as plastic
 from .layers import pooled as pooled
 from .layers import recurrent as recurrent
 from .layers import short_term as short_term

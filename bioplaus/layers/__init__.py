@@ -7,6 +7,7 @@ from bioplaus.layers.compartments import apical, basal
 from bioplaus.layers.contextual import contextual
 from bioplaus.layers.fixed import fixed
 from bioplaus.layers.models import cnn, mlp
+from bioplaus.layers.plastic import plastic
 from bioplaus.layers.short_term import short_term
 from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
 
@@ -25,6 +26,7 @@ __all__ = [
     "mean_over_time",
     "mlp",
     "over_time",
+    "plastic",
     "pooled",
     "recurrent",
     "settling",

@@ -176,8 +176,8 @@ def after(function: Callable[[Array], Array], layer: Layer) -> Layer:
         rest=rest and (lambda params, x: rest(params, function(x))),
         at=at and (lambda dt: after(function, at(dt))),
         pool=function if is_pool(function) else layer.pool,
-        affine=False,
         given=given and (lambda context: after(function, given(context))),
+        affine=False,
     )
 
 

@@ -169,7 +169,7 @@ WRAPPERS = {
     "synaptic_release": lambda layer: bp.synaptic_release(layer, 0.7),
     "basal": bp.basal,
     "apical": bp.apical,
-    "contextual": lambda layer: bp.contextual(layer, K, key="other"),
+    "contextual": lambda layer: bp.contextual(bp.synaptic_release(layer, 0.7), K, key="other"),
 }
 OVER_TIME = {
     "over_time": bp.over_time,

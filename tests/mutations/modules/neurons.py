@@ -168,7 +168,7 @@ MUTANTS = [
     (
         SHORT_TERM,
         "noise stays on",
-        (("off=off and off.at and off.at(dt)", "off=None"),),
+        (("off=inside.off and behind(inside.off)", "off=None"),),
         OF_SHORT_TERM,
     ),
     (
