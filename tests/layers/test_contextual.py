@@ -213,6 +213,7 @@ def test_wrappers_carry_what_a_layer_hears(name):
         np.testing.assert_array_equal(there, current(*bp.in_context((layer,), moments)))
     quiet = bp.noise_mode((layer,), "off")
     later = bp.noise_mode((heard,), "off")
+    assert jnp.abs(current(*later) - current(*quiet)).max() > 0.01
     np.testing.assert_array_equal(current(*bp.in_context(quiet, context)), current(*later))
 
 

@@ -91,8 +91,8 @@ def test_one_showing_is_enough():
     labels, asked = draw.permuted(np.tile([0, 1], (n, 1)), axis=1), draw.integers(0, 2, n)
     shown = np.concatenate([keys, np.eye(2)[labels]], 2)
     query = np.concatenate([keys[np.arange(n), asked], np.zeros((n, 2))], 1)
-    x = np.concatenate([shown, query[:, None]], 1).astype(np.float32)
-    y = np.eye(2, dtype=np.float32)[labels[np.arange(n), asked]]
+    x = jnp.asarray(np.concatenate([shown, query[:, None]], 1), jnp.float32)
+    y = jax.nn.one_hot(labels[np.arange(n), asked], 2)
     half = n // 2
 
     def tested(layer):

@@ -72,7 +72,7 @@ MUTANTS = [
         CONTEXT,
         "answers hear nothing",
         (("make(in_context(net, context)).predict(", "rule.predict("),),
-        f"{AT_ONCE}::test_weights_of_zero_are_the_layer_itself_to_the_bit[bp]",
+        f"{AT_ONCE}::test_rules_that_take_it_train_its_gains[bp]",
     ),
     (CONTEXT, "lifted layers are deaf", (("given=given and", "given=None and"),), WRAPPED),
     (CONTEXT, "moments are not seen", (("jnp.ndim(a) > 2 and", "jnp.ndim(a) > 3 and"),), IN_TIME),
