@@ -77,9 +77,13 @@ def _check_some_asked(batch: Batch) -> None:
 
 
 def _targets(batch: Batch) -> Array:
-    """y as a JAX array. Raises ValueError for NaN, but at moments that are not asked."""
+    """y as a JAX array. Raises ValueError for NaN, but at moments that are not asked.
+
+    Floats [B, C] hold for all moments, also where C = T.
+    """
     asked, y = _asked(batch), as_array("batch: y", batch.y)
-    if asked is not None and y.shape[:2] == asked.shape:
+    of_moments = y.ndim > 2 or not jnp.issubdtype(y.dtype, jnp.inexact)
+    if asked is not None and of_moments and y.shape[:2] == asked.shape:
         y = jnp.where(asked.reshape(*asked.shape, *(1,) * (y.ndim - 2)), y, 0)
     return without_nan("batch", batch.y if asked is None else y)
 

@@ -171,6 +171,6 @@ FAMILIES = {
         checks,
         on_net,
         credit="fixed random weights from the output to each layer",
-        equals="linear hidden layers and B_l = W_{l+1} ... W_L",
+        equals="linear hidden layers of one moment and B_l = W_{l+1} ... W_L",
     )
 }

@@ -263,18 +263,18 @@ FAMILIES = {
         prediction_checks,
         prediction_on_net,
         credit="nothing: each layer has a loss of its own",
-        equals="a net of one layer",
+        equals="a net of one layer that does not hear itself",
     ),
     "local_sim": Family(
         similarity_checks,
         similarity_on_net,
         credit="nothing: each layer has a loss of its own",
-        equals="a net of one layer",
+        equals="a net of one layer that does not hear itself",
     ),
     "local_losses": Family(
         both_checks,
         both_on_net,
         credit="nothing: each layer has a loss of its own",
-        equals="a net of one layer",
+        equals="a net of one layer that does not hear itself",
     ),
 }

@@ -198,8 +198,8 @@ def alif(
     u = a v + I,  z = 1 where u > threshold + beta b, else 0,  v <- reset(u, z),  b <- r b + z;
     a = exp(-dt / tau),  r = exp(-dt / tau_adapt). Each spike raises the threshold by beta, which
     falls back with tau_adapt. tau, tau_adapt: ms. beta: in units of the potential.
-    `detached` cuts the reset alone: the path from a spike to the later threshold is never cut.
-    Other arguments as of `lif`.
+    The reset takes off `threshold` alone, not beta b. `detached` cuts the reset alone: the path
+    from a spike to the later threshold is never cut. Other arguments as of `lif`.
 
     Bellec et al., "A solution to the learning dilemma for recurrent networks of spiking neurons",
     2020, doi:10.1038/s41467-020-17236-y, where the threshold is subtracted one moment later: give

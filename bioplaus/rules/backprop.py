@@ -47,7 +47,7 @@ def backprop(net: Net, loss: Loss) -> Rule:
 def readout_only(net: Net, loss: Loss) -> Rule:
     """Random features: the delta rule on the last layer, and a zero gradient elsewhere.
 
-    Equals backprop on a net of one layer.
+    Equals backprop on a net of one layer that does not hear itself.
     """
 
     def init(key, params, batch):

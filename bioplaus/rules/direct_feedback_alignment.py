@@ -29,7 +29,10 @@ class State(NamedTuple):
 
 @learning_rule(time=ANY)
 def direct_feedback_alignment(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
-    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T.
+    """Equals backprop with linear hidden layers and B_l = (W_{l+1} ... W_L)^T, at one moment.
+
+    Over time e is the error at the current of the last layer's own neurons, and no layer, the last
+    one neither, sends it back through the synapses by which it hears itself.
 
     scale: multiplies B. All layers may learn as soon as the output is known: no layer waits for the
     signal of the layer above.

@@ -40,6 +40,9 @@ class State(NamedTuple):
 def direct_random_target_projection(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """Direct feedback alignment with -y in place of the error.
 
+    Over time -y is sent as it is, while dfa's error has passed the last layer's own neurons. No
+    layer sends errors back through the synapses by which it hears itself.
+
     scale: multiplies B. A hidden layer can learn before the next layer runs. The signal does not
     vanish when the output is right: unless W decays or the neurons saturate, hidden weights keep
     growing.

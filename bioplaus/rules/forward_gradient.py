@@ -59,9 +59,9 @@ def forward_gradient(
 ) -> Rule:
     """Backprop in expectation, exactly.
 
-    shared: one direction for the batch, as in the paper. Otherwise one for each example: the
-    variance falls as 1 / B, and takes B |theta| memory. sample: (key, shape, dtype) -> v with mean
-    0 and variance 1.
+    shared: one direction for the batch, as in the paper. Otherwise, not on recurrent layers, one
+    for each example: the variance falls as 1 / B, and takes B |theta| memory. sample: (key, shape,
+    dtype) -> v with mean 0 and variance 1.
 
     Cost, in the letters of docs/rules.md: F + F + X forward, no credit, |theta| random numbers for
     each batch.
@@ -87,8 +87,8 @@ def weight_perturbation(
 ) -> Rule:
     """Backprop in expectation as sigma -> 0.
 
-    On neurons that fire it estimates the slope of the step function itself, at its sigma, and not
-    that of the surrogate, as `node_perturbation` does.
+    On neurons that fire it estimates the slope of the step function itself, and at any `horizon`
+    the whole gradient, as `node_perturbation` does.
 
     sigma: size of the perturbation, in units of the weights. shared, sample: as in
     `forward_gradient`. With a direction for each example, as in online learning, no products can be
@@ -146,7 +146,9 @@ def _along_weights(net: Net, loss: Loss, slope: Callable, shared: bool, sample: 
     Raises ValueError for recurrent layers where every example has a direction of its own.
     """
     if not shared and any(layer.time and layer.time.closed for layer in net):
-        raise ValueError("shared=False cannot be given for recurrent layers; take shared=True")
+        raise ValueError(
+            "shared = False: recurrent layers would have other weights for each example; give True"
+        )
 
     def grad(params, state, batch, key, gate=None):
         check_depth(net, params)

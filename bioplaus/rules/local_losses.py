@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 @learning_rule(time=ANY)
 def local_prediction(net: Net, loss: Loss, *, tx: optax.GradientTransformation = ADAM) -> Rule:
-    """Prediction heads: backprop on a net of one layer.
+    """Prediction heads: backprop on a net of one layer that does not hear itself.
 
     tx: optimiser of the heads; give the one that trains the net.
 

@@ -34,7 +34,8 @@ def node_perturbation(
 
     On neurons that fire it estimates, at its sigma, the slope of the step function itself, averaged
     over the noise, and not that of the surrogate, which backprop follows. As sigma -> 0 no spike
-    moves, and only the readout learns.
+    moves, and only the readout learns. Perturbations know of no `horizon`: it truncates backprop,
+    and not this estimate of it.
 
     sigma: size of the perturbation, in units of the currents. sample: (key, shape, dtype) -> xi
     with mean 0 and variance 1.

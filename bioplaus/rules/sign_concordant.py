@@ -41,6 +41,8 @@ class State(NamedTuple):
 def uniform_sign_concordant(net: Net, loss: Loss, *, scale: Real = 1.0) -> Rule:
     """uSF. Parallel to backprop where all |W_l| of a layer are equal.
 
+    In a layer that hears itself c_l = |W_l| is needed as well, because errors cross it many times.
+
     scale: multiplies the magnitudes.
 
     Cost, in the letters of docs/rules.md: as backprop, F forward, X credit, F update. One bit for

@@ -101,3 +101,30 @@ def test_sequences_with_classes_are_stratified_as_other_data():
     np.testing.assert_array_equal(found.test.y, flat.test.y)
     assert found.train.asked is None
     assert flat.dt is None
+
+
+@pytest.mark.parametrize("moments", [2, 3, 4])
+def test_one_target_holds_for_all_asked_moments_also_where_classes_equal_moments(moments):
+    """Floats [B, C], labels [B] and rows [B, T, C] teach the same, whole and on streams; a target
+    that is missing in one class, as it was where T = C, does not."""
+    net = (
+        bp.recurrent(bp.dense(4, bp.alif(threshold=0.3)), bp.dense(4)),
+        bp.over_time(bp.dense(C, bp.leaky(3.0))),
+    )
+    x = jax.random.normal(jax.random.key(0), (2, moments, 4))
+    labels, key = jax.numpy.array([0, 1]), jax.random.key(2)
+    rows = jax.numpy.eye(C)[labels]
+    asked = jax.numpy.zeros((2, moments), bool).at[:, -1].set(True)
+    params = bp.init(net, jax.random.key(1), x)
+    rule = bp.rules.eprop(net, bp.at_each_moment(bp.cross_entropy))
+
+    def loss(y, given):
+        batch = bp.Batch(x, y, asked=asked)
+        return float(given.grad(params, given.init(key, params, batch), batch, key)[2]["loss"])
+
+    for given in (rule, rule.stream):
+        truth = loss(jax.numpy.repeat(rows[:, None], moments, 1), given)
+        assert truth > 0.1
+        assert loss(rows, given) == pytest.approx(truth, rel=1e-6)
+        assert loss(labels, given) == pytest.approx(truth, rel=1e-6)
+        assert abs(loss(rows.at[:, 0].set(0), given) - truth) > 0.1
