@@ -1,10 +1,12 @@
-"""Papers on what modulates a net: as test_papers.py."""
+"""Papers on what modulates neurons, and on their noise: as test_papers.py."""
 
 import csv
 import re
+from collections import defaultdict
 
+import numpy as np
 import pytest
-from test_papers import PAPERS, said
+from test_papers import PAPERS, printed, said
 
 
 def test_reynolds_2009():
@@ -42,3 +44,31 @@ def test_reynolds_2009():
     orientation, away = "population, attention to an orientation", "ratio of units 90 degrees away"
     assert found[orientation, "ratio of units tuned to it", "wide pool"] > 2
     assert found[orientation, away, "wide pool"] < 0.6 < found[orientation, away, "own pool"]
+
+
+def test_zohary_1994():
+    """Pools follow the closed forms, which those of independent neurons do not; they saturate."""
+    found = defaultdict(list)
+    with (PAPERS / "zohary1994" / "results.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            arm = int(row["neurons"]), float(row["correlation"]), row["preferences"]
+            found[*arm, row["measure"]].append(float(row["value"]))
+    text = said("zohary1994")
+    for (n, c, preferences, measure), values in found.items():
+        assert len(values) == 5
+        if n == 1 or measure != "d'":
+            continue
+        spread = 1 - c if preferences == "opposed" else 1 + (n - 1) * c
+        # a standard error of the mean is 0.5 %
+        assert np.mean(values) == pytest.approx(0.5 * np.sqrt(n / spread), rel=0.02)
+        assert c == 0 or np.mean(values) != pytest.approx(0.5 * np.sqrt(n), rel=0.02)
+    for n in (1, 10, 30, 100, 300, 1000):
+        row = next(line for line in text.splitlines() if line.startswith(f"| {n} |"))
+        for measure, digits in (("d'", 2), ("pool right", 1), ("readout right", 1)):
+            assert f"| {printed(found[n, 0.12, 'alike', measure], digits)} |" in row
+        for c in (0.0, 0.12):
+            assert f"| {printed(found[n, c, 'alike', 'one with pool'])} |" in row
+    alike = {n: np.mean(found[n, 0.12, "alike", "d'"]) for n in (100, 1000)}
+    alone = {n: np.mean(found[n, 0.0, "alike", "d'"]) for n in (100, 1000)}
+    assert alike[1000] < 1.06 * alike[100]
+    assert alone[1000] > 3 * alone[100]
