@@ -62,6 +62,7 @@ from .neurons import membrane_noise as membrane_noise
 from .neurons import multiplicative as multiplicative
 from .neurons import noisy_credit as noisy_credit
 from .neurons import ornstein_uhlenbeck as ornstein_uhlenbeck
+from .neurons import paced as paced
 from .neurons import poisson as poisson
 from .neurons import quantal as quantal
 from .neurons import rate as rate

@@ -20,6 +20,7 @@ from bioplaus.neurons.noise_over_time import (
     ornstein_uhlenbeck,
 )
 from bioplaus.neurons.normalisation import divisive
+from bioplaus.neurons.paced import paced
 from bioplaus.neurons.rate import (
     gelu,
     hard_sigmoid,
@@ -108,6 +109,7 @@ __all__ = [
     "multiplicative",
     "noisy_credit",
     "ornstein_uhlenbeck",
+    "paced",
     "poisson",
     "quantal",
     "rate",

@@ -1,8 +1,18 @@
-"""Mutants of differentiable plasticity."""
+"""Mutants of differentiable plasticity, and of modulated time constants."""
 
 PLASTIC, TESTS = "bioplaus.layers.plastic", "tests/time/test_plastic.py"
+PACED, OF_PACE = "bioplaus.neurons.paced", "tests/neurons/test_paced.py"
 
 MUTANTS = [
+    (PACED, "faster for slower", (("jnp.exp(pace)", "jnp.exp(-pace)"),), OF_PACE),
+    (PACED, "one pace for all", (("tau * jnp.exp(pace)", "tau"),), OF_PACE),
+    (PACED, "a moment of 1 ms at any dt", (("decay(dt,", "decay(1.0,"),), OF_PACE),
+    (
+        PACED,
+        "drive and pace exchanged",
+        (("(current[..., 0], current[..., 1])", "(current[..., 1], current[..., 0])"),),
+        OF_PACE,
+    ),
     (
         PLASTIC,
         "traces do not act",
