@@ -1,12 +1,33 @@
 """Receptive fields that move on the fly: trained on one digit, tested on two, cued by gains alone.
 
-    python experiments/receptive_fields.py [--rules bp,fa,dfa,local_pred,pepita] [--seeds 5]
+    python experiments/receptive_fields.py [--rules bp,fa,dfa,local_pred,local_sim] [--seeds 5]
         [--steps 1000] [--figure docs/attention.svg]
 
 A convolutional net learns to name ONE digit, which lies anywhere on a canvas of 36 x 36 pixels. It
 has never seen two. It is then shown two digits of different labels, and told by a Gaussian gain on
 the currents of its first layer (`spatial_attention`) in which quadrant the one asked for lies. No
 weight changes. "Theory" is the shift of the measured field times the Gaussian of attention.
+
+It gave, in 3 CPU-minutes, on test digits, % of answers that are the digit asked for, mean of seeds
+10 to 14 (intervals are in docs/attention.md, and the command prints them):
+
+                                       bp         fa        dfa local_pred  local_sim
+    one digit, no cue                93.5       86.0       88.2       94.1       85.3
+    two digits, no cue               39.4       36.4       38.0       38.9       32.7
+    cue right                        85.1       72.0       74.6       88.3       79.8
+    cue right, floor 0.3             79.5       66.6       70.1       80.9       68.3
+    cue on the other                  1.6        3.5        2.9        1.1        2.1
+    gains at shuffled places         30.8       27.8       26.4       32.7       17.7
+    gained by the cue, paired        45.7       35.6       36.6       49.4       47.1
+
+Cued on the other digit they name that one: 85.8, 71.9, 75.6, 88.8, 81.0 %. A floor of 0.3 silences
+nothing. Fields of the second layer, in bp's nets: shift 2.91 pixels [2.82, 2.99], theory 3.58
+[3.45, 3.72], r over units 0.96 [0.96, 0.97], with the distance alone 0.79 [0.77, 0.81]. Units
+within 3 pixels of attention, and the 6.4 % that it silences, are left out.
+
+The width (of 2.5, 3, 3.5 and 4) was chosen with seed 50 on validation digits; no other learning
+rate was tried. At this one pepita learns with some seeds only (one digit 26.0 [0.0, 52.8], gained
+9.4 [-2.3, 21.1]): local_sim, which learned with seed 50 too, took its place after that was seen.
 """
 
 import argparse
@@ -247,10 +268,8 @@ def of_fields(nets: Trained, seeds: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rules", default="bp,fa,dfa,local_pred,pepita")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rules", default="bp,fa,dfa,local_pred,local_sim")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--figure", type=Path)

@@ -20,7 +20,7 @@ from bioplaus.record.measures import (
     RESIDUAL,
     UNDER_CORRUPTION,
 )
-from bioplaus.report import energy_figures, likeness, spike_figures, spiking
+from bioplaus.report import energy_figures, field_figures, fields, likeness, spike_figures, spiking
 from bioplaus.report.canvas import SETTINGS, legend, line, log_axis, name_ends, panels, to_svg
 from bioplaus.report.headline import kinds, severities
 from bioplaus.report.look import INK, Look, looks
@@ -59,6 +59,10 @@ def figures(run: Run) -> dict[str, str]:
         **{
             name: lambda run, style, of=of: spike_figures.example(of, style[of.label])
             for name, of in spiking.pages(run).items()
+        },
+        **{
+            name: lambda run, style, of=of: field_figures.drawing(of)
+            for name, of in fields.pages(run).items()
         },
         "corruption": corruption,
         "likeness": matrices,

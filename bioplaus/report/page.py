@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bioplaus.report import energy, method, referee, sections
 from bioplaus.report.claims import claims
+from bioplaus.report.fields import fields
 from bioplaus.report.likeness import likeness
 from bioplaus.report.read import Run, read_run
 from bioplaus.report.spiking import spikes
@@ -15,6 +16,7 @@ SECTIONS = (
     ("alignment", "Alignment with backprop", sections.alignment),
     ("representations", "Similarity of representations", likeness),
     ("spikes", "Spikes", spikes),
+    ("fields", "Receptive fields", fields),
     ("robustness", "Robustness", sections.robustness),
     ("claims", "Adversarial robustness", claims),
     ("corruption", "Common corruptions and calibration", referee.corruption),

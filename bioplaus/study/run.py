@@ -14,6 +14,7 @@ from bioplaus.study import spec
 from bioplaus.study.arm import Trained, of_precision, train_arm
 from bioplaus.study.costs import Costs, cost_rows, costs_of, training_profiles
 from bioplaus.study.deployed import Deployed
+from bioplaus.study.fields import fields_of
 from bioplaus.study.final import final_rows
 from bioplaus.study.images import Images, error_rows, images_of, source_of
 from bioplaus.study.labels import relabelled
@@ -110,8 +111,8 @@ def conduct(study: Study, plans: list[Plan], out: Path | None, show: bool, began
                     if p.arm.energy
                     else None
                 )
-                if example := example_of(p, trained):
-                    examples[p.name] = example
+                pictures = {"spikes": example_of(p, trained), "fields": fields_of(p, trained)}
+                examples[p.name] = {name: of for name, of in pictures.items() if of}
             done.append((p, trained, costs))
             rows += (
                 trained.rows

@@ -38,7 +38,7 @@ def summarise(
 
     settings: the study with all defaults written out. notes: data set -> a sentence on its test
     set. chance: accuracy of guessing. source: name of the corrupted images. machines: energy
-    profiles. examples: name of an arm over time -> the spikes of one example.
+    profiles. examples: name of an arm -> what its pictures show, under "spikes" or "fields".
     """
     rows_of, settings_of_arms = by_label(rows), [p.arm for p, _, _ in arms]
     return {
@@ -60,8 +60,7 @@ def summarise(
         "energy_unpriced": _unpriced([costs for _, _, costs in arms if costs], list(machines)),
         "study": settings,
         "arms": [
-            _arm(p, trained, costs, rows_of[p.label], chance)
-            | ({"spikes": examples[p.name]} if p.name in examples else {})
+            _arm(p, trained, costs, rows_of[p.label], chance) | examples[p.name]
             for p, trained, costs in arms
         ],
         "contrasts": contrasted(
