@@ -20,6 +20,7 @@ from .layers import cnn as cnn
 from .layers import contextual as contextual
 from .layers import conv as conv
 from .layers import dense as dense
+from .layers import depressed as depressed
 from .layers import fixed as fixed
 from .layers import flattened as flattened
 from .layers import group_normed as group_normed
@@ -31,6 +32,7 @@ from .layers import plastic as plastic
 from .layers import pooled as pooled
 from .layers import recurrent as recurrent
 from .layers import short_term as short_term
+from .layers import slow_release as slow_release
 from .layers.flax import from_flax as from_flax
 from .losses import at_each_moment as at_each_moment
 from .losses import bernoulli as bernoulli

@@ -2,13 +2,14 @@
 imports flax.
 """
 
+from bioplaus.layers.astrocyte import slow_release
 from bioplaus.layers.basic import after, conv, dense, flattened, group_normed, pooled, settling
 from bioplaus.layers.compartments import apical, basal
 from bioplaus.layers.contextual import contextual
 from bioplaus.layers.fixed import fixed
 from bioplaus.layers.models import cnn, mlp
 from bioplaus.layers.plastic import plastic
-from bioplaus.layers.short_term import short_term
+from bioplaus.layers.short_term import depressed, short_term
 from bioplaus.layers.time import last_moment, mean_over_time, over_time, recurrent
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "contextual",
     "conv",
     "dense",
+    "depressed",
     "fixed",
     "flattened",
     "group_normed",
@@ -31,4 +33,5 @@ __all__ = [
     "recurrent",
     "settling",
     "short_term",
+    "slow_release",
 ]

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from bioplaus.checks import of_one_moment
 from bioplaus.hyper import NonNegative, PositiveProbability, declared
+from bioplaus.layers.basic import after
 from bioplaus.local import by_vjp
 from bioplaus.neurons.spiking import decay, wide
 from bioplaus.types import Array, Layer, PyTree
@@ -56,7 +57,7 @@ def short_term(
     composite, and where it runs without time.
     """
     of_one_moment("short_term", layer)
-    _not_composite(layer)
+    not_composite("short_term", layer)
     numbers = {"use": use, "tau_recover": tau_recover, "tau_facilitate": tau_facilitate}
 
     def rest(params, x):
@@ -65,19 +66,19 @@ def short_term(
         return Resources(u, jnp.ones_like(u), inner)
 
     def build(dt: float) -> Layer:
-        inside = _at(layer, dt)
+        inside = in_steps_of_dt(layer, dt)
 
         def synapse(params, state, x, key):
             u, r, inner = state
             dtype, x = x.dtype, wide(x)
             released = u * r * x
-            after, current = inside.synapse(params, inner, (released / use).astype(dtype), key)
+            inner, current = inside.synapse(params, inner, (released / use).astype(dtype), key)
             r = 1 + (r - released - 1) * decay(dt, tau_recover, x)
             u = use + (u + use * (1 - u) * x - use) * decay(dt, tau_facilitate, x)
-            return Resources(u, r, after), current
+            return Resources(u, r, inner), current
 
         def behind(other: Layer) -> Layer:
-            return _at(short_term(other, **numbers), dt)
+            return in_steps_of_dt(short_term(other, **numbers), dt)
 
         given = inside.given
         return inside._replace(
@@ -93,13 +94,42 @@ def short_term(
     return build(1.0)
 
 
-def _not_composite(layer: Layer) -> None:
+@declared
+def depressed(
+    layer: Layer,
+    *,
+    use: PositiveProbability = 0.5,
+    tau_recover: NonNegative = 100.0,
+    tau_facilitate: NonNegative = 0.0,
+) -> Layer:
+    """The steady state of `short_term` at constant rates, for layers of one moment.
+
+        y = (u / U) R x,   u = U (1 + tau_f |x|) / (1 + U tau_f |x|),   R = 1 / (1 + u tau_r |x|)
+    x: [B, ...] spikes per ms; y: in their place. It is what `short_term` tends to as moments become
+    short: every input has 1 / tau_r as its limit. A negative rate stands for that of an opposed
+    (OFF) partner neuron. use: U. tau_recover, tau_facilitate: tau_r, tau_f, ms. Its derivative is
+    exact. Raises ValueError for a layer over time. Tsodyks, Pawelzik, Markram, 1998, as above.
+
+        depressed(dense(100, relu()), tau_recover=0.5)
+    """
+
+    def settled(x):
+        rate = jnp.abs(x)
+        u = use * (1 + tau_facilitate * rate) / (1 + use * tau_facilitate * rate)
+        return (x * u / use / (1 + u * tau_recover * rate)).astype(x.dtype)
+
+    of_one_moment("depressed", layer)
+    return after(settled, layer)
+
+
+def not_composite(where: str, layer: Layer) -> None:
+    """Raise ValueError for a layer that synapses with a state cannot stand before."""
     if layer.composite:
         raise ValueError(
-            "short_term: errors cross weights inside of the layer, and a layer with a state has no"
+            f"{where}: errors cross weights inside of the layer, and a layer with a state has no"
             " feedback for them; wrap a layer of one array of weights, as bp.dense"
         )
 
 
-def _at(layer: Layer, dt: float) -> Layer:
+def in_steps_of_dt(layer: Layer, dt: float) -> Layer:
     return layer.at(dt) if layer.at else layer

@@ -2,6 +2,8 @@
 
 NOISE, SYNAPTIC = "bioplaus.neurons.noise", "bioplaus.neurons.synaptic_noise"
 LANGEVIN, SIEGERT = "bioplaus.optim.sampling", "bioplaus.neurons.siegert"
+ASTROCYTE, SHORT_TERM = "bioplaus.layers.astrocyte", "bioplaus.layers.short_term"
+OF_SLOW = "tests/layers/test_slow_release.py"
 OF_NOISE, OF_SYNAPTIC = "tests/neurons/test_noise.py", "tests/neurons/test_synaptic_noise.py"
 OF_NETS, OF_LANGEVIN = "tests/neurons/test_noise_in_nets.py", "tests/optim/test_langevin.py"
 
@@ -95,5 +97,42 @@ MUTANTS = [
         "a rate per ms",
         (("window * found", "found"),),
         "tests/neurons/test_noise_over_time.py",
+    ),
+    (
+        SHORT_TERM,
+        "depressed without facilitation",
+        (("(1 + tau_facilitate * rate)", "(1 + 0 * rate)"),),
+        OF_SLOW,
+    ),
+    (SHORT_TERM, "depressed by rates of both signs", (("jnp.abs(x)", "x"),), OF_SLOW),
+    (
+        SHORT_TERM,
+        "recovery blind to what is released",
+        (("(1 + u * tau_recover * rate)", "(1 + tau_recover * rate)"),),
+        OF_SLOW,
+    ),
+    (
+        ASTROCYTE,
+        "held again where it is held",
+        (("1 - (1 - state.g) *", "1 + state.g -"),),
+        OF_SLOW,
+    ),
+    (
+        ASTROCYTE,
+        "blind to the step",
+        (("decay(dt, tau, spikes)", "decay(1, tau, spikes)"),),
+        OF_SLOW,
+    ),
+    (
+        ASTROCYTE,
+        "the factor adds to the whole release",
+        (("(factor - 1)", "factor"),),
+        OF_SLOW,
+    ),
+    (
+        ASTROCYTE,
+        "each input has an astrocyte",
+        ((".mean(tuple(range(1, x.ndim)), keepdims=True)", ""),),
+        OF_SLOW,
     ),
 ]
