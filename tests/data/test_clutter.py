@@ -50,6 +50,17 @@ def test_each_canvas_holds_the_digit_asked_for_and_another(crowded):
         assert all(not piece(canvas, q).any() for q in range(4) if q not in (own, other))
 
 
+def test_all_offsets_occur_as_often_as_chance_says():
+    """A square without empty sides shows where it lies: in quadrants of 5, at 0, 1 or 2."""
+    squares = Batch(jnp.ones((4, 3, 3, 1)), jnp.eye(4))
+    canvases = np.asarray(clutter(squares, N, count=1, scale=1, jitter=2).x)[..., 0]
+    for axis in (1, 2):
+        first = (canvases.max(3 - axis) > 0).argmax(1) % 5
+        counts = np.bincount(first, minlength=3)
+        assert len(counts) == 3
+        assert np.abs(counts - N / 3).max() < 4 * np.sqrt(N * 2 / 9)
+
+
 def test_one_digit_is_alone():
     alone = clutter(DIGITS, 40, count=1, scale=1, jitter=0)
     assert alone.x.shape == (40, 16, 16, 1)
