@@ -78,7 +78,7 @@ def dale(excitatory: float = 0.8, *, inputs: bool = False) -> optax.GradientTran
                 f"dale: weights of shape {w.shape}; expected [n_in, n_out] or [h, w, n_in, n_out]"
             )
         lean = w.sum([axis for axis in range(w.ndim) if axis != w.ndim - 2])
-        return _largest(lean, round(excitatory * lean.size))[:, None]
+        return are_largest(lean, round(excitatory * lean.size))[:, None]
 
     def settle(signs: Array, w: Array, update: Array) -> Array:
         return jnp.where(signs, jnp.maximum(update, -w), jnp.minimum(update, -w))
@@ -118,20 +118,29 @@ def sparse(density: float, key: Key) -> optax.GradientTransformation:
         raise ValueError(f"sparse: density is {density}, expected a fraction above 0, up to 1")
 
     def mask(w: Array) -> Array:
-        count = round(density * w.size)
-        if not count:
-            raise ValueError(
-                f"sparse: a density of {density} leaves none of the {w.size} weights {w.shape};"
-                " give a larger one"
-            )
-        # signs of the starting weights make the masks of seeds and layers differ
-        bits = (w.ravel()[:31] > 0) << jnp.arange(min(w.size, 31))
-        score = (w != 0) + jax.random.uniform(jax.random.fold_in(key, bits.sum()), w.shape)
-        return _largest(score.ravel(), count).reshape(w.shape)
+        return drawn_mask("sparse", density, key, w)
 
     return optax.masked(
         _projection(mask, lambda mask, w, update: jnp.where(mask, update, -w)), are_weights
     )
+
+
+def drawn_mask(where: str, density: float, key: Key, w: Array) -> Array:
+    """Booleans of the shape of w: round(density * w.size) places at random, none where w is 0 as
+    long as there are others.
+
+    Raises ValueError, in the name of `where`, if no place is left.
+    """
+    count = round(density * w.size)
+    if not count:
+        raise ValueError(
+            f"{where}: a density of {density} leaves none of the {w.size} weights {w.shape};"
+            " give a larger one"
+        )
+    # signs of the starting weights make the masks of seeds and layers differ
+    bits = (w.ravel()[:31] > 0) << jnp.arange(min(w.size, 31))
+    score = (w != 0) + jax.random.uniform(jax.random.fold_in(key, bits.sum()), w.shape)
+    return are_largest(score.ravel(), count).reshape(w.shape)
 
 
 def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformation:
@@ -177,7 +186,7 @@ def low_bit(bits: int, limit: float | None = None) -> optax.GradientTransformati
             updates,
             state.step,
         )
-        return jax.tree.map(settle, _given(params), full, state.step), LowBit(full, state.step)
+        return jax.tree.map(settle, given(params), full, state.step), LowBit(full, state.step)
 
     return optax.masked(optax.GradientTransformation(init, update), are_weights)
 
@@ -227,19 +236,20 @@ def _projection(
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None):
         return (
-            jax.tree.map(lambda w, u, kept: settle(kept, w, u), _given(params), updates, state),
+            jax.tree.map(lambda w, u, kept: settle(kept, w, u), given(params), updates, state),
             state,
         )
 
     return optax.GradientTransformation(lambda params: jax.tree.map(draw, params), update)
 
 
-def _largest(x: Array, count: int) -> Array:
+def are_largest(x: Array, count: int) -> Array:
     """[n] of booleans: which of x [n] are the `count` largest."""
     return jnp.zeros(x.size, bool).at[jax.lax.top_k(x, count)[1]].set(True)
 
 
-def _given(params: PyTree) -> PyTree:
+def given(params: PyTree) -> PyTree:
+    """The params. Raises ValueError if there are none."""
     if params is None:
         raise ValueError(
             "projections: tx.update(grads, state) was called without the params, which it"

@@ -30,6 +30,7 @@ from collections.abc import Callable
 import optax
 
 from bioplaus.structure.cost import Rebuilt, rebuilt
+from bioplaus.structure.synapses import rewired
 from bioplaus.structure.units import turnover
 
 STRUCTURES: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
@@ -37,4 +38,4 @@ STRUCTURES: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
 }
 """Key -> (tx, net, **numbers) -> tx."""
 
-__all__ = ["STRUCTURES", "Rebuilt", "rebuilt", "turnover"]
+__all__ = ["STRUCTURES", "Rebuilt", "rebuilt", "rewired", "turnover"]
