@@ -31,6 +31,7 @@ from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST
 from bioplaus.modulators import MODULATORS
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
 from bioplaus.rules import BASELINES, RULES
+from bioplaus.structure import STRUCTURES
 from bioplaus.study.forms import MAX_COUNT
 from bioplaus.study.nets import further_of, has_numbers, level_of
 from bioplaus.study.settings import Arm, Study
@@ -89,6 +90,7 @@ def settings_page() -> str:
         ("neuron", moving),
         ("neuron.surrogate", SURROGATES),
         ("encoder", ENCODERS),
+        ("structure", STRUCTURES),
     ):
         parts += [
             f"## Numbers of each `{what}.kind`\n\nFurther keys of `{what}`, beside `kind`.\n",

@@ -1,23 +1,41 @@
 """Loss of plasticity on a stream of tasks: does a net still learn what comes late?
 
-    python experiments/plasticity.py [--tasks 60] [--seeds 5] [--first 0] [--data digits]
+    python experiments/plasticity.py [--tasks 60] [--seeds 5] [--first 10] [--data digits]
         [--examples N] [--arms none,turnover] [--out plasticity.csv]
 
 Online permuted digits: each task has an order of the pixels of its own, and shows each example
 once, in batches of 16. Accuracy is that on each batch before it is learned. 64-64-64-10, ReLU, He's
 initial weights, backprop, Adam at 0.01 in all arms. All seeds of an arm are one compiled program.
 
-none: Adam alone. turnover: `bp.structure.turnover`. decay: decoupled weight decay. l2 init: a decay
-towards the initial weights (Kumar, Marklund, Van Roy, 2023, arXiv:2308.11958). sparse: half of the
-synapses, which never move. set: as many, of which the weakest move (`bp.structure.rewired`). noise:
-turnover of units that are chosen by nothing but age would be a further control; it is not here.
+none: Adam alone. turnover, slow turnover: `bp.structure.turnover` at rates of 1e-2 and 1e-3. decay:
+decoupled weight decay. l2 init: a decay towards the initial weights (Kumar, Marklund, Van Roy,
+2023, arXiv:2308.11958). sparse: half of the synapses, which never move. set: as many, of which the
+weakest 30 % move every 50 steps (`bp.structure.rewired`). First and last: mean of 6 tasks.
+
+    python experiments/plasticity.py
+
+gave, in about 3 minutes on one core, with 95 % intervals over the seeds 10 to 14:
+
+| arm | first tasks, % | last tasks, % | dead units, % | mean weight | synapses made |
+|---|---|---|---|---|---|
+| none | 68.3 | 14.8 [10.6, 19.0] | 88 | 0.33 | 0 |
+| turnover | 73.5 | 68.0 [65.9, 70.1] | 45 | 0.32 | 399,758 |
+| slow turnover | 70.4 | 49.7 [42.7, 56.7] | 60 | 0.43 | 56,964 |
+| decay | 70.1 | 41.2 [34.4, 48.0] | 79 | 0.17 | 0 |
+| l2 init | 74.8 | 71.0 [69.8, 72.3] | 21 | 0.17 | 0 |
+| sparse | 67.9 | 46.7 [43.9, 49.4] | 56 | 0.25 | 0 |
+| set | 69.0 | 14.5 [12.0, 17.0] | 88 | 0.32 | 123,132 |
+
+Rates of turnover, and decay's, were chosen on seed 0; those of the others were not searched. A
+decay towards the initial weights does as well as turnover here, and makes no synapse. Rewiring is
+structure, and no cure: synapses that move do worse than as many that stay.
 """
 
 import argparse
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,11 +60,14 @@ class Initial(NamedTuple):
 def towards_start(strength: float) -> optax.GradientTransformation:
     """Gradients with that of strength / 2 * |w - w_0|^2 added, w_0 the params at the start."""
 
-    def update(grads, state, params):
-        pulls = jax.tree.map(lambda w, start: strength * (w - start), params, state.params)
-        return jax.tree.map(jnp.add, grads, pulls), state
+    def init(params):
+        return Initial(jax.tree.map(jnp.array, params))
 
-    return optax.GradientTransformation(lambda p: Initial(jax.tree.map(jnp.array, p)), update)
+    def update(updates, state: Any, params=None):
+        pulls = jax.tree.map(lambda w, start: strength * (w - start), params, state.params)
+        return jax.tree.map(jnp.add, updates, pulls), state
+
+    return optax.GradientTransformation(init, update)
 
 
 ARMS: dict[str, Callable[[Net], optax.GradientTransformation]] = {
@@ -105,7 +126,7 @@ def run(
                 updates, opt = optax.with_extra_args_support(tx).update(
                     grads, opt, params, batch=batch, key=step_key
                 )
-                params = optax.apply_updates(params, updates)
+                params: Any = optax.apply_updates(params, updates)
                 return (params, opt), info["signals"].correct.mean()
 
             carry, right = jax.lax.scan(step, carry, jnp.arange(steps))
@@ -136,7 +157,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=int, default=10)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--examples", type=int, help="of a task; all of the data by default")
     parser.add_argument("--arms", default=",".join(ARMS))

@@ -109,7 +109,9 @@ def effective(
     def changes(result: PyTree) -> list:
         """How many weights of each layer change."""
         update: PyTree = (
-            result[0] if tx is None else tx.update(result[0], tx.init(params), params)[0]
+            result[0]
+            if tx is None
+            else _update(tx, result[0], tx.init(params), params, batch, key)[0]
         )
         return [sum((c != 0).sum() for c in jax.tree.leaves(g)) for g in update]
 
@@ -232,7 +234,7 @@ def _cost(
     for words in moved:
         traffic[words] += 2 * words
     if tx is not None:
-        _optimised(tx, t.params, cells, traffic)
+        _optimised(tx, t, cells, traffic)
     answer = _answer(rule, t)
     size = t.batch.x.shape[0]
     dense = _assembled(
@@ -241,22 +243,30 @@ def _cost(
     return dense._replace(residency=residency(program, size), effective=products is not None)
 
 
-def _optimised(tx, params: PyTree, cells, traffic: Counter) -> None:
+def _update(tx, grads: PyTree, opt: PyTree, params: PyTree, batch: Batch, key: Key):
+    """What training calls, `bioplaus.training.steps.learned`."""
+    told = {"batch": batch, "key": key}
+    return optax.with_extra_args_support(tx).update(grads, opt, params, **told)
+
+
+def _optimised(tx, t: Traced, cells, traffic: Counter) -> None:
     """Add the cost of applying the gradients.
 
     It consists of operations, and of a read and a write of each word of the parameters and of the
     optimiser's state that changes.
 
     These words move to and from a memory that holds all parameters, because an update goes through
-    all of them at once.
+    all of them at once. A forward pass by which structure hears activity is the rule's own, and is
+    not counted again.
     """
 
-    def step(params, opt, grads):
-        updates, opt = tx.update(grads, opt, params)
+    def step(params, opt, grads, batch, key):
+        updates, opt = _update(tx, grads, opt, params, batch, key)
         return optax.apply_updates(params, updates), opt
 
+    params = t.params
     opt = jax.eval_shape(tx.init, params)
-    program = trace(step, params, opt, params)
+    program = trace(step, params, opt, params, t.batch, t.key)
     parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
     before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
     layer_of = layers_of(

@@ -137,6 +137,10 @@ UPDATES = _listed(
         table="learning",
     )
 )
+MADE = _listed(Measure("synapses made", "synapse", ",.0f", "lower", POSITIVE, table="learning"))
+REMOVED = _listed(
+    Measure("synapses removed", "synapse", ",.0f", "lower", POSITIVE, table="learning")
+)
 INEFFICIENCY = _listed(
     Measure(
         "inefficiency",

@@ -35,7 +35,9 @@ from bioplaus.structure.units import turnover
 
 STRUCTURES: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "turnover": turnover,
+    "rewired": rewired,
 }
-"""Key -> (tx, net, **numbers) -> tx."""
+"""Key -> (tx, **numbers) -> tx, which also takes the net or a key where its signature names them.
+"""
 
 __all__ = ["STRUCTURES", "Rebuilt", "rebuilt", "rewired", "turnover"]

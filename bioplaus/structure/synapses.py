@@ -33,11 +33,12 @@ from bioplaus.types import Array, Key, PyTree
 
 
 class Rewired(NamedTuple):
-    """The state of `rewired`. exists: which params there are, booleans of their shapes."""
+    """The state of `rewired`. exists: which params there are, booleans of their shapes.
+    steps: []."""
 
     inner: PyTree
     exists: PyTree
-    count: Array
+    steps: Array
     rebuilt: Rebuilt
 
 
@@ -90,9 +91,9 @@ def rewired(
         given(params)
         held = jax.tree.map(lambda g, m: jnp.where(m, g, 0), updates, state.exists)
         changes, inner = optimiser.update(held, state.inner, params, **told)
-        count = state.count + 1
+        steps = state.steps + 1
         bits = [(w.ravel()[:31] > 0).sum() for w in jax.tree.leaves(params)]
-        draws = jax.random.fold_in(jax.random.fold_in(key, count), sum(bits))
+        draws = jax.random.fold_in(jax.random.fold_in(key, steps), sum(bits))
 
         def move(exists: PyTree) -> PyTree:
             moved = []
@@ -104,13 +105,13 @@ def rewired(
                 moved.append(m)
             return jax.tree.unflatten(jax.tree.structure(exists), moved)
 
-        exists = jax.lax.cond(count % every == 0, move, lambda m: m, state.exists)
+        exists = jax.lax.cond(steps % every == 0, move, lambda m: m, state.exists)
         old = jax.tree.map(jnp.logical_and, exists, state.exists)  # those with a past
         changes = jax.tree.map(lambda m, u, w: jnp.where(m, u, -w), old, changes, params)
         inner = optax.tree_map_params(tx, lambda v, m: jnp.where(m, v, 0), inner, old)
         new = jax.tree.map(lambda a, b: (a & ~b).sum(), exists, state.exists)
         made = sum(jax.tree.leaves(new))
-        return changes, Rewired(inner, exists, count, counted(state.rebuilt, made))
+        return changes, Rewired(inner, exists, steps, counted(state.rebuilt, made))
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -17,6 +17,7 @@ from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import gated
 from bioplaus.rules import available, rate_regularised
+from bioplaus.structure import STRUCTURES
 from bioplaus.study.nets import (
     further_of,
     has_numbers,
@@ -30,6 +31,7 @@ from bioplaus.study.optimisers import (
     clipping,
     constraints,
     make_tx,
+    restructured,
     train_last_only,
 )
 from bioplaus.study.settings import Arm, StudyError, nearest
@@ -76,6 +78,7 @@ def build(
     objective = loss if net[-1].time is None else losses.at_each_moment(loss)
     tx = base if arm.optimiser.largest is None else by_largest(base, arm.optimiser, updates)
     tx = gated(tx) if arm.optimiser.gated else tx
+    tx = restructured(arm, tx, net)
     if arm.rule == "frozen":
         tx = train_last_only(tx)
     factory = available()[arm.rule]
@@ -167,6 +170,7 @@ def _numbers_of_kinds(arm: Arm) -> dict[str, Hyperparameter]:
     for head, spec, of in (
         ("neuron.surrogate", arm.neuron.surrogate, SURROGATES),
         ("encoder", arm.encoder, ENCODERS),
+        ("structure", arm.structure, STRUCTURES),
     ):
         known = hyperparameters(of[spec.kind]) if spec.kind in of else {}
         kinds.append((head, known, spec.numbers, ("kind",)))

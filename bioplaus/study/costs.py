@@ -28,10 +28,13 @@ from bioplaus.record.measures import (
     INEFFICIENCY,
     M_ENERGY,
     MACS,
+    MADE,
+    REMOVED,
     SHORT_OF_ACCURACY,
     TO_ACCURACY,
     UPDATES,
 )
+from bioplaus.structure import Rebuilt, rebuilt
 from bioplaus.study.arm import Trained
 from bioplaus.study.build import Built
 from bioplaus.study.settings import Arm, StudyError
@@ -64,13 +67,15 @@ class Costs(NamedTuple):
     """The costs of an arm.
 
     dense, effective: counts per example. energies: profile -> joules per example. learning: for
-    each seed, how much all of training changed the weights. card: lines (item, text).
+    each seed, how much all of training changed the weights. structure: for each seed, the synapses
+    made and removed; empty if the arm changes none. card: lines (item, text).
     """
 
     dense: Cost
     effective: Cost
     energies: dict[str, Energy]
     learning: list[Efficiency]
+    structure: list[Rebuilt]
     card: list[tuple[str, str]]
 
 
@@ -107,6 +112,7 @@ def costs_of(
         run,
         energies,
         [efficiency(s.opt, s.params) for s in seeds],
+        [rebuilt(s.opt) for s in seeds] if arm.structure.kind != "none" else [],
         described,
     )
 
@@ -135,6 +141,9 @@ def cost_rows(costs: Costs, label: Label, arm: Arm, trained: Sequence[Row]) -> l
                 Row.of(label, "", Condition(q, profile=profile), measure, getattr(estimate, q))
                 for q in QUANTILES
             ]
+    for seed, found in enumerate(costs.structure):
+        for measure, count in ((MADE, found.made), (REMOVED, found.removed)):
+            rows.append(Row.of(label, seed, TRAINING, measure, float(count)))
     step = costs.energies[HEADLINE_PROFILE].E_total.median * arm.batch_size
     for seed, found in enumerate(costs.learning):
         for measure, value in (

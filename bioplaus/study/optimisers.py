@@ -1,5 +1,6 @@
 """Builds the optimiser of an arm, with its schedule, clipping and constraints on the weights."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -8,8 +9,11 @@ import optax
 from jax.typing import ArrayLike
 
 from bioplaus.optim import langevin, projections
+from bioplaus.structure import STRUCTURES
+from bioplaus.study.settings import Arm, StudyError
 from bioplaus.study.tables import OptimiserSpec
 from bioplaus.training.seeds import seed_key
+from bioplaus.types import Net
 
 
 def make_tx(
@@ -98,3 +102,23 @@ def train_last_only(tx: optax.GradientTransformation) -> optax.GradientTransform
         return tuple("train" if l == len(params) - 1 else "keep" for l in range(len(params)))
 
     return optax.partition({"train": tx, "keep": optax.set_to_zero()}, labels)
+
+
+def restructured(
+    arm: Arm, tx: optax.GradientTransformation, net: Net
+) -> optax.GradientTransformation:
+    """`tx` with the structure that the arm asks for. The hidden layers of frozen stay as they are.
+
+    A structure is given what its signature names: the net, or a key.
+    """
+    if arm.structure.kind == "none" or arm.rule == "frozen":
+        return tx
+    if arm.optimiser.largest is not None:
+        raise StudyError(
+            "structure: optimiser.largest gives hidden layers an optimiser of their own, whose"
+            " moments a new unit or synapse cannot reset; leave out one of the two"
+        )
+    structure = STRUCTURES[arm.structure.kind]
+    takes = inspect.signature(structure).parameters
+    given = {n: v for n, v in (("net", net), ("key", seed_key(0))) if n in takes}
+    return structure(tx, **given, **arm.structure.numbers)

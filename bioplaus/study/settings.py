@@ -17,6 +17,7 @@ from bioplaus.study.tables import (
     OptimiserSpec,
     RatesSpec,
     ScheduleSpec,
+    StructureSpec,
     TrainingDataSpec,
 )
 
@@ -66,6 +67,8 @@ class Arm(Settings):
     """
     optimiser: OptimiserSpec = OptimiserSpec()
     """The optimiser, and constraints on the weights."""
+    structure: StructureSpec = Field(default=StructureSpec(), exclude_if=unset)
+    """Units that are replaced, and synapses that move."""
     schedules: dict[str, ScheduleSpec] = Field(default={}, exclude_if=unset)
     """Key of a setting -> how it changes during training. The setting may be any number that the
     compiled program takes as an argument, such as `hyper.beta` or `neuron.level`. The net is

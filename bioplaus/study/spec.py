@@ -257,6 +257,7 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     from bioplaus.encoders import ENCODERS
     from bioplaus.measure.robustness import CURVES
     from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
+    from bioplaus.structure import STRUCTURES
     from bioplaus.study.build import check_numbers
     from bioplaus.study.nets import over_moments
 
@@ -266,6 +267,7 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
         ("neuron.kind", arm.neuron.kind, NEURONS),
         ("neuron.surrogate.kind", arm.neuron.surrogate.kind, SURROGATES),
         ("encoder.kind", arm.encoder.kind, ("none", *ENCODERS)),
+        ("structure.kind", arm.structure.kind, ("none", *STRUCTURES)),
         ("neuron.noise", arm.neuron.noise, ("none", *NOISES, *SYNAPTIC_NOISES)),
         ("modulator.kind", arm.modulator.kind, modulators.available()),
         *(("curves", curve, CURVES) for curve in arm.curves),

@@ -129,6 +129,17 @@ class RatesSpec(Settings):
     """Strength of the regularisation, in units of the loss times ms^2; 0 is none."""
 
 
+class StructureSpec(OfKind):
+    """How the net rebuilds itself while it learns (`bioplaus.structure`). The frozen baseline does
+    not.
+
+    Numbers of each kind are further keys, such as rate: those of the sections below.
+    """
+
+    kind: str = "none"
+    """none, or a key of `bioplaus.structure.STRUCTURES`."""
+
+
 class ModulatorSpec(Settings):
     """The neuromodulator of the learning rule."""
 

@@ -98,11 +98,12 @@ def test_seeds_differ():
 
 
 def test_bad_input_is_refused():
-    for words, arguments in (
+    bad: Any = (
         ("rewired: density: expected a number above 0", (0.0, {})),
         ("rewired: fraction: expected", (0.2, {"fraction": 0.0})),
         ("rewired: every: expected a whole number", (0.2, {"every": 0})),
-    ):
+    )
+    for words, arguments in bad:
         with pytest.raises(ValueError, match=words):
             rewired(optax.sgd(0.1), arguments[0], KEY, **arguments[1])
     with pytest.raises(ValueError, match=r"14 of 46 synapses are to move, .* have 2 free places"):

@@ -1,6 +1,7 @@
 """Mutants of networks that rebuild themselves."""
 
 UNITS, TESTS = "bioplaus.structure.units", "tests/structure/test_units.py"
+SYNAPSES, MOVES = "bioplaus.structure.synapses", "tests/structure/test_synapses.py"
 KEPT = f"{TESTS}::test_a_unit_of_constant_output_is_replaced_and_the_function_stays"
 COUNTED = f"{TESTS}::test_as_many_units_die_as_the_rate_says"
 
@@ -48,5 +49,28 @@ MUTANTS = [
         "synapses that leave are not counted",
         (("new[l]['w'].shape[0] + new[l + 1]['w'].shape[1]", "new[l]['w'].shape[0]"),),
         f"{TESTS}::test_new_units_are_safe_and_counted",
+    ),
+]
+
+MUTANTS += [
+    (SYNAPSES, "the strongest go", (("jnp.abs(w), -1)", "1 / (1 + jnp.abs(w)), -1)"),), MOVES),
+    (
+        SYNAPSES,
+        "new ones have a past",
+        (("jnp.where(m, v, 0), inner, old", "jnp.where(m, v, 0), inner, exists"),),
+        MOVES,
+    ),
+    (
+        SYNAPSES,
+        "those that are removed grow again",
+        (("jnp.where(exists, -1, score)", "jnp.where(exists, 2, score)"),),
+        MOVES,
+    ),
+    (SYNAPSES, "what moves is counted each step", (("(a & ~b).sum()", "(a | ~b).sum()"),), MOVES),
+    (
+        SYNAPSES,
+        "random in place of the gradient",
+        (("jnp.abs(g) if by_gradient else random", "random"),),
+        MOVES,
     ),
 ]
