@@ -296,20 +296,3 @@ def test_diehl_cook_2015():
     assert f"{mean:.1f} %, {abs(mean - 87.0):.1f} points from the published figure" in text
     for values in (learned, *accuracy.values()):
         assert f"| {', '.join(f'{v:.2f}' for v in values)} |" in text
-
-
-def test_dohare_2024():
-    """Backprop loses plasticity; with turnover of units it loses less, in every pair of seeds."""
-    found = defaultdict(lambda: defaultdict(dict))
-    with (PAPERS / "dohare2024" / "results.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            found[row["arm"]][row["seed"]][int(row["task"])] = 100 * float(row["accuracy"])
-    last = {}
-    for arm, seeds in found.items():
-        tasks = np.array([[of_task[t] for t in range(60)] for of_task in seeds.values()])
-        assert tasks.shape == (3, 60)
-        last[arm] = tasks[:, -6:].mean(1)
-        line = f"| {arm} | {tasks[:, :6].mean():.1f} | {printed(last[arm].tolist(), 1)} |"
-        assert line in said("dohare2024")
-    assert (last["none"] < 45).all()
-    assert (last["turnover"] > last["none"] + 15).all()

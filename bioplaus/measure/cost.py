@@ -42,9 +42,10 @@ import optax
 
 from bioplaus.context import in_context
 from bioplaus.measure.counts import Cost, Count, Counts, Traffic, counted, per
+from bioplaus.measure.optimiser import optimised, updated
 from bioplaus.measure.program import Program, dependents, trace
 from bioplaus.measure.program.flow import forward_axes, layers_of, reads_of
-from bioplaus.measure.program.operations import arithmetic, kind, macs, times
+from bioplaus.measure.program.operations import macs, times
 from bioplaus.measure.program.products import Products, products_of
 from bioplaus.measure.program.schedule import Residency, residency
 from bioplaus.net import current_shapes, forward, init
@@ -111,7 +112,7 @@ def effective(
         update: PyTree = (
             result[0]
             if tx is None
-            else _update(tx, result[0], tx.init(params), params, batch, key)[0]
+            else updated(tx, result[0], tx.init(params), params, batch, key)[0]
         )
         return [sum((c != 0).sum() for c in jax.tree.leaves(g)) for g in update]
 
@@ -234,55 +235,13 @@ def _cost(
     for words in moved:
         traffic[words] += 2 * words
     if tx is not None:
-        _optimised(tx, t, cells, traffic)
+        optimised(tx, t.params, t.batch, t.key, cells, traffic)
     answer = _answer(rule, t)
     size = t.batch.x.shape[0]
     dense = _assembled(
         t, net, cells, traffic, per(2 * sum(moved), size), per(total_macs(answer), size)
     )
     return dense._replace(residency=residency(program, size), effective=products is not None)
-
-
-def _update(tx, grads: PyTree, opt: PyTree, params: PyTree, batch: Batch, key: Key):
-    """What training calls, `bioplaus.training.steps.learned`."""
-    told = {"batch": batch, "key": key}
-    return optax.with_extra_args_support(tx).update(grads, opt, params, **told)
-
-
-def _optimised(tx, t: Traced, cells, traffic: Counter) -> None:
-    """Add the cost of applying the gradients.
-
-    It consists of operations, and of a read and a write of each word of the parameters and of the
-    optimiser's state that changes.
-
-    These words move to and from a memory that holds all parameters, because an update goes through
-    all of them at once. A forward pass by which structure hears activity is the rule's own, and is
-    not counted again.
-    """
-
-    def step(params, opt, grads, batch, key):
-        updates, opt = _update(tx, grads, opt, params, batch, key)
-        return optax.apply_updates(params, updates), opt
-
-    params = t.params
-    opt = jax.eval_shape(tx.init, params)
-    program = trace(step, params, opt, params, t.batch, t.key)
-    parameters = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
-    before, after = jax.tree.leaves(program.inputs[:2]), jax.tree.leaves(program.outputs)
-    layer_of = layers_of(
-        program, tuple(zip(program.inputs[0], program.inputs[2], strict=True)), (), (), (), set()
-    )
-    for i, op in enumerate(program.ops):
-        cells["optimiser", layer_of[0][i]][f"{kind(op)}s"] += times(op) * arithmetic(
-            op, program.shapes
-        )
-    for b, a in zip(before, after, strict=True):
-        if a != b:
-            words = math.prod(program.shapes[b])
-            cells["optimiser", layer_of[1].get(a, 0)].update(
-                {"weight_reads": words, "weight_writes": words}
-            )
-            traffic[parameters] += 2 * words
 
 
 def _assembled(

@@ -54,14 +54,13 @@ def rewired(
 ) -> optax.GradientTransformationExtraArgs:
     """tx on a net with sparse synapses that move; see the head of this file.
 
-    density: fraction of each layer's synapses that exist, rounded to a whole number. key: from it
-    masks and new places are drawn, with the signs of the starting weights, so that seeds under
-    `replicate` differ. fraction: of the synapses that move at a time. every: steps between moves.
-    by_gradient: whether new synapses appear where the gradient is largest, and not at random.
+    density: fraction of each layer's synapses that exist. key: places are drawn from it and the
+    signs of weights, so that seeds under `replicate` differ. fraction: of the synapses that move at
+    a time. every: steps between moves. by_gradient: whether new ones appear where the gradient is
+    largest, and not at random.
 
-    Starting weights where no synapse is are removed in the first step. Raises ValueError for
-    numbers outside their domains; at init if a layer has no synapse left, or too few places for
-    those that move; and in `update` without the params.
+    The first step removes weights where no synapse is. Raises ValueError for numbers outside their
+    domains; at init if a layer has no synapse, or too few free places; in `update` without params.
 
         tx = bp.structure.rewired(optax.adam(1e-3), 0.2, jax.random.key(0), every=50)
     """
@@ -75,12 +74,7 @@ def rewired(
     def mask(is_weight: bool, w: Array) -> Array:
         if not is_weight:
             return jnp.ones(w.shape, bool)
-        stay, moving = numbers(w)
-        if moving > w.size - stay - moving:
-            raise ValueError(
-                f"rewired: {moving} of {stay + moving} synapses are to move, and weights {w.shape}"
-                f" have {w.size - stay - moving} free places; give a lower density or fraction"
-            )
+        _check_room(w, *numbers(w))
         return drawn_mask("rewired", density, key, w)
 
     def init(params: PyTree) -> Rewired:
@@ -92,28 +86,42 @@ def rewired(
         held = jax.tree.map(lambda g, m: jnp.where(m, g, 0), updates, state.exists)
         changes, inner = optimiser.update(held, state.inner, params, **told)
         steps = state.steps + 1
-        bits = [(w.ravel()[:31] > 0).sum() for w in jax.tree.leaves(params)]
-        draws = jax.random.fold_in(jax.random.fold_in(key, steps), sum(bits))
 
         def move(exists: PyTree) -> PyTree:
-            moved = []
-            leaves = zip(*map(jax.tree.leaves, (exists, params, changes, updates)), strict=True)
-            for i, (m, w, change, g) in enumerate(leaves):
-                if w.ndim > 1:
-                    random = jax.random.uniform(jax.random.fold_in(draws, i), w.shape)
-                    m = _moved(m, w + change, jnp.abs(g) if by_gradient else random, *numbers(w))
-                moved.append(m)
-            return jax.tree.unflatten(jax.tree.structure(exists), moved)
+            scores = jax.tree.map(jnp.abs, updates) if by_gradient else _random(key, steps, params)
+            after = jax.tree.map(jnp.add, params, changes)
+            return jax.tree.map(
+                lambda is_weight, m, w, s: _moved(m, w, s, *numbers(w)) if is_weight else m,
+                *(are_weights(params), exists, after, scores),
+            )
 
         exists = jax.lax.cond(steps % every == 0, move, lambda m: m, state.exists)
         old = jax.tree.map(jnp.logical_and, exists, state.exists)  # those with a past
         changes = jax.tree.map(lambda m, u, w: jnp.where(m, u, -w), old, changes, params)
         inner = optax.tree_map_params(tx, lambda v, m: jnp.where(m, v, 0), inner, old)
-        new = jax.tree.map(lambda a, b: (a & ~b).sum(), exists, state.exists)
-        made = sum(jax.tree.leaves(new))
+        made = sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a & ~b).sum(), exists, old)))
         return changes, Rewired(inner, exists, steps, counted(state.rebuilt, made))
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _check_room(w: Array, stay: int, moving: int) -> None:
+    free = w.size - stay - moving
+    if moving > free:
+        raise ValueError(
+            f"rewired: {moving} of {stay + moving} synapses are to move, and weights {w.shape} have"
+            f" {free} free places; give a lower density or fraction"
+        )
+
+
+def _random(key: Key, steps: Array, params: PyTree) -> PyTree:
+    """A number in [0, 1) for each place; signs of weights make those of seeds differ."""
+    leaves, tree = jax.tree.flatten(params)
+    signs = sum((w.ravel()[:31] > 0).sum() for w in leaves)
+    draws = jax.random.fold_in(jax.random.fold_in(key, steps), signs)
+    return tree.unflatten(
+        [jax.random.uniform(jax.random.fold_in(draws, i), w.shape) for i, w in enumerate(leaves)]
+    )
 
 
 def _moved(exists: Array, w: Array, score: Array, stay: int, moving: int) -> Array:

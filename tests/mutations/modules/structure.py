@@ -70,7 +70,7 @@ MUTANTS += [
     (
         SYNAPSES,
         "random in place of the gradient",
-        (("jnp.abs(g) if by_gradient else random", "random"),),
+        (("jax.tree.map(jnp.abs, updates) if by_gradient else ", ""),),
         MOVES,
     ),
 ]
