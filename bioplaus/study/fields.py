@@ -35,9 +35,10 @@ def fields_of(p: Plan, trained: Trained) -> dict[str, Any] | None:
     if images.ndim != 4 or max(images.shape[1:3]) > MAX_SIDE:
         return None
     seed = next((s for s in range(p.arm.seeds) if s not in trained.diverged), 0)
-    state = jax.tree.map(lambda a: jnp.asarray(a)[seed], deployed.state)
+    kept = deployed.state.params, deployed.state.rule
+    params, state = jax.tree.map(lambda a: jnp.asarray(a)[seed], kept)
     first = picked(test, slice(1))
-    shapes = [c.shape for c in current_shapes(net, state.params, first, seed_key(0))]
+    shapes = [c.shape for c in current_shapes(net, params, first, seed_key(0))]
     placed = [l for l, shape in enumerate(shapes) if len(shape) == 4]
     if not placed:
         return None
@@ -46,13 +47,13 @@ def fields_of(p: Plan, trained: Trained) -> dict[str, Any] | None:
 
     def pictures(net: Net) -> np.ndarray:
         def respond(x):
-            output = forward(net, state.params, x, seed_key(0)).outputs[layer]
+            output = forward(net, params, x, seed_key(0)).outputs[layer]
             return output[:, row, column, :SHOWN_UNITS]
 
         return np.asarray(jax.jit(lambda x: mean_gradient(respond, x).sum(-1))(images))
 
     before, under = pictures(net), None
-    gains = _gains(p, state.rule, first.context)
+    gains = _gains(p, state, first.context)
     if gains:
         under = pictures(with_gain(net, gains))
     largest = np.abs([before, before if under is None else under]).max((0, 2, 3), keepdims=True)[0]
