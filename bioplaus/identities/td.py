@@ -49,7 +49,7 @@ def of_one_layer(factory: RuleFactory) -> Iterator[Check]:
     assert stream is not None
 
     @jax.jit
-    def lived(params, state, gates):
+    def lived(params, state, gates, context):
         def moment(carry, at):
             params, state = carry
             x, y, context, gate = jax.tree.map(lambda a: a[:, None], at)
@@ -66,7 +66,7 @@ def of_one_layer(factory: RuleFactory) -> Iterator[Check]:
         return jax.lax.scan(moment, (params, state), moments)[1]
 
     start = stream.init(p.key, p.params, p.batch._replace(context=context))
-    got = lived(p.params, start, gates)
+    got = lived(p.params, start, gates, context)
     want = by_loops(p, given, reward, ended, gates)
     yield equal(KEY, "one layer, moment by moment: TD(lambda) in numpy", got, want, 1e-12)
     whole = by_loops(p, given, reward, 0 * ended, gates)
@@ -74,13 +74,22 @@ def of_one_layer(factory: RuleFactory) -> Iterator[Check]:
     yield large(
         KEY,
         "without gates: relative difference",
-        relative(got, lived(p.params, start, 1 + 0 * gates)),
+        relative(got, lived(p.params, start, 1 + 0 * gates, context)),
         0.1,
     )
+    serotonin = draw.random((3, 7))
+    slowed = lived(p.params, start, gates, context | {"serotonin": serotonin})
+    want = by_loops(p, given, reward, ended, gates, serotonin)
+    yield equal(KEY, "serotonin is the discount of its moment, in numpy", slowed, want, 1e-12)
+    late = by_loops(p, given, reward, ended, gates, np.roll(serotonin, 1, 1))
+    yield large(KEY, "serotonin one moment late: relative difference", relative(slowed, late), 0.1)
 
 
-def by_loops(p: Problem, action: Any, reward: Any, ended: Any, gates: Any) -> PyTree:
-    """(grads [T, *W], V [T, B], delta [T, B]) of a dense layer."""
+def by_loops(
+    p: Problem, action: Any, reward: Any, ended: Any, gates: Any, gamma: Any = GAMMA
+) -> PyTree:
+    """(grads [T, *W], V [T, B], delta [T, B]) of a dense layer. gamma: [], or of moments [B, T]."""
+    gamma = np.broadcast_to(gamma, reward.shape)
     w, b = (np.array(p.params[0][name]) for name in ("w", "b"))
     x = np.asarray(p.batch.x)
     rows, moments = action.shape
@@ -94,12 +103,12 @@ def by_loops(p: Problem, action: Any, reward: Any, ended: Any, gates: Any) -> Py
         signal[:, -1] = -CRITIC
         live = 1 - ended[:, t]
         value = live * output[:, -1]
-        delta = reward[:, t] + GAMMA * value - last
+        delta = reward[:, t] + gamma[:, t] * value - last
         grads = [np.tensordot(gates[:, t] * delta, e, 1) / rows for e in traces]
         fresh = [signal, np.einsum("bi,bj->bij", x[:, t], signal)]
         for k, f in enumerate(fresh):
-            alive = live.reshape(-1, *(1,) * (f.ndim - 1))
-            traces[k] = alive * (GAMMA * LAMBDA * traces[k] + f)
+            alive, discount = (a.reshape(-1, *(1,) * (f.ndim - 1)) for a in (live, gamma[:, t]))
+            traces[k] = alive * (discount * LAMBDA * traces[k] + f)
         b, w, last = b - RATE * grads[0], w - RATE * grads[1], value
         updates.append(grads)
         values.append(value)

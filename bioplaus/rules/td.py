@@ -32,11 +32,9 @@ from bioplaus.losses import at_each_moment
 from bioplaus.net import advance, predictor
 from bioplaus.outputs import declared_by, moment_loss
 from bioplaus.rules.eprop import eprop
-from bioplaus.rules.shared.acting import actions_of, rewards_of
+from bioplaus.rules.shared.acting import actions_of, discount_of, rewards_of
 from bioplaus.rules.shared.over_time import ONLINE
 from bioplaus.types import MOMENTS, Array, Batch, Loss, Net, PyTree, Rule, StreamInfo, StreamState
-
-Broadcast = Callable[[Array], Array]
 
 
 class Traces(NamedTuple):
@@ -67,7 +65,7 @@ def td(
     critic: NonNegative = 0.5,
     scale: Real = 1.0,
     symmetric: bool = False,
-    broadcast: Broadcast | None = None,
+    broadcast: Callable[[Array], Array] | None = None,
 ) -> Rule:
     """TD(lambda) on streams, one moment for each action: `bp.worlds.run`.
 
@@ -76,8 +74,9 @@ def td(
     gamma: 0 to 1, for each moment. decay: lambda. critic: c. scale, symmetric: the feedback weights
     of `rules.eprop`. broadcast: what of delta [B, K] reaches the synapses, a function; None: all.
 
-    A batch has `context["reward"]` [B, K], of the action before each moment, and, if trials end,
-    `context["ended"]` [B, K], 1 at the moment that shows the last reward of a trial. Actions are
+    A batch has `context["reward"]` [B, K], of the action before each moment; if trials end,
+    `context["ended"]` [B, K], 1 at the moment that shows the last reward of a trial; and perhaps
+    `context["serotonin"]` [B, K], which is gamma of that moment, in delta and in E. Actions are
     drawn at the moments that are not `asked`; at the others y says which is taken, and info
     ["action"] tells both. A whole sequence is a stream from rest. A gate, [], [B] or [B, K, 1],
     multiplies delta. Gains must be the same for all examples.
@@ -131,14 +130,16 @@ def td(
 
         value = live * output[..., -1]
         before = jnp.concatenate([state.traces.value[:, None], value[:, :-1]], 1)
-        rpe = reward + gamma * value - before
+        discount = discount_of(batch, gamma)
+        rpe = reward + discount * value - before
+        fade = jnp.full(rpe.shape, discount * decay, rpe.dtype)
         dopamine = rpe if broadcast is None else broadcast(rpe)
         dopamine = tuple(_gated(g, dopamine) for g in gates_of(gate, signals, len(net)))
         teach = jax.vmap(taught, (None, None, *axes, 0, 0, 0), (0, *axes))
 
         def moment(carry, at):
             pasts, traces, eligibility, grads = carry
-            x, y, live, dopamine = at
+            x, y, live, fade, dopamine = at
             fresh, pasts, traces = teach(params, state.learned, pasts, traces, x, y, keys)
             with jax.named_scope("update"):
                 learns = (
@@ -147,13 +148,13 @@ def td(
                 )
                 grads = jax.tree.map(jnp.add, grads, tuple(learns))
                 eligibility = jax.tree.map(
-                    lambda e, f: _of_rows(live, e) * (gamma * decay * e + f), eligibility, fresh
+                    lambda e, f: _of_rows(live, e) * (_of_rows(fade, e) * e + f), eligibility, fresh
                 )
             return (pasts, traces, eligibility, grads), None
 
         nothing = jax.tree.map(jnp.zeros_like, params)
         start = (state.pasts, state.traces.of_moment, state.traces.eligibility, nothing)
-        moments = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (batch.x, y, live, dopamine))
+        moments = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), (batch.x, y, live, fade, dopamine))
         with jax.named_scope(MOMENTS):
             (pasts, traces, eligibility, grads), _ = jax.lax.scan(moment, start, moments)
         kept = Traces(traces, eligibility, value[:, -1])

@@ -93,7 +93,7 @@ def test_damaged_digits_are_refused(monkeypatch, tmp_path):
 def test_unknown_name():
     with pytest.raises(
         ValueError,
-        match=r"'fashion_mnist'.*mean 'fashion-mnist'.*digits, mnist, fashion-mnist, cifar10",
+        match=r"'fashion_mnist'.*mean 'fashion-mnist'.*digits, digits-in-contexts, mnist",
     ):
         load("fashion_mnist")
     with pytest.raises(ValueError, match="There are"):

@@ -3,17 +3,20 @@
 from bioplaus.rules.shared import acting
 
 KEY = "td"
-TRACE = "_of_rows(live, e) * (gamma * decay * e + f)"
-RPE = "reward + gamma * value - before"
+TRACE = "_of_rows(live, e) * (_of_rows(fade, e) * e + f)"
+FADE = "discount * decay"
+RPE = "reward + discount * value - before"
 
 MUTANTS = [
-    (KEY, "sign flipped", ((RPE, "before - reward - gamma * value"),)),
+    (KEY, "sign flipped", ((RPE, "before - reward - discount * value"),)),
     (KEY, "the value of now is not discounted", ((RPE, "reward + value - before"),)),
     (KEY, "reward alone, no prediction", ((RPE, "reward"),)),
-    (KEY, "the value before is that of now", ((RPE, "reward + gamma * value - value"),)),
-    (KEY, "the trace does not decay", ((TRACE, "_of_rows(live, e) * (gamma * e + f)"),)),
-    (KEY, "the trace is not discounted", ((TRACE, "_of_rows(live, e) * (decay * e + f)"),)),
-    (KEY, "the trace outlives the trial", ((TRACE, "gamma * decay * e + f"),)),
+    (KEY, "the value before is that of now", ((RPE, "reward + discount * value - value"),)),
+    (KEY, "the trace does not decay", ((FADE, "discount"),)),
+    (KEY, "the trace is not discounted", ((FADE, "decay"),)),
+    (KEY, "serotonin does not reach the trace", ((FADE, "gamma * decay"),)),
+    (KEY, "serotonin does not reach the error", ((RPE, "reward + gamma * value - before"),)),
+    (KEY, "the trace outlives the trial", ((TRACE, "_of_rows(fade, e) * e + f"),)),
     (
         KEY,
         "the end of a trial has a value",
@@ -25,7 +28,7 @@ MUTANTS = [
         (
             (
                 "lambda e, d=d: jnp.tensordot(d, e, 1) / len(d), layer)",
-                "lambda e, f, d=d: jnp.tensordot(d, gamma * decay * e + f, 1) / len(d), *layer)",
+                "lambda e, f, d=d: jnp.tensordot(d, _of_rows(fade, e) * e + f, 1) / len(d), *layer)",
             ),
             (
                 "for d, layer in zip(dopamine, eligibility, strict=True)",

@@ -48,6 +48,7 @@ def replaced(**context):
         ),
         ({"batch": replaced(reward=jnp.ones((B, K, 1)))}, "one number for each example and moment"),
         ({"batch": replaced(ended=jnp.ones((B, K + 1)))}, r"context\['ended'\] is \(2, 4\)"),
+        ({"batch": replaced(serotonin=jnp.ones(B))}, r"context\['serotonin'\] is \(2,\), expected"),
         ({"loss": bp.cross_entropy}, "give bp.at_each_moment"),
         ({"loss": bp.at_each_moment(bp.mse)}, "give bp.at_each_moment"),
         ({"gamma": 1.1}, "gamma: expected a number"),

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from bioplaus.outputs import asked_moments
 from bioplaus.salts import ACTIONS
@@ -30,6 +31,21 @@ def rewards_of(batch: Batch) -> tuple[Array, Array]:
             )
     reward = given["reward"].astype(batch.y.dtype)
     return reward, 1 - given.get("ended", jnp.zeros_like(reward)).astype(reward.dtype)
+
+
+def discount_of(batch: Batch, gamma: ArrayLike) -> ArrayLike:
+    """The discount: gamma, or, if the batch has it, the serotonin of each moment [B, K], after
+    Doya, "Metalearning and neuromodulation", 2002, doi:10.1016/S0893-6080(02)00044-8. Raises
+    ValueError for another shape."""
+    if "serotonin" not in batch.context:
+        return gamma
+    serotonin = batch.context["serotonin"]
+    if serotonin.shape != batch.y.shape[:2]:
+        raise ValueError(
+            f"rewards: context['serotonin'] is {serotonin.shape}, expected one number from 0 to 1"
+            f" for each example and moment, {batch.y.shape[:2]}"
+        )
+    return serotonin.astype(batch.y.dtype)
 
 
 def actions_of(y: Array, logits: Array, keys: Array, t: Array) -> Array:
