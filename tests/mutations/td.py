@@ -28,7 +28,8 @@ MUTANTS = [
         (
             (
                 "lambda e, d=d: jnp.tensordot(d, e, 1) / len(d), layer)",
-                "lambda e, f, d=d: jnp.tensordot(d, _of_rows(fade, e) * e + f, 1) / len(d), *layer)",
+                "lambda e, f, d=d: jnp.tensordot(d, _of_rows(fade, e) * e + f, 1)"
+                " / len(d), *layer)",
             ),
             (
                 "for d, layer in zip(dopamine, eligibility, strict=True)",
