@@ -132,11 +132,6 @@ READERS = (
         "applies to neurons with noise, and neuron.noise is none",
     ),
     Reader(
-        ("neuron.noise_hyper",),
-        _noisy,
-        "applies to neurons with noise, and neuron.noise is none",
-    ),
-    Reader(
         ("neuron.each_moment",),
         lambda a, own_net: a.net.kind == "spiking" and a.neuron.noise in SYNAPTIC_NOISES,
         "applies to noise of synapses in net.kind = spiking",

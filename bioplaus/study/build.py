@@ -187,7 +187,8 @@ def _numbers(
     """Dotted key -> hyperparameter with the given value. beside: other keys of the table."""
     for name in given:
         if name not in (names := [*known, *beside]):
-            raise StudyError(f"{head}.{name}: unknown hyperparameter{nearest(name, names)}")
+            told = nearest(name, names) if names else "; there are none here, leave it out"
+            raise StudyError(f"{head}.{name}: unknown hyperparameter{told}")
     return {
         f"{head}.{n}": h._replace(name=f"{head}.{n}", default=given.get(n, h.default))
         for n, h in known.items()

@@ -47,6 +47,30 @@ BAD = {
         GOOD + '[base.neuron]\nnoise = "synaptic_release"\nlevel = 1.5\n',
         "neuron.level: expected a number above 0 and at most 1",
     ),
+    "unknown number of a noise": (
+        GOOD + '[base.neuron]\nnoise = "correlated"\nnoise_hyper = {corelation = 0.3}\n',
+        "neuron.noise_hyper.corelation: unknown hyperparameter; did you mean 'correlation'",
+    ),
+    "number of another noise": (
+        GOOD + '[base.neuron]\nnoise = "gaussian"\nnoise_hyper = {correlation = 0.3}\n',
+        "neuron.noise_hyper.correlation: unknown hyperparameter; there are none here",
+    ),
+    "number of no noise": (
+        GOOD + "[base.neuron]\nnoise_hyper = {correlation = 0.3}\n",
+        "neuron.noise_hyper.correlation: unknown hyperparameter; there are none here",
+    ),
+    "correlation above one": (
+        GOOD + '[base.neuron]\nnoise = "correlated"\nnoise_hyper = {correlation = 1.3}\n',
+        "neuron.noise_hyper.correlation: expected a number at least 0 and at most 1",
+    ),
+    "half a site": (
+        GOOD + '[base.neuron]\nnoise = "quantal"\nlevel = 0.5\nnoise_hyper = {sites = 2.5}\n',
+        "neuron.noise_hyper.sites: expected a whole number",
+    ),
+    "negative temperature": (
+        GOOD + "[base.optimiser]\ntemperature = -1.0\n",
+        "base.optimiser.temperature: input should be greater than or equal to 0",
+    ),
     "unknown hyperparameter": (GOOD + "[rules.fa.hyper]\nscalee = 2.0\n", "did you mean 'scale'"),
     "settings of no rule": (GOOD + "[rules.zz]\nsteps = 2\n", "rule: there is no 'zz'"),
     "bad settings of a rule": (

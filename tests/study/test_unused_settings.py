@@ -10,6 +10,7 @@ IDLE = {
     "slope of tanh": {"neuron": {"slope": 2.0}},
     "threshold of softmax": {"neuron": {"kind": "softmax", "threshold": 0.5}},
     "level without noise": {"neuron": {"level": 0.3}},
+    "temperature of adam": {"optimiser": {"temperature": 1e-4}},
     "evaluate without noise": {"neuron": {"evaluate": "off"}},
     "hidden of cnn": {"net": {"kind": "cnn", "hidden": [8]}},
     "positive of cnn": {"net": {"kind": "cnn", "positive": True}},
@@ -66,6 +67,10 @@ ACTING = (
             "steps": 7,
         },
         "draws": 7,
+    },
+    {
+        "neuron": {"noise": "quantal", "level": 0.5, "noise_hyper": {"sites": 2}},
+        "optimiser": {"kind": "sgd", "temperature": 1e-4},
     },
     {
         "adversarial": {"suite": True, "draws": 7},
