@@ -4,6 +4,7 @@ from . import identities as identities
 from . import layers as layers
 from . import measure as measure
 from . import modulators as modulators
+from . import nef as nef
 from . import neurons as neurons
 from . import rules as rules
 from . import structure as structure

@@ -45,6 +45,7 @@ ALLOWED = {
     ),
     # its eligibility is that of e-prop
     "rules.td": "types net outputs losses local entry hyper rules.shared rules.eprop".split(),
+    "nef": "types local hyper neurons layers".split(),
     "measure": (
         "types arrays salts states context net outputs losses hyper batches entry encoders".split()
     ),
