@@ -35,7 +35,7 @@ from bioplaus.nef.circuits import associative_memory, integrator, oscillator, pr
 from bioplaus.nef.decoders import decoders, ridge
 from bioplaus.nef.ensemble import Ensemble, ball, current, ensemble, rates
 from bioplaus.nef.layer import represented
-from bioplaus.nef.learning import Learning, bcm, oja, pes, voja
+from bioplaus.nef.learning import Learning, Seen, bcm, oja, pes, voja
 from bioplaus.nef.lif import NeuronType, adaptive_lif, lif, lif_rate, rectified_linear
 from bioplaus.nef.model import Connection, Model, Node, Probe, relay, source
 from bioplaus.nef.network import Network, State, network, run
@@ -50,6 +50,7 @@ __all__ = [
     "NeuronType",
     "Node",
     "Probe",
+    "Seen",
     "State",
     "Synapse",
     "adaptive_lif",

@@ -32,9 +32,9 @@ class Seen(NamedTuple):
     what the node `Learning.error` sends; () without one."""
 
     pre: Array
-    post: Array
+    post: PyTree
     arrived: Array
-    error: Array
+    error: PyTree
 
 
 class Learning(NamedTuple):
@@ -47,7 +47,7 @@ class Learning(NamedTuple):
     """
 
     start: Callable[[Seen], PyTree]
-    step: Callable[[PyTree, Array, Seen, Array, float], tuple[PyTree, Array]]
+    step: Callable[[PyTree, Array, Seen, PyTree, float], tuple[PyTree, Array]]
     error: str | None = None
     encoders: bool = False
     neurons: bool = False

@@ -15,12 +15,12 @@ from bioplaus.types import Array
 
 
 class Link(NamedTuple):
-    """A connection, ready to run. target: None of a probe. function: of a node's output; None where
+    """A connection, ready to run. target: "" of a probe. function: of a node's output; None where
     decoders compute it. weights: [n, k]; None passes what is sent on. size: k."""
 
     label: str
     source: str
-    target: str | None
+    target: str
     function: Function | None
     weights: Array | None
     synapse: Synapse | None
@@ -112,7 +112,7 @@ def _probe(model: Model, name: str, p: Probe) -> Link:
             " or weights"
         )
     size = model.ensembles[p.source].size
-    return Link(label, p.source, None, None, None, p.synapse, False, None, size)
+    return Link(label, p.source, "", None, None, p.synapse, False, None, size)
 
 
 def _link(model: Model, label: str, c: Connection | Probe) -> Link:
@@ -135,7 +135,7 @@ def _link(model: Model, label: str, c: Connection | Probe) -> Link:
         sent = jax.eval_shape(lambda: values(function, x)).shape[1]
     w = _transformed(label, w, c.transform, sent)
     size = sent if w is None else w.shape[1]
-    return Link(label, c.source, None, function, w, c.synapse, False, None, size)
+    return Link(label, c.source, "", function, w, c.synapse, False, None, size)
 
 
 def _transformed(label: str, w: Array | None, transform: ArrayLike | None, sent: int):

@@ -21,12 +21,12 @@ from bioplaus.types import Array, PyTree
 class State(NamedTuple):
     """What a network keeps from step to step.
 
-    count: steps so far []. neurons: by ensemble. encoders: scaled ones, of the ensembles whose
+    steps: how many so far []. neurons: by ensemble. encoders: scaled ones, of the ensembles whose
     encoders learn [n, d]. weights: of each connection whose weights learn [n, k], () of others.
     learning, synapses: of each connection, () without. probes: states of the probes' synapses.
     """
 
-    count: Array
+    steps: Array
     neurons: dict[str, PyTree]
     encoders: dict[str, Array]
     weights: tuple[PyTree, ...]
@@ -86,7 +86,7 @@ def network(model: Model, *, dt: Share = 0.001) -> Network:
                     arrived[i] = send(links[i], weights[i], out[links[i].source])
             received = [(links[i].to_neurons, arrived[i]) for i in into]
             if name in model.nodes:
-                time = (state.count + 1) * dt
+                time = (state.steps + 1) * dt
                 out[name] = _node(model, name, time, received, inputs)
             else:
                 j = _current(model, name, encoders[name], received)
@@ -97,7 +97,7 @@ def network(model: Model, *, dt: Share = 0.001) -> Network:
         sent = zip(links, state.synapses, weights, strict=True)
         synapses = tuple(_filter(c, s, send(c, w, out[c.source]), dt) for c, s, w in sent)
         moved = _learn(model, links, state, weights, encoders, out, arrived, dt)
-        return State(state.count + 1, neurons, *moved, synapses, filtered), seen
+        return State(state.steps + 1, neurons, *moved, synapses, filtered), seen
 
     sources = {name: node.size_out for name, node in model.nodes.items() if node.function is None}
     return Network(init, step, sources, dt)
@@ -197,7 +197,7 @@ def _learn(
 
 def _scale(model: Model, link: Link) -> PyTree:
     """gain / radius of the target; () of a node."""
-    e = model.ensembles.get(link.target or "")
+    e = model.ensembles.get(link.target)
     return () if e is None else e.gain / e.radius
 
 
@@ -210,7 +210,7 @@ def _ignorant(model: Model, link: Link) -> PyTree:
     if link.learning is None:
         return ()
     sizes = {name: e.size for name, e in model.ensembles.items()}
-    post = jnp.zeros(sizes.get(link.target or "", 0))
+    post = jnp.zeros(sizes.get(link.target, 0))
     zeros = jnp.zeros(link.size)
     return link.learning.start(Seen(jnp.zeros(sizes[link.source]), post, zeros, zeros))
 

@@ -6,7 +6,9 @@ Arrays of a case: "ensemble/field" as in `bioplaus.nef.Ensemble`, "trace" [T, k]
 recorded, and what else the case draws.
 """
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +40,9 @@ def key_of(t):
     return [0.9 * (t < 0.12), 0.2, 0.8 * (t >= 0.12)]
 
 
-def nengo_models(case: str):
+def nengo_models(case: str) -> tuple[Any, dict[str, Any], Any, dict[str, np.ndarray]]:
     """(network, {name: ensemble}, probe, further arrays) of nengo."""
-    import nengo
-
+    nengo = importlib.import_module("nengo")
     weights = 1e-3 * np.random.default_rng(0).uniform(size=(N, N))
     more = {"weights": weights} if case in ("oja", "bcm") else {}
     with nengo.Network(seed=7) as net:
@@ -159,8 +160,7 @@ CASES = "channel square adaptive integrator oscillator pes product memory oja bc
 
 def measured(case: str) -> dict[str, np.ndarray]:
     """The arrays of a case, from nengo itself."""
-    import nengo
-
+    nengo = importlib.import_module("nengo")
     net, ensembles, probe, arrays = nengo_models(case)
     with nengo.Simulator(net, progress_bar=False, optimize=False) as sim:
         for name, e in ensembles.items():
@@ -188,5 +188,5 @@ def stored(case: str) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     found = {f"{case}/{name}": a for case in CASES for name, a in measured(case).items()}
-    np.savez_compressed(GOLDEN, **found)
+    np.savez_compressed(GOLDEN, allow_pickle=False, **found)
     print(GOLDEN, GOLDEN.stat().st_size, "bytes,", len(CASES), "cases")

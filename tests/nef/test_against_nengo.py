@@ -3,6 +3,7 @@ nengo 4.1.0 itself where it is installed; its plugin of pytest is of old: run `p
 """
 
 import importlib.util
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,8 @@ def ensembles_of(case, arrays):
     fields = [f for f in nef.Ensemble._fields if f != "neurons"]
     return {
         name: nef.Ensemble(
-            *(jnp.asarray(arrays[f"{name}/{f}"]) for f in fields),
-            KINDS[name] if case == "adaptive" else nef.lif(),
+            **{f: jnp.asarray(arrays[f"{name}/{f}"]) for f in fields},
+            neurons=KINDS[name] if case == "adaptive" else nef.lif(),
         )
         for name in names
     }
@@ -46,9 +47,12 @@ def decoded(source, **more):
 
 def parts(case, arrays, pes):
     """(inputs, further nodes, connections, probes) of a case, in this library's words."""
-    now, into = {"synapse": None}, C("u", "a", synapse=None)
+    into = C("u", "a", synapse=None)
     slow, sized = nef.lowpass(0.1), np.array([wave(t) for t in T])[:, None]
-    between = {"weights": arrays.get("weights", np.zeros((0, 0))).T, "to_neurons": True}
+    between: dict[str, Any] = {
+        "weights": arrays.get("weights", np.zeros((0, 0))).T,
+        "to_neurons": True,
+    }
     match case:
         case "channel":
             return sized, {}, (into, C("a", "b")), decoded("b")
@@ -57,7 +61,7 @@ def parts(case, arrays, pes):
             second = C("a", "b", function=square, synapse=nef.alpha(0.01))
             return sized, {}, (first, second), decoded("b")
         case "adaptive":
-            chain = (into, C("a", "b", synapse=nef.lowpass(0.02)), C("b", "c", **now))
+            chain = (into, C("a", "b", synapse=nef.lowpass(0.02)), C("b", "c", synapse=None))
             return sized, {}, chain, {"out": nef.Probe("c")}
         case "integrator":
             loop = (C("u", "a", transform=0.1, synapse=slow), C("a", "a", synapse=slow))
@@ -66,17 +70,23 @@ def parts(case, arrays, pes):
             u = np.stack([cue(T), 0 * T], 1)
             return u, {}, (into, C("a", "a", transform=TURN, synapse=slow)), decoded("a")
         case "pes":
-            tenth = {"synapse": nef.lowpass(0.01), "learning": pes("error", 1e-2)}
+            tenth: dict[str, Any] = {"synapse": nef.lowpass(0.01), "learning": pes("error", 1e-2)}
             learned = C("a", "y", function=lambda x: 0 * x, **tenth)
-            error = C("y", "error", **now), C("u", "error", function=lambda x: -(x**2), **now)
+            error = (
+                C("y", "error", synapse=None),
+                C("u", "error", function=lambda x: -(x**2), synapse=None),
+            )
             nodes = {"y": nef.relay(1), "error": nef.relay(1)}
             return sized, nodes, (into, learned, *error), {"out": nef.Probe("y")}
         case "product":
             times = C("a", "out", function=lambda x: x[0] * x[1])
             return np.stack([turning(t) for t in T]), {}, (into, times), decoded("out")
         case "memory":
-            read = [C("u", str(i), transform=KEYS[i : i + 1], **now) for i in range(3)]
-            said = {"function": lambda x: 1.0 * (x > 0), "synapse": nef.lowpass(0.01)}
+            read = [C("u", str(i), transform=KEYS[i : i + 1], synapse=None) for i in range(3)]
+            said: dict[str, Any] = {
+                "function": lambda x: 1.0 * (x > 0),
+                "synapse": nef.lowpass(0.01),
+            }
             recall = [C(str(i), "y", transform=ITEMS[i][:, None], **said) for i in range(3)]
             u = np.stack([key_of(t) for t in T])
             return u, {"y": nef.relay(2)}, (*read, *recall), {"out": nef.Probe("y")}

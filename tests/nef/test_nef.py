@@ -90,7 +90,7 @@ def test_pes_is_the_gradient_of_a_linear_readout(x64):
 
     rule = nef.pes("error", 1e-3, pre=nef.lowpass(0.0))
     error = (activities @ d - y)[0]
-    seen = nef.learning.Seen(activities[0], jnp.zeros(1), error, error)
+    seen = nef.Seen(activities[0], jnp.zeros(1), error, error)
     change = rule.step(rule.start(seen), d, seen, (), 0.001)[1]
     np.testing.assert_allclose(change, -1e-3 * 0.001 / 12 * jax.grad(loss)(d), rtol=1e-12)
 
