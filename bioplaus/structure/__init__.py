@@ -30,14 +30,16 @@ from collections.abc import Callable
 import optax
 
 from bioplaus.structure.cost import Rebuilt, rebuilt
+from bioplaus.structure.homeostasis import scaled
 from bioplaus.structure.synapses import rewired
 from bioplaus.structure.units import turnover
 
 STRUCTURES: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "turnover": turnover,
     "rewired": rewired,
+    "scaled": scaled,
 }
 """Key -> (tx, **numbers) -> tx, which also takes the net or a key where its signature names them.
 """
 
-__all__ = ["STRUCTURES", "Rebuilt", "rebuilt", "rewired", "turnover"]
+__all__ = ["STRUCTURES", "Rebuilt", "rebuilt", "rewired", "scaled", "turnover"]

@@ -74,3 +74,9 @@ MUTANTS += [
         MOVES,
     ),
 ]
+HOMEOSTASIS, SCALED = "bioplaus.structure.homeostasis", "tests/structure/test_homeostasis.py"
+MUTANTS += [
+    (HOMEOSTASIS, "away from the target", (("(target - m /", "(m - target /"),), SCALED),
+    (HOMEOSTASIS, "a mean of another scale", (("(1 - decay ** steps)", "(1 - decay)"),), SCALED),
+    (HOMEOSTASIS, "all units are scaled alike", (("* factor", "* factor.mean()"),), SCALED),
+]
