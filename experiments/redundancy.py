@@ -30,6 +30,11 @@ against 60.2 %. A net of 64 features that was trained with the noise reaches 82.
 its own redundancy, better than copies do, and copies then add 1.6 [0.5, 2.7] (R = 4). Noise that
 copies share they cannot average, and features are all that helps; at a correlation of 0.2 more than
 two copies cost more than they bring.
+
+    python experiments/redundancy.py --rule dfa
+
+gave 1, 4, 4, 8, 8 at test alone, 1, 1, 1, 2, 4 trained with the noise, and 1 throughout for shared
+noise.
 """
 
 import argparse
