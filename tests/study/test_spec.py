@@ -200,7 +200,16 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
     (tmp_path / "study.toml").write_text(tomli_w.dumps(resolved(study)), encoding="utf-8")
     assert arms(load(tmp_path / "study.toml")) == arms(study)
     # written where they are used
-    later = {"jitter", "stream", "online", "precision", "schedules", "encoder", "rates"}
+    later = {
+        "jitter",
+        "stream",
+        "online",
+        "precision",
+        "schedules",
+        "encoder",
+        "rates",
+        "structure",
+    }
     assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
     used = Study(
         name="s",

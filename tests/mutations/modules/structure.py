@@ -56,8 +56,8 @@ MUTANTS += [
     (SYNAPSES, "the strongest go", (("jnp.abs(w), -1)", "1 / (1 + jnp.abs(w)), -1)"),), MOVES),
     (
         SYNAPSES,
-        "new ones have a past",
-        (("jnp.where(m, v, 0), inner, old", "jnp.where(m, v, 0), inner, exists"),),
+        "what is removed keeps its past",
+        (("jnp.where(m, v, 0), inner, old", "v, inner, old"),),
         MOVES,
     ),
     (
