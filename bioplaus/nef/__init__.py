@@ -24,7 +24,8 @@ Hz, as in nengo; a spike is 1 / dt for one step. The rest of the library counts 
 
 `run` is one scan of pure functions, so that jit and vmap apply: many seeds or inputs run at once.
 With nengo's parameters networks are equal to nengo 4.1.0 within 1e-12 in float64 (tests/nef).
-`represented(ensemble)` is an ensemble as a layer of an ordinary net, for all rules and measures.
+`from_nengo` reads its models. `represented(ensemble)` is an ensemble as a layer of an ordinary net,
+for all rules and measures.
 
 Eliasmith and Anderson, "Neural Engineering", 2003; nengo: Bekolay et al., 2014,
 doi:10.3389/fninf.2013.00048. Departures from nengo: encoders and evaluation points are drawn
@@ -39,6 +40,7 @@ from bioplaus.nef.learning import Learning, Seen, bcm, oja, pes, voja
 from bioplaus.nef.lif import NeuronType, adaptive_lif, lif, lif_rate, rectified_linear
 from bioplaus.nef.model import Connection, Model, Node, Probe, relay, source
 from bioplaus.nef.network import Network, State, network, run
+from bioplaus.nef.reader import Read, from_nengo
 from bioplaus.nef.synapses import Synapse, alpha, lowpass
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "NeuronType",
     "Node",
     "Probe",
+    "Read",
     "Seen",
     "State",
     "Synapse",
@@ -61,6 +64,7 @@ __all__ = [
     "current",
     "decoders",
     "ensemble",
+    "from_nengo",
     "integrator",
     "lif",
     "lif_rate",
