@@ -245,7 +245,7 @@ def main():
     parser.add_argument("--keep", type=float, default=0.2)
     parser.add_argument("--told", nargs="+", choices=("right", "one", "wrong"), default=["right"])
     parser.add_argument("--stabilise", type=float, default=0.0)
-    parser.add_argument("--joint", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--no-joint", action="store_false", dest="joint")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     data, rows = bp.data.load(args.data), []

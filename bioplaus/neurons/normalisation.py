@@ -46,7 +46,7 @@ def divisive(
     doi:10.1016/j.neuron.2009.01.002. Departure: one sigma, exponent and pool for a layer, none of
     them learned.
 
-        conv(8, 5, divisive(relu(), 0.3))
+        dense(8, divisive(relu(), 0.3))
     """
     of_neurons("divisive", neuron)
 
