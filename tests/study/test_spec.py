@@ -220,6 +220,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
             "precision": "bfloat16",
             "encoder": {"kind": "rows"},
             "rates": {"strength": 1.0},
+            "structure": {"kind": "turnover"},
             "schedules": {"hyper.scale": {"to": 1.0}},
         },
     )
