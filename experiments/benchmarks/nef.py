@@ -13,6 +13,7 @@ compiling are wall-clock time, once.
 import argparse
 import importlib
 import json
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def main() -> None:
         "bits": args.bits,
         "nengo / one run": ratio(seconds["nengo"], seconds["one"]),
         f"nengo / one of {args.runs} runs": ratio(seconds["nengo"], each),
+        "nengo, CPU s": statistics.median(seconds["nengo"]),
         "nengo builds, s": built,
         "compiled and run twice, s": compiled,
     }
