@@ -56,9 +56,9 @@ def test_checks_go_to_the_net_that_a_rule_needs(x64):
 def test_all_means_what_the_net_can_be(capsys):
     from bioplaus.cli.dispatch import _all
 
-    assert not {"stdp", "rstdp"} & {*_all("mlp")}
+    assert not {"stdp", "rstdp"} & {*_all("mlp", "digits")}
     assert "left out: stdp: it learns in nets over time alone" in capsys.readouterr().out
-    assert {"stdp", "rstdp"} <= {*_all("spiking")}
+    assert {"stdp", "rstdp"} <= {*_all(None, "spoken-digits")}
 
 
 def test_convolutions(x64):
