@@ -26,6 +26,7 @@ from bioplaus import support
 from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.identities import FAMILIES
+from bioplaus.layers import SYNAPSES
 from bioplaus.measure.robustness import CURVES
 from bioplaus.measure.robustness.corruptions.suites import CIFAR10_C_LIKE, MNIST_C_LIKE
 from bioplaus.modulators import MODULATORS
@@ -90,6 +91,7 @@ def settings_page() -> str:
         ("neuron", moving),
         ("neuron.surrogate", SURROGATES),
         ("encoder", ENCODERS),
+        ("synapses", SYNAPSES),
         ("structure", STRUCTURES),
     ):
         parts += [

@@ -30,8 +30,9 @@ gave, in about 3 minutes on one core, with 95 % intervals over the seeds 10 to 1
 
 Rates of turnover, and decay's, are those of an earlier trial with one seed, that of strong decay
 was chosen of 0.01, 0.03, 0.1 and 0.3 on the seeds 100 and 101, where 0.1 and 0.3 differ by less
-than seeds do; those of the others were not searched. A decay towards the initial weights does as well as turnover here, and makes no
-synapse. Rewiring is structure, and no cure: synapses that move do worse than as many that stay.
+than seeds do; those of the others were not searched. A decay towards the initial weights does as
+well as turnover here, and makes no synapse. Rewiring is structure, and no cure: synapses that move
+do worse than as many that stay.
 """
 
 import argparse

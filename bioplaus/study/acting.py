@@ -51,6 +51,7 @@ READERS = (
         (
             "net",
             "encoder",
+            "synapses",
             *(f"neuron.{key}" for key in NeuronSpec.model_fields if key != MODE),
         ),
         lambda a, own_net: not own_net,

@@ -13,6 +13,7 @@ from bioplaus import losses, modulators
 from bioplaus.data import Dataset
 from bioplaus.encoders import ENCODERS
 from bioplaus.hyper import Hyperparameter, hyperparameters, optimisers
+from bioplaus.layers import SYNAPSES
 from bioplaus.modulators import modulate
 from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES, synaptic
 from bioplaus.optim import gated
@@ -170,6 +171,7 @@ def _numbers_of_kinds(arm: Arm) -> dict[str, Hyperparameter]:
     for head, spec, of in (
         ("neuron.surrogate", arm.neuron.surrogate, SURROGATES),
         ("encoder", arm.encoder, ENCODERS),
+        ("synapses", arm.synapses, SYNAPSES),
         ("structure", arm.structure, STRUCTURES),
     ):
         known = hyperparameters(of[spec.kind]) if spec.kind in of else {}

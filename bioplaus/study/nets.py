@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from bioplaus.encoders import ENCODERS, in_front
 from bioplaus.hyper import Hyperparameter, hyperparameters
 from bioplaus.layers import (
+    SYNAPSES,
     cnn,
     contextual,
     dense,
@@ -69,7 +70,7 @@ def make_net(arm: Arm, example: Array, classes: int, values: Mapping[str, Any] =
             sizes, neuron, output=output, weights=positive(weights) if arm.net.positive else weights
         )
         net = (*net[:-1], mlp(sizes[-2:], output=output)[0]) if arm.net.positive else net
-    return tuple(cued(arm, released(arm.neuron, layer, values)) for layer in net)
+    return tuple(cued(arm, released(arm.neuron, behind(arm, layer), values)) for layer in net)
 
 
 def spiking(
@@ -85,6 +86,7 @@ def spiking(
 
     def moment(n: int, neuron: Neuron | None = None, *, many: bool = True) -> Layer:
         layer = dense(n, neuron, weights=weights)
+        layer = behind(arm, layer) if many else layer
         each_moment = many and arm.neuron.each_moment
         return cued(arm, released(arm.neuron, layer, values, each_moment=each_moment))
 
@@ -174,6 +176,12 @@ def released(
         return layer
     level = values.get("neuron.level", spec.level)
     return SYNAPTIC_NOISES[spec.noise](layer, level, each_moment=each_moment, **spec.noise_hyper)
+
+
+def behind(arm: Arm, layer: Layer) -> Layer:
+    """The layer of one moment behind synapses with dynamics of their own, if the arm has some."""
+    kind = arm.synapses.kind
+    return layer if kind == "none" else SYNAPSES[kind](layer, **arm.synapses.numbers)
 
 
 def cued(arm: Arm, layer: Layer) -> Layer:

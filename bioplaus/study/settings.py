@@ -18,6 +18,7 @@ from bioplaus.study.tables import (
     RatesSpec,
     ScheduleSpec,
     StructureSpec,
+    SynapsesSpec,
     TrainingDataSpec,
 )
 
@@ -53,6 +54,8 @@ class Arm(Settings):
     """What turns data that are not sequences into the moments of a spiking net."""
     neuron: NeuronSpec = NeuronSpec()
     """The hidden neurons and their noise."""
+    synapses: SynapsesSpec = Field(default=SynapsesSpec(), exclude_if=unset)
+    """Synapses with dynamics of their own."""
     rates: RatesSpec = Field(default=RatesSpec(), exclude_if=unset)
     """Regularisation of firing rates."""
     rule: str = "bp"

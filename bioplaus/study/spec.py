@@ -255,6 +255,7 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
     """Raise StudyError for names and hyperparameters that are in no registry."""
     from bioplaus import data, modulators
     from bioplaus.encoders import ENCODERS
+    from bioplaus.layers import SYNAPSES
     from bioplaus.measure.robustness import CURVES
     from bioplaus.neurons import NEURONS, NOISES, SURROGATES, SYNAPTIC_NOISES
     from bioplaus.structure import STRUCTURES
@@ -267,6 +268,7 @@ def _check_names(rules: Mapping[str, RuleFactory], arm: Arm) -> None:
         ("neuron.kind", arm.neuron.kind, NEURONS),
         ("neuron.surrogate.kind", arm.neuron.surrogate.kind, SURROGATES),
         ("encoder.kind", arm.encoder.kind, ("none", *ENCODERS)),
+        ("synapses.kind", arm.synapses.kind, ("none", *SYNAPSES)),
         ("structure.kind", arm.structure.kind, ("none", *STRUCTURES)),
         ("neuron.noise", arm.neuron.noise, ("none", *NOISES, *SYNAPTIC_NOISES)),
         ("modulator.kind", arm.modulator.kind, modulators.available()),

@@ -110,6 +110,18 @@ class NeuronSpec(OfKind):
     """Noise at test time: on, as in training; off; or mean, the expected output."""
 
 
+class SynapsesSpec(OfKind):
+    """Synapses with dynamics of their own, of every layer but a readout that answers once.
+
+    Their numbers are further keys, such as tau_recover: those of the sections below.
+    """
+
+    kind: str = "none"
+    """none, or a key of `bioplaus.layers.SYNAPSES`. short_term and slow_release need a spiking
+    net.
+    """
+
+
 class EncoderSpec(OfKind):
     """The encoder of a spiking net on data that are not sequences. It draws anew in each step.
 

@@ -209,6 +209,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
         "encoder",
         "rates",
         "structure",
+        "synapses",
     }
     assert set(resolved(study)["base"]) == set(Arm.model_fields) - {"epochs", *later}
     used = Study(
@@ -221,6 +222,7 @@ def test_the_resolved_study_gives_the_same_arms(tmp_path):
             "encoder": {"kind": "rows"},
             "rates": {"strength": 1.0},
             "structure": {"kind": "turnover"},
+            "synapses": {"kind": "depressed"},
             "schedules": {"hyper.scale": {"to": 1.0}},
         },
     )
