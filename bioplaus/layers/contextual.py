@@ -98,9 +98,10 @@ def _modulated(layer: Layer, k: int, name: str, z: Array | None) -> Layer:
 def _read(context: PyTree, k: int, name: str) -> Array:
     expected = f"[B, {k}], or [B, T, {k}] under time"
     z = context_entry(context, name, "contextual", expected)
-    if z.ndim != 2 or z.shape[1] != k:
+    if z.ndim != 2 or z.shape[1] != k or jnp.iscomplexobj(z):
         raise ValueError(
-            f"contextual: context[{name!r}] of each moment is {z.shape}; expected {expected}"
+            f"contextual: context[{name!r}] of each moment is {z.dtype}{list(z.shape)}; expected"
+            f" real numbers, {expected}"
         )
     return z
 

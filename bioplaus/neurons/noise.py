@@ -97,7 +97,9 @@ def bernoulli(neuron: Neuron, window: Positive) -> Neuron:
     def perturb(output, key):
         mean = expected(output)
         rate = jax.lax.stop_gradient(mean)
-        fires = jax.random.bernoulli(key, jnp.abs(rate) * window).astype(output.dtype)
+        # in bfloat16 uniform numbers have steps of 1 / 128, and small rates would be too high
+        p = jnp.abs(rate).astype(jnp.promote_types(rate.dtype, jnp.float32)) * window
+        fires = jax.random.bernoulli(key, p).astype(output.dtype)
         return mean + (jnp.sign(rate) * fires / window - rate)
 
     return _noisy(neuron, perturb, expected)
@@ -195,4 +197,7 @@ def _mapped(neuron: Neuron, function: Callable[[Array], Array]) -> Neuron:
 
 
 def normal(key: Key, like: Array) -> Array:
-    return jax.random.normal(key, like.shape, like.real.dtype)  # real where the states are complex
+    """Standard normal numbers, real where the states are complex. They are drawn in float32 or
+    more: of bfloat16 the mean would be off, and the tails cut."""
+    dtype = like.real.dtype
+    return jax.random.normal(key, like.shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)

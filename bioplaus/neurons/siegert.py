@@ -48,6 +48,7 @@ def siegert(
         rate = siegert(0.8, 0.5, tau=20.0)
     """
     mu = jnp.asarray(mu)
+    mu = mu.astype(jnp.result_type(mu, float))  # of integers the nodes would be 0
     nodes, weights = (jnp.asarray(a, mu.dtype) for a in (NODES, WEIGHTS))
     low = jnp.minimum((reset - mu) / sigma, FARTHEST - 1)
     high = jnp.minimum((threshold - mu) / sigma, FARTHEST)

@@ -35,7 +35,8 @@ def gated(tx: optax.GradientTransformation) -> optax.GradientTransformationExtra
     package give it; None, of a rule without a modulator, is open. Where all gates are closed the
     state of `tx` stays as well. For gates that are 0 or more: `signed` dopamine has a mean near 0,
     by which nothing should be divided. Weights that belong to a rule are not among the params, and
-    follow their own gradients. The state is that of `tx`.
+    follow their own gradients. The state is that of `tx`. Structure goes outside, as
+    `turnover(gated(tx), net)`: inside, a gate of 1/2 would make half of a new unit.
     """
     inner = optax.with_extra_args_support(tx)
 

@@ -44,9 +44,7 @@ def langevin(
     """
 
     def init(params: PyTree) -> Warmth:
-        # the signs of the starting weights tell seeds apart, as in `projections.sparse`
-        bits = [jnp.packbits(w.ravel() > 0).sum(dtype=jnp.uint32) for w in jax.tree.leaves(params)]
-        return Warmth(jnp.zeros((), jnp.int32), jax.random.fold_in(key, sum(bits, jnp.uint32(0))))
+        return Warmth(jnp.zeros((), jnp.int32), jax.random.fold_in(key, by_signs(params)))
 
     def update(updates: PyTree, state: Any, params: PyTree = None):
         del params
@@ -63,3 +61,9 @@ def langevin(
         return tree.unflatten(moved), Warmth(state.step + 1, state.key)
 
     return optax.GradientTransformation(init, update)
+
+
+def by_signs(params: PyTree) -> Array:
+    """A number, uint32 [], by which seeds are told apart: that of the signs of their weights."""
+    leaves = jax.tree.leaves(params)
+    return sum((jnp.packbits(w.ravel() > 0).sum(dtype=jnp.uint32) for w in leaves), jnp.uint32(0))

@@ -28,6 +28,7 @@ import optax
 
 from bioplaus.hyper import Count, Share, declared
 from bioplaus.optim.projections import are_largest, are_weights, drawn_mask, given
+from bioplaus.optim.sampling import by_signs
 from bioplaus.structure.cost import Rebuilt, counted, none_yet
 from bioplaus.types import Array, Key, PyTree
 
@@ -117,8 +118,7 @@ def _check_room(w: Array, stay: int, moving: int) -> None:
 def _random(key: Key, steps: Array, params: PyTree) -> PyTree:
     """A number in [0, 1) for each place; signs of weights make those of seeds differ."""
     leaves, tree = jax.tree.flatten(params)
-    signs = sum((w.ravel()[:31] > 0).sum() for w in leaves)
-    draws = jax.random.fold_in(jax.random.fold_in(key, steps), signs)
+    draws = jax.random.fold_in(jax.random.fold_in(key, steps), by_signs(params))
     return tree.unflatten(
         [jax.random.uniform(jax.random.fold_in(draws, i), w.shape) for i, w in enumerate(leaves)]
     )

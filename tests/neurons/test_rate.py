@@ -28,7 +28,9 @@ CLOSED = {
 
 
 def test_every_neuron_has_a_closed_form():
-    assert CLOSED.keys() == {name for name, neuron in NEURONS.items() if neuron().at is None}
+    elsewhere = {"siegert"}  # an integral, in test_synaptic_noise.py
+    closed = {name for name, neuron in NEURONS.items() if neuron().at is None} - elsewhere
+    assert CLOSED.keys() == closed
 
 
 def test_a_sigmoid_has_slope_and_threshold(x64):
