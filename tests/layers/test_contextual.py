@@ -271,7 +271,7 @@ def test_bad_contexts_are_one_clear_line(problem):
         ({"task": jnp.arange(B)}, "the batch's context has 'task', and 'cue' is read"),
         (
             {"cue": jnp.zeros((B, 2))},
-            r"context\['cue'\] of each moment is float\d\d\[6, 2\]; expected real numbers, \[B, 3\]",
+            r"context\['cue'\] of each moment is float\d\d\[6, 2\]; expected real numbers, \[B",
         ),
         ({"cue": jnp.arange(B)}, r"of each moment is int\d\d\[6\]; expected real numbers"),
         ({"cue": jnp.ones((B, 3)) * 1j}, r"is complex\d+\[6, 3\]; expected real numbers"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bioplaus as bp
-from bioplaus.neurons import NEURONS
+from bioplaus.neurons import NEURONS, siegert
 
 A = np.array([-1.7, -0.4, 0.3, 0.8, 2.5])
 S = 1 / (1 + np.exp(-A))
@@ -28,9 +28,17 @@ CLOSED = {
 
 
 def test_every_neuron_has_a_closed_form():
-    elsewhere = {"siegert"}  # an integral, in test_synaptic_noise.py
+    elsewhere = {"siegert"}  # an integral
     closed = {name for name, neuron in NEURONS.items() if neuron().at is None} - elsewhere
     assert CLOSED.keys() == closed
+
+
+def test_a_rate_neuron_answers_as_a_noisy_lif_neuron(x64):
+    """T siegert(a), the expected number of spikes in its window; another noise is not the same."""
+    a = jnp.asarray([0.2, 0.9, 1.5])
+    output = bp.siegert_rate(0.5, window=40.0, tau=10.0).step((), a, jax.random.key(0))[1]
+    np.testing.assert_allclose(output, 40.0 * siegert(a, 0.5, tau=10.0), rtol=1e-12)
+    assert np.abs(output / (40.0 * siegert(a, 0.3, tau=10.0)) - 1).max() > 0.1
 
 
 def test_a_sigmoid_has_slope_and_threshold(x64):
