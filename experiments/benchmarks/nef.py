@@ -39,8 +39,10 @@ def integrator(nengo: Any, n: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("neurons", 1000), ("runs", 32), ("rounds", 7), ("bits", 64)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     one_core()

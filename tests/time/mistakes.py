@@ -12,7 +12,8 @@ import test_two_compartments as two
 import test_wrappers as wrappers
 from nets import Case
 
-from bioplaus import net
+from bioplaus import checks, net
+from bioplaus import gains as shapes
 from bioplaus.layers import gains, moments, time
 
 F, R = False, True
@@ -96,8 +97,8 @@ LAYERS = [
     Mistake(
         time,
         "gains are lost on lifting",
-        "return _recurrent(change(moment), change(back), steps)",
-        "return _recurrent(change(moment), change(back), steps._replace(gains=()))",
+        "changed(back, change), steps)",
+        "changed(back, change), steps._replace(gains=()))",
         MODES,
     ),
     Mistake(
@@ -115,7 +116,7 @@ LAYERS = [
         refused("back of a wrong width"),
     ),
     Mistake(
-        time,
+        checks,
         "no check of what was heard",
         "if isinstance(heard, tuple):",
         "if False:",
@@ -177,12 +178,12 @@ LAYERS = [
         "output = output * 1",
         wrappers.test_gains_act_on_the_neurons_in_each_place,
     ),
-    Mistake(gains, "gains of any shape", "if len(axes) != g.ndim or", "if False and", GAINS),
+    Mistake(shapes, "gains of any shape", "not spans(gain.shape, axes)", "False", GAINS),
     Mistake(
         gains,
         "out fits the current",
-        "fitted[name == 'out']",
-        "fitted[0]",
+        "fitted(g.out, *sent)",
+        "fitted(g.out, *inside)",
         two.test_scale_and_offset_fit_the_currents_and_out_the_output,
     ),
     Mistake(

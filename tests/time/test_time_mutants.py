@@ -30,7 +30,7 @@ from mistakes import (
 from mutants import code_of
 
 from bioplaus import batches, checks, local, losses, net
-from bioplaus.neurons import noise, resets, spiking, surrogate
+from bioplaus.neurons import noise, resets, spiking, surrogate, synaptic_noise
 
 OTHERS = [
     Mistake(
@@ -90,7 +90,7 @@ OTHERS = [
         MEAN,
     ),
     Mistake(
-        noise,
+        synaptic_noise,
         "one draw for all moments",
         "jax.random.fold_in(key, state.t.astype(jnp.int32))",
         "jax.random.fold_in(key, 0)",
