@@ -34,7 +34,7 @@ def test_pull_with_a_gate(gate):
 
 
 def test_pull_refuses_a_gate_of_another_shape():
-    for gate in (jnp.ones(3), jnp.ones((2, 1)), jnp.ones((1, 2))):
+    for gate in (jnp.ones(3), jnp.ones((3, 1)), jnp.ones((1, 1, 1))):
         with pytest.raises(ValueError, match="gate: got shape"):
             pull(LAYER, PARAMS, X, KEY, SIGNAL, gate)
 

@@ -60,7 +60,7 @@ def test_likeness_costs_and_wrong_labels_are_measured_in_context(found):
 def test_data_without_a_cue_and_cues_of_another_length_are_refused():
     with pytest.raises(StudyError, match="no entries, and 'cue' is read"):
         plan(study(data="digits"))
-    with pytest.raises(StudyError, match=r"is \(32, 3\); expected \[B, 4\]"):
+    with pytest.raises(StudyError, match=r"float32\[32, 3\]; expected real numbers, \[B, 4\]"):
         plan(study(net={"hidden": [24], "cue": 4}))
     with pytest.raises(StudyError, match=r"softhebb.*hears a context, which this rule refuses"):
         plan(Study.model_validate({"name": "s", "base": BASE | {"rule": "softhebb"}}))

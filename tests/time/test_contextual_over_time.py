@@ -131,7 +131,7 @@ def test_training_on_pieces_cuts_the_context_with_them(x64):
 def test_a_context_of_other_moments_is_refused(problem):
     net, params, batch = problem
     context = {"cue": batch.context["cue"][:, :4]}
-    with pytest.raises(ValueError, match=r"expected \[B, 2\], or \[B, T, 2\] under time"):
+    with pytest.raises(ValueError, match=r"real numbers, \[B, 2\], or \[B, T, 2\] under time"):
         bp.rules.backprop(net, bp.cross_entropy).grad(
             params, (), batch._replace(context=context), KEY
         )

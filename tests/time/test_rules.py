@@ -93,7 +93,7 @@ def test_undeclared_rules_are_let_through():
 
 def test_a_direction_for_each_example_refuses_recurrent_layers():
     RULES["fg"](NETS["LIF"], bp.cross_entropy, shared=False)
-    with pytest.raises(ValueError, match="shared=False"):
+    with pytest.raises(ValueError, match="shared = False"):
         RULES["fg"](NETS["recurrent LIF"], bp.cross_entropy, shared=False)
 
 

@@ -234,7 +234,9 @@ def test_gains_of_moments_and_the_shapes_that_are_refused():
     assert float(jnp.abs(output(scale[:1, 0][0]) - want)[0].max()) == 0  # [n], of example 0
     assert float(jnp.abs(output(scale[:1, 0][0]) - want)[1:].max()) > 1e-3
     for shape in ((3, 6), (3, 2, 6), (2, 1, 6), (5,), (3, 7, 5)):
-        with pytest.raises(ValueError, match=r"gain: got shape .* under time a gain is a scalar"):
+        with pytest.raises(
+            ValueError, match=r"gain: got shape .*; give a scalar, \[n\] = .*, or all axes"
+        ):
             output(jnp.ones(shape))
 
 

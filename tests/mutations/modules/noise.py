@@ -11,7 +11,7 @@ MUTANTS = [
     (
         NOISE,
         "a window of twice the chance",
-        (("bernoulli(key, jnp.abs(rate) * window)", "bernoulli(key, jnp.abs(rate) * 2 * window)"),),
+        (("bernoulli(key, p)", "bernoulli(key, 2 * p)"),),
         OF_NOISE,
     ),
     (
@@ -85,7 +85,7 @@ MUTANTS = [
     ),
     (LANGEVIN, "half of the heat", (("jnp.sqrt(2 *", "jnp.sqrt("),), OF_LANGEVIN),
     (LANGEVIN, "the same noise at each step", ((", state.step)", ", 0)"),), OF_LANGEVIN),
-    (LANGEVIN, "one noise for all seeds", (("sum(bits, jnp.uint32(0))", "0"),), OF_LANGEVIN),
+    (LANGEVIN, "one noise for all seeds", (("by_signs(params))", "0)"),), OF_LANGEVIN),
     (
         LANGEVIN,
         "the rate of the first step",
