@@ -18,7 +18,9 @@ FIRST = tuple(
 VARIANTS = tuple(key for key in FAMILIES if key not in FIRST)
 COSTLY = ("dfc", "dendritic_microcircuit", "wm", "clapp", "ep")
 SHOWN = ("bp", "fa", "ep")
-MANY_IDENTITIES = "burstprop dfa drtp eprop ff hebb pep sigprop threefactor tp usf wp".split()
+MANY_IDENTITIES = (
+    "burstprop decolle dfa drtp eprop ff hebb pep sigprop threefactor tp usf wp".split()
+)
 
 
 def _slow(keys):

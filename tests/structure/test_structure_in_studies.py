@@ -11,6 +11,8 @@ from bioplaus.study.settings import Arm, StudyError
 from bioplaus.training.checkpoints import latest, save
 from bioplaus.training.seeds import seed_keys
 
+pytestmark = pytest.mark.slow
+
 DATA = bp.data.load("digits")
 SMALL = {"net": {"hidden": [12]}, "steps": 40, "seeds": 2, "batch_size": 16}
 KINDS = {

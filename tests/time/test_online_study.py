@@ -58,6 +58,7 @@ def test_a_study_trains_on_pieces(tmp_path):
     assert np.isfinite(accuracy[3]).all()
 
 
+@pytest.mark.slow
 def test_costs_are_those_of_all_pieces(tmp_path):
     """MACs of 7 moments in pieces of 1: those of 7 pieces, not those of a whole sequence."""
     study = Study(name="online", base=BASE | {"online": 1, "energy": True})

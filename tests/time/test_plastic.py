@@ -9,6 +9,8 @@ import pytest
 import bioplaus as bp
 from bioplaus.train import make_train
 
+pytestmark = pytest.mark.slow
+
 KEY, B, T = jax.random.key(0), 4, 5
 
 

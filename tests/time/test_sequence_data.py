@@ -103,7 +103,10 @@ def test_sequences_with_classes_are_stratified_as_other_data():
     assert flat.dt is None
 
 
-@pytest.mark.parametrize("moments", [2, 3, 4])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("moments", [pytest.param(2, marks=SLOW), 3, pytest.param(4, marks=SLOW)])
 def test_one_target_holds_for_all_asked_moments_also_where_classes_equal_moments(moments):
     """Floats [B, C], labels [B] and rows [B, T, C] teach the same, whole and on streams; a target
     that is missing in one class, as it was where T = C, does not."""
